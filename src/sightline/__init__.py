@@ -1,0 +1,59 @@
+"""Sightline: from a folder of images to a classifier that can be trusted and shipped.
+
+The public names, and nothing else. Each is looked up on first use, so that importing costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sightline.api import check, evaluate, export, load, train
+    from sightline.errors import SightlineError
+    from sightline.planning.recipe import Recipe
+    from sightline.runs.folder import Run, list_runs
+    from sightline.runtime.classifier import Classifier
+    from sightline.runtime.predictions import Predictions
+
+__all__ = [
+    "Classifier",
+    "Predictions",
+    "Recipe",
+    "Run",
+    "SightlineError",
+    "check",
+    "evaluate",
+    "export",
+    "list_runs",
+    "load",
+    "train",
+]
+
+_HOME = {
+    "Classifier": "sightline.runtime.classifier",
+    "Predictions": "sightline.runtime.predictions",
+    "Recipe": "sightline.planning.recipe",
+    "Run": "sightline.runs.folder",
+    "SightlineError": "sightline.errors",
+    "check": "sightline.api",
+    "evaluate": "sightline.api",
+    "export": "sightline.api",
+    "list_runs": "sightline.runs.folder",
+    "load": "sightline.api",
+    "train": "sightline.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("sightline")
+    if name not in _HOME:
+        raise AttributeError(f"module 'sightline' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

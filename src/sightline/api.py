@@ -1,0 +1,256 @@
+"""The public functions: what a notebook or a program uses, and what the command line calls.
+
+Each drives a generator of ``pipeline`` and shows its events. Arguments that choose something are keyword-only
+and have the names of the plan's settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from sightline.checks.finding import Finding
+from sightline.data.samples import Samples
+from sightline.data.sources import read_samples
+from sightline.display.lines import line_of
+from sightline.display.notebook import Notebook, in_notebook
+from sightline.display.terminal import Terminal
+from sightline.errors import DataError
+from sightline.evaluation.result import Evaluation
+from sightline.events import Event, RunStarted
+from sightline.runs.folder import RUNS_FOLDER, Run, find_classifier, find_run
+from sightline.runtime.classifier import Classifier
+
+__all__ = ["Display", "check", "evaluate", "export", "load", "plan", "report", "train"]
+
+T = TypeVar("T")
+
+
+class Display(Protocol):
+    """Where events go."""
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+
+    def close(self) -> None:
+        """Show no more."""
+
+
+def train(
+    data: str | Path,
+    recipe: Any = None,
+    *,
+    out: str | Path = RUNS_FOLDER,
+    name: str | None = None,
+    keep_checkpoints: bool = False,
+    display: Display | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> Run:
+    """Train a classifier on a folder or table of images; export, evaluate and report it.
+
+    Args:
+        data: class folders, split folders, or a CSV with the columns ``path,label[,split,group]``.
+        recipe: a :class:`sightline.Recipe`, or the path of a TOML file with settings.
+        out: folder that holds runs.
+        name: of the run; by default made of the date, the data's name and a number.
+        keep_checkpoints: keep the best epoch's checkpoint after the run is finished.
+        display: where events go; by default the notebook's cell or the terminal.
+        quiet: show warnings only.
+        **settings: any setting of the plan, for example ``epochs=5, model="resnet18", seed=1``.
+
+    Returns:
+        The finished run: ``run.metrics``, ``run.history``, ``run.classifier()``.
+
+    Raises:
+        SightlineError: for whatever can be mended by the caller; message and cure say how.
+
+    Example:
+        ``run = sightline.train("photos/", epochs=5); run.metrics["accuracy"]["value"]``
+    """
+    from sightline.pipeline import train_job
+
+    job = _job(data, recipe, settings, out=out, name=name, keep_checkpoints=keep_checkpoints)
+    return _drive(train_job(job), display, quiet)
+
+
+def plan(
+    data: str | Path,
+    recipe: Any = None,
+    *,
+    display: Display | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> Any:
+    """Return the :class:`~sightline.planning.plan.Plan` that ``train`` would follow; nothing is written.
+
+    Args:
+        data, recipe, display, quiet, **settings: as for :func:`train`.
+
+    Example:
+        ``sightline.api.plan("photos/").settings.epochs``
+    """
+    from sightline.pipeline import plan_job
+
+    return _drive(plan_job(_job(data, recipe, settings)), display, quiet).plan
+
+
+def load(model: str | Path = "latest", *, runs: str | Path = RUNS_FOLDER) -> Classifier:
+    """Open a classifier. Needs no torch.
+
+    Args:
+        model: a run's folder or name, a ``classifier`` folder, a ``model.onnx``, or ``latest``.
+        runs: folder that holds runs.
+
+    Raises:
+        RunError: if there is no such run, or it has no classifier.
+        ModelError: if the file is missing, damaged, or not made by Sightline.
+
+    Example:
+        ``sightline.load("latest").predict(["photo.jpg"])[0].label``
+    """
+    return Classifier.open(find_classifier(model, folder=runs))
+
+
+def evaluate(
+    model: str | Path | Classifier,
+    data: str | Path,
+    *,
+    runs: str | Path = RUNS_FOLDER,
+    display: Display | None = None,
+    quiet: bool = False,
+) -> Evaluation:
+    """Measure a classifier on labelled images: those of a given test set, or all where there is none.
+
+    Args:
+        model: what :func:`load` takes, or an open classifier.
+        data: as for :func:`train`; its classes are matched by name.
+        runs, display, quiet: as for :func:`load` and :func:`train`.
+
+    Raises:
+        DataError: if the data have a class that the classifier does not know.
+
+    Example:
+        ``sightline.evaluate("latest", "more-photos/").accuracy.low``
+    """
+    from sightline.pipeline import evaluate_files
+
+    classifier = model if isinstance(model, Classifier) else load(model, runs=runs)
+    samples = read_samples(data)
+    unknown = [name for name in samples.classes if name not in classifier.classes]
+    if unknown:
+        raise DataError(
+            "evaluation.unknown-class",
+            f"the classifier does not know class {', '.join(map(repr, unknown[:5]))}; "
+            f"it knows {', '.join(map(repr, classifier.classes[:8]))}",
+            "rename or leave out these folders",
+        )
+    has_test = bool((samples.given == "test").any())
+    rows = [row for row in range(len(samples)) if not has_test or samples.given[row] == "test"]
+    number = [classifier.classes.index(name) for name in samples.classes]
+    import numpy as np
+
+    labels = np.array([number[samples.labels[row]] for row in rows], np.int64)
+    names = [str(samples.paths[row]) for row in rows]
+    return _drive(evaluate_files(classifier, [samples.file(row) for row in rows], names, labels), display, quiet)
+
+
+def check(data: str | Path, *, display: Display | None = None, quiet: bool = False) -> list[Finding]:
+    """Return what is wrong with a folder or table of images, worst first. Nothing is changed.
+
+    Example:
+        ``[finding.message for finding in sightline.check("photos/")]``
+    """
+    return check_with_samples(data, display=display, quiet=quiet)[1]
+
+
+def check_with_samples(
+    data: str | Path, *, display: Display | None = None, quiet: bool = False
+) -> tuple[Samples, list[Finding]]:
+    """Return (samples, findings): what :func:`check` finds, and what it looked at."""
+    from sightline.pipeline import check_source
+
+    return _drive(check_source(data), display, quiet)
+
+
+def export(
+    run: str | Path | Run,
+    *,
+    runs: str | Path = RUNS_FOLDER,
+    display: Display | None = None,
+    quiet: bool = False,
+) -> Run:
+    """Make a classifier of a run's best epoch so far, prove it, evaluate it and write the report.
+
+    For a run that was interrupted, or whose export failed.
+
+    Raises:
+        RunError: if the run has no epoch to export.
+        ExportMismatch: if the exported file decides otherwise than the network.
+
+    Example:
+        ``sightline.export("runs/2026-11-22-photos-01")``
+    """
+    from sightline.pipeline import export_run
+
+    return _drive(export_run(run if isinstance(run, Run) else find_run(run, folder=runs)), display, quiet)
+
+
+def report(run: str | Path | Run, *, runs: str | Path = RUNS_FOLDER) -> Path:
+    """Write a run's ``report.html`` again from its folder, without torch; returns its path.
+
+    Example:
+        ``sightline.api.report("latest")``
+    """
+    from sightline.reporting.page import write_report
+
+    opened = run if isinstance(run, Run) else find_run(run, folder=runs)
+    write_report(opened)
+    return opened.report_file
+
+
+def _job(data: str | Path, recipe: Any, settings: dict[str, Any], **more: Any) -> Any:
+    from sightline.installation import require_extra
+
+    require_extra("train", "training")
+    from sightline.pipeline import Job
+    from sightline.planning.recipe import Recipe
+
+    if isinstance(recipe, str | Path):
+        recipe = Recipe.from_toml(recipe)
+    return Job(data, recipe or Recipe(), Recipe(**settings), **more)
+
+
+def _drive(events: Generator[Event, None, T], display: Display | None, quiet: bool) -> T:
+    """Show every event, write those of a run into its ``log.txt``, and return what the generator returns."""
+    shown: Display = display or (Notebook(quiet=quiet) if in_notebook() else Terminal(quiet=quiet))
+    lines: list[str] = []
+    log: Path | None = None
+    try:
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            shown.show(event)
+            text = line_of(event)
+            if text is not None:
+                lines.append(text)
+            if isinstance(event, RunStarted):
+                log = Run(event.folder).log_file
+            if log is not None and lines:
+                _append(log, lines)
+                lines = []
+    finally:
+        events.close()
+        shown.close()
+
+
+def _append(log: Path, lines: list[str]) -> None:
+    """Add lines to the log; a full disk must not stop a training for it."""
+    import contextlib
+
+    with contextlib.suppress(OSError), log.open("a", encoding="utf-8", errors="backslashreplace") as file:
+        file.writelines(f"{line}\n" for line in lines)

@@ -1,0 +1,109 @@
+"""The verbs in one table, and what happens when one fails: exit codes, errors with a cure, no traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import NoReturn
+
+import typer
+
+from sightline.cli.check import check
+from sightline.cli.demo import demo
+from sightline.cli.doctor import doctor
+from sightline.cli.evaluate import evaluate
+from sightline.cli.export import export
+from sightline.cli.predict import predict
+from sightline.cli.report import report
+from sightline.cli.train import train
+from sightline.errors import SightlineError
+
+__all__ = ["VERBS", "app", "main"]
+
+VERBS = (demo, train, predict, evaluate, check, report, export, doctor)
+
+app = typer.Typer(
+    name="sightline",
+    help="From a folder of images to a classifier that can be trusted and shipped.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in VERBS:
+    app.command()(verb)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("sightline"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+) -> None:
+    """From a folder of images to a classifier that can be trusted and shipped."""
+
+
+def main() -> NoReturn:
+    """Run the command line and exit: 0 done, 1 our bug, 2 to be mended by the user, 3 bad inputs, 4 export
+    differs, 5 gate not met, 130 Ctrl-C, 143 SIGTERM."""
+    is_debug = "--debug" in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    as_json = "--json" in sys.argv
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app()
+    except SightlineError as error:
+        if is_debug:
+            traceback.print_exc()
+        _print_error(error.code, error.message, error.cure, as_json)
+        _exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        _exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough, as "head" does; nothing is left to be flushed at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _exit(0)
+    except MemoryError:
+        _print_error("machine.memory", "there is not enough memory", "try a smaller --batch-size or --size", as_json)
+        _exit(2)
+    except OSError as error:
+        if is_debug:
+            traceback.print_exc()
+        _print_error("machine.io", str(error), "check the path, its permissions and the free space", as_json)
+        _exit(2)
+    except Exception as error:
+        if is_debug:
+            traceback.print_exc()
+        what = f"{type(error).__name__}: {error}"
+        _print_error("bug", f"this is a fault in Sightline: {what}", "report it with the output of --debug", as_json)
+        _exit(1)
+    _exit(0)
+
+
+def _exit(code: int) -> NoReturn:
+    sys.exit(code)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def _print_error(code: str, message: str, cure: str, as_json: bool) -> None:
+    from sightline.text import printable
+
+    if as_json:
+        print(json.dumps({"error": {"code": code, "message": message, "cure": cure}}))
+        return
+    print(f"error[{code}]: {printable(message)}\n  cure: {printable(cure)}", file=sys.stderr)

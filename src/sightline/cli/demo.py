@@ -1,0 +1,43 @@
+"""``sightline demo``: the whole way on real data that ship with scikit-learn."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["demo"]
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where images and runs go.")] = Path("sightline-demo"),
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+) -> None:
+    """Check, train, export, measure, report and predict on 1,797 handwritten digits."""
+    from sightline import api
+    from sightline.cli.check import print_findings
+    from sightline.cli.predict import print_one
+    from sightline.cli.train import print_result
+    from sightline.data.digits import write_digits
+    from sightline.installation import require_extra
+
+    require_extra("train", "the demo")
+    print("Writing 1,797 real handwritten digits as PNG files ...", file=sys.stderr)
+    images = folder / "digits"
+    write_digits(images)
+    print(f"\n$ sightline check {images}", file=sys.stderr)
+    samples, findings = api.check_with_samples(images)
+    print_findings(samples, findings)
+    runs = folder / "runs"
+    print(f"\n$ sightline train {images} --out {runs}", file=sys.stderr)
+    run = api.train(images, out=runs, epochs=epochs)
+    held_out = [images / row["path"] for row in run.predictions]
+    chosen = [held_out[len(held_out) * part // 6] for part in (1, 3, 5)]
+    classifier = run.classifier()
+    for file in chosen:
+        print(f"\n$ sightline predict {run.folder} {file}", file=sys.stderr)
+        print_one(classifier.predict(file)[0], most=3)
+    print_result(run, as_json=False)
+    print("Your own images: sightline train FOLDER   (one folder per class)")

@@ -1,0 +1,47 @@
+"""``sightline evaluate``: measure a classifier on labelled images. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A run, a classifier folder, a model.onnx, or latest.")],
+    data: Annotated[Path, typer.Argument(help="Labelled images: class folders, split folders, or a CSV.")],
+    require: Annotated[
+        list[str] | None, typer.Option(help='Exit with 5 unless met, e.g. "accuracy>=0.9" (lower bound).')
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
+) -> None:
+    """Measure a classifier on labelled images: on their test part, or on all where there is none."""
+    from sightline import api
+    from sightline.cli.gates import check_requirements, parse_requirements
+    from sightline.evaluation.intervals import Figure
+    from sightline.text import printable
+
+    parse_requirements(require)
+    evaluation = api.evaluate(model, data, runs=runs)
+    metrics = evaluation.metrics
+    if as_json:
+        print(json.dumps(metrics))
+    else:
+        for name in ("accuracy", "macro_precision", "macro_recall", "macro_f1"):
+            print(f"{name.replace('_', ' '):<16} {Figure(**metrics[name])}")
+        print(f"{'log loss':<16} {metrics['log_loss']['value']:.4f}")
+        width = max(len(printable(row["class"])) for row in metrics["classes"])
+        print(f"\n{'class':<{width}}  images  precision  recall      F1")
+        for row in metrics["classes"]:
+            cells = (f"{row[key]:.3f}" if row[key] is not None else "-" for key in ("precision", "recall", "f1"))
+            few = "  too few to tell" if row["too_few"] else ""
+            precision, recall, f1 = cells
+            print(f"{printable(row['class']):<{width}}  {row['support']:>6}  {precision:>9}  {recall:>6}  {f1:>6}{few}")
+    check_requirements(metrics, require)
+    if metrics["count_bad"]:
+        raise typer.Exit(3)

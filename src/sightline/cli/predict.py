@@ -1,0 +1,118 @@
+"""``sightline predict``: classes for files, folders, patterns, or a list on stdin. Needs no torch."""
+
+from __future__ import annotations
+
+import glob
+import json
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from sightline.runtime.predictions import Prediction, Predictions
+
+__all__ = ["Format", "predict", "print_one"]
+
+
+class Format(StrEnum):
+    """How predictions are printed."""
+
+    table = "table"
+    csv = "csv"
+    jsonl = "jsonl"
+
+
+def predict(
+    model: Annotated[str, typer.Argument(help="A run, a classifier folder, a model.onnx, or latest.")],
+    sources: Annotated[list[str], typer.Argument(help="Files, folders, patterns; - reads a list from stdin.")],
+    top: Annotated[int | None, typer.Option("--top-k", min=1, help="Only the K most probable classes.")] = None,
+    form: Annotated[Format | None, typer.Option("--format", help="table, csv or jsonl.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
+) -> None:
+    """Predict the classes of images. Unreadable files are error rows, and the exit code is 3."""
+    from sightline.api import load
+
+    classifier = load(model, runs=runs)
+    if model == "latest" and classifier.path is not None:
+        print(f"latest is {classifier.path.parent.parent}", file=sys.stderr)
+    images = _find(sources)
+    first = list(islice(images, 2))
+    if not first:
+        from sightline.errors import InputError
+
+        raise InputError(
+            "predict.nothing", f"no images in {' '.join(sources)}", "name image files or folders with images"
+        )
+    if len(first) == 1 and form is None and not as_json:
+        said = classifier.predict(first)
+        print_one(said[0], most=top)
+        raise typer.Exit(3 if said.count_bad else 0)
+    counts = _print_stream(classifier.predict_stream(chain(first, images)), form or Format.table, top, as_json)
+    if counts[1]:
+        print(f"{counts[1]:,} of {counts[0]:,} files could not be read", file=sys.stderr)
+        raise typer.Exit(3)
+
+
+def print_one(row: Prediction, *, most: int | None = None) -> None:
+    """Print one image's prediction for a person: the class, then every class in falling order."""
+    from sightline.text import printable
+
+    if row.error:
+        print(f"error  {printable(row.path)}: {printable(row.error)}")
+        return
+    print(f"Predicted: {printable(row.label or '')} ({row.confidence:.2%})".replace("%)", " %)"))
+    width = max(len(printable(name)) for name, _ in row.top[:most])
+    for name, value in row.top[:most]:
+        print(f"  {printable(name):<{width}}  {100 * value:6.2f} %")
+
+
+def _find(sources: list[str]) -> Iterator[str]:
+    """Yield the images that were named; a name that matches nothing is passed on, and becomes an error row."""
+    for source in sources:
+        if source == "-":
+            yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
+        elif Path(source).is_dir():
+            from sightline.data.sources import find_images
+
+            yield from map(str, find_images(Path(source))[0])
+        elif not Path(source).exists() and glob.has_magic(source):
+            yield from sorted(glob.iglob(source, recursive=True)) or [source]
+        else:
+            yield source
+
+
+def _print_stream(parts: Iterator[Predictions], form: Format, top: int | None, as_json: bool) -> tuple[int, int]:
+    """Print predictions as they come; returns (all, unreadable)."""
+    total = bad = 0
+    documents: list[dict[str, object]] = []
+    for part in parts:
+        if as_json:
+            documents += part.to_dicts(top=top)
+        elif form is Format.csv:
+            print(part.to_csv(top=top, header=total == 0), end="")
+        elif form is Format.jsonl:
+            print(part.to_jsonl(top=top), end="")
+        else:
+            _print_table(part, top)
+        total += len(part)
+        bad += part.count_bad
+    if as_json:
+        print(json.dumps({"schema_version": 1, "predictions": documents}))
+    return total, bad
+
+
+def _print_table(part: Predictions, top: int | None) -> None:
+    from sightline.text import printable
+
+    for row in part:
+        if row.error:
+            print(f"{printable(row.path)}  error: {printable(row.error)}")
+        else:
+            shown = "  ".join(f"{printable(name)} {100 * value:.2f} %" for name, value in row.top[: top or 1])
+            print(f"{printable(row.path)}  {shown}")

@@ -1,0 +1,24 @@
+"""``sightline report``: write a run's page again. Needs no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["report"]
+
+
+def report(
+    run: Annotated[str, typer.Argument(help="A run's folder or name, or latest.")] = "latest",
+    runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
+    open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write a run's report.html and figures again from what is in its folder."""
+    from sightline import api
+
+    path = api.report(run, runs=runs)
+    print(path)
+    if open_it:
+        typer.launch(str(path.resolve()))

@@ -1,0 +1,116 @@
+"""``sightline train``: from images to a finished run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from sightline.runs.folder import Run
+
+__all__ = ["train"]
+
+
+def train(
+    data: Annotated[Path, typer.Argument(help="Class folders, split folders (train, val, test), or a CSV.")],
+    recipe: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
+    model: Annotated[str | None, typer.Option(help="Network: any timm name, or small-cnn.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Safetensors file to start from.")] = None,
+    no_pretrained: Annotated[bool, typer.Option("--no-pretrained", help="Start from random weights.")] = False,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the network's input, in pixels.")] = None,
+    patience: Annotated[int | None, typer.Option(help="Epochs without improvement before stopping; 0: never.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of split, weights, order and augmentation.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:N or mps.")] = None,
+    val: Annotated[float | None, typer.Option(help="Share drawn for validation.")] = None,
+    test: Annotated[float | None, typer.Option(help="Share drawn for the test; 0: none.")] = None,
+    select_on_val: Annotated[
+        bool, typer.Option("--select-on-val", help="Select on a given val folder; no test.")
+    ] = False,
+    assign: Annotated[list[str] | None, typer.Option("--set", help="Any setting, as name=value; repeatable.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
+    name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
+    only_plan: Annotated[bool, typer.Option("--plan", help="Print the plan and the expected time, and stop.")] = False,
+    require: Annotated[
+        list[str] | None, typer.Option(help='Exit with 5 unless met, e.g. "accuracy>=0.9" (lower bound).')
+    ] = None,
+    keep_checkpoints: Annotated[bool, typer.Option("--keep-checkpoints", help="Keep the best checkpoint.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
+) -> None:
+    """Train a classifier on a folder of images, export it, measure it and write a report."""
+    from sightline import api
+    from sightline.cli.gates import check_requirements, parse_requirements
+    from sightline.display.terminal import Terminal
+    from sightline.installation import require_extra
+
+    require_extra("train", "training")
+    from sightline.planning.settings import parse_assignment
+
+    parse_requirements(require)
+    dials = {
+        "model": model,
+        "weights": weights,
+        "pretrained": False if no_pretrained else None,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": lr,
+        "size": size,
+        "patience": patience,
+        "seed": seed,
+        "device": device,
+        "val_share": val,
+        "test_share": test,
+        "select_on_val": select_on_val or None,
+    }
+    settings = {**{key: value for key, value in dials.items() if value is not None}}
+    settings |= dict(parse_assignment(text) for text in assign or [])
+    terminal = Terminal(quiet=quiet)
+    if only_plan:
+        plan = api.plan(data, recipe, display=terminal, **settings)
+        if as_json:
+            print(json.dumps({"schema_version": 1, "settings": plan.settings.model_dump()}))
+        return
+    more = {"out": out, "name": name, "keep_checkpoints": keep_checkpoints}
+    try:
+        run = api.train(data, recipe, display=terminal, **more, **settings)
+    except KeyboardInterrupt:
+        if terminal.folder:
+            print(
+                f"The run says interrupted. Its best epoch as a classifier: sightline export {terminal.folder}",
+                file=sys.stderr,
+            )
+        raise
+    print_result(run, as_json=as_json)
+    check_requirements(run.metrics, require)
+
+
+def print_result(run: Run, *, as_json: bool) -> None:
+    """Print what came out, where it lies and what to type next."""
+    if as_json:
+        fields = {"schema_version": 1, "run": str(run.folder), "status": run.status, "metrics": run.metrics}
+        print(json.dumps(fields))
+        return
+    metrics = run.metrics
+    from sightline.evaluation.intervals import Figure
+
+    baselines = "; ".join(
+        f"{name.replace('_', ' ')} {Figure(**fields)}" for name, fields in metrics["baselines"].items()
+    )
+    bad = f"; {metrics['count_bad']} could not be read" if metrics["count_bad"] else ""
+    print(f"\n{run.facts['headline']}{bad}")
+    if "accuracy_with_leaks" in metrics:
+        with_leaks = Figure(**metrics["accuracy_with_leaks"])
+        print(f"  without {metrics['count_leaked']} leaked image(s); with them {with_leaks}")
+    print(f"  macro F1 {Figure(**metrics['macro_f1'])}")
+    print(f"  without learning much: {baselines}")
+    print(f"\nRun         {run.folder}")
+    print(f"Report      {run.report_file}")
+    print(f"Classifier  {run.model_file}")
+    print(f"\nNext: sightline predict {run.folder} IMAGE")

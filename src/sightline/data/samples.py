@@ -1,0 +1,123 @@
+"""``Samples``: one row an image, as columns."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["PARTS", "Samples"]
+
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """The images and their labels, as they were found; never changed, only replaced by a richer copy.
+
+    Attributes:
+        root: what relative paths are relative to.
+        source: what the user typed, for messages.
+        classes: names of the classes, sorted; a label is a position in it.
+        paths: ``[N] str``, relative to ``root`` with forward slashes, or absolute.
+        labels: ``[N] int64``, positions in ``classes``.
+        given: ``[N] str``: ``train``, ``val``, ``test`` or an empty string where no split was given.
+        groups: ``[N] str``: samples of one group never stand on both sides; empty is no group.
+        digests: ``[N] str``: sha256 of the content; empty before ``inspect_samples``, or if unreadable.
+        widths, heights: ``[N] int32``: size as shown (upright), 0 if unknown.
+        errors: position -> reason, for images that can't be read.
+        skipped: (path, reason) of everything that was found and is no sample.
+
+    Example:
+        >>> cat = np.array(["a.png"], object), np.array([0])
+        >>> Samples(Path("pets"), "pets", ("cat",), *cat).counts()
+        {'cat': 1}
+    """
+
+    root: Path
+    source: str
+    classes: tuple[str, ...]
+    paths: npt.NDArray[np.object_]
+    labels: npt.NDArray[np.int64]
+    given: npt.NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
+    groups: npt.NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
+    digests: npt.NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
+    widths: npt.NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    heights: npt.NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    errors: dict[int, str] = field(default_factory=dict)
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("given", "groups", "digests"):
+            if len(getattr(self, name)) == 0:
+                object.__setattr__(self, name, np.full(len(self.paths), "", object))
+        for name in ("widths", "heights"):
+            if len(getattr(self, name)) == 0:
+                object.__setattr__(self, name, np.zeros(len(self.paths), np.int32))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def file(self, position: int) -> Path:
+        """Return where an image lies."""
+        return self.root / str(self.paths[position])
+
+    @property
+    def files(self) -> list[Path]:
+        """Where all images lie, in order."""
+        return [self.root / str(path) for path in self.paths]
+
+    @property
+    def is_ok(self) -> npt.NDArray[np.bool_]:
+        """``[N] bool``: True where no reason against the image is known."""
+        ok = np.ones(len(self), bool)
+        ok[list(self.errors)] = False
+        return ok
+
+    def with_errors(self, errors: dict[int, str]) -> Samples:
+        """Return a copy that knows more unreadable images."""
+        return replace(self, errors={**self.errors, **errors})
+
+    def counts(self) -> dict[str, int]:
+        """Return images per class, unreadable ones included, in the order of ``classes``."""
+        tally = np.bincount(self.labels, minlength=len(self.classes))
+        return {name: int(count) for name, count in zip(self.classes, tally, strict=True)}
+
+    def skipped_counts(self) -> dict[str, int]:
+        """Return reason -> how many paths were skipped for it, most frequent first."""
+        return dict(Counter(reason for _, reason in self.skipped).most_common())
+
+    def fingerprint(self) -> str:
+        """Return one sha256 over all contents, labels, given splits and groups; file order does not matter."""
+        names = [self.classes[label] for label in self.labels]
+        rows = sorted(zip(self.digests, names, self.given, self.groups, strict=True))
+        return hashlib.sha256(repr(rows).encode("utf-8", "surrogatepass")).hexdigest()
+
+    def to_pandas(self) -> Any:
+        """Return the table as a ``pandas.DataFrame`` (pandas must be installed)."""
+        import pandas
+
+        return pandas.DataFrame(self.columns())
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the table as lists, one a column, as ``data/samples.csv`` holds it."""
+        return {
+            "path": [str(path) for path in self.paths],
+            "label": [self.classes[label] for label in self.labels],
+            "given_split": list(self.given),
+            "group": list(self.groups),
+            "width": self.widths.tolist(),
+            "height": self.heights.tolist(),
+            "sha256": list(self.digests),
+            "error": [self.errors.get(i, "") for i in range(len(self))],
+        }
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><td>{html.escape(k)}</td><td>{v:,}</td></tr>" for k, v in self.counts().items())
+        return f"<table><tr><th>class</th><th>images</th></tr>{rows}</table>"

@@ -1,0 +1,113 @@
+"""Events on stderr: a live bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from sightline.display.lines import line_of
+from sightline.events import (
+    EpochEnded,
+    Event,
+    Planned,
+    Progressed,
+    RunEnded,
+    RunStarted,
+    StageEnded,
+    StageStarted,
+    Warned,
+)
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+__all__ = ["Terminal"]
+
+_LOG_SECONDS = 20.0  # how often a log gets a line about progress
+
+
+class Terminal:
+    """Shows events; made for one run, and closed after it.
+
+    Args:
+        quiet: show warnings only.
+        show_plan: show the plan as a table; otherwise its last line.
+    """
+
+    def __init__(self, *, quiet: bool = False, show_plan: bool = True) -> None:
+        self._quiet = quiet
+        self._show_plan = show_plan
+        self._live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not quiet
+        self._progress: Progress | None = None
+        self._task: Any = None
+        self._stage = ""
+        self._logged = time.monotonic()
+        self.folder = ""  # of the run, once there is one
+
+    def show(self, event: Event) -> None:
+        """Show one event. A terminal that is gone never stops a training."""
+        with contextlib.suppress(BrokenPipeError, OSError):
+            if isinstance(event, Progressed):
+                self._show_progress(event)
+            else:
+                self._show_line(event)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._progress is not None:
+            with contextlib.suppress(OSError):
+                self._progress.stop()
+            self._progress = None
+
+    def _show_line(self, event: Event) -> None:
+        if isinstance(event, StageStarted):
+            self._stage = event.name
+        if isinstance(event, RunStarted):
+            self.folder = event.folder
+        if isinstance(event, StageStarted | StageEnded | EpochEnded):
+            self.close()
+        if self._quiet and not isinstance(event, Warned):
+            return
+        if isinstance(event, RunEnded) or (self._live and isinstance(event, StageStarted)):
+            if isinstance(event, StageStarted):
+                self._open_bar(event.name, None)
+            return
+        text = line_of(event)
+        if isinstance(event, Planned) and not self._show_plan and text:
+            text = text.splitlines()[-1]
+        if text:
+            self._print(text, is_warning=isinstance(event, Warned))
+
+    def _show_progress(self, event: Progressed) -> None:
+        if self._quiet:
+            return
+        if self._live:
+            if self._progress is None or self._progress.tasks[0].total != event.total:
+                self.close()
+                self._open_bar(self._stage, event.total)
+            assert self._progress is not None
+            self._progress.update(self._task, completed=min(event.done, event.total))
+        elif time.monotonic() - self._logged > _LOG_SECONDS:
+            self._print(f"{self._stage}: {event.done:,} of {event.total:,} {event.unit}")
+
+    def _open_bar(self, name: str, total: int | None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._task = self._progress.add_task(name, total=total)
+        self._progress.start()
+
+    def _print(self, text: str, *, is_warning: bool = False) -> None:
+        self._logged = time.monotonic()
+        console = self._progress.console if self._progress is not None else None
+        if console is not None:
+            console.print(text, markup=False, highlight=False, style="yellow" if is_warning else None)
+            return
+        if is_warning and self._live and "NO_COLOR" not in os.environ:
+            text = f"\x1b[33m{text}\x1b[0m"
+        print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,125 @@
+"""Everything that a user can cause, as one family of errors.
+
+SightlineError
+├── InputError         a path, an option or a setting that was typed
+├── DataError          the images and labels as a whole
+├── UnreadableImage    one image
+├── WeightsError       pretrained weights: not there, not readable, not fitting
+├── DeviceError        a device that was asked for and is not there
+├── RunError           a run folder: exists, is missing, is not finished
+├── ModelError         a classifier file: missing, damaged, not ours
+├── MissingExtra       a part of Sightline that is not installed
+├── TrainingError      a training that cannot go on
+├── ExportMismatch     the exported file decides otherwise than the network   (exit code 4)
+└── GateNotMet         a figure that was required was not reached              (exit code 5)
+
+Each carries a stable ``code``, what is wrong (``message``) and what to type (``cure``). This file knows
+nothing about terminals: ``cli`` prints errors, and is the only place that does.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DataError",
+    "DeviceError",
+    "ExportMismatch",
+    "GateNotMet",
+    "InputError",
+    "MissingExtra",
+    "ModelError",
+    "RunError",
+    "SightlineError",
+    "TrainingError",
+    "UnreadableImage",
+    "WeightsError",
+]
+
+
+class SightlineError(Exception):
+    """Base of every error that Sightline raises on purpose.
+
+    Attributes:
+        code: stable name, ``room.reason`` in lower case, for scripts and for searching the docs.
+        message: what is wrong, with the path or value.
+        cure: what to type or change; never empty.
+        exit_code: what the command line exits with.
+
+    Example:
+        >>> error = SightlineError("data.no-images", "no images in 'photos'", "name a folder with images")
+        >>> error.to_dict()["code"]
+        'data.no-images'
+    """
+
+    exit_code = 2
+
+    def __init__(self, code: str, message: str, cure: str) -> None:
+        super().__init__(code, message, cure)  # all three as args, so that the error survives a process pool
+        self.code = code
+        self.message = message
+        self.cure = cure
+
+    def __str__(self) -> str:
+        return f"{self.message} (cure: {self.cure})"
+
+    def to_dict(self) -> dict[str, str]:
+        """Return code, message and cure, as ``--json`` prints them."""
+        return {"code": self.code, "message": self.message, "cure": self.cure}
+
+
+class InputError(SightlineError):
+    """A path, an option or a setting that the user typed is wrong."""
+
+
+class DataError(SightlineError):
+    """The images and labels as a whole can't be used."""
+
+
+class UnreadableImage(SightlineError):  # noqa: N818  (the design's name: it is a verdict on a file)
+    """One image can't be read; raised by the one door, and by nothing else.
+
+    Attributes:
+        path: the file, or ``<bytes>`` where pixels came without a name.
+        reason: what is wrong with it, in a few words.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__("image.unreadable", f"{path}: {reason}", "replace the file, or leave it out")
+        self.args = (path, reason)
+        self.path = path
+        self.reason = reason
+
+
+class WeightsError(SightlineError):
+    """Pretrained weights are not there, can't be read safely, or don't fit the network."""
+
+
+class DeviceError(SightlineError):
+    """A device was asked for by name and is not there."""
+
+
+class RunError(SightlineError):
+    """A run folder exists already, is missing, or has nothing to use yet."""
+
+
+class ModelError(SightlineError):
+    """A classifier is missing, damaged, or was not made by Sightline."""
+
+
+class MissingExtra(SightlineError):  # noqa: N818  (read aloud it says what it is)
+    """A part of Sightline is not installed; the cure is the line that installs it."""
+
+
+class TrainingError(SightlineError):
+    """A training can't go on, for example because its loss is not a number any more."""
+
+
+class ExportMismatch(SightlineError):  # noqa: N818
+    """The exported file decides otherwise than the trained network; the file was withdrawn."""
+
+    exit_code = 4
+
+
+class GateNotMet(SightlineError):  # noqa: N818
+    """A required figure was not reached, measured on the safe end of its interval."""
+
+    exit_code = 5

@@ -1,0 +1,130 @@
+"""``Evaluation``: what was said, what was true, and every figure that follows."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.errors import DataError
+from sightline.evaluation.baselines import majority_class, nearest_class_mean
+from sightline.evaluation.intervals import Figure
+from sightline.evaluation.metrics import evaluate_predictions
+from sightline.runtime.predictions import Predictions
+
+__all__ = ["Evaluation", "evaluate_rows"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """The figures of a classifier on images whose classes are known.
+
+    Attributes:
+        predictions: what was said, one row an image.
+        labels: ``[N] int64``, what is true.
+        metrics: every figure with interval and count; JSON-able.
+        leaked: ``[N] bool``: images that the training saw too; the figures leave them out.
+    """
+
+    predictions: Predictions
+    labels: npt.NDArray[np.int64]
+    metrics: dict[str, Any]
+    leaked: npt.NDArray[np.bool_]
+
+    @property
+    def accuracy(self) -> Figure:
+        """Share of readable images that are right, with Wilson's interval."""
+        return Figure(**self.metrics["accuracy"])
+
+    def with_leaks(self, leaked: npt.NDArray[np.bool_]) -> Evaluation:
+        """Return the figures without the leaked images; the accuracy with them stands beside."""
+        if not (leaked & self.predictions.is_ok).any():
+            return self
+        metrics = _metrics(self.predictions, self.labels, leaked)
+        return replace(self, leaked=leaked, metrics={**metrics, "accuracy_with_leaks": self.metrics["accuracy"]})
+
+    def with_part(self, part: str) -> Evaluation:
+        """Return the same figures with the name of the part they were measured on."""
+        return replace(self, metrics={"part": part, **self.metrics})
+
+    def with_baselines(
+        self, train_labels: npt.NDArray[np.int64], train: dict[int, Any], measured: dict[int, Any]
+    ) -> Evaluation:
+        """Return the same figures with what needs no learning beside them.
+
+        Args:
+            train_labels: ``[M]``, classes of the training images.
+            train, measured: position -> small picture as a vector, of training images and of these.
+        """
+        used = self.predictions.is_ok & ~self.leaked
+        rows = [row for row in measured if used[row]]
+        baselines = {"majority_class": majority_class(train_labels, self.labels[used]).to_dict()}
+        if rows and train:
+            pictures, classes = np.stack(list(train.values())), train_labels[list(train)]
+            figure = nearest_class_mean(pictures, classes, np.stack([measured[row] for row in rows]), self.labels[rows])
+            baselines["nearest_class_mean"] = figure.to_dict()
+        return replace(self, metrics={**self.metrics, "baselines": baselines})
+
+    def headline(self) -> str:
+        """Return the main figure in words."""
+        part = {"test": "Test", "val": "Validation"}.get(self.metrics.get("part", ""), "Measured")
+        return f"{part} accuracy {self.accuracy}"
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one row an image, as columns of ``predictions.csv``."""
+        said = self.predictions
+        rows = list(said)
+        names = [said.classes[label] for label in self.labels]
+        of_label = said.probabilities[np.arange(len(said)), self.labels]
+        return {
+            "path": list(said.paths),
+            "label": names,
+            "predicted": [row.label or "" for row in rows],
+            "confidence": ["" if row.error else f"{row.confidence:.6f}" for row in rows],
+            "probability_of_label": ["" if row.error else f"{p:.6f}" for row, p in zip(rows, of_label, strict=True)],
+            "correct": [
+                "" if row.error else str(int(row.label == name)) for row, name in zip(rows, names, strict=True)
+            ],
+            "leaked": [str(int(leak)) for leak in self.leaked],
+            "error": [row.error or "" for row in rows],
+        }
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{name.replace('_', ' ')}</td><td>{html.escape(str(Figure(**self.metrics[name])))}</td></tr>"
+            for name in ("accuracy", "macro_precision", "macro_recall", "macro_f1")
+        )
+        return f"<table>{rows}</table>"
+
+
+def evaluate_rows(predictions: Predictions, labels: npt.NDArray[np.int64]) -> Evaluation:
+    """Return every figure of predictions and true classes.
+
+    Raises:
+        DataError: if none of the images could be read.
+    """
+    nothing = np.zeros(len(labels), bool)
+    return Evaluation(predictions, labels, _metrics(predictions, labels, nothing), nothing)
+
+
+def _metrics(said: Predictions, labels: npt.NDArray[np.int64], leaked: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    used = said.is_ok & ~leaked
+    if not used.any():
+        raise DataError(
+            "evaluation.no-images",
+            f"of {len(labels)} images, {said.count_bad} can't be read and {int(leaked.sum())} were trained on",
+            "give images that can be read and that the training did not see",
+        )
+    counts = {
+        "count": len(labels),
+        "count_bad": said.count_bad,
+        "count_leaked": int((leaked & said.is_ok).sum()),
+    }
+    return {
+        "schema_version": 1,
+        **counts,
+        **evaluate_predictions(labels[used], said.probabilities[used], said.classes),
+    }

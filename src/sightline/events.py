@@ -1,0 +1,142 @@
+"""What happens in a run: plain values that leave the generators of ``training`` and ``pipeline``.
+
+Nothing here prints, draws or stores. ``display`` turns events into a terminal's bar, lines of a log or a
+notebook's table; ``pipeline`` writes some of them into the run folder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "CheckpointSaved",
+    "EpochEnded",
+    "Event",
+    "Noted",
+    "Planned",
+    "Progressed",
+    "RunEnded",
+    "RunStarted",
+    "StageEnded",
+    "StageStarted",
+    "TrainingStopped",
+    "Warned",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run folder was made."""
+
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageStarted:
+    """A stage of the way through the house began; ``name`` is a verb in its -ing form."""
+
+    name: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """``done`` of ``total`` units of the current stage are finished; ``unit`` is a plural noun."""
+
+    done: int
+    total: int
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageEnded:
+    """The current stage is finished; ``detail`` says what came out, with counts."""
+
+    name: str
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something that the user should know and need not act on."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something is wrong, the run goes on; code, message and cure as in an error."""
+
+    code: str
+    message: str
+    cure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The plan is made: (setting, value, origin, reason) a row, and the expected seconds of training."""
+
+    rows: tuple[tuple[str, str, str, str], ...]
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EpochEnded:
+    """One pass over the training images is finished. Losses are mean cross-entropy in nats.
+
+    Epoch 0 is the state before the first epoch: the head fitted on frozen features, where there is one;
+    its training figures are measured without augmentation.
+    """
+
+    epoch: int
+    epochs: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    learning_rate: float
+    seconds: float
+    images_per_second: float
+    is_best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSaved:
+    """The network of the best epoch so far lies on the disk, whole."""
+
+    folder: str
+    epoch: int
+    val_loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStopped:
+    """The training ended, with the reason."""
+
+    reason: str
+    best_epoch: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """The run reached its end; ``headline`` is the figure in words, ``folder`` holds everything."""
+
+    folder: str
+    headline: str
+
+
+Event = (
+    RunStarted
+    | StageStarted
+    | Progressed
+    | StageEnded
+    | Noted
+    | Warned
+    | Planned
+    | EpochEnded
+    | CheckpointSaved
+    | TrainingStopped
+    | RunEnded
+)

@@ -1,0 +1,57 @@
+"""The ``classifier`` folder: everything that ships, under its final name only when it is whole and proved."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from sightline.errors import ExportMismatch
+from sightline.exporting.onnx_format import write_onnx
+from sightline.exporting.parity import ParityProof, prove_parity
+from sightline.networks.network import Network
+from sightline.runs.files import sync_folder, write_bytes, write_text
+from sightline.runtime.bundle import Bundle
+from sightline.runtime.classifier import MODEL_FILE, Classifier
+
+__all__ = ["export_classifier"]
+
+
+def export_classifier(network: Network, bundle: Bundle, folder: Path, files: Sequence[Path]) -> ParityProof:
+    """Write ``model.safetensors``, ``classifier.json``, ``classes.txt`` and a proved ``model.onnx``.
+
+    Args:
+        network: as trained.
+        bundle: what belongs to it.
+        folder: the ``classifier`` folder; replaced as a whole.
+        files: real images for the proof.
+
+    Raises:
+        ExportMismatch: if the ONNX file can't be made or decides otherwise; then it is not in the folder, and
+            the rest is.
+    """
+    from safetensors.torch import save
+
+    scratch = folder.with_name(f"{folder.name}.tmp")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    network = network.eval().cpu()
+    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+    write_bytes(scratch / "model.safetensors", save(weights, metadata={"model": bundle.model, "format": "pt"}))
+    write_text(scratch / "classifier.json", bundle.to_json() + "\n")
+    write_text(scratch / "classes.txt", "".join(f"{name}\n" for name in bundle.classes))
+    failure: ExportMismatch | None = None
+    proof = None
+    try:
+        write_onnx(network, bundle, scratch / MODEL_FILE)
+        proof = prove_parity(network, Classifier.open(scratch / MODEL_FILE), files)
+    except ExportMismatch as error:
+        (scratch / MODEL_FILE).unlink(missing_ok=True)
+        failure = error
+    shutil.rmtree(folder, ignore_errors=True)
+    scratch.rename(folder)
+    sync_folder(folder.parent)
+    if failure is not None:
+        raise failure
+    assert proof is not None
+    return proof

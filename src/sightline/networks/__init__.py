@@ -1,0 +1,5 @@
+"""Networks: timm's by name, and a small one of our own.
+
+Comes in: a name, safetensors weights. Goes out: a :class:`~sightline.networks.network.Network` and plain facts
+about it. Knows torch and timm; knows nothing about data, plans being made, or training.
+"""

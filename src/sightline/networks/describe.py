@@ -1,0 +1,62 @@
+"""Facts about a network by its name, before it is built."""
+
+from __future__ import annotations
+
+import difflib
+
+from sightline.errors import InputError
+from sightline.installation import require_extra
+from sightline.planning.facts import NetworkFacts
+from sightline.planning.plan import SMALL_NETWORK
+
+__all__ = ["describe_network"]
+
+_INTERPOLATIONS = ("bilinear", "bicubic", "lanczos")
+
+
+def describe_network(name: str) -> NetworkFacts:
+    """Return the facts about ``small-cnn`` or any timm name, with or without a tag.
+
+    Raises:
+        InputError: if there is no such network; the nearest names are given.
+
+    Example:
+        >>> describe_network("small-cnn").has_weights
+        False
+    """
+    if name == SMALL_NETWORK:
+        half, quarter = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+        return NetworkFacts(name, "small", 32, 32, "bilinear", half, quarter, False, "none: trained from scratch")
+    require_extra("train", f"network {name!r}")
+    import timm
+
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=3, cutoff=0.4)
+        cure = f"did you mean {' or '.join(near)}? " if near else ""
+        raise InputError(
+            "model.unknown-name",
+            f"there is no network {name!r}",
+            f"{cure}any timm name will do, for example resnet18 or convnext_tiny; or {SMALL_NETWORK}",
+        )
+    tag = name.partition(".")[2]
+    config = timm.get_pretrained_cfg(name)
+    if config is None or (tag and config.tag != tag):
+        known = timm.list_models(f"{name.split('.')[0]}.*", pretrained=True)
+        raise InputError(
+            "model.unknown-tag",
+            f"{name.split('.')[0]!r} has no weights {tag!r}",
+            f"known: {', '.join(known) or 'none'}",
+        )
+    exact = f"{name.split('.')[0]}.{config.tag}" if config.tag else name
+    size = int(config.input_size[-1])
+    return NetworkFacts(
+        name=exact,
+        family="timm",
+        size=size,
+        resize=round(size / (config.crop_pct or 1.0)),
+        interpolation=config.interpolation if config.interpolation in _INTERPOLATIONS else "bilinear",
+        mean=tuple(config.mean),
+        std=tuple(config.std),
+        has_weights=bool(config.hf_hub_id),
+        licence=config.license or "not stated",
+    )

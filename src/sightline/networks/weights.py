@@ -1,0 +1,137 @@
+"""Where pretrained weights come from: a local safetensors file, or the Hugging Face hub through its cache.
+
+Only safetensors are read. A pickle can run any code while it is read, so one is refused with the two lines
+that convert it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sightline.errors import WeightsError
+from sightline.planning.facts import NetworkFacts
+
+__all__ = ["WeightsFile", "download_weights", "find_weights"]
+
+_FILE = "model.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFile:
+    """Weights that were found.
+
+    Attributes:
+        path: the file; None when it must be downloaded first.
+        source: where it comes from, in words.
+        licence: its licence, in words.
+        size: bytes, 0 if unknown.
+        repository: the hub's name of it, or an empty string for a local file.
+        target: where a download goes.
+    """
+
+    path: Path | None
+    source: str
+    licence: str
+    size: int = 0
+    repository: str = ""
+    target: str = ""
+
+
+def find_weights(network: NetworkFacts, file: str) -> WeightsFile:
+    """Find the weights: the given file, or the network's published ones (in the hub's cache or on the hub).
+
+    Args:
+        network: facts about the network.
+        file: path of a local safetensors file, or an empty string.
+
+    Raises:
+        WeightsError: if the file is missing, is a pickle or no safetensors, or the hub can't be reached.
+    """
+    if file:
+        path = _checked_file(Path(file).expanduser())
+        return WeightsFile(path, f"local file {path.name}", "as stated by whoever made the file", path.stat().st_size)
+    if not network.has_weights:
+        raise WeightsError(
+            "weights.none",
+            f"{network.name} has no published weights",
+            "choose another --model, give --weights FILE (safetensors), or train from scratch with --no-pretrained",
+        )
+    import timm
+    from huggingface_hub import HfApi, constants, try_to_load_from_cache
+
+    repository = _repository(network.name, timm.get_pretrained_cfg(network.name))
+    source = f"{network.name} from the Hugging Face hub ({repository})"
+    cached = try_to_load_from_cache(repository, _FILE)
+    if isinstance(cached, str):
+        return WeightsFile(Path(cached), f"{source}, cached", network.licence, Path(cached).stat().st_size, repository)
+    try:
+        info = HfApi().model_info(repository, files_metadata=True, timeout=15)
+    except Exception as error:  # offline, no such repository, a proxy: many types, one cure
+        raise _unavailable(network, error) from error
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
+    if _FILE not in sizes:
+        raise WeightsError(
+            "weights.not-safetensors",
+            f"{repository} has no {_FILE}, only {', '.join(sizes) or 'nothing'}",
+            "choose another --model, or convert its weights to safetensors and give --weights FILE",
+        )
+    licence = str((info.card_data or {}).get("license") or network.licence)
+    return WeightsFile(None, source, licence, sizes[_FILE], repository, str(constants.HF_HUB_CACHE))
+
+
+def download_weights(network: NetworkFacts, weights: WeightsFile) -> Path:
+    """Return the local path of found weights, downloading them into the hub's cache if they are not there.
+
+    Raises:
+        WeightsError: if the download fails.
+    """
+    if weights.path is not None:
+        return weights.path
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(weights.repository, _FILE))
+    except Exception as error:  # as above
+        raise _unavailable(network, error) from error
+
+
+def _repository(name: str, config: Any) -> str:
+    repository = str(config.hf_hub_id)
+    return f"{repository}{name}" if repository.endswith("/") else repository
+
+
+def _unavailable(network: NetworkFacts, error: Exception) -> WeightsError:
+    text = str(error).strip().splitlines()
+    return WeightsError(
+        "weights.unavailable",
+        f"the weights of {network.name} are not on this machine and can't be downloaded "
+        f"({type(error).__name__}: {text[0][:160] if text else 'no details'})",
+        "connect to the network once; or give --weights FILE (safetensors); or train from scratch with "
+        "--no-pretrained; or use --model small-cnn, which needs no weights",
+    )
+
+
+def _checked_file(path: Path) -> Path:
+    if not path.is_file():
+        raise WeightsError("weights.missing", f"there is no file {str(path)!r}", "check the path after --weights")
+    with path.open("rb") as file:
+        start = file.read(9)
+    if start[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05") or path.suffix.lower() in (
+        ".pt",
+        ".pth",
+        ".bin",
+        ".ckpt",
+        ".pkl",
+    ):
+        raise WeightsError(
+            "weights.pickle",
+            f"{path} is a pickle, which can run any code when it is read; Sightline reads safetensors only",
+            "if you trust it, convert it with two lines of Python: "
+            f"state = __import__('torch').load({str(path)!r}, weights_only=True); "
+            f"__import__('safetensors.torch').torch.save_file(state, {str(path.with_suffix('.safetensors'))!r})",
+        )
+    if path.suffix.lower() != ".safetensors" or start[8:9] != b"{":
+        raise WeightsError("weights.not-safetensors", f"{path} is not a safetensors file", "give a .safetensors file")
+    return path

@@ -1,0 +1,124 @@
+"""From a decoded picture to the square that the network sees, in two steps that share nothing else.
+
+``shrink`` makes the picture that the cache stores, once; ``finish`` cuts or pads the network's square from
+it. Evaluation, export and prediction always do both; training does ``shrink`` once and cuts its own random
+crops. Normalisation is not here: it lives in the network's graph, so outside it there is only ``uint8``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from sightline.errors import ModelError
+from sightline.pixels.decode import BACKGROUND, RGB
+
+__all__ = ["Preprocess"]
+
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+_FITS = ("crop", "pad", "squash")
+# A picture 100,000 pixels wide and one high would be stored at 25 million: what a centre crop can never
+# reach is cut off before.
+_MAX_STORED_ASPECT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """How a decoded picture becomes the network's ``[size, size, 3] uint8`` square.
+
+    Attributes:
+        size: side of the square, in pixels.
+        resize: short side of the stored picture for ``crop`` (at least ``size``); the others ignore it.
+        fit: ``crop`` takes the centre, ``pad`` keeps everything on a background, ``squash`` changes the aspect.
+        interpolation: ``bilinear``, ``bicubic`` or ``lanczos``, all antialiased (Pillow's).
+        background: RGB colour of padding, 0 to 255 each.
+
+    Example:
+        >>> import numpy as np
+        >>> photo = np.zeros((300, 400, 3), np.uint8)
+        >>> Preprocess(size=224, resize=256).apply(photo).shape
+        (224, 224, 3)
+    """
+
+    size: int
+    resize: int
+    fit: Literal["crop", "pad", "squash"] = "crop"
+    interpolation: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
+    background: tuple[int, int, int] = BACKGROUND
+
+    def __post_init__(self) -> None:
+        ok = self.fit in _FITS and self.interpolation in _FILTERS and 1 <= self.size <= self.resize <= 4096
+        if not ok:
+            raise ModelError(
+                "model.preprocess",
+                f"preprocessing {asdict(self)} is not possible",
+                f"use fit {'|'.join(_FITS)}, interpolation {'|'.join(_FILTERS)} and 1 <= size <= resize <= 4096",
+            )
+
+    def shrink(self, picture: RGB) -> RGB:
+        """Return the picture as the cache stores it: small, of any shape (``[h, w, 3] uint8``)."""
+        if self.fit == "squash":
+            return self._scaled(picture, self.size, self.size)
+        height, width = picture.shape[:2]
+        if self.fit == "pad":
+            scale = self.size / max(height, width)
+            return self._scaled(picture, max(1, round(width * scale)), max(1, round(height * scale)))
+        picture = _limit_aspect(picture)
+        height, width = picture.shape[:2]
+        scale = self.resize / min(height, width)
+        return self._scaled(picture, max(self.resize, round(width * scale)), max(self.resize, round(height * scale)))
+
+    def finish(self, stored: RGB) -> RGB:
+        """Return the network's square from a stored picture: its centre, or the whole on the background."""
+        height, width = stored.shape[:2]
+        if (height, width) == (self.size, self.size):
+            return stored
+        if self.fit == "crop":
+            top, left = (height - self.size) // 2, (width - self.size) // 2
+            return stored[top : top + self.size, left : left + self.size]
+        square = np.empty((self.size, self.size, 3), np.uint8)
+        square[:] = self.background
+        top, left = (self.size - height) // 2, (self.size - width) // 2
+        square[top : top + height, left : left + width] = stored
+        return square
+
+    def apply(self, picture: RGB) -> RGB:
+        """Return ``finish(shrink(picture))``: what evaluation, export and prediction see."""
+        return self.finish(self.shrink(picture))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON-able values."""
+        return {**asdict(self), "background": list(self.background)}
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Preprocess:
+        """Return the ``Preprocess`` that ``to_dict`` wrote.
+
+        Raises:
+            ModelError: if fields are missing, unknown or out of range.
+        """
+        try:
+            return cls(**{**fields, "background": tuple(fields["background"])})
+        except (TypeError, KeyError) as error:
+            raise ModelError(
+                "model.preprocess", f"preprocessing can't be read: {error}", "export the model again"
+            ) from error
+
+    def _scaled(self, picture: RGB, width: int, height: int) -> RGB:
+        if picture.shape[:2] == (height, width):
+            return picture
+        return np.asarray(Image.fromarray(picture).resize((width, height), _FILTERS[self.interpolation]))
+
+
+def _limit_aspect(picture: RGB) -> RGB:
+    height, width = picture.shape[:2]
+    longest = _MAX_STORED_ASPECT * min(height, width)
+    top, left = max(0, (height - longest) // 2), max(0, (width - longest) // 2)
+    return np.ascontiguousarray(picture[top : top + min(height, longest), left : left + min(width, longest)])

@@ -1,0 +1,81 @@
+"""What planning is told about the data, the machine and the network: plain values, no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sightline.data.samples import Samples
+from sightline.data.split import Split
+
+__all__ = ["DataFacts", "Hardware", "NetworkFacts", "describe_data"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """The machine, as ``training.probe_hardware`` found it.
+
+    Attributes:
+        device: ``cpu``, ``cuda:N`` or ``mps``.
+        name: the processor's name.
+        threads: CPU threads that training uses.
+        reason: why this device.
+        warning: what is broken about a better device, or an empty string.
+    """
+
+    device: str
+    name: str
+    threads: int
+    reason: str
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFacts:
+    """A network by its name, before it is built.
+
+    Attributes:
+        name: exact name, with timm's tag where there are pretrained weights.
+        family: ``small`` for our own, ``timm`` for timm's.
+        size: side of the square that it was made for, in pixels.
+        resize: short side before the crop, for evaluation.
+        interpolation: how its pretraining resized pictures.
+        mean, std: per channel, for pixels scaled to 0..1.
+        has_weights: whether pretrained weights are published.
+        licence: licence of those weights, in words.
+    """
+
+    name: str
+    family: str
+    size: int
+    resize: int
+    interpolation: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    has_weights: bool
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataFacts:
+    """The data, as far as a plan depends on them."""
+
+    classes: tuple[str, ...]
+    counts: dict[str, int] = field(hash=False)
+    median_short_side: int
+    wide_aspect: float  # nine of ten images are no wider (or higher) than this, long side over short
+
+
+def describe_data(samples: Samples, split: Split) -> DataFacts:
+    """Return the facts of inspected samples; sizes are those of the training images."""
+    rows = split.rows("train")
+    sizes = np.stack([samples.widths[rows], samples.heights[rows]])
+    sizes = sizes[:, sizes[0] > 0]
+    aspect = sizes.max(0) / sizes.min(0)
+    return DataFacts(
+        classes=samples.classes,
+        counts=split.counts(),
+        median_short_side=int(np.median(sizes.min(0))),
+        wide_aspect=round(float(np.quantile(aspect, 0.9)), 2),
+    )

@@ -1,0 +1,111 @@
+"""Every setting of a training: name, type, range and meaning, in one table.
+
+``sightline train --set NAME=VALUE`` takes each of them, the command's dials are a few of them, and the plan
+holds all of them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sightline.errors import InputError
+
+__all__ = ["Settings", "check_names", "make_settings", "parse_assignment"]
+
+
+class Settings(BaseModel):
+    """All settings of one training. Fields have no defaults: ``make_plan`` decides each, with a reason."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    model: str = Field(description="network: a timm name, or small-cnn")
+    pretrained: bool = Field(description="start from pretrained weights")
+    weights: str = Field(description="safetensors file to start from; empty: the network's published weights")
+    size: int = Field(ge=8, le=1024, description="side of the network's square input, in pixels")
+    resize: int = Field(ge=8, le=2048, description="short side that pictures are stored at, before the crop")
+    fit: Literal["crop", "pad", "squash"] = Field(description="how a picture becomes a square")
+    interpolation: Literal["bilinear", "bicubic", "lanczos"] = Field(description="filter for resizing, antialiased")
+    mean: tuple[float, float, float] = Field(description="per channel, subtracted from pixels scaled to 0..1")
+    std: tuple[float, float, float] = Field(description="per channel, what is then divided by")
+    val_share: float = Field(ge=0, lt=1, description="share drawn for validation where none is given")
+    test_share: float = Field(ge=0, lt=1, description="share drawn for the test where none is given")
+    select_on_val: bool = Field(description="use a given val folder for selection although there is no test")
+    seed: int = Field(ge=0, lt=2**31, description="of split, initial weights, order and augmentation")
+    epochs: int = Field(ge=0, le=10_000, description="passes over the training images")
+    batch_size: int = Field(ge=1, le=65_536, description="images a step")
+    optimizer: Literal["adamw", "sgd"] = Field(description="rule of the weights' update")
+    learning_rate: float = Field(gt=0, le=100, description="the highest of the schedule")
+    momentum: float = Field(ge=0, lt=1, description="of SGD; adamw ignores it")
+    weight_decay: float = Field(ge=0, le=10, description="decoupled; norms and biases are left out")
+    schedule: Literal["cosine", "constant"] = Field(description="course of the learning rate after warm-up")
+    warmup: float = Field(ge=0, lt=1, description="share of all steps in which the rate rises from zero")
+    label_smoothing: float = Field(ge=0, lt=1, description="probability spread over all classes in the target")
+    clip_norm: float = Field(ge=0, description="largest norm of the gradient; 0: no clipping")
+    patience: int = Field(ge=0, description="epochs without a better validation loss before stopping; 0: never")
+    flip: float = Field(ge=0, le=1, description="probability of a left-right flip")
+    translate: float = Field(ge=0, le=0.5, description="largest shift, as a share of the side")
+    zoom: float = Field(ge=0, le=0.9, description="largest share of the side that a random crop leaves out")
+    color: float = Field(ge=0, le=1, description="strength of random brightness, contrast and saturation")
+    head_first: bool = Field(description="fit the head on frozen features before training the whole network")
+    freeze_body: bool = Field(description="train the head only")
+    freeze_norm: bool = Field(description="keep the batch norms' running statistics as they are")
+    device: str = Field(pattern=r"^(cpu|mps|cuda(:\d+)?)$", description="cpu, mps, cuda or cuda:N")
+    threads: int = Field(ge=1, le=1024, description="CPU threads; results are the same only at the same number")
+
+
+def check_names(chosen: dict[str, Any]) -> None:
+    """Raise ``InputError`` with the nearest right name if a name is no setting.
+
+    Example:
+        >>> check_names({"epochs": 3})
+    """
+    for name in chosen:
+        if name not in Settings.model_fields:
+            near = difflib.get_close_matches(name, Settings.model_fields, n=1, cutoff=0.4)
+            cure = f"did you mean {near[0]!r}? " if near else ""
+            raise InputError(
+                "plan.unknown-setting",
+                f"there is no setting {name!r}",
+                f"{cure}sightline train DATA --plan lists them all",
+            )
+
+
+def make_settings(values: dict[str, Any]) -> Settings:
+    """Return validated settings.
+
+    Raises:
+        InputError: naming the setting, the value and the rule.
+    """
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        description = Settings.model_fields[name].description
+        raise InputError(
+            "plan.bad-value",
+            f"{name} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}",
+            f"{name} is: {description}",
+        ) from error
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Return (name, value) of ``name=value``; the value is read as TOML, and as text where that fails.
+
+    Example:
+        >>> parse_assignment("flip=0.5"), parse_assignment("schedule=cosine")
+        (('flip', 0.5), ('schedule', 'cosine'))
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise InputError(
+            "plan.assignment", f"--set {text!r} is not of the form name=value", "for example --set flip=0.5"
+        )
+    try:
+        return name.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), value.strip()

@@ -1,0 +1,54 @@
+"""The model card: ``classifier/README.md``, in the form that the Hugging Face hub reads."""
+
+from __future__ import annotations
+
+from sightline.evaluation.intervals import Figure
+from sightline.runs.files import write_text
+from sightline.runs.folder import Run
+
+__all__ = ["render_model_card", "write_model_card"]
+
+
+def write_model_card(run: Run) -> None:
+    """Write the card beside the model."""
+    write_text(run.classifier_folder / "README.md", render_model_card(run))
+
+
+def render_model_card(run: Run) -> str:
+    """Return the card as Markdown with a YAML head."""
+    facts, metrics = run.facts, run.metrics
+    part = "test images that served no choice" if metrics["part"] == "test" else "validation images"
+    names = ", ".join(f"`{name}`" for name in facts["classes"][:50])
+    few = sum(row["too_few"] for row in metrics["classes"])
+    return f"""---
+pipeline_tag: image-classification
+tags:
+- image-classification
+- onnx
+- sightline
+---
+
+# {run.folder.name}
+
+An image classifier with {len(facts["classes"])} classes: {names}{", ..." if len(facts["classes"]) > 50 else ""}.
+
+- Network: {facts["model"]}; starting weights: {facts["weights"]} (licence: {facts["licence"]})
+- Accuracy on {part}: {Figure(**metrics["accuracy"])}
+- Macro F1: {Figure(**metrics["macro_f1"])}
+- Split: {facts["split_rule"]}
+- Data fingerprint: `{facts["data_fingerprint"]}`
+- Made with Sightline {facts["versions"]["sightline"]}
+
+## Use
+
+`model.onnx` takes `uint8` RGB pixels `[N, size, size, 3]` and returns `probabilities` and `features`.
+Classes and preprocessing stand in its metadata, and in `classifier.json`.
+
+    sightline predict model.onnx photo.jpg
+
+## Limits
+
+The figures hold for pictures like those it was measured on: other cameras, places or seasons may cost more than
+the interval says. It answers one of its classes for any picture, also for one that shows none of them.
+{f"{few} classes were measured on fewer than 30 images." if few else ""}
+"""

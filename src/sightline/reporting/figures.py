@@ -1,0 +1,106 @@
+"""Figures of a run, as matplotlib draws them: curves of the training, the confusion matrix."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sightline.runs.folder import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["FIGURES", "draw_confusion", "draw_curves", "svg_uri", "write_figures"]
+
+_INK = {"light": "#333a45", "dark": "#c9d1dc"}
+_TRAIN, _VAL, _BEST = "#d97706", "#2563eb", "#8b95a3"
+_MAX_CLASSES = 40
+
+
+def draw_curves(run: Run, theme: str = "light") -> Figure | None:
+    """Return loss and accuracy of training and validation by epoch, or None before the first epoch."""
+    history = run.history
+    if not history:
+        return None
+    best = history["epoch"][int(np.argmin(history["val_loss"]))]
+    figure = _figure((9, 3.2))
+    for position, (name, unit) in enumerate((("loss", "cross-entropy, nats"), ("accuracy", "share right"))):
+        axes = figure.add_subplot(1, 2, position + 1)
+        axes.axvline(best, color=_BEST, linestyle=":", linewidth=1.2, label="best epoch")
+        axes.plot(history["epoch"], history[f"train_{name}"], "o-", ms=3, lw=1.6, color=_TRAIN, label="training")
+        axes.plot(history["epoch"], history[f"val_{name}"], "s-", ms=3, lw=1.6, color=_VAL, label="validation")
+        axes.set(title=f"{name.capitalize()} ({unit})", xlabel="epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(frameon=False, labelcolor=_INK[theme], fontsize=9)
+        _paint(axes, _INK[theme])
+    figure.tight_layout()
+    return figure
+
+
+def draw_confusion(run: Run, theme: str = "light") -> Figure | None:
+    """Return the confusion matrix, rows in percent of the true class; None above 40 classes."""
+    metrics = run.metrics
+    matrix = np.array(metrics["confusion"], float)
+    if len(matrix) > _MAX_CLASSES:
+        return None
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    names = [row["class"] if len(row["class"]) <= 24 else row["class"][:23] + "…" for row in metrics["classes"]]
+    side = 2.4 + 0.42 * len(matrix)
+    figure = _figure((side + 0.6, side))
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set(xlabel="predicted", ylabel="true class")
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", parse_math=False)
+    axes.set_yticks(range(len(names)), names, parse_math=False)
+    for row, column in zip(*np.nonzero(matrix), strict=True):
+        shade = "white" if shares[row, column] > 0.55 else "#1f2733"
+        axes.text(column, row, f"{matrix[row, column]:.0f}", ha="center", va="center", fontsize=8, color=shade)
+    _paint(axes, _INK[theme])
+    figure.tight_layout()
+    return figure
+
+
+# A new figure is one function and one row.
+FIGURES: dict[str, Callable[[Run, str], Any]] = {"curves": draw_curves, "confusion": draw_confusion}
+
+
+def write_figures(run: Run) -> None:
+    """Write every figure of the run as PNG and SVG into ``figures/``."""
+    run.figures_folder.mkdir(exist_ok=True)
+    for name, draw in FIGURES.items():
+        figure = draw(run, "light")
+        if figure is not None:
+            figure.savefig(run.figures_folder / f"{name}.png", dpi=150, facecolor="white")
+            figure.savefig(run.figures_folder / f"{name}.svg", metadata={"Date": None})
+
+
+def svg_uri(figure: Figure) -> str:
+    """Return a figure as a data URI of an SVG picture, for an ``img`` element."""
+    out = io.BytesIO()
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(out.getvalue()).decode("ascii")
+
+
+def _figure(size: tuple[float, float]) -> Figure:
+    """Return an empty figure without pyplot, which keeps state and wants a screen."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams.update({"svg.hashsalt": "sightline", "font.size": 10, "text.parse_math": False})
+    return Figure(figsize=size)
+
+
+def _paint(axes: Any, ink: str) -> None:
+    """Draw the axes in one quiet colour."""
+    axes.tick_params(colors=ink, labelsize=9)
+    for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
+        text.set_color(ink)
+        text.set_fontsize(10)
+    for name, spine in axes.spines.items():
+        spine.set_visible(name in ("left", "bottom"))
+        spine.set_color(ink)
+        spine.set_linewidth(0.6)

@@ -1,0 +1,67 @@
+"""``report.html``: one offline page, a pure function of the run folder.
+
+No script or picture comes from elsewhere, and a content security policy forbids it: styles and script are
+allowed by their sha256, pictures as data. Class and file names are strangers' strings: autoescape is on.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.resources import files
+from typing import Any
+
+from sightline.installation import require_extra
+from sightline.reporting.card import write_model_card
+from sightline.reporting.figures import write_figures
+from sightline.reporting.sections import SECTIONS
+from sightline.runs.files import write_text
+from sightline.runs.folder import Run
+from sightline.text import printable
+
+__all__ = ["render_report", "write_report"]
+
+
+def write_report(run: Run) -> None:
+    """Write ``report.html``, ``figures/`` and the model card of an evaluated run.
+
+    Raises:
+        MissingExtra: without the ``[report]`` extra.
+        RunError: if the run was not evaluated, or the disk is full.
+    """
+    require_extra("report", "the report")
+    write_figures(run)
+    write_model_card(run)
+    write_text(run.report_file, render_report(run))
+
+
+def render_report(run: Run) -> str:
+    """Return the page as HTML text."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("sightline.reporting", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["shown"] = lambda value: printable(str(value))
+    environment.filters["percent"] = lambda value: "–" if value is None else f"{100 * value:.1f} %"
+    environment.filters["count"] = lambda value: f"{value:,}"
+    folder = files("sightline.reporting") / "templates"
+    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {_allowed(style)}; script-src {_allowed(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    sections: list[dict[str, Any]] = [
+        {"id": section.id, "title": section.title, "values": section.collect(run)} for section in SECTIONS
+    ]
+    return environment.get_template("report.html.jinja").render(
+        name=run.folder.name, facts=run.facts, style=style, script=script, policy=policy, sections=sections
+    )
+
+
+def _allowed(text: str) -> str:
+    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"

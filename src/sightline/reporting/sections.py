@@ -1,0 +1,203 @@
+"""The sections of the report: each collects what its template shows.
+
+A section is one function of the run, one template ``templates/ID.html.jinja`` and one row of ``SECTIONS``.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import tomllib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sightline.errors import UnreadableImage
+from sightline.evaluation.intervals import Figure
+from sightline.pixels.decode import decode_image
+from sightline.reporting.figures import draw_curves, svg_uri
+from sightline.runs.folder import Run
+from sightline.text import duration
+
+__all__ = ["SECTIONS", "Section"]
+
+_MATRIX_CLASSES = 25
+_MISTAKES = 24
+_THUMBNAIL = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One section: its anchor, its title, and what collects its values."""
+
+    id: str
+    title: str
+    collect: Callable[[Run], dict[str, Any]]
+
+
+def verdict(run: Run) -> dict[str, Any]:
+    """The headline in plain words, and what speaks for and against believing it."""
+    metrics, facts = run.metrics, run.facts
+    accuracy = Figure(**metrics["accuracy"])
+    baselines = {name.replace("_", " "): Figure(**fields) for name, fields in metrics["baselines"].items()}
+    best = max(baselines.values(), key=lambda figure: figure.value)
+    return {
+        "accuracy": accuracy,
+        "share": str(accuracy).split(" (")[0],
+        "range": f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f} %",
+        "is_test": metrics["part"] == "test",
+        "split_rule": facts["split_rule"],
+        "baselines": baselines,
+        "macro_f1": Figure(**metrics["macro_f1"]),
+        "with_leaks": Figure(**metrics["accuracy_with_leaks"]) if "accuracy_with_leaks" in metrics else None,
+        "checks": _checks(metrics, facts, accuracy, best),
+    }
+
+
+def _checks(metrics: dict[str, Any], facts: dict[str, Any], accuracy: Figure, best: Figure) -> list[tuple[bool, str]]:
+    few = [row["class"] for row in metrics["classes"] if row["too_few"]]
+    proof = facts.get("export", {})
+    images = f"{metrics['count_bad']} of {metrics['count']:,} images"
+    leaked = metrics["count_leaked"]
+    return [
+        (accuracy.low > best.high, f"clearly better than the best baseline ({best})"),
+        (
+            "error" not in proof,
+            f"the exported file decides as the trained network on {proof.get('images', 0)} real images",
+        ),
+        (
+            leaked == 0,
+            "no measured image was trained on" if not leaked else f"{leaked} leaked images were left out",
+        ),
+        (
+            metrics["count_bad"] == 0,
+            "all images could be read" if not metrics["count_bad"] else f"{images} could not be read",
+        ),
+        (
+            not few,
+            "every class has at least 30 measured images"
+            if not few
+            else f"{len(few)} of {len(metrics['classes'])} classes have fewer than 30 measured images: too few to tell",
+        ),
+    ]
+
+
+def data(run: Run) -> dict[str, Any]:
+    """Images per class and part, sizes, and what was found wrong."""
+    samples = run.samples
+    counts = Counter((row["label"], row["split"]) for row in samples)
+    sides = np.array([min(int(row["width"]), int(row["height"])) for row in samples if row["width"] != "0"])
+    return {
+        "total": len(samples),
+        "classes": [
+            {"class": name, **{part: counts[name, part] for part in ("train", "val", "test")}}
+            for name in run.facts["classes"]
+        ],
+        "unused": sum(count for (_, part), count in counts.items() if not part),
+        "short_side": np.quantile(sides, (0, 0.5, 1)).astype(int).tolist() if len(sides) else None,
+        "rule": run.facts["split_rule"],
+        "notes": run.facts["split_notes"],
+        "findings": run.findings,
+        "fingerprint": run.facts["data_fingerprint"],
+    }
+
+
+def training(run: Run) -> dict[str, Any]:
+    """The curves, and what was trained on what."""
+    history, facts = run.history, run.facts
+    curves = {theme: svg_uri(figure) for theme in ("light", "dark") if (figure := draw_curves(run, theme))}
+    best = int(np.argmin(history["val_loss"])) if history else 0
+    return {
+        "curves": curves,
+        "epochs": int(max(history.get("epoch", [0]))),
+        "best": {name: column[best] for name, column in history.items()},
+        "seconds": duration(sum(history.get("seconds", []))),
+        "speed": max(history.get("images_per_second", [0])),
+        "facts": facts,
+    }
+
+
+def classes(run: Run) -> dict[str, Any]:
+    """The per-class table."""
+    return {"rows": run.metrics["classes"]}
+
+
+def confusion(run: Run) -> dict[str, Any]:
+    """The confusion matrix up to 25 classes, and the most confused pairs."""
+    metrics = run.metrics
+    matrix = np.array(metrics["confusion"])
+    names = [row["class"] for row in metrics["classes"]]
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    wrong = matrix - np.diag(matrix.diagonal())
+    order = np.argsort(-wrong, axis=None, kind="stable")[:10]
+    pairs = [(int(i // len(names)), int(i % len(names))) for i in order if wrong.flat[i]]
+    heat = np.ceil(shares * 9).astype(int)  # 0 stays 0, so that one mistake is seen
+    return {
+        "names": names,
+        "rows": [[(int(n), int(h)) for n, h in zip(*row, strict=True)] for row in zip(matrix, heat, strict=True)]
+        if len(names) <= _MATRIX_CLASSES
+        else None,
+        "pairs": [(names[i], names[j], int(matrix[i, j]), float(shares[i, j])) for i, j in pairs],
+    }
+
+
+def mistakes(run: Run) -> dict[str, Any]:
+    """The most confident mistakes, with their pictures."""
+    wrong = [row for row in run.predictions if row["correct"] == "0" and row["leaked"] == "0"]
+    wrong.sort(key=lambda row: -float(row["confidence"]))
+    root = Path(run.facts["data_root"])
+    cards = [
+        {**row, **_thumbnail(root / row["path"]), "confidence": float(row["confidence"])} for row in wrong[:_MISTAKES]
+    ]
+    return {
+        "total": len(wrong),
+        "cards": cards,
+        "errors": [row for row in run.predictions if row["error"]][:_MISTAKES],
+    }
+
+
+def _thumbnail(path: Path) -> dict[str, Any]:
+    """Return a small picture as a data URI, made of pixels alone: no metadata, no place."""
+    from PIL import Image
+
+    try:
+        image = Image.fromarray(decode_image(path))
+    except UnreadableImage:
+        return {"uri": None, "small": False}
+    small = max(image.size) < _THUMBNAIL
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    out = io.BytesIO()
+    image.save(out, "PNG" if small else "JPEG", quality=80)
+    kind = "png" if small else "jpeg"
+    return {"uri": f"data:image/{kind};base64,{base64.b64encode(out.getvalue()).decode()}", "small": small}
+
+
+def plan(run: Run) -> dict[str, Any]:
+    """Every setting with its origin and reason, as the run wrote it."""
+    tables = tomllib.loads(run.plan_file.read_text(encoding="utf-8"))
+    rows = [{"name": name, **fields} for name, fields in tables.items()]
+    return {"rows": rows}
+
+
+def use(run: Run) -> dict[str, Any]:
+    """What lies where, and what to type."""
+    bundle = run.classifier().bundle
+    sizes = {path.name: path.stat().st_size / 1e6 for path in sorted(run.classifier_folder.iterdir())}
+    return {"facts": run.facts, "bundle": bundle, "sizes": sizes, "folder": run.folder.name}
+
+
+# A new section is one function, one template and one row.
+SECTIONS = (
+    Section("verdict", "Verdict", verdict),
+    Section("mistakes", "Most confident mistakes", mistakes),
+    Section("classes", "Each class", classes),
+    Section("confusion", "What is taken for what", confusion),
+    Section("training", "Training", training),
+    Section("data", "Data", data),
+    Section("plan", "Every choice and its reason", plan),
+    Section("use", "Using the classifier", use),
+)

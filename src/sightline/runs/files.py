@@ -1,0 +1,69 @@
+"""Writing so that a file is either whole or not there: temporary name, fsync, rename, fsync of the folder."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from sightline.errors import RunError
+
+__all__ = ["sync_folder", "write_bytes", "write_columns", "write_json", "write_text"]
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, and have it on the disk when this returns.
+
+    Raises:
+        RunError: if the disk is full or can't be written; no partial file is left.
+    """
+    scratch = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with scratch.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            scratch.unlink()
+        raise RunError(
+            "run.write",
+            f"{path} can't be written: {error.strerror}",
+            "free some space or choose another --out",
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text with ``write_bytes``; names that are no UTF-8 keep their bytes."""
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write one JSON document, indented; NaN is refused."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def write_columns(path: Path, columns: dict[str, list[Any]]) -> None:
+    """Write a CSV file with a header from lists of equal length."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    write_text(path, out.getvalue())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside a folder survive a power loss, where the system offers that (not on Windows)."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,274 @@
+"""``Run``: a run folder, open for reading. All names inside a run folder stand here, and nowhere else."""
+
+from __future__ import annotations
+
+import csv
+import html
+import json
+from pathlib import Path
+from typing import Any
+
+from sightline.errors import ModelError, RunError
+from sightline.runtime.classifier import MODEL_FILE, Classifier
+
+__all__ = ["Run", "find_classifier", "find_run", "list_runs"]
+
+RUNS_FOLDER = "runs"
+
+
+class Run:
+    """A run folder, open for reading; everything is read when it is asked for.
+
+    Args:
+        folder: the run's folder.
+
+    Raises:
+        RunError: if it is no run folder.
+
+    Example:
+        ``Run("runs/2026-11-22-photos-01").metrics["accuracy"]["value"]``
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if not (self.folder / "run.json").is_file():
+            raise RunError("run.missing", f"{self.folder} is no run folder", "sightline.list_runs() lists the runs")
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}, status={self.status!r})"
+
+    # -- where things lie ---------------------------------------------------------------------------------
+
+    @property
+    def facts_file(self) -> Path:
+        """``run.json``."""
+        return self.folder / "run.json"
+
+    @property
+    def plan_file(self) -> Path:
+        """``plan.toml``."""
+        return self.folder / "plan.toml"
+
+    @property
+    def samples_file(self) -> Path:
+        """``data/samples.csv``."""
+        return self.folder / "data" / "samples.csv"
+
+    @property
+    def split_file(self) -> Path:
+        """``data/split.csv``."""
+        return self.folder / "data" / "split.csv"
+
+    @property
+    def findings_file(self) -> Path:
+        """``data/findings.json``."""
+        return self.folder / "data" / "findings.json"
+
+    @property
+    def history_file(self) -> Path:
+        """``history.csv``."""
+        return self.folder / "history.csv"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """``checkpoints/best``: the network of the best epoch."""
+        return self.folder / "checkpoints" / "best"
+
+    @property
+    def classifier_folder(self) -> Path:
+        """``classifier``: what ships."""
+        return self.folder / "classifier"
+
+    @property
+    def model_file(self) -> Path:
+        """``classifier/model.onnx``."""
+        return self.classifier_folder / MODEL_FILE
+
+    @property
+    def predictions_file(self) -> Path:
+        """``evaluation/predictions.csv``."""
+        return self.folder / "evaluation" / "predictions.csv"
+
+    @property
+    def probabilities_file(self) -> Path:
+        """``evaluation/probabilities.npy``."""
+        return self.folder / "evaluation" / "probabilities.npy"
+
+    @property
+    def features_file(self) -> Path:
+        """``evaluation/features.npy``."""
+        return self.folder / "evaluation" / "features.npy"
+
+    @property
+    def metrics_file(self) -> Path:
+        """``evaluation/metrics.json``."""
+        return self.folder / "evaluation" / "metrics.json"
+
+    @property
+    def figures_folder(self) -> Path:
+        """``figures``."""
+        return self.folder / "figures"
+
+    @property
+    def report_file(self) -> Path:
+        """``report.html``."""
+        return self.folder / "report.html"
+
+    @property
+    def log_file(self) -> Path:
+        """``log.txt``."""
+        return self.folder / "log.txt"
+
+    # -- what they say ------------------------------------------------------------------------------------
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """``run.json``: status, versions, hardware, times, data, weights."""
+        facts: dict[str, Any] = json.loads(self.facts_file.read_text(encoding="utf-8"))
+        return facts
+
+    @property
+    def status(self) -> str:
+        """``running``, ``interrupted``, ``failed`` or ``finished``."""
+        return str(self.facts["status"])
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """The training's history as columns, one entry an epoch (``epoch``, ``train_loss``, ``val_loss`` ...)."""
+        if not self.history_file.is_file():
+            return {}
+        rows = self._rows(self.history_file)
+        return {name: [float(row[name]) for row in rows] for name in (rows[0] if rows else {})}
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """``evaluation/metrics.json``: every figure with its interval and count.
+
+        Raises:
+            RunError: if the run was not evaluated.
+        """
+        if not self.metrics_file.is_file():
+            raise RunError("run.not-evaluated", f"{self.folder} has no evaluation", "train to the end first")
+        metrics: dict[str, Any] = json.loads(self.metrics_file.read_text(encoding="utf-8"))
+        return metrics
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """``data/findings.json``: what is wrong with the data."""
+        found: list[dict[str, Any]] = json.loads(self.findings_file.read_text(encoding="utf-8"))
+        return found
+
+    @property
+    def samples(self) -> list[dict[str, str]]:
+        """``data/samples.csv``, one dict an image, with its ``split``."""
+        parts = {row["path"]: row["split"] for row in self._rows(self.split_file)}
+        return [{**row, "split": parts[row["path"]]} for row in self._rows(self.samples_file)]
+
+    @property
+    def predictions(self) -> list[dict[str, str]]:
+        """``evaluation/predictions.csv``, one dict an image."""
+        return self._rows(self.predictions_file)
+
+    def classifier(self) -> Classifier:
+        """Open the run's classifier."""
+        return Classifier.open(self.model_file)
+
+    @staticmethod
+    def _rows(path: Path) -> list[dict[str, str]]:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def _repr_html_(self) -> str:
+        """Show the run in a notebook: status, headline and the history."""
+        facts, history = self.facts, self.history
+        lines = [f"<b>{html.escape(str(self.folder))}</b>: {html.escape(facts['status'])}"]
+        if facts.get("headline"):
+            lines.append(html.escape(facts["headline"]))
+        names = [name for name in ("epoch", "train_loss", "val_loss", "val_accuracy", "seconds") if name in history]
+        head = "".join(f"<th>{name}</th>" for name in names)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{value:g}</td>" for value in row) + "</tr>"
+            for row in zip(*(history[name] for name in names), strict=True)
+        )
+        table = f"<table><tr>{head}</tr>{body}</table>" if names else ""
+        return "<div>" + "<br>".join(lines) + table + "</div>"
+
+
+def list_runs(folder: str | Path = RUNS_FOLDER) -> list[Run]:
+    """Return the runs in a folder, oldest first (by when they were started).
+
+    Example:
+        ``[run.status for run in list_runs()]``
+    """
+    parent = Path(folder)
+    if not parent.is_dir():
+        return []
+    runs = [Run(path.parent) for path in parent.glob("*/run.json")]
+    return sorted(runs, key=lambda run: (str(run.facts.get("started", "")), run.folder.name))
+
+
+def find_run(name: str | Path, *, folder: str | Path = RUNS_FOLDER) -> Run:
+    """Return the run that a user named: ``latest``, a run's folder, or its name inside ``folder``.
+
+    ``latest`` is the newest finished run that has a classifier.
+
+    Raises:
+        RunError: if there is none.
+    """
+    if str(name) == "latest":
+        finished = [run for run in list_runs(folder) if run.status == "finished" and run.model_file.is_file()]
+        if not finished:
+            raise RunError(
+                "run.no-latest",
+                f"there is no finished run in {str(Path(folder))!r} yet",
+                "train one first: sightline train DATA (or sightline demo), then sightline predict latest IMAGE",
+            )
+        return finished[-1]
+    path = Path(name)
+    if (path / "run.json").is_file():
+        return Run(path)
+    inside = Path(folder) / path
+    if (inside / "run.json").is_file():
+        return Run(inside)
+    raise RunError(
+        "run.missing", f"there is no run {str(name)!r}", f"name a folder in {str(Path(folder))!r}, or latest"
+    )
+
+
+def find_classifier(name: str | Path, *, folder: str | Path = RUNS_FOLDER) -> Path:
+    """Return the ``model.onnx`` of what a user named: ``latest``, a run, a ``classifier`` folder or the file.
+
+    Raises:
+        RunError: if a run was named that has no classifier.
+        ModelError: if nothing of that name is there.
+    """
+    path = Path(name)
+    if str(name) != "latest" and not (path / "run.json").is_file():
+        if path.is_file():
+            return _not_a_pickle(path)
+        if (path / MODEL_FILE).is_file():
+            return path / MODEL_FILE
+        if not (Path(folder) / path / "run.json").is_file():
+            raise ModelError(
+                "model.missing",
+                f"there is no classifier {str(name)!r}",
+                "give a run folder, a classifier folder, a model.onnx, or latest; train one: sightline train DATA",
+            )
+    run = find_run(name, folder=folder)
+    if not run.model_file.is_file():
+        raise RunError(
+            "run.no-classifier",
+            f"{run.folder} ({run.status}) has no classifier",
+            f"make one of its best epoch: sightline export {run.folder}",
+        )
+    return run.model_file
+
+
+def _not_a_pickle(path: Path) -> Path:
+    if path.suffix.lower() in (".pt", ".pth", ".pkl", ".bin", ".ckpt"):
+        raise ModelError(
+            "model.pickle",
+            f"{path} is a pickle, which can run any code when it is read; Sightline never opens one",
+            "give a model.onnx made by Sightline",
+        )
+    return path

@@ -1,0 +1,127 @@
+"""``RunWriter``: makes a run folder and fills it; a run belongs to one process."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sightline.errors import InputError, RunError
+from sightline.runs.files import sync_folder, write_bytes, write_columns, write_json, write_text
+from sightline.runs.folder import Run
+
+__all__ = ["RunWriter"]
+
+
+class RunWriter:
+    """A run folder that is being written.
+
+    Attributes:
+        run: the same folder, open for reading; it knows the names.
+    """
+
+    def __init__(self, run: Run, facts: dict[str, Any]) -> None:
+        self.run = run
+        self._facts = facts
+        self._history: dict[str, list[Any]] = {}
+        self._start = time.monotonic()
+
+    @classmethod
+    def create(cls, parent: str | Path, name: str | None, data_name: str, facts: dict[str, Any]) -> RunWriter:
+        """Make a new run folder with status ``running``.
+
+        Args:
+            parent: the folder that holds runs.
+            name: the run's name; None makes one of the date, the data's name and a number.
+            data_name: what to call the data in that name.
+            facts: first content of ``run.json``.
+
+        Raises:
+            RunError: if the folder exists already, or can't be made.
+            InputError: if the name can't be a folder's name.
+        """
+        if name is not None and (name in ("", ".", "..", "latest") or re.search(r'[/\\:*?"<>|\x00-\x1f]', name)):
+            raise InputError(
+                "run.name",
+                f"{name!r} can't be a run's name",
+                "use letters, digits, - and _, but not 'latest'",
+            )
+        try:
+            Path(parent).mkdir(parents=True, exist_ok=True)
+            folder = _make_folder(Path(parent), name, data_name)
+        except OSError as error:
+            raise RunError(
+                "run.write", f"{parent} can't be written: {error.strerror}", "choose another --out"
+            ) from error
+        started = datetime.now(UTC).isoformat(timespec="microseconds")
+        facts = {"schema_version": 1, "status": "running", "started": started, **facts}
+        write_json(folder / "run.json", facts)
+        return cls(Run(folder), facts)
+
+    def update(self, **facts: Any) -> None:
+        """Add facts to ``run.json`` and write it, with the seconds since the start."""
+        self._facts = {**self._facts, **facts, "seconds": round(time.monotonic() - self._start, 1)}
+        write_json(self.run.facts_file, self._facts)
+
+    def write_plan(self, toml: str) -> None:
+        """Write ``plan.toml``."""
+        write_text(self.run.plan_file, toml)
+
+    def write_data(self, samples: dict[str, list[Any]], split: list[str], findings: list[dict[str, Any]]) -> None:
+        """Write ``data/``: the table of samples, the split, the findings."""
+        write_columns(self.run.samples_file, samples)
+        write_columns(self.run.split_file, {"path": samples["path"], "label": samples["label"], "split": split})
+        write_json(self.run.findings_file, findings)
+
+    def write_evaluation(
+        self, metrics: dict[str, Any], rows: dict[str, list[Any]], probabilities: Any, features: Any
+    ) -> None:
+        """Write ``evaluation/``: figures, one row an image, ``[N, K]`` probabilities, ``[N, D]`` features."""
+        write_columns(self.run.predictions_file, rows)
+        for path, array in ((self.run.probabilities_file, probabilities), (self.run.features_file, features)):
+            out = io.BytesIO()
+            np.save(out, array, allow_pickle=False)
+            write_bytes(path, out.getvalue())
+        write_json(self.run.metrics_file, metrics)
+
+    def add_epoch(self, row: dict[str, Any]) -> None:
+        """Append one row to ``history.csv``; the file is whole at any moment."""
+        for name, value in row.items():
+            self._history.setdefault(name, []).append(value)
+        write_columns(self.run.history_file, self._history)
+
+    def drop_checkpoints(self) -> None:
+        """Remove the checkpoints of a finished run; its weights are in the classifier."""
+        import shutil
+
+        shutil.rmtree(self.run.best_checkpoint.parent, ignore_errors=True)
+
+
+def _make_folder(parent: Path, name: str | None, data_name: str) -> Path:
+    """Make a folder that was not there before: ``mkdir`` itself is the lock against a second run."""
+    if name is not None:
+        folder = parent / name
+        try:
+            folder.mkdir()
+        except FileExistsError as error:
+            raise RunError(
+                "run.exists",
+                f"{folder} exists already; a run never writes into another's folder",
+                "choose another --name, or leave it out",
+            ) from error
+        return folder
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", data_name).strip("-")[:40] or "data"
+    for number in range(1, 10_000):
+        folder = parent / f"{datetime.now():%Y-%m-%d}-{stem}-{number:02d}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        sync_folder(parent)
+        return folder
+    raise RunError("run.exists", f"{parent} holds 9,999 runs of today", "choose another --out")

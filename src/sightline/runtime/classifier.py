@@ -1,0 +1,182 @@
+"""``model.onnx`` opened for prediction, with everything that belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sightline.errors import ModelError, UnreadableImage
+from sightline.pixels.decode import RGB, decode_image, to_rgb_array
+from sightline.pixels.preprocess import Preprocess
+from sightline.runtime.bundle import METADATA_KEY, Bundle
+from sightline.runtime.predictions import Predictions
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+__all__ = ["MODEL_FILE", "Classifier"]
+
+MODEL_FILE = "model.onnx"
+# Batches of about this many pixels: measured, larger ones are no faster on a CPU and cost memory.
+_BATCH_PIXELS = 8 * 224 * 224
+
+
+class Classifier:
+    """A trained classifier: pixels in, probabilities out. Needs no torch.
+
+    Example:
+        ``sightline.load("latest").predict(["photo.jpg"])[0].label``
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, bundle: Bundle, path: Path | None) -> None:
+        self._session = session
+        self.bundle = bundle
+        self.path = path
+
+    @classmethod
+    def open(cls, source: str | Path | bytes, *, threads: int = 0) -> Classifier:
+        """Open a ``model.onnx``, a folder that holds one, or the bytes of one.
+
+        Args:
+            source: the file, its folder, or its content.
+            threads: threads of one prediction; 0 leaves it to onnxruntime (one a physical core).
+
+        Raises:
+            ModelError: if there is no such file, it is damaged, or Sightline did not write it.
+        """
+        path, data = _read_model(source)
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        name = str(path) if path else "<bytes>"
+        try:
+            session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises types of its own for every kind of damage
+            text = str(error).splitlines()[0]
+            raise ModelError(
+                "model.damaged", f"{name} can't be opened: {text}", "export the classifier again"
+            ) from error
+        metadata = session.get_modelmeta().custom_metadata_map
+        if METADATA_KEY not in metadata:
+            raise ModelError(
+                "model.foreign",
+                f"{name} was not written by Sightline: it does not say its classes and preprocessing",
+                "use a model.onnx from a Sightline run",
+            )
+        bundle = Bundle.from_json(metadata[METADATA_KEY], source=name)
+        _check_contract(session, bundle, name)
+        return cls(session, bundle, path)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the probabilities."""
+        return self.bundle.classes
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How a decoded picture becomes the network's input."""
+        return self.bundle.preprocess
+
+    def predict(self, images: Iterable[Any] | str | Path | bytes, *, threads: int = 2) -> Predictions:
+        """Predict images; one row for each, in order, and an error row for each that can't be read.
+
+        Args:
+            images: paths, bytes of image files, Pillow images or ``[H, W, 3] uint8`` arrays; or one of them.
+            threads: decoding threads.
+
+        Example:
+            ``classifier.predict(["a.jpg", "b.jpg"]).to_csv()``
+        """
+        single = isinstance(images, str | Path | bytes) or hasattr(images, "convert")
+        if single or (isinstance(images, np.ndarray) and images.ndim < 4):
+            images = [images]
+        parts = list(self.predict_stream(images, threads=threads))
+        return Predictions.join(parts) if parts else self._said([], [])
+
+    def predict_stream(self, images: Iterable[Any], *, threads: int = 2) -> Iterator[Predictions]:
+        """Yield predictions batch by batch while the next images are decoded; memory stays flat."""
+        size = max(1, _BATCH_PIXELS // self.preprocess.size**2)
+        with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+            remaining = iter(images)
+            waiting: list[tuple[str, Future[RGB]]] = []
+            while True:
+                room = 2 * size - len(waiting)
+                waiting += [(_name(image), pool.submit(self._see, image)) for image in islice(remaining, room)]
+                if not waiting:
+                    return
+                yield self._said(*zip(*waiting[:size], strict=True))
+                del waiting[:size]
+
+    def run(self, pixels: RGB) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """Return (probabilities ``[N, K]``, features ``[N, D]``), float32, of preprocessed squares.
+
+        Args:
+            pixels: ``[N, size, size, 3] uint8``, as ``preprocess.apply`` returns them.
+        """
+        probabilities, features = self._session.run(["probabilities", "features"], {"pixels": pixels})
+        return probabilities, features
+
+    def _see(self, image: Any) -> RGB:
+        if isinstance(image, str | Path | bytes):
+            return self.preprocess.apply(decode_image(image))
+        return self.preprocess.apply(to_rgb_array(image))
+
+    def _said(self, names: Sequence[str], squares: Sequence[Future[RGB]]) -> Predictions:
+        count = len(names)
+        probabilities = np.full((count, len(self.classes)), np.nan, np.float32)
+        features = np.full((count, self.bundle.feature_size), np.nan, np.float32)
+        errors: list[str | None] = [None] * count
+        good: list[RGB] = []
+        for row, square in enumerate(squares):
+            try:
+                good.append(square.result())
+            except UnreadableImage as error:
+                errors[row] = error.reason
+        if good:
+            rows = [row for row in range(count) if errors[row] is None]
+            probabilities[rows], features[rows] = self.run(np.stack(good))
+        return Predictions(self.classes, tuple(names), probabilities, features, tuple(errors))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(self.classes[:5]) + (", ..." if len(self.classes) > 5 else "")
+        return f"Classifier({self.bundle.model}, {len(self.classes)} classes: {shown})"
+
+
+def _name(image: Any) -> str:
+    if isinstance(image, str | Path):
+        return str(image)
+    return str(getattr(image, "filename", "") or "<pixels>")
+
+
+def _read_model(source: str | Path | bytes) -> tuple[Path | None, bytes]:
+    if isinstance(source, bytes):
+        return None, source
+    path = Path(source)
+    if path.is_dir():
+        path = path / MODEL_FILE
+    try:
+        return path, path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            "model.missing", f"no classifier at {path}: {error.strerror}", "train one: sightline train DATA"
+        ) from error
+
+
+def _check_contract(session: onnxruntime.InferenceSession, bundle: Bundle, name: str) -> None:
+    """Compare the graph's inputs and outputs with what the bundle promises."""
+    inputs = [(i.name, i.type) for i in session.get_inputs()]
+    widths = {o.name: o.shape[-1] for o in session.get_outputs()}
+    wanted = {"probabilities": len(bundle.classes), "features": bundle.feature_size}
+    if inputs != [("pixels", "tensor(uint8)")] or any(widths.get(key) != value for key, value in wanted.items()):
+        raise ModelError(
+            "model.contract",
+            f"{name} has inputs {inputs} and outputs {widths}; its bundle promises pixels (uint8) and {wanted}",
+            "export the classifier again",
+        )

@@ -1,0 +1,148 @@
+"""What a classifier said about some images: plain arrays, one row an image, in the order they were given."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Prediction", "Predictions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What was said about one image.
+
+    Attributes:
+        path: the image's name as it was given.
+        label: the most probable class, or None when the image could not be read.
+        confidence: probability of ``label``, 0 to 1; NaN when there is none.
+        top: (class, probability) pairs, most probable first.
+        error: why the image could not be read, or None.
+    """
+
+    path: str
+    label: str | None
+    confidence: float
+    top: tuple[tuple[str, float], ...]
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions(Sequence[Prediction]):
+    """Predictions for ``N`` images and ``K`` classes.
+
+    Attributes:
+        classes: names, in the order of the columns of ``probabilities``.
+        paths: the images' names, length N.
+        probabilities: ``[N, K] float32``; a row sums to 1, or is NaN where the image could not be read.
+        features: ``[N, D] float32``, the network's last layer before the head; NaN likewise.
+        errors: reason or None, length N.
+
+    Example:
+        >>> one = np.array([[0.25, 0.75]], np.float32)
+        >>> said = Predictions(("ant", "bee"), ("x.jpg",), one, np.zeros((1, 2), np.float32), (None,))
+        >>> said[0].label, said.count_bad
+        ('bee', 0)
+    """
+
+    classes: tuple[str, ...]
+    paths: tuple[str, ...]
+    probabilities: npt.NDArray[np.float32]
+    features: npt.NDArray[np.float32]
+    errors: tuple[str | None, ...]
+
+    @property
+    def is_ok(self) -> npt.NDArray[np.bool_]:
+        """``[N] bool``: True where the image could be read."""
+        return np.array([error is None for error in self.errors], bool)
+
+    @property
+    def count_bad(self) -> int:
+        """How many images could not be read."""
+        return len(self.errors) - int(self.is_ok.sum())
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, row: int) -> Prediction:  # type: ignore[override]
+        """Return one row with all classes, most probable first."""
+        error = self.errors[row]
+        if error is not None:
+            return Prediction(self.paths[row], None, float("nan"), (), error)
+        values = self.probabilities[row]
+        order = np.argsort(-values, kind="stable")
+        top = tuple((self.classes[i], float(values[i])) for i in order)
+        return Prediction(self.paths[row], top[0][0], top[0][1], top)
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return (self[row] for row in range(len(self)))
+
+    @classmethod
+    def join(cls, parts: Sequence[Predictions]) -> Predictions:
+        """Return the rows of several predictions of one classifier, in order."""
+        first = parts[0]
+        return cls(
+            first.classes,
+            tuple(path for part in parts for path in part.paths),
+            np.concatenate([part.probabilities for part in parts]),
+            np.concatenate([part.features for part in parts]),
+            tuple(error for part in parts for error in part.errors),
+        )
+
+    def to_dicts(self, *, top: int | None = None) -> list[dict[str, object]]:
+        """Return one JSON-able dict a row: path, label, confidence, probabilities (``top`` of them), error."""
+        return [
+            {
+                "path": row.path,
+                "label": row.label,
+                "confidence": None if row.error else round(row.confidence, 6),
+                "probabilities": {name: round(value, 6) for name, value in row.top[:top]},
+                "error": row.error,
+            }
+            for row in self
+        ]
+
+    def to_jsonl(self, *, top: int | None = None) -> str:
+        """Return one JSON object a line, each line ended."""
+        return "".join(json.dumps(fields) + "\n" for fields in self.to_dicts(top=top))
+
+    def to_csv(self, *, top: int | None = None, header: bool = True) -> str:
+        """Return CSV text.
+
+        Without ``top`` the columns are path, label, confidence, error and the probability of each class in
+        model order; with it, label and confidence repeat for the second, third ... most probable class.
+        """
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        count = min(top, len(self.classes)) if top else 0
+        ranked = [f"{name}_{rank}" for rank in range(2, count + 1) for name in ("label", "confidence")]
+        if header:
+            writer.writerow(["path", "label", "confidence", "error", *(ranked if top else self.classes)])
+        for position, row in enumerate(self):
+            confidence = "" if row.error else f"{row.confidence:.6f}"
+            if row.error:
+                rest = [""] * (len(ranked) if top else len(self.classes))
+            elif top:
+                rest = [cell for name, value in row.top[1:count] for cell in (name, f"{value:.6f}")]
+            else:
+                rest = [f"{value:.6f}" for value in self.probabilities[position]]
+            writer.writerow([row.path, row.label or "", confidence, row.error or "", *rest])
+        return out.getvalue()
+
+    def _repr_html_(self) -> str:
+        """Show a table in a notebook: the first 20 rows."""
+        cells = "".join(
+            f"<tr><td>{html.escape(row.path)}</td><td>{html.escape(row.label or row.error or '')}</td>"
+            f"<td>{'' if row.error else f'{row.confidence:.1%}'}</td></tr>"
+            for row in (self[i] for i in range(min(20, len(self))))
+        )
+        more = f"<p>and {len(self) - 20:,} more</p>" if len(self) > 20 else ""
+        head = "<tr><th>image</th><th>predicted</th><th>probability</th></tr>"
+        return f"<table>{head}{cells}</table>{more}"

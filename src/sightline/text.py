@@ -1,0 +1,32 @@
+"""How names and times are written for people; used wherever something is shown."""
+
+from __future__ import annotations
+
+__all__ = ["duration", "printable"]
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with control characters and lone surrogates shown as escapes, safe for a terminal.
+
+    Example:
+        >>> printable("a\\x1b[31m.jpg")
+        'a\\\\x1b[31m.jpg'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in a form for people.
+
+    Example:
+        >>> duration(0.4), duration(75), duration(7300)
+        ('0.4 s', '1 min 15 s', '2 h 2 min')
+    """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

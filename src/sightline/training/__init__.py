@@ -1,0 +1,5 @@
+"""Training: pixels and a plan to a network, as a generator of events.
+
+Comes in: a plan, a store of pixels, labels, a network. Goes out: events, and checkpoints on the disk. Knows
+torch; knows nothing about terminals, reports or where the data came from.
+"""

@@ -1,0 +1,81 @@
+"""What this machine can train on, and what is broken about it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import warnings
+from pathlib import Path
+
+import torch
+
+from sightline.errors import DeviceError
+from sightline.installation import gpu_driver
+from sightline.planning.facts import Hardware
+
+__all__ = ["probe_hardware"]
+
+
+def probe_hardware(device: str | None = None) -> Hardware:
+    """Choose the device: the one asked for, or CUDA, or MPS, or the CPU.
+
+    A CUDA that is there but does not work is named with its cause, and the CPU is used.
+
+    Args:
+        device: ``cpu``, ``mps``, ``cuda``, ``cuda:N``, or None for the best there is.
+
+    Raises:
+        DeviceError: if a device was asked for that this machine does not have.
+    """
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    wanted = (device or "").split(":")[0]
+    cpu = Hardware("cpu", _cpu_name(), threads, "no GPU on this machine")
+    if wanted == "cpu":
+        return Hardware("cpu", cpu.name, threads, "chosen by you")
+    if wanted in ("", "cuda"):
+        usable, cause = _try_cuda(device or "cuda")
+        if usable:
+            name = torch.cuda.get_device_name(usable)
+            return Hardware(usable, name, threads, "chosen by you" if device else "an NVIDIA GPU is here and works")
+        if cause:
+            return Hardware("cpu", cpu.name, threads, "CUDA is broken, so the CPU is used", warning=cause)
+    if wanted in ("", "mps") and torch.backends.mps.is_available():
+        return Hardware("mps", "Apple GPU", threads, "chosen by you" if device else "an Apple GPU is here and works")
+    if wanted:
+        raise DeviceError(
+            "device.missing",
+            f"this machine has no device {device!r}",
+            "leave out --device, or use --device cpu",
+        )
+    return cpu
+
+
+def _try_cuda(device: str) -> tuple[str, str]:
+    """Return (usable device, cause of failure): both empty when there is no GPU at all."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            available = torch.cuda.is_available()
+            if available:
+                name = device if ":" in device else "cuda:0"
+                torch.zeros(8, device=name).sum().item()
+                return name, ""
+        except Exception as error:  # a driver, a library or a card can fail in any way
+            return "", f"CUDA does not work: {type(error).__name__}: {str(error).splitlines()[0]}"
+    driver = gpu_driver()
+    if driver is None:
+        return "", ""
+    if torch.version.cuda is None:
+        return "", f"an NVIDIA driver is here ({driver}), but this torch is a CPU build"
+    said = str(caught[0].message).splitlines()[0] if caught else "no usable device"
+    return "", f"an NVIDIA driver is here ({driver}), but torch can't use it: {said}"
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
