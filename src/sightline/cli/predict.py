@@ -82,9 +82,14 @@ def _find(sources: list[str]) -> Iterator[str]:
 
             yield from map(str, find_images(Path(source))[0])
         elif not Path(source).exists() and glob.has_magic(source):
-            yield from sorted(glob.iglob(source, recursive=True)) or [source]
+            yield from _expand(source)
         else:
             yield source
+
+
+def _expand(pattern: str) -> list[str]:
+    """Return what a pattern matches, ``**`` included; a shell does that too, but not on Windows or in quotes."""
+    return sorted(glob.glob(pattern, recursive=True)) or [pattern]  # noqa: PTH207  (Path.glob refuses absolute ones)
 
 
 def _print_stream(parts: Iterator[Predictions], form: Format, top: int | None, as_json: bool) -> tuple[int, int]:

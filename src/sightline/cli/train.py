@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -54,7 +54,7 @@ def train(
     from sightline.planning.settings import parse_assignment
 
     parse_requirements(require)
-    dials = {
+    settings: dict[str, Any] = {
         "model": model,
         "weights": weights,
         "pretrained": False if no_pretrained else None,
@@ -69,7 +69,6 @@ def train(
         "test_share": test,
         "select_on_val": select_on_val or None,
     }
-    settings = {**{key: value for key, value in dials.items() if value is not None}}
     settings |= dict(parse_assignment(text) for text in assign or [])
     terminal = Terminal(quiet=quiet)
     if only_plan:
@@ -77,9 +76,8 @@ def train(
         if as_json:
             print(json.dumps({"schema_version": 1, "settings": plan.settings.model_dump()}))
         return
-    more = {"out": out, "name": name, "keep_checkpoints": keep_checkpoints}
     try:
-        run = api.train(data, recipe, display=terminal, **more, **settings)
+        run = api.train(data, recipe, display=terminal, out=out, name=name, keep_checkpoints=keep_checkpoints, **settings)
     except KeyboardInterrupt:
         if terminal.folder:
             print(

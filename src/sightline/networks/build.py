@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -75,7 +76,8 @@ def _timm_body(settings: Settings, weights: Path | None) -> nn.Module:
             f"{weights} does not fit {settings.model}: {text}",
             "give the weights of this very --model",
         ) from error
-    body.reset_classifier(0)
+    timm_network: Any = body  # timm adds this method to each of its networks
+    timm_network.reset_classifier(0)
     return body
 
 

@@ -77,7 +77,7 @@ def find_weights(network: NetworkFacts, file: str) -> WeightsFile:
             f"{repository} has no {_FILE}, only {', '.join(sizes) or 'nothing'}",
             "choose another --model, or convert its weights to safetensors and give --weights FILE",
         )
-    licence = str((info.card_data or {}).get("license") or network.licence)
+    licence = str(getattr(info.card_data, "license", None) or network.licence)
     return WeightsFile(None, source, licence, sizes[_FILE], repository, str(constants.HF_HUB_CACHE))
 
 

@@ -23,6 +23,8 @@ _MAX_CLASSES = 40
 
 def draw_curves(run: Run, theme: str = "light") -> Figure | None:
     """Return loss and accuracy of training and validation by epoch, or None before the first epoch."""
+    from matplotlib.ticker import MaxNLocator
+
     history = run.history
     if not history:
         return None
@@ -34,7 +36,7 @@ def draw_curves(run: Run, theme: str = "light") -> Figure | None:
         axes.plot(history["epoch"], history[f"train_{name}"], "o-", ms=3, lw=1.6, color=_TRAIN, label="training")
         axes.plot(history["epoch"], history[f"val_{name}"], "s-", ms=3, lw=1.6, color=_VAL, label="validation")
         axes.set(title=f"{name.capitalize()} ({unit})", xlabel="epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False, labelcolor=_INK[theme], fontsize=9)
         _paint(axes, _INK[theme])
     figure.tight_layout()

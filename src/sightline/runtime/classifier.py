@@ -94,10 +94,9 @@ class Classifier:
         Example:
             ``classifier.predict(["a.jpg", "b.jpg"]).to_csv()``
         """
-        single = isinstance(images, str | Path | bytes) or hasattr(images, "convert")
-        if single or (isinstance(images, np.ndarray) and images.ndim < 4):
-            images = [images]
-        parts = list(self.predict_stream(images, threads=threads))
+        is_picture = hasattr(images, "convert") or (isinstance(images, np.ndarray) and images.ndim < 4)
+        many = [images] if isinstance(images, str | Path | bytes) or is_picture else images
+        parts = list(self.predict_stream(many, threads=threads))
         return Predictions.join(parts) if parts else self._said([], [])
 
     def predict_stream(self, images: Iterable[Any], *, threads: int = 2) -> Iterator[Predictions]:

@@ -34,7 +34,8 @@ def translate(images: Tensor, strength: float, generator: torch.Generator) -> Te
     positions = torch.where(positions >= side, 2 * (side - 1) - positions, positions).to(images.device)
     rows = positions[:, 0, None, :, None].expand(-1, 3, -1, side)
     columns = positions[:, 1, None, None, :].expand(-1, 3, side, -1)
-    return images.gather(2, rows).gather(3, columns)
+    shifted: Tensor = images.gather(2, rows).gather(3, columns)
+    return shifted
 
 
 def zoom(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
@@ -45,7 +46,8 @@ def zoom(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     matrix[:, 0, 0] = matrix[:, 1, 1] = scale
     matrix[:, :, 2] = centre
     grid = F.affine_grid(matrix.to(images), list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    zoomed: Tensor = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    return zoomed
 
 
 def color(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
@@ -56,7 +58,8 @@ def color(images: Tensor, strength: float, generator: torch.Generator) -> Tensor
     mean = images.mean((1, 2, 3), keepdim=True)
     images = (images - mean) * contrast + mean
     grey = (images * images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    return ((images - grey) * saturation + grey).clamp(0, 1)
+    colored: Tensor = ((images - grey) * saturation + grey).clamp(0, 1)
+    return colored
 
 
 # A new augmentation is one function, one row and one setting of its name. They run in this order.

@@ -22,7 +22,7 @@ __all__ = ["extract_features", "fit_head"]
 # Strengths that are tried, weak regularisation last; the best on validation is taken.
 _STRENGTHS = (0.001, 0.01, 0.1, 1.0)
 
-Features = npt.NDArray[np.float32]
+Features = npt.NDArray[np.floating]
 
 
 def extract_features(
@@ -89,6 +89,7 @@ def _all_classes(
     return weight, bias
 
 
-def _softmax(logits: Features) -> Features:
+def _softmax(logits: Features) -> npt.NDArray[np.float32]:
     shifted = np.exp(logits - logits.max(1, keepdims=True))
-    return (shifted / shifted.sum(1, keepdims=True)).astype(np.float32)
+    shares: npt.NDArray[np.float32] = (shifted / shifted.sum(1, keepdims=True)).astype(np.float32)
+    return shares
