@@ -53,7 +53,7 @@ def main(run: Path, weights: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             x = np.concatenate([seen[part] for part in used])
-            model = LogisticRegression(max_iter=1000).fit(x, sum((label[part] for part in used), []))
+            model = LogisticRegression(max_iter=1000).fit(x, [name for part in used for name in label[part]])
         accuracy = model.score(seen["test"], label["test"])
         what = f"frozen {name}, logistic regression on {trained}"
         print(f"{what:<52} {accuracy:>13.4f} {len(label['test']):>6} {time.perf_counter() - start:>6.0f}")

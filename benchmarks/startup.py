@@ -14,7 +14,9 @@ import sys
 import time
 
 HEAVY = ("torch", "timm", "torchvision", "sklearn", "scipy", "matplotlib", "pandas", "pydantic", "onnxruntime")
-REPORT = f"import sys, atexit; atexit.register(lambda: print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr))"
+REPORT = (
+    f"import sys, atexit; atexit.register(lambda: print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr))"
+)
 CLI = "from sightline.cli import main; main()"
 
 

@@ -10,15 +10,14 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from sightline.checks.finding import Finding
+from sightline.checks.finding import Findings
 from sightline.data.samples import Samples
-from sightline.data.sources import read_samples
 from sightline.display.lines import line_of
 from sightline.display.notebook import Notebook, in_notebook
 from sightline.display.terminal import Terminal
-from sightline.errors import DataError
 from sightline.evaluation.result import Evaluation
 from sightline.events import Event, RunStarted
+from sightline.installation import require_extra
 from sightline.runs.folder import RUNS_FOLDER, Run, find_classifier, find_run
 from sightline.runtime.classifier import Classifier
 
@@ -69,7 +68,7 @@ def train(
     Example:
         ``run = sightline.train("photos/", epochs=5); run.metrics["accuracy"]["value"]``
     """
-    from sightline.pipeline import train_job
+    from sightline.pipeline.run import train_job
 
     job = _job(data, recipe, settings, out=out, name=name, keep_checkpoints=keep_checkpoints)
     return _drive(train_job(job), display, quiet)
@@ -91,7 +90,7 @@ def plan(
     Example:
         ``sightline.api.plan("photos/").settings.epochs``
     """
-    from sightline.pipeline import plan_job
+    from sightline.pipeline.prepare import plan_job
 
     return _drive(plan_job(_job(data, recipe, settings)), display, quiet).plan
 
@@ -123,40 +122,27 @@ def evaluate(
 ) -> Evaluation:
     """Measure a classifier on labelled images: those of a given test set, or all where there is none.
 
+    Images that the classifier was trained on are left out where its run is known, and that is said.
+
     Args:
         model: what :func:`load` takes, or an open classifier.
         data: as for :func:`train`; its classes are matched by name.
         runs, display, quiet: as for :func:`load` and :func:`train`.
 
     Raises:
-        DataError: if the data have a class that the classifier does not know.
+        DataError: if the data have a class that the classifier does not know, or nothing new to measure.
 
     Example:
         ``sightline.evaluate("latest", "more-photos/").accuracy.low``
     """
-    from sightline.pipeline import evaluate_files
+    require_extra("report", "evaluating")
+    from sightline.pipeline.measure import evaluate_source
 
     classifier = model if isinstance(model, Classifier) else load(model, runs=runs)
-    samples = read_samples(data)
-    unknown = [name for name in samples.classes if name not in classifier.classes]
-    if unknown:
-        raise DataError(
-            "evaluation.unknown-class",
-            f"the classifier does not know class {', '.join(map(repr, unknown[:5]))}; "
-            f"it knows {', '.join(map(repr, classifier.classes[:8]))}",
-            "rename or leave out these folders",
-        )
-    has_test = bool((samples.given == "test").any())
-    rows = [row for row in range(len(samples)) if not has_test or samples.given[row] == "test"]
-    number = [classifier.classes.index(name) for name in samples.classes]
-    import numpy as np
-
-    labels = np.array([number[samples.labels[row]] for row in rows], np.int64)
-    names = [str(samples.paths[row]) for row in rows]
-    return _drive(evaluate_files(classifier, [samples.file(row) for row in rows], names, labels), display, quiet)
+    return _drive(evaluate_source(classifier, data), display, quiet)
 
 
-def check(data: str | Path, *, display: Display | None = None, quiet: bool = False) -> list[Finding]:
+def check(data: str | Path, *, display: Display | None = None, quiet: bool = False) -> Findings:
     """Return what is wrong with a folder or table of images, worst first. Nothing is changed.
 
     Example:
@@ -167,9 +153,10 @@ def check(data: str | Path, *, display: Display | None = None, quiet: bool = Fal
 
 def check_with_samples(
     data: str | Path, *, display: Display | None = None, quiet: bool = False
-) -> tuple[Samples, list[Finding]]:
+) -> tuple[Samples, Findings]:
     """Return (samples, findings): what :func:`check` finds, and what it looked at."""
-    from sightline.pipeline import check_source
+    require_extra("report", "checking data")
+    from sightline.pipeline.prepare import check_source
 
     return _drive(check_source(data), display, quiet)
 
@@ -192,7 +179,7 @@ def export(
     Example:
         ``sightline.export("runs/2026-11-22-photos-01")``
     """
-    from sightline.pipeline import export_run
+    from sightline.pipeline.run import export_run
 
     return _drive(export_run(run if isinstance(run, Run) else find_run(run, folder=runs)), display, quiet)
 
@@ -211,10 +198,8 @@ def report(run: str | Path | Run, *, runs: str | Path = RUNS_FOLDER) -> Path:
 
 
 def _job(data: str | Path, recipe: Any, settings: dict[str, Any], **more: Any) -> Any:
-    from sightline.installation import require_extra
-
     require_extra("train", "training")
-    from sightline.pipeline import Job
+    from sightline.pipeline.prepare import Job
     from sightline.planning.recipe import Recipe
 
     if isinstance(recipe, str | Path):

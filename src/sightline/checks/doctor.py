@@ -12,7 +12,7 @@ from sightline.checks.classes import (
 )
 from sightline.checks.copies import find_conflicts, find_copies, find_leaks
 from sightline.checks.files import find_skipped, find_unreadable
-from sightline.checks.finding import SEVERITIES, Finding
+from sightline.checks.finding import SEVERITIES, Finding, Findings
 from sightline.data.samples import Samples
 from sightline.data.split import Split
 
@@ -32,7 +32,7 @@ CHECKS: tuple[Callable[[Samples, Split], list[Finding]], ...] = (
 )
 
 
-def check_samples(samples: Samples, split: Split) -> list[Finding]:
+def check_samples(samples: Samples, split: Split) -> Findings:
     """Return everything that is found wrong, errors first.
 
     Args:
@@ -40,4 +40,4 @@ def check_samples(samples: Samples, split: Split) -> list[Finding]:
         split: the split that training would use.
     """
     found = [finding for check in CHECKS for finding in check(samples, split)]
-    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+    return Findings(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))

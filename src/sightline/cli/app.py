@@ -37,6 +37,7 @@ app = typer.Typer(
 )
 for verb in VERBS:
     app.command()(verb)
+_NAMES = [[verb.__name__] for verb in VERBS]
 
 
 def _print_version(wanted: bool) -> None:
@@ -62,7 +63,7 @@ def main() -> NoReturn:
     as_json = "--json" in sys.argv
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        app()
+        code = app(standalone_mode=False)
     except SightlineError as error:
         if is_debug:
             traceback.print_exc()
@@ -84,12 +85,16 @@ def main() -> NoReturn:
         _print_error("machine.io", str(error), "check the path, its permissions and the free space", as_json)
         _exit(2)
     except Exception as error:
+        if hasattr(error, "format_message"):  # typer's family for a wrong command line
+            usage = f"sightline {' '.join(sys.argv[1:2])} --help" if sys.argv[1:2] in _NAMES else "sightline --help"
+            _print_error("usage", error.format_message(), usage, as_json)
+            _exit(2)
         if is_debug:
             traceback.print_exc()
         what = f"{type(error).__name__}: {error}"
         _print_error("bug", f"this is a fault in Sightline: {what}", "report it with the output of --debug", as_json)
         _exit(1)
-    _exit(0)
+    _exit(code if isinstance(code, int) else 0)
 
 
 def _exit(code: int) -> NoReturn:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from sightline.checks.finding import Finding
+    from sightline.checks.finding import Findings
     from sightline.data.samples import Samples
 
 __all__ = ["check", "print_findings"]
@@ -41,7 +41,7 @@ def check(
         raise typer.Exit(3)
 
 
-def print_findings(samples: Samples, findings: list[Finding]) -> None:
+def print_findings(samples: Samples, findings: Findings) -> None:
     """Print counts and findings, worst first."""
     from sightline.text import printable
 

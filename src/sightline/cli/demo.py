@@ -33,11 +33,11 @@ def demo(
     runs = folder / "runs"
     print(f"\n$ sightline train {images} --out {runs}", file=sys.stderr)
     run = api.train(images, out=runs, epochs=epochs)
-    held_out = [images / row["path"] for row in run.predictions]
+    held_out = run.files("test")
     chosen = [held_out[len(held_out) * part // 6] for part in (1, 3, 5)]
     classifier = run.classifier()
     for file in chosen:
         print(f"\n$ sightline predict {run.folder} {file}", file=sys.stderr)
         print_one(classifier.predict(file)[0], most=3)
-    print_result(run, as_json=False)
+    print_result(run, as_json=False, image=chosen[0])
     print("Your own images: sightline train FOLDER   (one folder per class)")

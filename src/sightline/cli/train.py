@@ -77,7 +77,9 @@ def train(
             print(json.dumps({"schema_version": 1, "settings": plan.settings.model_dump()}))
         return
     try:
-        run = api.train(data, recipe, display=terminal, out=out, name=name, keep_checkpoints=keep_checkpoints, **settings)
+        run = api.train(
+            data, recipe, display=terminal, out=out, name=name, keep_checkpoints=keep_checkpoints, **settings
+        )
     except KeyboardInterrupt:
         if terminal.folder:
             print(
@@ -89,7 +91,7 @@ def train(
     check_requirements(run.metrics, require)
 
 
-def print_result(run: Run, *, as_json: bool) -> None:
+def print_result(run: Run, *, as_json: bool, image: Path | str = "IMAGE") -> None:
     """Print what came out, where it lies and what to type next."""
     if as_json:
         fields = {"schema_version": 1, "run": str(run.folder), "status": run.status, "metrics": run.metrics}
@@ -111,4 +113,4 @@ def print_result(run: Run, *, as_json: bool) -> None:
     print(f"\nRun         {run.folder}")
     print(f"Report      {run.report_file}")
     print(f"Classifier  {run.model_file}")
-    print(f"\nNext: sightline predict {run.folder} IMAGE")
+    print(f"\nNext: sightline predict {run.folder} {image}")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sightline.data.samples import PARTS, Samples
 from sightline.errors import DataError, InputError
 
-__all__ = ["MIN_CLASS_SIZE", "Split", "make_split"]
+__all__ = ["MIN_CLASS_SIZE", "Split", "make_split", "make_split_of_nothing"]
 
 # A smaller class can't spare an image for measuring: all of it is used for training, and that is said.
 MIN_CLASS_SIZE = 5
@@ -107,6 +107,12 @@ def make_split(
     parts[~samples.is_ok & (parts != "test")] = ""  # a test image that can't be read is counted as such
     split = Split(parts, seed, rule, _notes(samples, parts), "test", _leaks(samples, parts))
     return _checked(split, samples)
+
+
+def make_split_of_nothing(samples: Samples) -> Split:
+    """Return a split in which every sample serves for nothing, for data that can't be split."""
+    empty = np.full(len(samples), "", object)
+    return Split(empty, 0, "no split", (), "test", np.zeros(len(samples), bool))
 
 
 def _check_shares(val: float | None, test: float | None) -> None:

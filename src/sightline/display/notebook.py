@@ -7,8 +7,8 @@ import sys
 import time
 from typing import Any
 
-from sightline.display.lines import line_of
-from sightline.events import EpochEnded, Event, Planned, Progressed, StageStarted, Warned
+from sightline.display.lines import line_of, plan_lines
+from sightline.events import EpochEnded, Event, Planned, Progressed, RunStarted, StageStarted, Warned
 from sightline.text import duration
 
 __all__ = ["Notebook", "in_notebook"]
@@ -30,6 +30,7 @@ class Notebook:
         self._quiet = quiet
         self._lines: list[str] = []
         self._epochs: list[EpochEnded] = []
+        self._plan: list[str] = []
         self._now = ""
         self._shown = 0.0
         self._handle: Any = None
@@ -45,8 +46,9 @@ class Notebook:
         elif isinstance(event, StageStarted):
             self._now = f"{event.name} ..."
         elif isinstance(event, Planned):
-            self._lines.append("" if event.seconds is None else f"Training will take about {duration(event.seconds)}.")
-        elif (text := line_of(event)) is not None:
+            self._plan, expected = plan_lines(event.rows, None), event.seconds
+            self._lines.append("" if expected is None else f"Training will take about {duration(expected)}.")
+        elif not isinstance(event, RunStarted) and (text := line_of(event)) is not None:
             self._lines.append(text)
         if time.monotonic() - self._shown > _SECONDS:
             self._draw()
@@ -54,7 +56,8 @@ class Notebook:
     def close(self) -> None:
         """Show the last state."""
         self._now = ""
-        self._draw()
+        if self._lines or self._epochs:
+            self._draw()
 
     def _draw(self) -> None:
         from IPython.display import HTML, display
@@ -68,7 +71,10 @@ class Notebook:
 
     def to_html(self) -> str:
         """Return what the cell shows."""
-        lines = "".join(f"<div>{html.escape(line)}</div>" for line in [*self._lines, self._now] if line)
+        shown = [f'<div style="white-space:pre-wrap">{html.escape(line)}</div>' for line in self._lines if line]
+        plan = html.escape("\n".join(self._plan[1:]))
+        details = f"<details><summary>The plan, with reasons</summary><pre>{plan}</pre></details>" if plan else ""
+        lines = "".join(shown) + details + f"<div>{html.escape(self._now)}</div>"
         if not self._epochs:
             return lines
         head = "<tr><th>epoch</th><th>loss</th><th>val loss</th><th>val accuracy</th><th>time</th></tr>"

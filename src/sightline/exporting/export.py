@@ -37,7 +37,7 @@ def export_classifier(network: Network, bundle: Bundle, folder: Path, files: Seq
     scratch.mkdir(parents=True)
     network = network.eval().cpu()
     weights = {name: value.contiguous() for name, value in network.state_dict().items()}
-    write_bytes(scratch / "model.safetensors", save(weights, metadata={"model": bundle.model, "format": "pt"}))
+    write_bytes(scratch / "model.safetensors", save(weights, metadata={"format": "pt"}))
     write_text(scratch / "classifier.json", bundle.to_json() + "\n")
     write_text(scratch / "classes.txt", "".join(f"{name}\n" for name in bundle.classes))
     failure: ExportMismatch | None = None

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -65,7 +66,7 @@ def write_onnx(network: Network, bundle: Bundle, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _quiet(name: str):  # type: ignore[no-untyped-def]
+def _quiet(name: str) -> Iterator[None]:
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -38,16 +38,13 @@ def describe_network(name: str) -> NetworkFacts:
             f"there is no network {name!r}",
             f"{cure}any timm name will do, for example resnet18 or convnext_tiny; or {SMALL_NETWORK}",
         )
-    tag = name.partition(".")[2]
-    config = timm.get_pretrained_cfg(name)
-    if config is None or (tag and config.tag != tag):
-        known = timm.list_models(f"{name.split('.')[0]}.*", pretrained=True)
-        raise InputError(
-            "model.unknown-tag",
-            f"{name.split('.')[0]!r} has no weights {tag!r}",
-            f"known: {', '.join(known) or 'none'}",
-        )
-    exact = f"{name.split('.')[0]}.{config.tag}" if config.tag else name
+    architecture, _, tag = name.partition(".")
+    try:
+        config = timm.get_pretrained_cfg(name)
+    except RuntimeError as error:
+        known = ", ".join(timm.list_models(f"{architecture}.*", pretrained=True)) or "none"
+        raise InputError("model.unknown-tag", f"{architecture!r} has no weights {tag!r}", f"known: {known}") from error
+    exact = f"{architecture}.{config.tag}" if config.tag else name
     size = int(config.input_size[-1])
     return NetworkFacts(
         name=exact,

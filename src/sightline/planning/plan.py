@@ -217,20 +217,12 @@ def _plan_augmentation(decide: _Decisions, data: DataFacts) -> None:
 def _plan_optimisation(decide: _Decisions, data: DataFacts, hardware: Hardware) -> None:
     pretrained = decide.values["pretrained"].value
     count = data.counts["train"]
-    frozen = decide("freeze_body", False, "default", "the whole network learns")
+    decide("freeze_body", False, "default", "the whole network learns")
     decide(
-        "head_first",
-        pretrained,
-        "network",
-        _HEAD_REASON if pretrained else "no pretrained features to fit a head on",
+        "head_first", pretrained, "network", _HEAD_REASON if pretrained else "no pretrained features to fit a head on"
     )
     if pretrained and hardware.device == "cpu":
-        decide(
-            "epochs",
-            4,
-            "hardware",
-            "after the fitted head, a few epochs of the whole network; a CPU is slow at it",
-        )
+        decide("epochs", 4, "hardware", "after the fitted head, a few epochs of the whole network; a CPU is slow at it")
     elif pretrained:
         decide("epochs", 12, "hardware", "after the fitted head, the whole network, from there")
     else:
@@ -238,44 +230,36 @@ def _plan_optimisation(decide: _Decisions, data: DataFacts, hardware: Hardware) 
         decide("epochs", epochs, "data", f"{count:,} training images from scratch")
     small = not pretrained and count < 4_000
     decide("batch_size", 32 if pretrained or small else 128, "data", f"{count:,} training images")
+    _plan_updates(decide, pretrained)
+    patience = 3 if pretrained else max(10, decide.values["epochs"].value // 2)
+    decide("patience", patience, "default", "stop when the validation loss no longer falls")
+    if not pretrained:
+        decide("freeze_norm", False, "default", "batch norms must learn the data's statistics")
+    elif count < 1_000:
+        decide("freeze_norm", True, "data", f"{count:,} training images are too few for new batch statistics")
+    else:
+        decide("freeze_norm", False, "data", f"{count:,} training images are enough for new batch statistics")
+
+
+def _plan_updates(decide: _Decisions, pretrained: bool) -> None:
+    frozen = decide.values["freeze_body"].value
     optimizer = decide("optimizer", "adamw", "default", "works without tuning")
     sgd = optimizer == "sgd"
     if pretrained and not frozen:
-        rate = 1e-3 if sgd else 1e-4
-        decide("learning_rate", rate, "default", "a tenth of a head's rate, so that pretrained features are kept")
+        reason = "a tenth of a head's rate, so that pretrained features are kept"
+        decide("learning_rate", 1e-3 if sgd else 1e-4, "default", reason)
     else:
-        rate = 0.1 if sgd else 1e-3 if frozen else 4e-3
-        decide(
-            "learning_rate",
-            rate,
-            "default",
-            f"usual for {optimizer} from scratch" if not frozen else "usual for a head",
-        )
+        reason = "usual for a head" if frozen else f"usual for {optimizer} from scratch"
+        decide("learning_rate", 0.1 if sgd else 1e-3 if frozen else 4e-3, "default", reason)
     decide("momentum", 0.9, "default", "usual for SGD")
     decide("weight_decay", 5e-4 if sgd else 0.05, "default", f"usual for {optimizer}")
     decide("schedule", "cosine", "default", "falls to zero with the last step")
     decide("warmup", 0.1 if pretrained else 0.2, "default", "the first steps are the most fragile")
     decide("label_smoothing", 0.1, "default", "keeps probabilities from running to 0 and 1")
-    decide(
-        "clip_norm",
-        1.0 if pretrained else 0.0,
-        "default",
-        "no single batch may undo the pretraining" if pretrained else "batch norms keep gradients in range",
-    )
-    patience = 3 if pretrained else max(10, decide.values["epochs"].value // 2)
-    decide("patience", patience, "default", "stop when the validation loss no longer falls")
     if pretrained:
-        keep = count < 1_000
-        decide(
-            "freeze_norm",
-            keep,
-            "data",
-            f"{count:,} training images are too few for new batch statistics"
-            if keep
-            else f"{count:,} training images are enough for new batch statistics",
-        )
+        decide("clip_norm", 1.0, "default", "no single batch may undo the pretraining")
     else:
-        decide("freeze_norm", False, "default", "batch norms must learn the data's statistics")
+        decide("clip_norm", 0.0, "default", "batch norms keep gradients in range")
 
 
 _HEAD_REASON = "logistic regression on frozen features: a good model in seconds, and a safe start for fine-tuning"

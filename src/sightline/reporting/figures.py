@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sightline.runs.folder import Run
+from sightline.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +42,8 @@ def draw_curves(run: Run, theme: str = "light") -> Figure | None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False, labelcolor=_INK[theme], fontsize=9)
         _paint(axes, _INK[theme])
-    figure.tight_layout()
+    with _any_letters():
+        figure.tight_layout()
     return figure
 
 
@@ -50,7 +54,8 @@ def draw_confusion(run: Run, theme: str = "light") -> Figure | None:
     if len(matrix) > _MAX_CLASSES:
         return None
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    names = [row["class"] if len(row["class"]) <= 24 else row["class"][:23] + "…" for row in metrics["classes"]]
+    full = [printable(row["class"]) for row in metrics["classes"]]
+    names = [name if len(name) <= 24 else name[:23] + "…" for name in full]
     side = 2.4 + 0.42 * len(matrix)
     figure = _figure((side + 0.6, side))
     axes = figure.add_subplot()
@@ -62,7 +67,8 @@ def draw_confusion(run: Run, theme: str = "light") -> Figure | None:
         shade = "white" if shares[row, column] > 0.55 else "#1f2733"
         axes.text(column, row, f"{matrix[row, column]:.0f}", ha="center", va="center", fontsize=8, color=shade)
     _paint(axes, _INK[theme])
-    figure.tight_layout()
+    with _any_letters():
+        figure.tight_layout()
     return figure
 
 
@@ -76,15 +82,25 @@ def write_figures(run: Run) -> None:
     for name, draw in FIGURES.items():
         figure = draw(run, "light")
         if figure is not None:
-            figure.savefig(run.figures_folder / f"{name}.png", dpi=150, facecolor="white")
-            figure.savefig(run.figures_folder / f"{name}.svg", metadata={"Date": None})
+            with _any_letters():
+                figure.savefig(run.figures_folder / f"{name}.png", dpi=150, facecolor="white")
+                figure.savefig(run.figures_folder / f"{name}.svg", metadata={"Date": None})
 
 
 def svg_uri(figure: Figure) -> str:
     """Return a figure as a data URI of an SVG picture, for an ``img`` element."""
     out = io.BytesIO()
-    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    with _any_letters():
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(out.getvalue()).decode("ascii")
+
+
+@contextlib.contextmanager
+def _any_letters() -> Iterator[None]:
+    """Let matplotlib draw a box, without a remark, for a letter that its font lacks: an emoji, say."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 def _figure(size: tuple[float, float]) -> Figure:

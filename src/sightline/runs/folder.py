@@ -11,7 +11,7 @@ from typing import Any
 from sightline.errors import ModelError, RunError
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
-__all__ = ["Run", "find_classifier", "find_run", "list_runs"]
+__all__ = ["Run", "find_classifier", "find_run", "list_runs", "run_of_classifier"]
 
 RUNS_FOLDER = "runs"
 
@@ -169,6 +169,15 @@ class Run:
         """``evaluation/predictions.csv``, one dict an image."""
         return self._rows(self.predictions_file)
 
+    def files(self, part: str) -> list[Path]:
+        """Return where the images of ``train``, ``val`` or ``test`` lie, in the order of ``samples``."""
+        root = Path(self.facts["data_root"])
+        return [root / row["path"] for row in self.samples if row["split"] == part]
+
+    def trained_digests(self) -> set[str]:
+        """Return the sha256 of every image that trained the network or chose its epoch."""
+        return {row["sha256"] for row in self.samples if row["split"] in ("train", "val")} - {""}
+
     def classifier(self) -> Classifier:
         """Open the run's classifier."""
         return Classifier.open(self.model_file)
@@ -184,10 +193,13 @@ class Run:
         lines = [f"<b>{html.escape(str(self.folder))}</b>: {html.escape(facts['status'])}"]
         if facts.get("headline"):
             lines.append(html.escape(facts["headline"]))
-        names = [name for name in ("epoch", "train_loss", "val_loss", "val_accuracy", "seconds") if name in history]
-        head = "".join(f"<th>{name}</th>" for name in names)
+        shown = {"epoch": "{:.0f}", "train_loss": "{:.4f}", "val_loss": "{:.4f}", "val_accuracy": "{:.2%}"}
+        names = [name for name in shown if name in history]
+        head = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in names)
         body = "".join(
-            "<tr>" + "".join(f"<td>{value:g}</td>" for value in row) + "</tr>"
+            "<tr>"
+            + "".join(f"<td>{shown[n].format(value)}</td>" for n, value in zip(names, row, strict=True))
+            + "</tr>"
             for row in zip(*(history[name] for name in names), strict=True)
         )
         table = f"<table><tr>{head}</tr>{body}</table>" if names else ""
@@ -221,7 +233,7 @@ def find_run(name: str | Path, *, folder: str | Path = RUNS_FOLDER) -> Run:
             raise RunError(
                 "run.no-latest",
                 f"there is no finished run in {str(Path(folder))!r} yet",
-                "train one first: sightline train DATA (or sightline demo), then sightline predict latest IMAGE",
+                "train one first: sightline train DATA; or name the folder that holds your runs (--runs FOLDER)",
             )
         return finished[-1]
     path = Path(name)
@@ -233,6 +245,13 @@ def find_run(name: str | Path, *, folder: str | Path = RUNS_FOLDER) -> Run:
     raise RunError(
         "run.missing", f"there is no run {str(name)!r}", f"name a folder in {str(Path(folder))!r}, or latest"
     )
+
+
+def run_of_classifier(model: Path | None) -> Run | None:
+    """Return the run that a ``model.onnx`` lies in, or None where it lies elsewhere."""
+    if model is None or not (model.parent.parent / "run.json").is_file():
+        return None
+    return Run(model.parent.parent)
 
 
 def find_classifier(name: str | Path, *, folder: str | Path = RUNS_FOLDER) -> Path:

@@ -1,0 +1,100 @@
+"""Predict images whose classes are known, and prepare what the figures are compared with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.errors import DataError
+from sightline.evaluation.result import Evaluation, evaluate_rows
+from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
+from sightline.pipeline.prepare import inspect_source
+from sightline.pixels.cache import PixelStore
+from sightline.pixels.preprocess import Preprocess
+from sightline.runs.folder import run_of_classifier
+from sightline.runtime.classifier import Classifier
+from sightline.runtime.predictions import Predictions
+
+__all__ = ["evaluate_files", "evaluate_source", "small_pictures"]
+
+
+def evaluate_source(classifier: Classifier, source: str | Path) -> Generator[Event, None, Evaluation]:
+    """Evaluate on the test part of a source, or on all its images where it has none.
+
+    Where the classifier lies in its run, images that it was trained on are found by content, left out of the
+    figures, and said.
+
+    Raises:
+        DataError: if the source has a class that the classifier does not know, or nothing is left to measure.
+    """
+    samples = yield from inspect_source(source)
+    unknown = [name for name in samples.classes if name not in classifier.classes]
+    if unknown:
+        raise DataError(
+            "evaluation.unknown-class",
+            f"the classifier does not know class {', '.join(map(repr, unknown[:5]))}; "
+            f"it knows {', '.join(map(repr, classifier.classes[:8]))}",
+            "rename or leave out these folders",
+        )
+    rows = np.flatnonzero(samples.given == "test")
+    if not len(rows):
+        rows = np.arange(len(samples))
+    yield Noted(f"Measured on {'the given test part' if len(rows) < len(samples) else 'all images'}: {len(rows):,}.")
+    number = np.array([classifier.classes.index(name) for name in samples.classes], np.int64)
+    names = [str(samples.paths[row]) for row in rows]
+    files = [samples.file(int(row)) for row in rows]
+    run = run_of_classifier(classifier.path)
+    trained = run.trained_digests() if run else set()
+    leaked = np.array([samples.digests[row] in trained for row in rows], bool)
+    evaluation = yield from evaluate_files(classifier, files, names, number[samples.labels[rows]])
+    if run is None:
+        yield Noted(
+            "Whether the classifier was trained on some of these images can't be told: it lies outside its run."
+        )
+    if leaked.any():
+        message = f"{int(leaked.sum()):,} of {len(rows):,} images were used in training; the figures leave them out"
+        yield Warned("evaluation.leak", message, "give images that the training did not see")
+    return evaluation.with_leaks(leaked)
+
+
+def evaluate_files(
+    classifier: Classifier, files: list[Path], names: list[str], labels: npt.NDArray[np.int64]
+) -> Generator[Event, None, Evaluation]:
+    """Predict images whose classes are known and return every figure.
+
+    Args:
+        classifier: the exported one: what it says is what is measured.
+        files, names: the images, and what to call them.
+        labels: positions in the classifier's classes.
+    """
+    yield StageStarted("Evaluating", f"{len(files):,} images with the exported classifier")
+    start, parts, done = time.monotonic(), [], 0
+    for part in classifier.predict_stream(files):
+        parts.append(part)
+        done += len(part)
+        yield Progressed(done, len(files), "images")
+    said = Predictions.join(parts)
+    said = Predictions(said.classes, tuple(names), said.probabilities, said.features, said.errors)
+    evaluation = evaluate_rows(said, labels)
+    yield StageEnded("Evaluating", str(evaluation.accuracy), time.monotonic() - start)
+    return evaluation
+
+
+def small_pictures(
+    store: PixelStore, preprocess: Preprocess, rows: npt.NDArray[np.intp], most: int | None
+) -> dict[int, Any]:
+    """Return position in ``rows`` -> a 16 x 16 picture as a vector, for the baseline; at most ``most``, evenly."""
+    from PIL import Image
+
+    step = max(1, len(rows) // most) if most else 1
+    small = {}
+    for position in range(0, len(rows), step):
+        if int(rows[position]) not in store.errors:
+            square = Image.fromarray(preprocess.finish(store[int(rows[position])]))
+            small[position] = np.asarray(square.resize((16, 16), Image.Resampling.BOX), np.float32).ravel()
+    return small

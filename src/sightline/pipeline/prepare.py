@@ -1,0 +1,138 @@
+"""Before a picture is decoded for training: read, split, plan, find the weights."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sightline.checks.doctor import check_samples
+from sightline.checks.finding import Finding, Findings
+from sightline.data.inspect import inspect_samples, refuse_too_many_bad
+from sightline.data.samples import Samples
+from sightline.data.sources import read_samples
+from sightline.data.split import Split, make_split, make_split_of_nothing
+from sightline.errors import DataError
+from sightline.events import Event, Noted, Planned, StageEnded, StageStarted, Warned
+from sightline.installation import require_extra
+from sightline.pipeline.progress import counted
+from sightline.planning.facts import Hardware, NetworkFacts, describe_data
+from sightline.planning.plan import Plan, choose_model, make_plan
+from sightline.planning.recipe import Recipe
+from sightline.runs.folder import RUNS_FOLDER
+
+__all__ = ["Job", "Prepared", "check_source", "fetch_weights", "inspect_source", "plan_job"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a training is asked for.
+
+    Attributes:
+        source: folder or table of images.
+        recipe: choices from a file; may be empty.
+        options: choices typed for this run; they win.
+        out: folder that holds runs.
+        name: of the run; None makes one.
+        keep_checkpoints: keep the best epoch's checkpoint after the run is finished.
+    """
+
+    source: str | Path
+    recipe: Recipe = field(default_factory=Recipe)
+    options: Recipe = field(default_factory=Recipe)
+    out: str | Path = RUNS_FOLDER
+    name: str | None = None
+    keep_checkpoints: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is known before the first picture is decoded for training."""
+
+    samples: Samples
+    split: Split
+    plan: Plan
+    hardware: Hardware
+    network: NetworkFacts
+
+
+def check_source(source: str | Path) -> Generator[Event, None, tuple[Samples, Findings]]:
+    """Read and decode every image of a source and return what is wrong with it."""
+    samples = yield from inspect_source(source, full=True)
+    try:
+        return samples, check_samples(samples, make_split(samples))
+    except DataError as error:  # too few to train on; all the more reason to say what else is wrong
+        unsplit = make_split_of_nothing(samples)
+        found = check_samples(samples, unsplit)
+        return samples, Findings((Finding("no-split", "error", error.message, (), error.cure), *found))
+
+
+def plan_job(job: Job) -> Generator[Event, None, Prepared]:
+    """Look at data, machine and network, and decide every setting; nothing is written and nothing trained."""
+    require_extra("train", "training")
+    samples = yield from inspect_source(job.source)
+    refuse_too_many_bad(samples)
+    chosen = {**job.recipe.chosen, **job.options.chosen}
+    split = make_split(
+        samples,
+        seed=chosen.get("seed", 0),
+        val_share=chosen.get("val_share"),
+        test_share=chosen.get("test_share"),
+        select_on_val=chosen.get("select_on_val", False),
+    )
+    counts = ", ".join(f"{count:,} {part}" for part, count in split.counts().items() if count)
+    yield Noted(f"Split: {counts}. {split.rule}." + "".join(f" {note}." for note in split.notes))
+    for finding in check_samples(samples, split)[:3]:
+        if finding.severity != "note":
+            yield Warned(f"data.{finding.code}", finding.message, finding.cure)
+
+    yield StageStarted("Planning", "loading torch")
+    start = time.monotonic()
+    from sightline.networks.describe import describe_network
+    from sightline.training.hardware import probe_hardware
+    from sightline.training.setup import estimate_seconds
+
+    hardware = probe_hardware(chosen.get("device"))
+    if hardware.warning:
+        yield Warned("device.broken-cuda", hardware.warning, "sightline doctor says more; the CPU is used")
+    data = describe_data(samples, split)
+    network = describe_network(str(choose_model(job.recipe, job.options, data, hardware).value))
+    plan = make_plan(job.recipe, job.options, data, hardware, network)
+    seconds = estimate_seconds(plan.settings, len(samples.classes), data.counts["train"], data.counts["val"])
+    yield StageEnded("Planning", f"{plan.settings.model} on {hardware.device}", time.monotonic() - start)
+    yield Planned(plan.rows(), seconds)
+    return Prepared(samples, split, plan, hardware, network)
+
+
+def inspect_source(source: str | Path, *, full: bool = False) -> Generator[Event, None, Samples]:
+    """Find the images of a source and open each once; with ``full``, decode its pixels too."""
+    yield StageStarted("Reading", str(source))
+    start = time.monotonic()
+    found = read_samples(source)
+    samples = yield from counted(inspect_samples(found, full=full), len(found))
+    bad = f", {len(samples.errors):,} unreadable" if samples.errors else ""
+    skipped = f", {len(samples.skipped):,} files and folders skipped" if samples.skipped else ""
+    detail = f"{len(samples):,} images in {len(samples.classes)} classes{bad}{skipped}"
+    yield StageEnded("Reading", detail, time.monotonic() - start)
+    return samples
+
+
+def fetch_weights(prepared: Prepared) -> Generator[Event, None, tuple[Path | None, tuple[str, str]]]:
+    """Return (file, (source, licence) in words); download them first where they are not here yet."""
+    settings = prepared.plan.settings
+    if not settings.pretrained:
+        return None, ("none: trained from scratch", "not needed")
+    from sightline.networks.weights import download_weights, find_weights
+
+    weights = find_weights(prepared.network, settings.weights)
+    if weights.path is None:
+        size = f"{weights.size / 1e6:.1f} MB, licence: {weights.licence}, into {weights.target}"
+        yield StageStarted("Downloading", f"{weights.source}: {size}")
+        start = time.monotonic()
+        path = download_weights(prepared.network, weights)
+        yield StageEnded("Downloading", size, time.monotonic() - start)
+    else:
+        path = weights.path
+        yield Noted(f"Weights: {weights.source}; licence: {weights.licence}.")
+    return path, (weights.source, weights.licence)

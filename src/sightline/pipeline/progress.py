@@ -1,0 +1,27 @@
+"""Counts of lower rooms to progress events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from typing import TypeVar
+
+from sightline.events import Event, Progressed
+
+__all__ = ["counted"]
+
+T = TypeVar("T")
+
+
+def counted(steps: Generator[int, None, T], total: int) -> Generator[Event, None, T]:
+    """Turn a generator of counts into one of progress events, at most ten a second."""
+    shown = 0.0
+    while True:
+        try:
+            done = next(steps)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        if time.monotonic() - shown > 0.1:
+            shown = time.monotonic()
+            yield Progressed(done, total, "images")

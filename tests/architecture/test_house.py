@@ -1,0 +1,157 @@
+"""The rules that hold the house together; none of them has a list of exceptions."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import sightline
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "sightline"
+FILES = sorted(SOURCE.rglob("*.py"))
+TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in FILES}
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+PUBLIC = [
+    "Classifier",
+    "Predictions",
+    "Recipe",
+    "Run",
+    "SightlineError",
+    "check",
+    "evaluate",
+    "export",
+    "list_runs",
+    "load",
+    "train",
+]
+
+
+def functions() -> Iterator[tuple[Path, Function]]:
+    for file, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, Function):
+                yield file, node
+
+
+def module_name(file: Path) -> str:
+    parts = file.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_imports_point_down_and_torch_stays_on_its_side():
+    linter = Path(sys.executable).with_name("lint-imports")
+    result = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout[-3000:]
+
+
+def test_files_have_at_most_400_lines():
+    long = {file.name: count for file in FILES if (count := len(file.read_text(encoding="utf-8").splitlines())) > 400}
+    assert not long
+
+
+def test_functions_have_at_most_60_lines_without_their_docstring():
+    long = {}
+    for file, node in functions():
+        documented = ast.get_docstring(node) is not None
+        first = node.body[1] if documented and len(node.body) > 1 else node.body[0]
+        head = node.body[0].lineno - node.lineno  # the signature
+        lines = head + (node.end_lineno or 0) - first.lineno + 1
+        if lines > 60 and file.parent.name != "cli":
+            long[f"{file.name}:{node.name}"] = lines
+    assert not long
+
+
+def test_functions_have_at_most_8_parameters():
+    many = {}
+    for file, node in functions():
+        arguments = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+        count = len([argument for argument in arguments if argument.arg not in ("self", "cls")])
+        if count > 8 and file.parent.name != "cli":
+            many[f"{file.name}:{node.name}"] = count
+    assert not many
+
+
+def test_nothing_that_runs_code_from_a_file_is_called():
+    forbidden_imports = {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal", "yaml"}
+    forbidden_calls = {"eval", "exec", "torch.load", "extractall", "__import__"}
+    found = []
+    for file, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                found += [(file.name, alias.name) for alias in node.names if alias.name in forbidden_imports]
+            elif isinstance(node, ast.ImportFrom):
+                found += [(file.name, node.module)] if node.module in forbidden_imports else []
+            elif isinstance(node, ast.Call):
+                name = ast.unparse(node.func)
+                is_method = isinstance(node.func, ast.Attribute) and node.func.attr == "extractall"
+                pickles = any(k.arg == "allow_pickle" and ast.unparse(k.value) != "False" for k in node.keywords)
+                if name in forbidden_calls or is_method or pickles:
+                    found.append((file.name, name))
+    assert not found
+
+
+def test_the_public_names_are_pinned():
+    assert sorted(sightline.__all__) == PUBLIC
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names_are_documented_with_an_example(name):
+    documentation = getattr(sightline, name).__doc__ or ""
+    if isinstance(getattr(sightline, name), type) or "Example" in documentation:
+        assert documentation.strip()
+    assert "Example" in documentation, name
+
+
+def test_no_package_has_the_name_of_a_public_function():
+    packages = {path.name for path in SOURCE.iterdir()} | {path.stem for path in SOURCE.iterdir()}
+    assert not packages & set(PUBLIC)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SOURCE)))
+def test_every_exported_name_exists_and_is_documented(file):
+    module = importlib.import_module(module_name(file))
+    assert (module.__doc__ or "").strip(), "a file says what it is for"
+    undocumented = []
+    for name in getattr(module, "__all__", []):
+        value = getattr(module, name)
+        if callable(value) and type(value).__module__ != "typing" and not (value.__doc__ or "").strip():
+            undocumented.append(name)
+    assert not undocumented
+
+
+def test_public_methods_are_documented():
+    undocumented = []
+    for file, tree in TREES.items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                undocumented += [
+                    f"{file.name}:{node.name}.{method.name}"
+                    for method in node.body
+                    if isinstance(method, Function)
+                    and not method.name.startswith("_")
+                    and not ast.get_docstring(method)
+                ]
+    assert [name for name in undocumented if not name.endswith(".forward")] == []
+
+
+def test_only_cli_and_display_print():
+    printing = []
+    for file, tree in TREES.items():
+        calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+        if any(ast.unparse(node.func) == "print" for node in calls):
+            printing.append(file.relative_to(SOURCE).parts[0])
+    assert set(printing) <= {"cli", "display"}
+
+
+def test_the_readme_shows_every_file_of_the_tree():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    missing = [str(file.relative_to(SOURCE)) for file in FILES if file.name not in readme]
+    assert not missing

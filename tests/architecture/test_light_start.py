@@ -1,0 +1,61 @@
+"""Whoever only predicts never pays for torch; whoever only asks for help pays for nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src" / "sightline"
+TORCH_SIDE = ("networks", "training", "exporting")
+HEAVY = [
+    "torch",
+    "torchvision",
+    "timm",
+    "onnx",
+    "onnxscript",
+    "safetensors",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+    "pandas",
+]
+BLOCKED = f"import sys\nfor name in {HEAVY!r}: sys.modules[name] = None\n"
+
+
+def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+
+
+def test_every_other_room_imports_without_the_heavy_packages():
+    modules = [
+        "sightline." + ".".join(file.relative_to(SOURCE).with_suffix("").parts)
+        for file in sorted(SOURCE.rglob("*.py"))
+        if file.relative_to(SOURCE).parts[0] not in (*TORCH_SIDE, "__main__.py", "__init__.py")
+        and file.stem != "__init__"
+    ]
+    assert len(modules) > 40
+    result = run(BLOCKED + "\n".join(f"import {module}" for module in modules))
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("what", ["import sightline", "import sys; sys.argv = ['sightline', '--help']; M"])
+def test_starting_imports_nothing_that_costs_a_second(what):
+    code = what.replace("M", "from sightline.cli import main\ntry: main()\nexcept SystemExit: pass")
+    result = run(
+        code + "\nimport sys; print('HEAVY', sorted(set(sys.modules) & " + repr({*HEAVY, "onnxruntime"}) + "))"
+    )
+    assert "HEAVY []" in result.stdout, result.stdout + result.stderr
+
+
+def test_prediction_works_without_the_heavy_packages(tiny_model, tmp_path):
+    from PIL import Image
+
+    picture = tmp_path / "red.png"
+    Image.new("RGB", (20, 20), (200, 0, 0)).save(picture)
+    code = BLOCKED + "from sightline.cli import main; main()"
+    result = run(code, "predict", str(tiny_model), str(picture))
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("Predicted: ")

@@ -1,0 +1,318 @@
+"""The command line: what newcomers type wrongly, what they get, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from sightline.cli.app import VERBS, main
+
+
+@pytest.fixture
+def sightline(monkeypatch, capsys):
+    """Return a function that runs a command line in this process: (exit code, stdout, stderr)."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sightline", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, err = capsys.readouterr()
+        return int(caught.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def assert_error(result: tuple[int, str, str], code: str, *words: str) -> None:
+    status, out, err = result
+    assert status == 2, err
+    assert out == ""
+    assert f"error[{code}]: " in err and "\n  cure: " in err
+    assert "Traceback" not in err
+    for word in words:
+        assert word in err
+
+
+# -- a newcomer's wrong inputs --------------------------------------------------------------------------------
+
+
+def test_predicting_before_any_training(sightline, here):
+    assert_error(sightline("predict", "latest", "photo.jpg"), "run.no-latest", "sightline train")
+
+
+def test_weights_that_are_a_pickle(sightline, here, colours):
+    torch.save({"a": torch.zeros(1)}, here / "net.pth")
+    result = sightline("train", colours, "--model", "test_resnet", "--weights", "net.pth", "--size", "32")
+    assert_error(result, "weights.pickle", "net.pth", "save_file")
+    assert not (here / "runs").exists()
+
+
+def test_a_broken_cuda_is_named_and_the_run_goes_on_on_the_cpu(sightline, here, colours, monkeypatch):
+    said = ["CUDA initialization: CUDA driver initialization failed"]
+
+    def unavailable() -> bool:  # as torch does it: a warning at the first call, and False
+        if said:
+            warnings.warn(said.pop(), stacklevel=1)
+        return False
+
+    monkeypatch.setattr(torch.cuda, "is_available", unavailable)
+    monkeypatch.setattr("sightline.training.hardware.gpu_driver", lambda: "/usr/bin/nvidia-smi")
+    status, out, err = sightline("train", colours, "--epochs", "1", "--device", "cuda")
+    assert status == 0, err
+    assert "warning[device.broken-cuda]" in err and "driver initialization failed" in err
+    assert "Test accuracy" in out
+
+
+def test_a_missing_path(sightline, here):
+    assert_error(sightline("train", "photso"), "data.missing", "photso")
+
+
+def test_a_file_instead_of_a_folder(sightline, here):
+    Image.new("RGB", (8, 8)).save("photo.jpg")
+    assert_error(sightline("train", "photo.jpg"), "data.not-a-source", "photo.jpg")
+
+
+def test_an_empty_folder(sightline, here):
+    (here / "photos").mkdir()
+    assert_error(sightline("train", "photos"), "data.no-images", "photos")
+
+
+def test_a_detection_layout(sightline, here, write_image):
+    write_image(here / "boxes" / "images" / "a.png")
+    (here / "boxes" / "labels").mkdir()
+    (here / "boxes" / "labels" / "a.txt").write_text("0 .5 .5 .2 .2")
+    assert_error(sightline("train", "boxes"), "data.detection-layout", "boxes")
+
+
+def test_one_class_only(sightline, here, write_image):
+    for number in range(6):
+        write_image(here / "photos" / "cat" / f"{number}.png", seed=number)
+    assert_error(sightline("train", "photos"), "data.one-class", "'cat'")
+
+
+def test_a_class_with_one_image_is_said_and_used_for_training(sightline, here, write_image):
+    for name, count in (("ant", 20), ("bee", 20), ("cat", 1)):
+        for number in range(count):
+            write_image(here / "photos" / name / f"{number}.png", seed=hash((name, number)) % 2**31)
+    status, _, err = sightline("train", "photos", "--epochs", "1")
+    assert status == 0
+    assert "warning[data.tiny-class]" in err and "'cat' has 1" in err
+    assert "can't be measured: cat" in err
+
+
+def test_an_unknown_model_name(sightline, here, colours):
+    assert_error(sightline("train", colours, "--model", "resnet81"), "model.unknown-name", "resnet81", "resnet18")
+
+
+def test_a_test_folder_with_an_extra_class(sightline, here, write_image):
+    for part, names in (("train", "ab"), ("test", "abc")):
+        for name in names:
+            for number in range(6):
+                write_image(here / "photos" / part / name / f"{number}.png", seed=number)
+    assert_error(sightline("train", "photos"), "data.unknown-class", "'c'", "test")
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "word"),
+    [
+        ("file,class\na.png,x\n", "data.csv-columns", "path"),
+        ("path,label\na.png,\n", "data.csv-rows", "line 2"),
+        ("path,label,split\na.png,x,training set\n", "data.csv-rows", "training set"),
+        ("", "data.csv-columns", "nothing"),
+    ],
+)
+def test_a_broken_csv(sightline, here, text, code, word):
+    Path("labels.csv").write_text(text)
+    assert_error(sightline("train", "labels.csv"), code, word)
+
+
+def test_a_run_folder_that_exists(sightline, here, colours):
+    (here / "runs" / "mine").mkdir(parents=True)
+    assert_error(sightline("train", colours, "--name", "mine", "--epochs", "1"), "run.exists", "mine")
+
+
+# -- other wrong command lines --------------------------------------------------------------------------------
+
+WRONG = [
+    (["trian", "photos"], "usage"),
+    (["train"], "usage"),
+    (["train", "photos", "--epochs", "many"], "usage"),
+    (["train", "photos", "--set", "flip"], "plan.assignment"),
+    (["train", "photos", "--set", "flipp=1"], "plan.unknown-setting"),
+    (["train", "photos", "--require", "acuracy>0.9"], "gate.form"),
+    (["train", "photos", "--recipe", "none.toml"], "recipe.missing"),
+    (["predict", "nowhere", "a.jpg"], "model.missing"),
+    (["evaluate", "latest", "photos"], "run.no-latest"),
+    (["report", "nowhere"], "run.missing"),
+    (["export", "nowhere"], "run.missing"),
+    (["check", "photos"], "data.missing"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code"), WRONG, ids=[" ".join(arguments) for arguments, _ in WRONG])
+def test_wrong_command_lines_are_errors_with_a_cure(sightline, here, arguments, code):
+    assert_error(sightline(*arguments), code)
+
+
+def test_with_json_an_error_is_one_document(sightline, here):
+    status, out, _ = sightline("train", "nowhere", "--json")
+    assert status == 2
+    assert set(json.loads(out)["error"]) == {"code", "message", "cure"}
+
+
+def test_with_debug_the_traceback_is_shown(sightline, here):
+    _, _, err = sightline("train", "nowhere", "--debug")
+    assert "Traceback" in err and "error[data.missing]" in err
+
+
+def test_a_fault_of_ours_exits_with_1_and_asks_for_a_report(sightline, here, monkeypatch):
+    monkeypatch.setattr("sightline.installation.diagnose", lambda: 1 / 0)
+    status, _, err = sightline("doctor")
+    assert status == 1 and "error[bug]" in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
+def test_signals_have_their_exit_codes(sightline, monkeypatch, error, status):
+    def stop():
+        raise error
+
+    monkeypatch.setattr("sightline.installation.diagnose", stop)
+    assert sightline("doctor")[0] == status
+
+
+# -- what the verbs say ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
+def test_every_verb_has_help(sightline, verb):
+    status, out, _ = sightline(verb.__name__, "--help")
+    assert status == 0 and (verb.__doc__ or "").split()[0] in out
+
+
+def test_one_image_is_answered_in_words(sightline, finished_run, tmp_path):
+    Image.new("RGB", (16, 16), (200, 50, 40)).save(tmp_path / "x.png")
+    status, out, _ = sightline("predict", finished_run.folder, tmp_path / "x.png")
+    lines = out.splitlines()
+    assert status == 0
+    assert lines[0].startswith("Predicted: red (") and lines[0].endswith(" %)")
+    shares = [float(line.split()[-2]) for line in lines[1:]]
+    assert len(shares) == 3 and shares == sorted(shares, reverse=True)
+
+
+def test_latest_is_named(sightline, finished_run, tmp_path, colours):
+    image = next(colours.rglob("*.png"))
+    status, _, err = sightline("predict", "latest", image, "--runs", finished_run.folder.parent)
+    assert status == 0 and str(finished_run.folder) in err
+
+
+def test_many_images_are_rows_in_order_and_a_bad_one_is_an_error_row(sightline, finished_run, tmp_path, colours):
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"nothing")
+    good = sorted((colours / "red").iterdir())[:3]
+    status, out, err = sightline("predict", finished_run.folder, good[0], bad, *good[1:], "--format", "jsonl")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert status == 3 and "1 of 4" in err
+    assert [row["path"] for row in rows] == [str(path) for path in (good[0], bad, *good[1:])]
+    assert [row["error"] is not None for row in rows] == [False, True, False, False]
+    assert rows[1]["label"] is None
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "jsonl"])
+def test_each_form_has_a_row_for_each_image(sightline, finished_run, colours, form):
+    status, out, _ = sightline("predict", finished_run.folder, colours / "red", "--format", form, "--top-k", "2")
+    assert status == 0
+    assert len(out.splitlines()) == 40 + (form == "csv")
+
+
+def test_folders_patterns_and_a_list_on_stdin_are_sources(sightline, finished_run, colours, monkeypatch):
+    import io
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{colours / 'red' / '000.png'}\n\n"))
+    pattern = str(colours / "**" / "00[12].png")
+    _, out, _ = sightline("predict", finished_run.folder, "-", pattern, colours / "blue", "--json")
+    said = json.loads(out)["predictions"]
+    assert len(said) == 1 + 6 + 40
+    assert said[0]["path"].endswith("red/000.png")
+
+
+def test_a_file_that_is_not_there_is_an_error_row(sightline, finished_run):
+    status, out, _ = sightline("predict", finished_run.folder, "nowhere.jpg")
+    assert status == 3 and "no such file" in out
+
+
+def test_training_prints_result_places_and_the_next_command(sightline, here, colours):
+    status, out, err = sightline("train", colours, "--epochs", "1", "--name", "mine", "--require", "accuracy>=0.01")
+    assert status == 0
+    assert "Test accuracy" in out and "n=18" in out
+    for place in ("report.html", "model.onnx", "Next: sightline predict"):
+        assert place in out
+    assert "met" in err
+    assert (here / "runs" / "mine" / "log.txt").read_text().count("epoch 1/1") == 1
+
+
+def test_a_gate_that_is_not_met_exits_with_5(sightline, here, colours):
+    status, _, err = sightline("train", colours, "--epochs", "1", "--require", "accuracy>=0.999", "--quiet")
+    assert status == 5 and "error[gate.not-met]" in err
+
+
+def test_the_plan_is_printed_with_reasons_and_nothing_is_written(sightline, here, colours):
+    status, _, err = sightline("train", colours, "--plan", "--set", "flip=0.25")
+    assert status == 0
+    assert "chosen by you" in err and "Training will take about" in err
+    assert list(here.iterdir()) == []
+
+
+def test_the_plan_as_json(sightline, here, colours):
+    _, out, _ = sightline("train", colours, "--plan", "--json", "--epochs", "7")
+    assert json.loads(out)["settings"]["epochs"] == 7
+
+
+def test_check_lists_findings_and_fails_on_request(sightline, here, photos, write_image):
+    (photos / "red" / "broken.png").write_bytes(b"nothing")
+    status, out, _ = sightline("check", photos)
+    assert status == 0 and "error[unreadable]" in out and "broken.png" in out
+    assert sightline("check", photos, "--fail-on", "error")[0] == 3
+    assert_error(sightline("check", photos, "--fail-on", "bad"), "check.fail-on")
+
+
+def test_check_as_json_has_every_path(sightline, photos):
+    (photos / "red" / "broken.png").write_bytes(b"nothing")
+    document = json.loads(sightline("check", photos, "--json")[1])
+    assert document["images"] == 10 and document["unreadable"] == 1
+    assert any("broken.png" in path for finding in document["findings"] for path in finding["paths"])
+
+
+def test_evaluate_prints_figures_with_intervals(sightline, finished_run, colours):
+    status, out, err = sightline("evaluate", finished_run.folder, colours)
+    assert status == 0
+    assert "accuracy" in out and "n=18" in out and "too few to tell" in out
+    assert "warning[evaluation.leak]" in err
+
+
+def test_report_is_written_again(sightline, copied_run):
+    copied_run.report_file.unlink()
+    status, out, _ = sightline("report", copied_run.folder)
+    assert status == 0 and Path(out.strip()) == copied_run.report_file
+    assert copied_run.report_file.is_file()
+
+
+def test_a_reader_that_stops_early_is_no_error(finished_run, colours):
+    command = f"{sys.executable} -m sightline predict {finished_run.folder} {colours} --format csv"
+    result = subprocess.run(
+        ["bash", "-c", f"{command} | head -n 1; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True
+    )
+    assert result.returncode == 0
+    assert result.stdout.startswith("path,label") and "Traceback" not in result.stderr

@@ -1,0 +1,115 @@
+"""Events as text: a line for a log, a terminal that may be gone, a notebook's table."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from sightline.display.lines import line_of
+from sightline.display.notebook import Notebook
+from sightline.display.terminal import Terminal
+from sightline.events import (
+    CheckpointSaved,
+    EpochEnded,
+    Noted,
+    Planned,
+    Progressed,
+    RunEnded,
+    RunStarted,
+    StageEnded,
+    StageStarted,
+    TrainingStopped,
+    Warned,
+)
+
+EPOCH = EpochEnded(2, 5, 0.5, 0.8, 0.4, 0.875, 0.001, 61.0, 1234.5, True)
+EVENTS = [
+    RunStarted("runs/x"),
+    StageStarted("Reading", "photos"),
+    Progressed(3, 10, "images"),
+    StageEnded("Reading", "10 images", 1.25),
+    Noted("Split: 7 train."),
+    Warned("data.leak", "2 leaked", "remove them"),
+    Planned((("epochs", "5", "option", "chosen by you"),), 75.0),
+    EPOCH,
+    CheckpointSaved("best", 2, 0.4),
+    TrainingStopped("all epochs done", 2, 70.0),
+    RunEnded("runs/x", "Test accuracy 90 %"),
+]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_every_event_has_a_line_or_is_silent_on_purpose(event):
+    line = line_of(event)
+    assert (line is None) == isinstance(event, Progressed | CheckpointSaved)
+
+
+def test_an_epochs_line_says_what_matters():
+    line = line_of(EPOCH)
+    for part in ("2/5", "0.5000", "0.4000", "87.50%", "1,234 images/s", "1 min 1 s", "best"):
+        assert part in line
+
+
+def test_a_warning_says_code_and_cure():
+    assert line_of(Warned("a.b", "wrong", "type this")) == "warning[a.b]: wrong\n  cure: type this"
+
+
+def test_strangers_names_cannot_steer_the_terminal():
+    assert "\x1b" not in line_of(Noted("file \x1b[31mred\x07.jpg"))
+
+
+def test_a_log_gets_lines_and_no_bar(capsys):
+    terminal = Terminal()
+    for event in EVENTS:
+        terminal.show(event)
+    terminal.close()
+    out, err = capsys.readouterr()
+    assert out == "" and "\r" not in err and "\x1b" not in err
+    assert "Split: 7 train." in err and "2/5" in err
+    assert terminal.folder == "runs/x"
+
+
+def test_quiet_shows_warnings_only(capsys):
+    terminal = Terminal(quiet=True)
+    for event in EVENTS:
+        terminal.show(event)
+    assert capsys.readouterr().err == "warning[data.leak]: 2 leaked\n  cure: remove them\n"
+
+
+def test_a_terminal_that_is_gone_stops_nothing(monkeypatch):
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    terminal = Terminal()
+    for event in EVENTS:
+        terminal.show(event)
+    terminal.close()
+
+
+def test_a_terminal_gets_a_bar(monkeypatch):
+    class Screen(io.StringIO):
+        def isatty(self):
+            return True
+
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    for event in EVENTS:
+        terminal.show(event)
+    terminal.close()
+    assert "Reading" in screen.getvalue() and "2/5" in screen.getvalue()
+
+
+def test_a_notebook_gets_one_table_with_escaped_text():
+    notebook = Notebook()
+    notebook._draw = lambda: None
+    for event in [*EVENTS, Noted("<script>")]:
+        notebook.show(event)
+    page = notebook.to_html()
+    assert page.count("<table>") == 1 and "87.50%" in page and "chosen by you" in page
+    assert "<script>" not in page

@@ -1,0 +1,174 @@
+"""What ships says what was trained, or it does not ship."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+from sightline.errors import ExportMismatch
+from sightline.exporting import export as exporting
+from sightline.exporting.export import export_classifier
+from sightline.exporting.parity import prove_parity
+from sightline.networks.network import Network
+from sightline.networks.small import SmallBody
+from sightline.pixels.preprocess import Preprocess
+from sightline.runtime.bundle import Bundle
+from sightline.runtime.classifier import Classifier
+
+BUNDLE = Bundle(
+    classes=("ant", "bee", "naïve <wasp>"),
+    preprocess=Preprocess(size=16, resize=20),
+    model="small-cnn",
+    feature_size=128,
+    weights="none",
+    licence="none",
+    data_fingerprint="0" * 64,
+    sightline="0",
+    created="2026-11-22T00:00:00+00:00",
+)
+
+
+def make_network(seed: int = 0) -> Network:
+    torch.manual_seed(seed)
+    network = Network(SmallBody(16), 128, 3, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
+    network.train()(torch.rand(64, 3, 16, 16))  # batch norms with statistics other than 0 and 1
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Forty pictures of different shapes."""
+    folder = tmp_path_factory.mktemp("pictures")
+    random = np.random.default_rng(0)
+    paths = []
+    for number in range(40):
+        shape = (int(random.integers(10, 60)), int(random.integers(10, 60)), 3)
+        paths.append(folder / f"{number}.png")
+        Image.fromarray(random.integers(0, 256, shape, dtype=np.uint8)).save(paths[-1])
+    return paths
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory, files):
+    folder = tmp_path_factory.mktemp("run") / "classifier"
+    network = make_network()
+    proof = export_classifier(network, BUNDLE, folder, files)
+    return network, folder, proof
+
+
+def test_the_file_says_what_the_network_says(exported, files):
+    network, folder, _ = exported
+    classifier = Classifier.open(folder)
+    said = classifier.predict(files)
+    squares = np.stack([classifier._see(file) for file in files])
+    images = torch.from_numpy(squares).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        assert np.allclose(said.probabilities, torch.softmax(network(images), 1).numpy(), atol=1e-5)
+        assert np.allclose(said.features, network.features(images).numpy(), atol=1e-4)
+
+
+def test_the_proof_counts_what_it_compared(exported):
+    proof = exported[2]
+    assert proof.images == 40 and proof.batch_sizes == (1, 3, 32)
+    assert 0 <= proof.max_difference < 1e-5
+
+
+def test_the_folder_holds_what_ships_and_nothing_else(exported):
+    folder = exported[1]
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"model.onnx", "model.safetensors", "classifier.json", "classes.txt"}
+    assert (folder / "classes.txt").read_text(encoding="utf-8").splitlines() == list(BUNDLE.classes)
+    assert [path.name for path in folder.parent.iterdir()] == ["classifier"]
+
+
+def test_the_file_is_valid_onnx_in_one_piece_with_the_bundle_inside(exported):
+    model = onnx.load(exported[1] / "model.onnx", load_external_data=False)
+    onnx.checker.check_model(model, full_check=True)
+    assert not [t for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert Bundle.from_json(metadata["sightline"], source="test") == BUNDLE
+    beside = (exported[1] / "classifier.json").read_text(encoding="utf-8")
+    assert json.loads(metadata["sightline"]) == json.loads(beside)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_any_number_of_images_is_a_batch(exported, count):
+    session = onnxruntime.InferenceSession(str(exported[1] / "model.onnx"))
+    pixels = np.random.default_rng(1).integers(0, 256, (count, 16, 16, 3), dtype=np.uint8)
+    probabilities, features = session.run(["probabilities", "features"], {"pixels": pixels})
+    assert probabilities.shape == (count, 3) and features.shape == (count, 128)
+    assert np.allclose(probabilities.sum(1), 1, atol=1e-5)
+
+
+def test_the_weights_that_ship_are_those_of_the_network(exported):
+    from safetensors.torch import load_file
+
+    network, folder, _ = exported
+    shipped = load_file(folder / "model.safetensors")
+    assert all(torch.equal(shipped[name], tensor) for name, tensor in network.state_dict().items())
+
+
+def test_a_file_that_decides_otherwise_is_withdrawn_and_the_network_kept(tmp_path, files, monkeypatch):
+    real = exporting.write_onnx
+    monkeypatch.setattr(exporting, "write_onnx", lambda network, *rest: real(make_network(seed=1), *rest))
+    with pytest.raises(ExportMismatch) as caught:
+        export_classifier(make_network(), BUNDLE, tmp_path / "classifier", files)
+    assert caught.value.exit_code == 4
+    assert not (tmp_path / "classifier" / "model.onnx").exists()
+    assert (tmp_path / "classifier" / "model.safetensors").exists()
+
+
+def test_a_network_that_cannot_be_exported_is_kept_too(tmp_path, files, monkeypatch):
+    def fail(*arguments, **more):
+        raise RuntimeError("unsupported operator")
+
+    monkeypatch.setattr(torch.onnx, "export", fail)
+    with pytest.raises(ExportMismatch, match="unsupported operator"):
+        export_classifier(make_network(), BUNDLE, tmp_path / "classifier", files)
+    assert (tmp_path / "classifier" / "model.safetensors").exists()
+
+
+class Answers:
+    """A classifier that gives prepared answers."""
+
+    preprocess = BUNDLE.preprocess
+
+    def __init__(self, change):
+        self.network, self.change = make_network(), change
+
+    def run(self, pixels):
+        with torch.inference_mode():
+            logits = self.network(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255)
+        return self.change(torch.softmax(logits, 1).numpy().copy()), None
+
+
+def test_one_wrong_decision_among_many_is_found(files):
+    def change(probabilities):
+        if len(probabilities) == 3:
+            probabilities[1] = np.roll(probabilities[1], 1)
+        return probabilities
+
+    with pytest.raises(ExportMismatch, match="batch size 3"):
+        prove_parity(make_network(), Answers(change), files)
+
+
+def test_an_answer_that_is_no_number_is_found(files):
+    with pytest.raises(ExportMismatch):
+        prove_parity(make_network(), Answers(lambda p: p * np.nan), files)
+
+
+def test_without_an_image_nothing_is_proved(tmp_path):
+    with pytest.raises(ExportMismatch, match="no image"):
+        prove_parity(make_network(), Answers(lambda p: p), [tmp_path / "gone.png"])
+
+
+def test_unreadable_images_are_passed_over(files, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"nothing")
+    assert prove_parity(make_network(), Answers(lambda p: p), [broken, *files]).images == 40

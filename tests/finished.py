@@ -1,0 +1,55 @@
+"""One small finished run for all tests that look at one: three colours, trained for real."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sightline.runs.folder import Run
+
+COLOURS = {"blue": (40, 60, 200), "green": (40, 190, 60), "red": (200, 50, 40)}
+
+
+def write_colours(root: Path, count: int, *, seed: int = 0, side: int = 16) -> Path:
+    """Write class folders of noisy pictures of one colour each, as PNG; all different."""
+    random = np.random.default_rng(seed)
+    for name, colour in COLOURS.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            noise = random.integers(-40, 40, (side, side, 3))
+            picture = Image.fromarray((np.array(colour) + noise).clip(0, 255).astype(np.uint8))
+            picture.save(root / name / f"{number:03d}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders of 40 pictures each; not to be changed."""
+    return write_colours(tmp_path_factory.mktemp("data") / "colours", 40)
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Run:
+    """A run trained on ``colours`` for six epochs; not to be changed."""
+    import sightline
+
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIGHTLINE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return sightline.train(colours, out=folder, name="colours", epochs=6, seed=3, quiet=True)
+
+
+@pytest.fixture
+def copied_run(finished_run: Run, tmp_path: Path) -> Run:
+    """A copy of the finished run, to be changed at will."""
+    return Run(shutil.copytree(finished_run.folder, tmp_path / "copied"))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(finished_run: Run) -> Path:
+    """The ``model.onnx`` of the finished run."""
+    return finished_run.model_file

@@ -1,0 +1,172 @@
+"""Networks by name, their facts, and weights that are read safely or not at all."""
+
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from sightline.errors import InputError, WeightsError
+from sightline.networks.build import build_network
+from sightline.networks.describe import describe_network
+from sightline.networks.weights import download_weights, find_weights
+from sightline.planning.facts import DataFacts, Hardware
+from sightline.planning.plan import make_plan
+from sightline.planning.recipe import Recipe
+from sightline.planning.settings import Settings
+
+TIMM = "test_resnet"  # timm's own, made for tests: a third of a million weights
+
+
+def settings_for(model: str, **chosen: object) -> Settings:
+    data = DataFacts(("ant", "bee"), {"train": 100, "val": 20, "test": 20}, 32, 1.0)
+    options = Recipe(model=model, **chosen)
+    return make_plan(Recipe(), options, data, Hardware("cpu", "x", 2, "x"), describe_network(model)).settings
+
+
+@pytest.fixture(scope="module")
+def own_weights(tmp_path_factory):
+    """Weights in timm's names, with a classifier of 1,000 classes, as they are published."""
+    torch.manual_seed(5)
+    path = tmp_path_factory.mktemp("weights") / "model.safetensors"
+    save_file(timm.create_model(TIMM).state_dict(), path)
+    return path
+
+
+def test_facts_are_those_that_timm_states():
+    facts, config = describe_network("resnet18"), timm.get_pretrained_cfg("resnet18")
+    assert facts.name == f"resnet18.{config.tag}"
+    assert (facts.mean, facts.std, facts.size) == (tuple(config.mean), tuple(config.std), config.input_size[-1])
+    assert facts.resize == round(facts.size / config.crop_pct)
+    assert facts.licence == config.license
+
+
+@pytest.mark.parametrize(("name", "near"), [("resnet81", "resnet18"), ("convnext_tinny", "convnext_tiny")])
+def test_an_unknown_network_is_answered_with_the_nearest_names(name, near):
+    with pytest.raises(InputError) as caught:
+        describe_network(name)
+    assert name in caught.value.message and near in caught.value.cure
+
+
+def test_an_unknown_tag_is_answered_with_the_known_ones():
+    with pytest.raises(InputError) as caught:
+        describe_network("resnet18.nobody")
+    assert "resnet18.tv_in1k" in caught.value.cure
+
+
+@pytest.mark.parametrize("size", [16, 24, 32, 40, 64])
+def test_the_small_network_takes_its_sizes_and_any_batch(size):
+    network = build_network(settings_for("small-cnn", size=size), 7, None).eval()
+    images = torch.rand(3, 3, size, size)
+    assert network(images).shape == (3, 7)
+    assert network.features(images).shape == (3, network.feature_size)
+
+
+@pytest.mark.parametrize("model", ["small-cnn", TIMM, "test_convnext", "test_vit"])
+def test_the_same_seed_gives_the_same_network_and_another_does_not(model):
+    first, again, other = (build_network(settings_for(model, seed=s, pretrained=False), 2, None) for s in (1, 1, 2))
+    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
+    assert not torch.equal(first.head.weight, other.head.weight)
+
+
+def test_normalisation_is_inside():
+    network = build_network(settings_for("small-cnn"), 2, None).eval()
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.allclose(network.features(images), network.body((images - 0.5) / 0.25))
+
+
+def test_given_weights_make_the_features_that_timm_makes(own_weights):
+    network = build_network(settings_for(TIMM, weights=str(own_weights)), 2, own_weights).eval()
+    reference = timm.create_model(TIMM, pretrained=True, pretrained_cfg_overlay={"file": str(own_weights)}).eval()
+    images = torch.rand(2, 3, 160, 160)
+    wanted = reference.forward_head(reference.forward_features(images), pre_logits=True)
+    assert torch.allclose(network.body(images), wanted, atol=1e-6)
+
+
+def test_weights_of_another_class_count_are_taken_without_their_classifier(tmp_path):
+    path = tmp_path / "seven.safetensors"
+    mine = timm.create_model(TIMM, num_classes=7)
+    save_file(mine.state_dict(), path)
+    network = build_network(settings_for(TIMM, weights=str(path)), 2, path)
+    theirs = mine.state_dict()
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in network.body.state_dict().items())
+
+
+def test_weights_that_lack_a_tensor_are_refused_and_never_filled_in_at_random(own_weights, tmp_path):
+    from safetensors.torch import load_file
+
+    state = load_file(own_weights)
+    del state["layer1.0.conv1.weight"]
+    path = tmp_path / "holes.safetensors"
+    save_file(state, path)
+    with pytest.raises(WeightsError, match=r"layer1\.0\.conv1\.weight"):
+        build_network(settings_for(TIMM, weights=str(path)), 2, path)
+
+
+def test_weights_of_another_network_are_refused(own_weights):
+    with pytest.raises(WeightsError, match="does not fit"):
+        build_network(settings_for("test_convnext", weights=str(own_weights)), 2, own_weights)
+
+
+@pytest.mark.parametrize("name", ["model.pth", "model.safetensors"])
+def test_a_pickle_is_refused_whatever_its_name_with_the_lines_that_convert_it(tmp_path, name):
+    path = tmp_path / name
+    torch.save({"a": torch.zeros(1)}, path)
+    with pytest.raises(WeightsError) as caught:
+        find_weights(describe_network(TIMM), str(path))
+    assert caught.value.code == "weights.pickle"
+    assert "save_file" in caught.value.cure
+
+
+def test_the_lines_that_convert_a_pickle_work(tmp_path):
+    path = tmp_path / "model.pth"
+    torch.save(timm.create_model(TIMM).state_dict(), path)
+    with pytest.raises(WeightsError) as caught:
+        find_weights(describe_network(TIMM), str(path))
+    code = caught.value.cure.partition("Python: ")[2]
+    exec(code)  # what a user would paste
+    assert find_weights(describe_network(TIMM), str(path.with_suffix(".safetensors"))).path is not None
+
+
+@pytest.mark.parametrize(("content", "code"), [(None, "weights.missing"), (b"hello", "weights.not-safetensors")])
+def test_a_file_that_is_no_weights_is_refused(tmp_path, content, code):
+    path = tmp_path / "model.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(WeightsError) as caught:
+        find_weights(describe_network(TIMM), str(path))
+    assert caught.value.code == code
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A hub cache of the test's own, and no network."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.file_download.HF_HUB_CACHE", str(tmp_path), raising=False)
+    return tmp_path
+
+
+def test_published_weights_come_from_the_hubs_cache_when_they_are_there(hub, own_weights):
+    facts = describe_network(TIMM)
+    snapshot = hub / f"models--timm--{facts.name}" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("abc")
+    (snapshot / "model.safetensors").write_bytes(own_weights.read_bytes())
+    found = find_weights(facts, "")
+    assert found.path == snapshot / "model.safetensors"
+    assert found.licence == facts.licence
+    assert download_weights(facts, found) == found.path
+    assert build_network(settings_for(TIMM), 2, found.path).feature_size > 0
+
+
+def test_without_network_the_error_names_the_ways_on(hub):
+    with pytest.raises(WeightsError) as caught:
+        find_weights(describe_network("resnet18"), "")
+    assert caught.value.code == "weights.unavailable"
+    for way in ("--weights", "--no-pretrained", "--model small-cnn"):
+        assert way in caught.value.cure

@@ -1,0 +1,311 @@
+"""The whole way: what a run leaves, what it may not depend on, and how it ends early."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import sightline
+from finished import write_colours
+from sightline.api import check_with_samples
+from sightline.errors import DataError, ExportMismatch, InputError, RunError
+from sightline.evaluation.metrics import evaluate_predictions
+from sightline.events import EpochEnded
+from sightline.planning.settings import Settings
+from sightline.runs.folder import Run
+
+QUICK = {"epochs": 1, "quiet": True}
+
+
+def tree_hash(folder: Path) -> str:
+    rows = [
+        (str(p.relative_to(folder)), p.stat().st_mtime_ns, p.read_bytes())
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    ]
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+def weights(run: Run) -> bytes:
+    return (run.classifier_folder / "model.safetensors").read_bytes()
+
+
+def split_folders(colours: Path, root: Path) -> Path:
+    """Copy class folders into train, val and test by position."""
+    for file in sorted(colours.rglob("*.png")):
+        part = {0: "test", 1: "val"}.get(int(file.stem) % 5, "train")
+        target = root / part / file.parent.name / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
+    return root
+
+
+def test_a_finished_run_has_everything_and_says_so(finished_run):
+    names = {str(path.relative_to(finished_run.folder)) for path in finished_run.folder.rglob("*") if path.is_file()}
+    assert names == {
+        "run.json",
+        "plan.toml",
+        "history.csv",
+        "log.txt",
+        "report.html",
+        "data/samples.csv",
+        "data/split.csv",
+        "data/findings.json",
+        "classifier/model.onnx",
+        "classifier/model.safetensors",
+        "classifier/classifier.json",
+        "classifier/classes.txt",
+        "classifier/README.md",
+        "evaluation/predictions.csv",
+        "evaluation/probabilities.npy",
+        "evaluation/features.npy",
+        "evaluation/metrics.json",
+        "figures/curves.png",
+        "figures/curves.svg",
+        "figures/confusion.png",
+        "figures/confusion.svg",
+    }
+    assert finished_run.status == "finished"
+    assert len(finished_run.history["epoch"]) == 6
+
+
+def test_every_setting_of_the_plan_is_kept_with_origin_and_reason(finished_run):
+    tables = tomllib.loads(finished_run.plan_file.read_text())
+    assert list(tables) == list(Settings.model_fields)
+    assert all(set(table) == {"value", "origin", "reason"} for table in tables.values())
+    assert tables["epochs"]["origin"] == "option" and tables["epochs"]["value"] == 6
+
+
+def test_the_metrics_are_those_of_the_saved_predictions(finished_run):
+    rows = finished_run.predictions
+    classes = tuple(finished_run.facts["classes"])
+    labels = np.array([classes.index(row["label"]) for row in rows])
+    probabilities = np.load(finished_run.probabilities_file)
+    recomputed = evaluate_predictions(labels, probabilities, classes)
+    assert {name: finished_run.metrics[name] for name in recomputed} == recomputed
+    assert [row["predicted"] for row in rows] == [classes[k] for k in probabilities.argmax(1)]
+    assert np.load(finished_run.features_file).dtype == np.float16
+
+
+def test_predictions_are_joined_by_path_with_the_test_part_of_the_split(finished_run):
+    with finished_run.split_file.open() as file:
+        test = {row["path"]: row["label"] for row in csv.DictReader(file) if row["split"] == "test"}
+    assert {row["path"]: row["label"] for row in finished_run.predictions} == test
+    assert {str(path) for path in finished_run.files("test")} == {
+        str(Path(finished_run.facts["data_root"]) / path) for path in test
+    }
+
+
+def test_the_classifier_gives_the_predictions_that_were_evaluated(finished_run):
+    said = sightline.load(finished_run.folder).predict(finished_run.files("test"))
+    assert np.array_equal(said.probabilities, np.load(finished_run.probabilities_file))
+
+
+def test_the_users_files_are_not_touched(tmp_path):
+    data = write_colours(tmp_path / "data", 12)
+    before = tree_hash(data)
+    sightline.train(data, out=tmp_path / "runs", **QUICK)
+    check_with_samples(data, quiet=True)
+    assert tree_hash(data) == before
+
+
+def test_the_same_seed_gives_the_same_weights(colours, tmp_path):
+    first, again, other = (
+        sightline.train(colours, out=tmp_path, name=f"run{k}", seed=seed, **QUICK) for k, seed in enumerate((1, 1, 2))
+    )
+    assert weights(first) == weights(again)
+    assert weights(first) != weights(other)
+
+
+def test_the_test_split_serves_no_choice(colours, tmp_path):
+    """Neither shuffled labels nor noise in the test split change a byte of the weights or the history."""
+    plain = split_folders(colours, tmp_path / "plain")
+    shuffled = shutil.copytree(plain, tmp_path / "shuffled")
+    folders = sorted(path for path in (shuffled / "test").iterdir())
+    names = [path.name for path in folders]
+    for path in folders:
+        path.rename(path.with_name(f"_{path.name}"))
+    for name, other in zip(names, names[1:] + names[:1], strict=True):
+        (shuffled / "test" / f"_{name}").rename(shuffled / "test" / other)
+    noise = shutil.copytree(plain, tmp_path / "noise")
+    random = np.random.default_rng(9)
+    for file in (noise / "test").rglob("*.png"):
+        Image.fromarray(random.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(file)
+    runs = [sightline.train(data, out=tmp_path / "runs", epochs=3, quiet=True) for data in (plain, shuffled, noise)]
+    assert weights(runs[0]) == weights(runs[1]) == weights(runs[2])
+    columns = ("train_loss", "val_loss", "val_accuracy")
+    histories = [[run.history[column] for column in columns] for run in runs]
+    assert histories[0] == histories[1] == histories[2]
+    accuracies = [run.metrics["accuracy"]["value"] for run in runs]
+    assert accuracies[0] > accuracies[1] and accuracies[0] > accuracies[2]  # the change did reach the test
+
+
+def test_unreadable_images_are_left_out_named_and_counted(tmp_path):
+    data = split_folders(write_colours(tmp_path / "colours", 80), tmp_path / "data")
+    train_bad, test_bad = data / "train" / "red" / "002.png", data / "test" / "red" / "000.png"
+    train_bad.write_bytes(train_bad.read_bytes()[:150])
+    test_bad.write_bytes(b"<html>not found</html>")
+    run = sightline.train(data, out=tmp_path / "runs", **QUICK)
+    splits = {row["path"]: row["split"] for row in run.samples}
+    assert splits["train/red/002.png"] == "" and splits["test/red/000.png"] == "test"
+    metrics = run.metrics
+    assert (metrics["count"], metrics["count_bad"], metrics["accuracy"]["n"]) == (48, 1, 47)
+    errors = {row["path"]: row["error"] for row in run.predictions if row["error"]}
+    assert list(errors) == ["test/red/000.png"] and "web page" in errors["test/red/000.png"]
+    unreadable = next(finding for finding in run.findings if finding["code"] == "unreadable")
+    assert len(unreadable["paths"]) == 2
+
+
+def test_too_many_unreadable_images_stop_the_run_before_it_starts(tmp_path):
+    data = write_colours(tmp_path / "data", 20)
+    for number in range(3):
+        (data / "red" / f"{number:03d}.png").write_bytes(b"broken")
+    with pytest.raises(DataError) as caught:
+        sightline.train(data, out=tmp_path / "runs", **QUICK)
+    assert caught.value.code == "data.too-many-bad" and "3 of 60" in caught.value.message
+    assert not (tmp_path / "runs").exists()
+
+
+def test_leaked_test_images_are_left_out_of_the_headline(colours, tmp_path):
+    data = split_folders(colours, tmp_path / "data")
+    for name in ("blue", "green"):
+        shutil.copy(data / "train" / name / "002.png", data / "test" / name / "copy.png")
+    run = sightline.train(data, out=tmp_path / "runs", **QUICK)
+    metrics = run.metrics
+    assert (metrics["count"], metrics["count_leaked"], metrics["accuracy"]["n"]) == (26, 2, 24)
+    assert metrics["accuracy_with_leaks"]["n"] == 26
+
+
+def test_without_a_test_split_the_figure_is_called_a_validation_figure(colours, tmp_path):
+    run = sightline.train(colours, out=tmp_path, val_share=0.2, test_share=0, **QUICK)
+    assert run.metrics["part"] == "val"
+    assert run.facts["headline"].startswith("Validation accuracy")
+    assert run.metrics["count"] == 24
+
+
+def test_a_run_never_writes_into_anothers_folder(colours, copied_run):
+    before = tree_hash(copied_run.folder)
+    with pytest.raises(RunError) as caught:
+        sightline.train(colours, out=copied_run.folder.parent, name="copied", **QUICK)
+    assert caught.value.code == "run.exists"
+    assert tree_hash(copied_run.folder) == before
+
+
+class Interrupt:
+    """A display that stops the run after its first epoch, as Ctrl-C does."""
+
+    def show(self, event):
+        if isinstance(event, EpochEnded):
+            self.armed = True
+        elif getattr(self, "armed", False):
+            raise KeyboardInterrupt
+
+    def close(self):
+        pass
+
+
+def test_an_interrupted_run_says_so_and_can_be_exported(colours, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        sightline.train(colours, out=tmp_path, name="stopped", epochs=5, display=Interrupt())
+    run = Run(tmp_path / "stopped")
+    assert run.status == "interrupted"
+    assert not run.classifier_folder.exists()
+    with pytest.raises(RunError) as caught:
+        sightline.load(run.folder)
+    assert "sightline export" in caught.value.cure
+    exported = sightline.export(run.folder, quiet=True)
+    assert exported.status == "interrupted"
+    assert exported.metrics["part"] == "test"
+    assert exported.report_file.is_file()
+    assert sightline.load(run.folder).classes == ("blue", "green", "red")
+
+
+def test_a_run_stopped_before_its_first_epoch_has_nothing_to_export(colours, tmp_path):
+    class Early(Interrupt):
+        armed = True
+
+    with pytest.raises(KeyboardInterrupt):
+        sightline.train(colours, out=tmp_path, name="early", epochs=5, display=Early())
+    runs = list(tmp_path.glob("*/run.json"))
+    for path in runs:
+        with pytest.raises(RunError, match=r"stopped before|no checkpoint"):
+            sightline.export(path.parent, quiet=True)
+
+
+def test_a_mismatch_of_the_export_fails_the_run_and_keeps_the_network(colours, tmp_path, monkeypatch):
+    from sightline.exporting import export
+
+    def differ(*arguments):
+        raise ExportMismatch("export.mismatch", "it decides otherwise", "report this")
+
+    monkeypatch.setattr(export, "prove_parity", differ)
+    with pytest.raises(ExportMismatch):
+        sightline.train(colours, out=tmp_path, name="differs", **QUICK)
+    run = Run(tmp_path / "differs")
+    assert run.status == "failed" and "otherwise" in run.facts["error"]
+    assert (run.classifier_folder / "model.safetensors").is_file() and not run.model_file.exists()
+    assert run.best_checkpoint.is_dir()
+    monkeypatch.undo()
+    assert sightline.export(run.folder, quiet=True).model_file.is_file()
+
+
+def test_a_finished_run_can_be_exported_again_from_what_ships(copied_run):
+    before = np.load(copied_run.probabilities_file)
+    copied_run.model_file.unlink()
+    sightline.export(copied_run.folder, quiet=True)
+    assert np.allclose(np.load(copied_run.probabilities_file), before, atol=1e-6)
+
+
+def test_checkpoints_are_dropped_unless_they_are_asked_for(finished_run, colours, tmp_path):
+    assert not finished_run.best_checkpoint.exists()
+    assert sightline.train(colours, out=tmp_path, keep_checkpoints=True, **QUICK).best_checkpoint.is_dir()
+
+
+def test_evaluating_matches_classes_by_name(finished_run, tmp_path):
+    data = write_colours(tmp_path / "more", 5, seed=7)
+    shutil.rmtree(data / "blue")  # so that green is 0 here and 1 in the classifier
+    assert sightline.evaluate(finished_run.folder, data, quiet=True).accuracy.value == 1
+
+
+def test_evaluating_an_unknown_class_is_refused(finished_run, tmp_path):
+    data = write_colours(tmp_path / "more", 5)
+    (data / "red").rename(data / "pink")
+    with pytest.raises(DataError, match="'pink'"):
+        sightline.evaluate(finished_run.folder, data, quiet=True)
+
+
+def test_evaluating_leaves_out_what_the_training_saw(finished_run, colours):
+    evaluation = sightline.evaluate(finished_run.folder, colours, quiet=True)
+    trained = sum(row["split"] in ("train", "val") for row in finished_run.samples)
+    assert evaluation.metrics["count_leaked"] == trained
+    assert evaluation.accuracy.n == 120 - trained
+
+
+def test_a_recipe_file_and_options_reach_the_plan(colours, tmp_path):
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text("epochs = 1\nbatch_size = 8\n")
+    run = sightline.train(colours, recipe, out=tmp_path / "runs", batch_size=16, quiet=True)
+    tables = tomllib.loads(run.plan_file.read_text())
+    assert (tables["epochs"]["origin"], tables["batch_size"]["origin"]) == ("recipe", "option")
+    assert tables["batch_size"]["value"] == 16
+
+
+def test_a_wrong_setting_stops_before_anything_is_read(tmp_path):
+    with pytest.raises(InputError, match="epohcs"):
+        sightline.train(tmp_path / "nowhere", epohcs=3)
+
+
+def test_run_json_says_what_made_it(finished_run):
+    facts = json.loads(finished_run.facts_file.read_text())
+    assert {"torch", "timm", "numpy", "python", "sightline"} <= set(facts["versions"])
+    assert facts["hardware"]["threads"] >= 1 and facts["seconds"] > 0
+    assert facts["export"]["images"] >= 32
+    assert len(facts["data_fingerprint"]) == 64

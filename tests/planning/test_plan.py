@@ -1,0 +1,184 @@
+"""Who decides a setting, in which order, and that each decision says why."""
+
+from __future__ import annotations
+
+import pytest
+
+from sightline.errors import InputError, RunError
+from sightline.planning.facts import DataFacts, Hardware, NetworkFacts
+from sightline.planning.plan import SMALL_NETWORK, Plan, choose_model, make_plan
+from sightline.planning.recipe import Recipe
+from sightline.planning.settings import Settings, parse_assignment
+
+CPU = Hardware("cpu", "a processor", 2, "no GPU on this machine")
+GPU = Hardware("cuda:0", "a card", 8, "an NVIDIA GPU is here and works")
+SMALL = NetworkFacts(SMALL_NETWORK, "small", 32, 32, "bilinear", (0.5,) * 3, (0.25,) * 3, False, "none")
+LARGE = NetworkFacts("net.tag", "timm", 224, 256, "bicubic", (0.4, 0.5, 0.6), (0.2, 0.3, 0.4), True, "apache-2.0")
+
+
+def facts(
+    side: int = 32, train: int = 1000, classes: tuple[str, ...] = ("ant", "bee"), aspect: float = 1.5
+) -> DataFacts:
+    return DataFacts(classes, {"train": train, "val": 100, "test": 100}, side, aspect)
+
+
+def decide(recipe=None, options=None, data=None, hardware=CPU, network=SMALL) -> Plan:
+    return make_plan(recipe or Recipe(), options or Recipe(), data or facts(), hardware, network)
+
+
+def decision(plan: Plan, name: str):
+    return next(d for d in plan.decisions if d.name == name)
+
+
+def test_options_beat_the_recipe_which_beats_what_the_plan_suggests():
+    plan = decide(Recipe(epochs=5, flip=0.25), Recipe(epochs=7))
+    assert (plan.settings.epochs, decision(plan, "epochs").origin) == (7, "option")
+    assert (plan.settings.flip, decision(plan, "flip").origin) == (0.25, "recipe")
+    assert decision(plan, "batch_size").origin == "data"
+
+
+@pytest.mark.parametrize("network", [SMALL, LARGE])
+@pytest.mark.parametrize("hardware", [CPU, GPU])
+def test_every_setting_is_decided_once_with_a_reason(network, hardware):
+    plan = decide(network=network, hardware=hardware)
+    assert [d.name for d in plan.decisions] == list(Settings.model_fields)
+    assert all(d.reason and d.origin for d in plan.decisions)
+
+
+def test_small_images_get_our_own_network_and_large_ones_a_pretrained_one_by_device():
+    nothing = Recipe()
+    assert choose_model(nothing, nothing, facts(64), CPU).value == SMALL_NETWORK
+    assert choose_model(nothing, nothing, facts(65), CPU).value.startswith("mobilenetv2_100")
+    assert choose_model(nothing, nothing, facts(65), GPU).value.startswith("convnext_tiny")
+    assert choose_model(nothing, Recipe(model="resnet18"), facts(64), CPU).value == "resnet18"
+
+
+@pytest.mark.parametrize(("side", "size"), [(8, 16), (28, 32), (32, 32), (33, 40), (64, 64)])
+def test_the_small_network_takes_pictures_at_about_their_own_size(side, size):
+    assert decide(data=facts(side)).settings.size == size
+
+
+def test_a_pretrained_network_is_used_as_its_authors_did():
+    settings = decide(network=LARGE, data=facts(300)).settings
+    assert (settings.size, settings.resize, settings.interpolation) == (224, 256, "bicubic")
+    assert (settings.mean, settings.std) == (LARGE.mean, LARGE.std)
+    assert settings.pretrained and settings.head_first
+
+
+def test_another_size_keeps_the_share_that_the_crop_leaves():
+    settings = decide(options=Recipe(size=112), network=LARGE, data=facts(300)).settings
+    assert (settings.size, settings.resize) == (112, 128)
+
+
+def test_training_from_scratch_fits_no_head_on_random_features():
+    settings = decide(options=Recipe(pretrained=False), network=LARGE, data=facts(300)).settings
+    assert not settings.head_first and not settings.freeze_norm
+
+
+@pytest.mark.parametrize("names", [("0", "1"), ("left", "up"), ("turn_RIGHT", "stop"), ("a", "bee")])
+def test_pictures_that_a_mirror_would_change_are_not_mirrored(names):
+    plan = decide(data=facts(classes=names))
+    assert plan.settings.flip == 0
+    assert decision(plan, "flip").origin == "data"
+
+
+def test_long_pictures_are_padded_instead_of_cropped():
+    assert decide(data=facts(aspect=1.5)).settings.fit == "crop"
+    assert decide(data=facts(aspect=2.5)).settings.fit == "pad"
+
+
+def test_batch_norms_keep_their_statistics_under_a_thousand_images():
+    assert decide(network=LARGE, data=facts(300, train=999)).settings.freeze_norm
+    assert not decide(network=LARGE, data=facts(300, train=1000)).settings.freeze_norm
+
+
+def test_a_device_that_had_to_be_left_is_not_claimed():
+    broken = Hardware("cpu", "a processor", 2, "CUDA is broken, so the CPU is used", warning="driver too old")
+    plan = decide(options=Recipe(device="cuda"), hardware=broken)
+    assert plan.settings.device == "cpu"
+    assert "broken" in decision(plan, "device").reason
+
+
+def test_a_plan_survives_its_file():
+    plan = decide(Recipe(epochs=3), Recipe(weights="a 'quoted' file.safetensors"), network=LARGE)
+    again = Plan.from_toml(plan.to_toml(), source="plan.toml")
+    assert again.settings == plan.settings
+    assert again.rows() == plan.rows()
+
+
+def test_a_damaged_plan_is_named():
+    with pytest.raises(RunError, match=r"plan\.toml"):
+        Plan.from_toml("epochs = [", source="plan.toml")
+
+
+def test_an_unknown_setting_is_answered_with_the_nearest_right_one():
+    with pytest.raises(InputError) as caught:
+        Recipe(epoch=3)
+    assert "'epoch'" in caught.value.message and "'epochs'" in caught.value.cure
+
+
+WRONG = {
+    "epochs": -1,
+    "batch_size": 0,
+    "learning_rate": 0,
+    "size": 7,
+    "flip": 1.5,
+    "seed": "abc",
+    "fit": "stretch",
+    "optimizer": "adam9",
+    "device": "tpu",
+    "val_share": 1,
+    "schedule": 3,
+    "mean": [0.1],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG.items())
+def test_a_wrong_value_is_answered_with_setting_value_and_rule(name, value):
+    with pytest.raises(InputError) as caught:
+        decide(options=Recipe(**{name: value}) if name != "device" else Recipe(), hardware=_hardware(name, value))
+    assert caught.value.message.startswith(name)
+    assert repr(value) in caught.value.message
+    assert caught.value.cure.startswith(f"{name} is: ")
+
+
+def _hardware(name: str, value: object) -> Hardware:
+    return Hardware(str(value), "x", 2, "x") if name == "device" else CPU
+
+
+def test_every_setting_says_what_it_is():
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("a=1", 1), ("a=0.5", 0.5), ("a=true", True), ("a=cosine", "cosine"), ("a=[1, 2]", [1, 2]), ("a=", "")],
+)
+def test_assignments_are_read_as_toml_or_as_text(text, value):
+    assert parse_assignment(text) == ("a", value)
+
+
+@pytest.mark.parametrize("text", ["epochs", "=3", ""])
+def test_what_is_no_assignment_is_refused(text):
+    with pytest.raises(InputError, match="name=value"):
+        parse_assignment(text)
+
+
+def test_a_recipe_is_read_from_toml(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('model = "resnet18"\nepochs = 2\n')
+    assert Recipe.from_toml(path) == Recipe(model="resnet18", epochs=2)
+
+
+@pytest.mark.parametrize(("text", "code"), [("epochs = = 2", "recipe.toml"), ("epohcs = 2", "plan.unknown-setting")])
+def test_a_wrong_recipe_is_refused(tmp_path, text, code):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        Recipe.from_toml(path)
+    assert caught.value.code == code
+
+
+def test_a_missing_recipe_is_named(tmp_path):
+    with pytest.raises(InputError, match="nowhere"):
+        Recipe.from_toml(tmp_path / "nowhere.toml")
