@@ -31,7 +31,7 @@ $(VENV)/bin/python:
 
 # The stamps make a second call instant; a changed list of dependencies installs again.
 $(VENV)/.train: $(VENV)/bin/python pyproject.toml constraints.txt
-	@echo "Installing Sightline with [train] into $(VENV): some 5.5 GB with CUDA libraries, a few minutes once."
+	@echo "Installing Sightline with [train] into $(VENV): some 6 GB with CUDA libraries, a few minutes once."
 	$(PIP) install --quiet --constraint constraints.txt --editable ".[train]"
 	@touch $@
 

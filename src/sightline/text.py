@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["duration", "printable"]
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+__all__ = ["csv_text", "duration", "printable"]
 
 
 def printable(text: str) -> str:
@@ -13,6 +18,21 @@ def printable(text: str) -> str:
         'a\\\\x1b[31m.jpg'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    """Return rows as CSV, one ending each with a line feed; every string comes back as it was.
+
+    Example:
+        >>> csv_text([["a,b", 1], ["c", 2]])
+        '"a,b",1\\nc,2\\n'
+    """
+    rows = list(rows)
+    # The csv module leaves a carriage return without quotes, and then reads it as the end of a line.
+    has_return = any("\r" in str(cell) for row in rows for cell in row)
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL).writerows(rows)
+    return out.getvalue()
 
 
 def duration(seconds: float) -> str:

@@ -22,6 +22,8 @@ from sightline.events import EpochEnded
 from sightline.planning.settings import Settings
 from sightline.runs.folder import Run
 
+pytestmark = pytest.mark.e2e
+
 QUICK = {"epochs": 1, "quiet": True}
 
 

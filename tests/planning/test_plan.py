@@ -146,6 +146,20 @@ def _hardware(name: str, value: object) -> Hardware:
     return Hardware(str(value), "x", 2, "x") if name == "device" else CPU
 
 
+@pytest.mark.parametrize(
+    ("chosen", "word"),
+    [
+        ({"weights": "a.safetensors", "pretrained": False}, "weights"),
+        ({"epochs": 0, "pretrained": False}, "epochs"),
+        ({"size": 224, "resize": 200}, "resize"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(chosen, word):
+    with pytest.raises(InputError, match=word) as caught:
+        decide(options=Recipe(**chosen), network=LARGE, data=facts(300))
+    assert caught.value.code == "plan.conflict"
+
+
 def test_every_setting_says_what_it_is():
     assert all(field.description for field in Settings.model_fields.values())
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from sightline.checks.finding import Finding
 from sightline.data.samples import Samples
-from sightline.data.split import Split
+from sightline.data.split import Split, find_leaked
 
 __all__ = ["find_conflicts", "find_copies", "find_leaks"]
 
@@ -63,16 +63,13 @@ def find_copies(samples: Samples, split: Split) -> list[Finding]:
 
 
 def find_leaks(samples: Samples, split: Split) -> list[Finding]:
-    """Test images that stand in train or val too; the headline figure leaves them out."""
-    rows = np.flatnonzero(split.leaked)
-    if not len(rows):
-        return []
-    return [
-        Finding(
-            "leak",
-            "error",
-            f"{len(rows):,} test image(s) stand in train or val too",
-            tuple(str(samples.paths[row]) for row in rows),
-            "remove them from the test set; the headline figure leaves them out already",
-        )
-    ]
+    """Images of a given part that stand in an earlier one too; the headline figure leaves them out."""
+    findings = []
+    for part, earlier in (("test", "train or val"), ("val", "train")):
+        rows = np.flatnonzero(find_leaked(samples, split.parts, part))
+        if len(rows):
+            message = f"{len(rows):,} {part} image(s) stand in {earlier} too"
+            paths = tuple(str(samples.paths[row]) for row in rows)
+            left_out = "; the headline figure leaves them out already" if part == split.headline else ""
+            findings.append(Finding("leak", "error", message, paths, f"remove them from {part}{left_out}"))
+    return findings

@@ -33,5 +33,7 @@ def write_digits(folder: Path) -> int:
         path = folder / str(label) / f"{number:04d}.png"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(path)
+            scratch = path.with_suffix(".tmp")  # a killed call leaves no half picture under its final name
+            Image.fromarray(picture).save(scratch, "PNG")
+            scratch.replace(path)
     return len(grey)

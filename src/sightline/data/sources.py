@@ -6,8 +6,9 @@ Hidden files and folders are never data. What is found and is no sample is liste
 
 from __future__ import annotations
 
+import contextlib
 import csv
-import os
+import io
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ SPLIT_NAMES = {
     "dev": "val",
     "test": "test",
     "testing": "test",
+    "seg_train": "train",  # as the Intel scenes are published
+    "seg_test": "test",
 }
 IMAGE_SUFFIXES = frozenset(
     [
@@ -74,7 +77,9 @@ def read_samples(source: str | Path) -> Samples:
     Example:
         ``read_samples("photos/").counts()``
     """
-    path = Path(source).expanduser()
+    path = Path(source)
+    with contextlib.suppress(RuntimeError):  # the home of nobody: the path is missing, as it stands
+        path = path.expanduser()
     if not path.exists():
         raise InputError("data.missing", f"there is no file or folder {str(path)!r}", f"check the path; {_HOW}")
     for matches, read in SOURCES:
@@ -86,30 +91,28 @@ def read_samples(source: str | Path) -> Samples:
 def find_images(folder: Path) -> tuple[list[Path], list[tuple[str, str]]]:
     """Return the image files below a folder, sorted, and (path, reason) of every other thing there."""
     skipped: list[tuple[str, str]] = []
-    found = sorted(_walk(folder, skipped, set()))
+    found = sorted(_walk(folder, skipped, {_identity(folder)}))
     return found, skipped
 
 
-def _walk(folder: Path, skipped: list[tuple[str, str]], visited: set[tuple[int, int]]) -> Iterator[Path]:
-    """Yield image files; follow a link to a folder once, whatever its name."""
+def _walk(folder: Path, skipped: list[tuple[str, str]], visited: set[object]) -> Iterator[Path]:
+    """Yield image files; follow a link to a folder once, whatever its name, and none that leads back."""
     try:
-        status = folder.stat()
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
         skipped.append((str(folder), f"can't be read: {error.strerror}"))
         return
-    identity = (status.st_dev, status.st_ino)
-    if status.st_ino and identity in visited:
-        skipped.append((str(folder), "a link to a folder that was read already"))
-        return
-    visited.add(identity)
-    for entry in entries:
-        path = folder / entry.name
-        if is_hidden(entry.name):
+    for name in names:
+        path = folder / name
+        if is_hidden(name):
             skipped.append((str(path), "hidden"))
-        elif entry.is_dir():
+        elif path.is_dir():
+            if _identity(path) in visited:
+                skipped.append((str(path), "a link to a folder that is read elsewhere"))
+                continue
+            visited.add(_identity(path))
             yield from _walk(path, skipped, visited)
-        elif path.suffix.lower() in IMAGE_SUFFIXES or _looks_like_image(path, entry):
+        elif path.suffix.lower() in IMAGE_SUFFIXES or _looks_like_image(path):
             yield path
         else:
             skipped.append((str(path), f"not an image ({path.suffix.lower() or 'no ending'})"))
@@ -120,8 +123,17 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _HIDDEN_NAMES
 
 
-def _looks_like_image(path: Path, entry: os.DirEntry[str]) -> bool:
-    if not entry.is_file():
+def _identity(folder: Path) -> object:
+    """Return what two names of one folder have in common."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return folder
+    return (status.st_dev, status.st_ino) if status.st_ino else folder.resolve()
+
+
+def _looks_like_image(path: Path) -> bool:
+    if not path.is_file():
         return False
     try:
         with path.open("rb") as file:
@@ -143,27 +155,30 @@ def _class_name(text: str) -> str:
 def _read_folder(root: Path) -> Samples:
     _refuse_detection_layout(root)
     splits = {path: SPLIT_NAMES[path.name.lower()] for path in _subfolders(root) if path.name.lower() in SPLIT_NAMES}
-    is_split_layout = "train" in splits.values() and all(_subfolders(path) for path in splits)
-    if not is_split_layout:
-        rows, skipped = _read_class_folders(root, "")
+    # A class may be called "train" as well; as a split folder it holds folders.
+    if not any(part == "train" and _subfolders(path) for path, part in splits.items()):
+        rows, skipped = _read_class_folders(root, "", {_identity(root)})
         return _to_samples(root, str(root), rows, skipped)
     rows, skipped = [], []
+    visited = {_identity(root), *map(_identity, splits)}
     only = len(set(splits.values())) == 1  # a lone "train" folder is no split
     for path, part in splits.items():
-        part_rows, part_skipped = _read_class_folders(path, "" if only else part)
+        part_rows, part_skipped = _read_class_folders(path, "" if only else part, visited)
         rows += part_rows
         skipped += part_skipped
-    skipped += [(str(path), "beside the split folders") for path in _subfolders(root) if path not in splits]
+    for path in sorted(root.iterdir()):
+        if path not in splits:
+            skipped.append((str(path), "hidden" if is_hidden(path.name) else "beside the split folders"))
     return _to_samples(root, str(root), rows, skipped)
 
 
-def _read_class_folders(folder: Path, part: str) -> tuple[list[Row], list[tuple[str, str]]]:
+def _read_class_folders(folder: Path, part: str, visited: set[object]) -> tuple[list[Row], list[tuple[str, str]]]:
     rows: list[Row] = []
     skipped: list[tuple[str, str]] = []
+    visited |= {_identity(class_folder) for class_folder in _subfolders(folder)}
     for class_folder in _subfolders(folder):
-        images, left_out = find_images(class_folder)
+        images = sorted(_walk(class_folder, skipped, visited))
         rows += [(str(path), _class_name(class_folder.name), part, "") for path in images]
-        skipped += left_out
         if not images:
             skipped.append((str(class_folder), "a folder without images"))
     for path in sorted(folder.iterdir()):
@@ -193,9 +208,9 @@ def _read_csv(path: Path) -> Samples:
         raise DataError("data.csv-encoding", f"{path} is not UTF-8 (byte {error.start})", "save it as UTF-8") from error
     except OSError as error:
         raise InputError("data.missing", f"{path} can't be read: {error.strerror}", "check the path") from error
-    lines = text.splitlines()
-    delimiter = max(",;\t", key=lambda mark: lines[0].count(mark)) if lines else ","
-    table = csv.DictReader(lines, delimiter=delimiter, restkey="...")
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restkey="...")
     columns = [(name or "").strip().lower() for name in table.fieldnames or []]
     table.fieldnames = columns
     missing = [name for name in ("path", "label") if name not in columns]
@@ -205,7 +220,7 @@ def _read_csv(path: Path) -> Samples:
             f"{path} has no column {' and no column '.join(missing)}; its first line holds {columns or 'nothing'}",
             "name the columns path,label (and split, group if you have them) in the first line",
         )
-    for number, record in enumerate(table, start=2):
+    for number, record in _records(table, path):
         row = {name: (record.get(name) or "").strip() for name in ("path", "label", "split", "group")}
         part = SPLIT_NAMES.get(row["split"].lower(), None if row["split"] else "")
         if not row["path"] or not row["label"] or "..." in record:
@@ -222,6 +237,17 @@ def _read_csv(path: Path) -> Samples:
             "data.csv-rows", f"{path}: {shown}", "correct or remove these lines; splits are train, val, test"
         )
     return _to_samples(path.parent, str(path), rows, [])
+
+
+def _records(table: csv.DictReader[str], path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield (line, record) of a table; a fault of its form is an error of the data."""
+    try:
+        for record in table:
+            yield table.line_num, record
+    except csv.Error as error:
+        raise DataError(
+            "data.csv-rows", f"{path}: line {table.line_num}: {error}", "look for a quote that is never closed"
+        ) from error
 
 
 def _csv_path(folder: Path, text: str) -> str:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sightline.data.samples import PARTS, Samples
 from sightline.errors import DataError, InputError
 
-__all__ = ["MIN_CLASS_SIZE", "Split", "make_split", "make_split_of_nothing"]
+__all__ = ["MIN_CLASS_SIZE", "Split", "find_leaked", "make_split", "make_split_of_nothing"]
 
 # A smaller class can't spare an image for measuring: all of it is used for training, and that is said.
 MIN_CLASS_SIZE = 5
@@ -33,7 +33,8 @@ class Split:
         rule: the rule in one sentence.
         notes: what else the user should know.
         headline: part that the headline figure is measured on: ``test``, or ``val`` where there is no test.
-        leaked: ``[N] bool``: test images whose very file stands in train or val too (given splits only).
+        leaked: ``[N] bool``: images of the measured part whose very content stands in what chose or trained the
+            network too (given splits only).
     """
 
     parts: npt.NDArray[np.object_]
@@ -105,8 +106,15 @@ def make_split(
         parts = _draw(samples, parts, shares, seed)
         rule = f"{1 - val - test:.0%} / {val:.0%} / {test:.0%} for train, validation and test, stratified by class"
     parts[~samples.is_ok & (parts != "test")] = ""  # a test image that can't be read is counted as such
-    split = Split(parts, seed, rule, _notes(samples, parts), "test", _leaks(samples, parts))
-    return _checked(split, samples)
+    notes = _notes(samples, parts)
+    if "test" in given and test_share:
+        notes += (f"--test {test_share:g} does not count: a test set is given",)
+    if given >= {"val", "test"} and val_share:
+        notes += (f"--val {val_share:g} does not count: a validation set is given",)
+    headline = "test" if (parts == "test").any() else "val"
+    split = Split(parts, seed, rule, notes, headline, find_leaked(samples, parts, headline))
+    _refuse_empty(split, samples)
+    return split
 
 
 def make_split_of_nothing(samples: Samples) -> Split:
@@ -123,10 +131,10 @@ def _check_shares(val: float | None, test: float | None) -> None:
         raise InputError(
             "split.share", "--val is 0, and the best epoch is chosen on validation images", "give --val 0.1"
         )
-    if (VAL_SHARE if val is None else val) + (TEST_SHARE if test is None else test) >= 1:
-        raise InputError(
-            "split.share", f"--val {val} and --test {test} leave nothing to train on", "give smaller shares"
-        )
+    val, test = VAL_SHARE if val is None else val, TEST_SHARE if test is None else test
+    if val + test >= 1:
+        message = f"--val {val:g} and --test {test:g} leave nothing to train on"
+        raise InputError("split.share", message, "give smaller shares")
 
 
 def _units(samples: Samples, rows: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
@@ -167,7 +175,9 @@ def _draw(
         by_class.setdefault(int(counts.argmax()), []).append(unit)
     carried = dict.fromkeys(shares, 0.0)
     for label in sorted(by_class):
-        units = sorted(by_class[label], key=lambda unit: (samples.digests[unit[0]], samples.paths[unit[0]]))
+        units = sorted(
+            by_class[label], key=lambda unit: min((samples.digests[row], samples.paths[row]) for row in unit)
+        )
         units = [units[position] for position in random.permutation(len(units))]
         total = sum(map(len, units))
         if total < MIN_CLASS_SIZE or len(units) <= len(shares):
@@ -176,14 +186,27 @@ def _draw(
             if not share:
                 continue
             carried[part] += share * total
-            wanted = max(1, round(carried[part]))
-            taken = 0
-            while len(units) > 1 and taken < wanted and taken + len(units[-1]) <= max(2 * wanted, 1):
-                unit = units.pop()
+            for unit in _take(units, max(1, round(carried[part]))):
                 parts[unit] = part
-                taken += len(unit)
-            carried[part] -= taken
+                carried[part] -= len(unit)
+            carried[part] = min(0.5, max(-0.5, carried[part]))  # rounding only: no class pays for another
     return parts
+
+
+def _take(units: list[npt.NDArray[np.intp]], wanted: int) -> list[npt.NDArray[np.intp]]:
+    """Remove units of about ``wanted`` images in all from a list: each that brings the sum nearer to it.
+
+    At least one unit is taken and at least one is left.
+    """
+    taken: list[npt.NDArray[np.intp]] = []
+    missing = wanted
+    for position in reversed(range(len(units))):
+        if len(units) > 1 and len(units[position]) <= 2 * missing:
+            taken.append(units.pop(position))
+            missing -= len(taken[-1])
+    if not taken:
+        taken.append(units.pop(min(range(len(units)), key=lambda position: len(units[position]))))
+    return taken
 
 
 def _notes(samples: Samples, parts: npt.NDArray[np.object_]) -> tuple[str, ...]:
@@ -196,19 +219,24 @@ def _notes(samples: Samples, parts: npt.NDArray[np.object_]) -> tuple[str, ...]:
     if small:
         shown = ", ".join(small[:5]) + (" ..." if len(small) > 5 else "")
         notes.append(f"{len(small)} class(es) are used for training only and can't be measured: {shown}")
-    if any(samples.groups):
-        notes.append(f"{len(set(samples.groups) - {''}):,} groups are kept whole")
+    groups = set(samples.groups) - {""}
+    sides = {(group, part) for group, part in zip(samples.groups, parts, strict=True) if group and part}
+    torn = len(sides) - len({group for group, _ in sides})
+    if groups and torn:
+        notes.append(f"the given split tears groups: {torn:,} stand on several sides")
+    elif groups:
+        notes.append(f"{len(groups):,} groups are kept whole")
     return tuple(notes)
 
 
-def _leaks(samples: Samples, parts: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
-    seen = set(samples.digests[np.isin(parts, ("train", "val"))]) - {""}
-    return np.array(
-        [part == "test" and digest in seen for part, digest in zip(parts, samples.digests, strict=True)], bool
-    )
+def find_leaked(samples: Samples, parts: npt.NDArray[np.object_], part: str) -> npt.NDArray[np.bool_]:
+    """Return ``[N] bool``: images of ``part`` whose very content stands in an earlier part too."""
+    seen = set(samples.digests[np.isin(parts, PARTS[: PARTS.index(part)])]) - {""}
+    pairs = zip(parts, samples.digests, strict=True)
+    return np.array([where == part and digest in seen for where, digest in pairs], bool)
 
 
-def _checked(split: Split, samples: Samples) -> Split:
+def _refuse_empty(split: Split, samples: Samples) -> None:
     counts = split.counts()
     more = "add images (a class needs at least five), or choose other shares with --val and --test"
     if not counts["train"] or not counts["val"]:
@@ -221,6 +249,3 @@ def _checked(split: Split, samples: Samples) -> Split:
     if missing:
         names = ", ".join(repr(samples.classes[label]) for label in sorted(missing)[:5])
         raise DataError("split.class-without-training", f"no readable training image of class {names}", more)
-    if counts["test"]:
-        return split
-    return Split(split.parts, split.seed, split.rule, split.notes, "val", split.leaked)

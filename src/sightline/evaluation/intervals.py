@@ -34,11 +34,15 @@ class Figure:
         """Return the fields as JSON-able values."""
         return asdict(self)
 
-    def __str__(self) -> str:
-        """Return the figure in percent, with as many digits as the interval's width allows."""
+    def percents(self) -> tuple[str, str, str]:
+        """Return value, low and high in percent, with as many digits as the interval's width allows."""
         width = (self.high - self.low) * 100
         digits = 0 if width >= 5 else 1 if width >= 0.5 else 2
         value, low, high = (f"{100 * number:.{digits}f}" for number in (self.value, self.low, self.high))
+        return value, low, high
+
+    def __str__(self) -> str:
+        value, low, high = self.percents()
         return f"{value} % ({low} to {high}, n={self.n:,})"
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from sightline.checks.doctor import check_samples
 from sightline.data.inspect import refuse_too_many_bad
 from sightline.data.samples import Samples
-from sightline.data.split import Split
+from sightline.data.split import Split, find_leaked
 from sightline.errors import ExportMismatch, RunError
 from sightline.events import EpochEnded, Event, RunEnded, RunStarted, StageEnded, StageStarted, Warned
 from sightline.installation import cache_folder, require_extra
@@ -39,7 +39,9 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
     started = time.monotonic()
     prepared = yield from plan_job(job)
     weights, description = yield from fetch_weights(prepared)
-    writer = RunWriter.create(job.out, job.name, Path(job.source).resolve().stem, _facts(job, prepared, description))
+    source = Path(job.source).resolve()
+    data_name = source.name if source.is_dir() else source.stem
+    writer = RunWriter.create(job.out, job.name, data_name, _facts(job, prepared, description))
     run = writer.run
     yield RunStarted(str(run.folder))
     try:
@@ -229,6 +231,6 @@ def _load_data(run: Run) -> tuple[Samples, Split]:
         errors={position: row["error"] for position, row in enumerate(rows) if row["error"]},
     )
     parts = np.array([row["split"] for row in rows], object)
-    seen = set(samples.digests[np.isin(parts, ("train", "val"))]) - {""}
-    leaked = np.array([row["split"] == "test" and row["sha256"] in seen for row in rows], bool)
-    return samples, Split(parts, 0, facts["split_rule"], tuple(facts["split_notes"]), facts["headline_part"], leaked)
+    part = facts["headline_part"]
+    leaked = find_leaked(samples, parts, part)
+    return samples, Split(parts, 0, facts["split_rule"], tuple(facts["split_notes"]), part, leaked)

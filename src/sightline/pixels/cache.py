@@ -7,13 +7,15 @@ leaves no half store and two runs may fill the same one. Without a place to writ
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Iterable, Iterator, Sequence
+import time
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -24,13 +26,14 @@ import numpy.typing as npt
 import PIL
 
 from sightline.errors import UnreadableImage
-from sightline.pixels.decode import RGB, decode_image
+from sightline.pixels.decode import RGB, decode_image, read_bytes
 from sightline.pixels.preprocess import Preprocess
 
 __all__ = ["PixelStore", "open_store"]
 
 _VERSION = 1  # raise it when decode.py or preprocess.py change what a pixel is
 _LIMIT_BYTES = 20 * 2**30
+_STRAY_SECONDS = 24 * 3600
 _TASK = 32  # pictures a thread takes at once: a task for each would cost more than a small picture's decoding
 
 
@@ -94,27 +97,30 @@ def open_store(
     """
     target = folder / _key(digests, preprocess)
     found = _load(target)
-    if found is not None:
+    if found is not None and not _any_readable_again(found, paths, preprocess):
         return found
+    if found is not None:
+        shutil.rmtree(target, ignore_errors=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f"{target.name}.tmp-", dir=folder))
     except OSError as error:
-        return (yield from _fill_memory(paths, preprocess, threads, f"{folder}: {error.strerror}"))
+        return (yield from _fill_memory(paths, digests, preprocess, threads, f"{folder}: {error.strerror}"))
+    _sweep_strays(folder, keep=scratch)
     try:
         with (scratch / "pixels.bin").open("wb") as file:
-            index, errors = yield from _write(file, paths, preprocess, threads)
+            index, errors = yield from _write(file, paths, digests, preprocess, threads)
         _seal(scratch, target, index, errors)
     except OSError as error:
         shutil.rmtree(scratch, ignore_errors=True)
-        return (yield from _fill_memory(paths, preprocess, threads, f"{folder}: {error.strerror}"))
+        return (yield from _fill_memory(paths, digests, preprocess, threads, f"{folder}: {error.strerror}"))
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
     _sweep(folder, keep=target)
     store = _load(target)
     if store is None:
-        return (yield from _fill_memory(paths, preprocess, threads, f"{target} can't be read back"))
+        return (yield from _fill_memory(paths, digests, preprocess, threads, f"{target} can't be read back"))
     store.was_cached = False
     return store
 
@@ -124,7 +130,8 @@ def _key(digests: Sequence[str], preprocess: Preprocess) -> str:
     if preprocess.fit == "crop":
         del fields["size"]  # the store ends before the crop, so every size cut from it shares it
     rules = {"version": _VERSION, "pillow": PIL.__version__, **fields}
-    text = json.dumps(rules, sort_keys=True) + "".join(digests)
+    # One digest a line: an unreadable file has none, and its place decides which pixels belong to which label.
+    text = "\n".join([json.dumps(rules, sort_keys=True), *digests])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -138,19 +145,26 @@ def _load(target: Path) -> PixelStore | None:
         flat: npt.NDArray[np.uint8] = (
             np.memmap(target / "pixels.bin", np.uint8, "r") if facts["bytes"] else np.empty(0, np.uint8)
         )
-        os.utime(target / "store.json")  # the sweep removes what was not used for longest
-    except (OSError, ValueError, KeyError):
+        errors = {int(position): str(reason) for position, reason in facts["errors"].items()}
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return PixelStore(flat, index, {int(k): v for k, v in facts["errors"].items()}, was_cached=True)
+    with contextlib.suppress(OSError):  # another user's cache can be read and not touched
+        os.utime(target / "store.json")  # the sweep removes what was not used for longest
+    return PixelStore(flat, index, errors, was_cached=True)
+
+
+def _any_readable_again(store: PixelStore, paths: Sequence[Path], preprocess: Preprocess) -> bool:
+    """Tell whether a file that failed when the store was filled can be read now: it was away for a moment."""
+    return any(not isinstance(_decode_one(paths[position], "", preprocess), str) for position in store.errors)
 
 
 def _write(
-    file: BinaryIO, paths: Sequence[Path], preprocess: Preprocess, threads: int
+    file: BinaryIO, paths: Sequence[Path], digests: Sequence[str], preprocess: Preprocess, threads: int
 ) -> Generator[int, None, tuple[npt.NDArray[np.int64], dict[int, str]]]:
     index = np.zeros((len(paths), 3), np.int64)
     errors: dict[int, str] = {}
     offset = position = 0
-    for pictures in _decode_in_order(paths, preprocess, threads):
+    for pictures in _decode_in_order(paths, digests, preprocess, threads):
         for picture in pictures:
             if isinstance(picture, str):
                 errors[position] = picture
@@ -163,35 +177,41 @@ def _write(
     return index, errors
 
 
-def _decode_in_order(paths: Sequence[Path], preprocess: Preprocess, threads: int) -> Iterator[list[RGB | str]]:
+def _decode_in_order(
+    paths: Sequence[Path], digests: Sequence[str], preprocess: Preprocess, threads: int
+) -> Iterator[list[RGB | str]]:
     """Decode in threads, a bounded number of tasks ahead, and yield results in the order of ``paths``."""
 
-    def task(chunk: Sequence[Path]) -> list[RGB | str]:
-        return [_decode_one(path, preprocess) for path in chunk]
+    def task(chunk: slice) -> list[RGB | str]:
+        pairs = zip(paths[chunk], digests[chunk], strict=True)
+        return [_decode_one(path, digest, preprocess) for path, digest in pairs]
 
     size = max(1, min(_TASK, len(paths) // (threads * 4) or 1))
-    chunks: Iterable[Sequence[Path]] = (paths[i : i + size] for i in range(0, len(paths), size))
+    chunks = (slice(start, start + size) for start in range(0, len(paths), size))
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-        remaining = iter(chunks)
-        waiting = [pool.submit(task, chunk) for chunk in islice(remaining, threads * 2)]
+        waiting = [pool.submit(task, chunk) for chunk in islice(chunks, threads * 2)]
         while waiting:
             result = waiting.pop(0).result()
-            waiting += [pool.submit(task, chunk) for chunk in islice(remaining, 1)]
+            waiting += [pool.submit(task, chunk) for chunk in islice(chunks, 1)]
             yield result
 
 
-def _decode_one(path: Path, preprocess: Preprocess) -> RGB | str:
+def _decode_one(path: Path, digest: str, preprocess: Preprocess) -> RGB | str:
+    """Return the shrunk picture, or why there is none; with a digest, only the content that it belongs to."""
     try:
-        return preprocess.shrink(decode_image(path))
+        data = read_bytes(path)
+        if digest and hashlib.sha256(data).hexdigest() != digest:
+            return "the file changed while it was used"
+        return preprocess.shrink(decode_image(data, name=str(path)))
     except UnreadableImage as error:
         return error.reason
 
 
 def _fill_memory(
-    paths: Sequence[Path], preprocess: Preprocess, threads: int, reason: str
+    paths: Sequence[Path], digests: Sequence[str], preprocess: Preprocess, threads: int, reason: str
 ) -> Generator[int, None, PixelStore]:
     buffer = io.BytesIO()
-    index, errors = yield from _write(buffer, paths, preprocess, threads)
+    index, errors = yield from _write(buffer, paths, digests, preprocess, threads)
     return PixelStore(np.frombuffer(buffer.getbuffer(), np.uint8), index, errors, fallback=reason)
 
 
@@ -208,6 +228,15 @@ def _seal(scratch: Path, target: Path, index: npt.NDArray[np.int64], errors: dic
         if _load(target) is None:
             raise
         shutil.rmtree(scratch, ignore_errors=True)  # another run was faster; both have the same content
+
+
+def _sweep_strays(folder: Path, keep: Path) -> None:
+    """Remove half stores that killed processes left, once nobody can be writing them any more."""
+    for stray in folder.glob("*.tmp-*"):
+        with contextlib.suppress(OSError):
+            newest = max(file.stat().st_mtime for file in (stray, *stray.iterdir()))
+            if stray != keep and time.time() - newest > _STRAY_SECONDS:
+                shutil.rmtree(stray, ignore_errors=True)
 
 
 def _sweep(folder: Path, keep: Path) -> None:

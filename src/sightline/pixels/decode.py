@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import warnings
 from pathlib import Path
@@ -71,9 +72,7 @@ def decode_image(source: str | Path | bytes, *, name: str | None = None) -> RGB:
     data = source if isinstance(source, bytes) else read_bytes(source)
     try:
         with _open_checked(data, label) as image:
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-            return np.asarray(_to_rgb(upright, label))
+            return _upright_rgb(image, label)
     except UnreadableImage:
         raise
     except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error ...
@@ -89,7 +88,8 @@ def read_header(data: bytes, *, name: str = "<bytes>") -> tuple[int, int, str]:
     try:
         with _open_checked(data, name) as image:
             width, height = image.size
-            sideways = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            # Pillow turns a TIFF by itself, and says its size as turned.
+            sideways = image.format != "TIFF" and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
             return (height, width, str(image.format)) if sideways else (width, height, str(image.format))
     except UnreadableImage:
         raise
@@ -107,13 +107,16 @@ def read_bytes(path: str | Path) -> bytes:
     try:
         # O_NONBLOCK: opening a named pipe would wait for a writer for ever. Windows has neither.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(file.fileno())
+        try:
+            status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise UnreadableImage(label, "not a regular file")
             if status.st_size > MAX_FILE_BYTES:
                 raise UnreadableImage(label, f"{status.st_size:,} bytes, more than {MAX_FILE_BYTES:,}")
-            data = file.read()
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                data = file.read()
+        finally:
+            os.close(descriptor)
     except FileNotFoundError as error:
         raise UnreadableImage(label, "no such file") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -131,13 +134,48 @@ def _open_checked(data: bytes, label: str) -> Image.Image:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise UnreadableImage(label, f"{width}x{height} is more than {MAX_PIXELS:,} pixels")
-    if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
+    if image.format in ("JPEG", "MPO") and _count_scans(data) > MAX_JPEG_SCANS:
         raise UnreadableImage(label, f"a progressive JPEG with more than {MAX_JPEG_SCANS} scans")
     return image
 
 
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+
+
+def _count_scans(data: bytes) -> int:
+    """Return the scans of a JPEG by walking its markers to its end; what lies behind it (a film) is not looked at."""
+    scans, position = 0, 2
+    while scans <= MAX_JPEG_SCANS and (found := _MARKER.search(data, position)):
+        marker, position = data[found.start() + 1], found.end()
+        if marker == 0xD9:
+            break
+        scans += marker == 0xDA
+        position += int.from_bytes(data[position : position + 2], "big")  # over the segment: it may hold a thumbnail
+    return scans
+
+
+def _upright_rgb(image: Image.Image, label: str) -> RGB:
+    """Return the pixels of an opened image, turned as its EXIF orientation says."""
+    image.load()
+    is_pgm = image.format == "PPM"  # the only format whose 32-bit mode has a known range: it is 16 bits
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16") or (upright.mode == "I" and is_pgm):
+        return _from_16_bits(upright)
+    return np.asarray(_to_rgb(upright, label))
+
+
+def _from_16_bits(image: Image.Image) -> RGB:
+    """Return the high byte of 16-bit grey; a level that the file calls transparent shows the background."""
+    values = np.asarray(image).astype(np.int64)
+    rgb = np.repeat((values >> 8).clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        rgb[values == transparent] = BACKGROUND
+    return rgb
+
+
 def _to_rgb(image: Image.Image, label: str) -> Image.Image:
-    """Turn each Pillow mode into RGB by a rule; a mode without a rule is refused."""
+    """Turn each 8-bit Pillow mode into RGB by a rule; a mode without a rule is refused."""
     mode = image.mode
     if mode == "RGB" and "transparency" not in image.info:
         return image
@@ -148,9 +186,6 @@ def _to_rgb(image: Image.Image, label: str) -> Image.Image:
         return Image.alpha_composite(flat, layered).convert("RGB")
     if mode in ("1", "L", "P", "RGBX", "CMYK", "YCbCr"):
         return image.convert("RGB")
-    if mode.startswith("I;16") or (mode == "I" and image.format in ("PNG", "PPM")):
-        high = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-        return Image.fromarray(high).convert("RGB")
     raise UnreadableImage(label, f"pixels of mode {mode} have no agreed brightness range; convert it to 8 bits")
 
 
@@ -187,7 +222,12 @@ def to_rgb_array(image: Any) -> RGB:
         UnreadableImage: for any other dtype, shape or mode.
     """
     if isinstance(image, Image.Image):
-        return np.asarray(_to_rgb(ImageOps.exif_transpose(image), "<image>"))
+        try:
+            return _upright_rgb(image, "<image>")
+        except UnreadableImage:
+            raise
+        except Exception as error:  # its file is read only now, and can be damaged in as many ways
+            raise UnreadableImage("<image>", _reason(error, b"")) from error
     array = np.asarray(image)
     good_shape = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
     if array.dtype != np.uint8 or not good_shape or array.size == 0:

@@ -55,11 +55,13 @@ class Preprocess:
 
     def __post_init__(self) -> None:
         ok = self.fit in _FITS and self.interpolation in _FILTERS and 1 <= self.size <= self.resize <= 4096
+        ok = ok and len(self.background) == 3 and all(0 <= level <= 255 for level in self.background)
         if not ok:
             raise ModelError(
                 "model.preprocess",
                 f"preprocessing {asdict(self)} is not possible",
-                f"use fit {'|'.join(_FITS)}, interpolation {'|'.join(_FILTERS)} and 1 <= size <= resize <= 4096",
+                f"use fit {'|'.join(_FITS)}, interpolation {'|'.join(_FILTERS)}, 1 <= size <= resize <= 4096, "
+                "and a background of three levels from 0 to 255",
             )
 
     def shrink(self, picture: RGB) -> RGB:

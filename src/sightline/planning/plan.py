@@ -7,7 +7,7 @@ import tomllib
 from dataclasses import dataclass
 from typing import Any
 
-from sightline.errors import RunError
+from sightline.errors import InputError, RunError
 from sightline.pixels.preprocess import Preprocess
 from sightline.planning.facts import DataFacts, Hardware, NetworkFacts
 from sightline.planning.recipe import Recipe
@@ -140,11 +140,27 @@ def make_plan(recipe: Recipe, options: Recipe, data: DataFacts, hardware: Hardwa
     if "device" in options.chosen or "device" in recipe.chosen:  # the probe may have had to leave the one asked for
         decide.values["device"] = Decision("device", hardware.device, "hardware", hardware.reason)
     settings = make_settings({name: decision.value for name, decision in decide.values.items()})
+    _refuse_conflicts(settings)
     ordered = tuple(
         Decision(name, value, decide.values[name].origin, decide.values[name].reason)
         for name, value in settings.model_dump().items()
     )
     return Plan(settings, ordered)
+
+
+def _refuse_conflicts(settings: Settings) -> None:
+    """Raise ``InputError`` for settings that are possible one by one, and not together."""
+    if settings.weights and not settings.pretrained:
+        raise InputError(
+            "plan.conflict", "weights are given and pretrained is false", "leave out --weights or --no-pretrained"
+        )
+    if settings.epochs == 0 and not settings.head_first:
+        raise InputError(
+            "plan.conflict", "epochs = 0 leaves nothing to train", "give --epochs 1 or more, or --set head_first=true"
+        )
+    if settings.fit == "crop" and settings.resize < settings.size:
+        message = f"resize = {settings.resize} is less than size = {settings.size}"
+        raise InputError("plan.conflict", message, f"give --set resize={settings.size} or more")
 
 
 def _plan_data(decide: _Decisions) -> None:

@@ -43,12 +43,13 @@ def verdict(run: Run) -> dict[str, Any]:
     """The headline in plain words, and what speaks for and against believing it."""
     metrics, facts = run.metrics, run.facts
     accuracy = Figure(**metrics["accuracy"])
+    share, low, high = accuracy.percents()
     baselines = {name.replace("_", " "): Figure(**fields) for name, fields in metrics["baselines"].items()}
     best = max(baselines.values(), key=lambda figure: figure.value)
     return {
         "accuracy": accuracy,
-        "share": str(accuracy).split(" (")[0],
-        "range": f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f} %",
+        "share": f"{share} %",
+        "range": f"{low} to {high} %",
         "is_test": metrics["part"] == "test",
         "split_rule": facts["split_rule"],
         "baselines": baselines,

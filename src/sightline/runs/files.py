@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 from sightline.errors import RunError
+from sightline.text import csv_text
 
 __all__ = ["sync_folder", "write_bytes", "write_columns", "write_json", "write_text"]
 
@@ -52,11 +51,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_columns(path: Path, columns: dict[str, list[Any]]) -> None:
     """Write a CSV file with a header from lists of equal length."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    write_text(path, out.getvalue())
+    write_text(path, csv_text([list(columns), *zip(*columns.values(), strict=True)]))
 
 
 def sync_folder(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import html
 import json
@@ -14,6 +15,7 @@ from sightline.runtime.classifier import MODEL_FILE, Classifier
 __all__ = ["Run", "find_classifier", "find_run", "list_runs", "run_of_classifier"]
 
 RUNS_FOLDER = "runs"
+_DAMAGED = "train again, or put another run's folder in its place"
 
 
 class Run:
@@ -124,7 +126,12 @@ class Run:
     @property
     def facts(self) -> dict[str, Any]:
         """``run.json``: status, versions, hardware, times, data, weights."""
-        facts: dict[str, Any] = json.loads(self.facts_file.read_text(encoding="utf-8"))
+        try:
+            facts = json.loads(self.facts_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError("run.damaged", f"{self.facts_file} can't be read: {error}", _DAMAGED) from error
+        if not isinstance(facts, dict) or "status" not in facts:
+            raise RunError("run.damaged", f"{self.facts_file} does not say what the run is", _DAMAGED)
         return facts
 
     @property
@@ -207,7 +214,7 @@ class Run:
 
 
 def list_runs(folder: str | Path = RUNS_FOLDER) -> list[Run]:
-    """Return the runs in a folder, oldest first (by when they were started).
+    """Return the runs in a folder, oldest first (by when they were started); damaged ones are left out.
 
     Example:
         ``[run.status for run in list_runs()]``
@@ -215,8 +222,11 @@ def list_runs(folder: str | Path = RUNS_FOLDER) -> list[Run]:
     parent = Path(folder)
     if not parent.is_dir():
         return []
-    runs = [Run(path.parent) for path in parent.glob("*/run.json")]
-    return sorted(runs, key=lambda run: (str(run.facts.get("started", "")), run.folder.name))
+    started = {}
+    for path in parent.glob("*/run.json"):
+        with contextlib.suppress(RunError):
+            started[path.parent] = str(Run(path.parent).facts.get("started", ""))
+    return [Run(folder) for folder in sorted(started, key=lambda folder: (started[folder], folder.name))]
 
 
 def find_run(name: str | Path, *, folder: str | Path = RUNS_FOLDER) -> Run:

@@ -173,9 +173,16 @@ def _check_contract(session: onnxruntime.InferenceSession, bundle: Bundle, name:
     inputs = [(i.name, i.type) for i in session.get_inputs()]
     widths = {o.name: o.shape[-1] for o in session.get_outputs()}
     wanted = {"probabilities": len(bundle.classes), "features": bundle.feature_size}
-    if inputs != [("pixels", "tensor(uint8)")] or any(widths.get(key) != value for key, value in wanted.items()):
+    size = bundle.preprocess.size
+    shape = session.get_inputs()[0].shape[1:] if inputs else []
+    fits = len(shape) == 3 and all(
+        side == given or isinstance(side, str | None) for side, given in zip(shape, (size, size, 3), strict=True)
+    )
+    is_pixels = inputs == [("pixels", "tensor(uint8)")]
+    if not is_pixels or not fits or any(widths.get(key) != value for key, value in wanted.items()):
         raise ModelError(
             "model.contract",
-            f"{name} has inputs {inputs} and outputs {widths}; its bundle promises pixels (uint8) and {wanted}",
+            f"{name} has inputs {inputs} of shape {shape} and outputs {widths}; "
+            f"its bundle promises pixels (uint8) of {size} px and {wanted}",
             "export the classifier again",
         )

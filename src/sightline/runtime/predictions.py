@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from sightline.text import csv_text
 
 __all__ = ["Prediction", "Predictions"]
 
@@ -71,8 +71,14 @@ class Predictions(Sequence[Prediction]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, row: int) -> Prediction:  # type: ignore[override]
-        """Return one row with all classes, most probable first."""
+    def __getitem__(self, row: int | slice) -> Prediction:  # type: ignore[override]
+        """Return one row with all classes, most probable first.
+
+        Raises:
+            TypeError: for a slice; write ``list(predictions)[:5]``.
+        """
+        if isinstance(row, slice):
+            raise TypeError("one row at a time; for several write list(predictions)[start:stop]")
         error = self.errors[row]
         if error is not None:
             return Prediction(self.paths[row], None, float("nan"), (), error)
@@ -119,12 +125,9 @@ class Predictions(Sequence[Prediction]):
         Without ``top`` the columns are path, label, confidence, error and the probability of each class in
         model order; with it, label and confidence repeat for the second, third ... most probable class.
         """
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
         count = min(top, len(self.classes)) if top else 0
         ranked = [f"{name}_{rank}" for rank in range(2, count + 1) for name in ("label", "confidence")]
-        if header:
-            writer.writerow(["path", "label", "confidence", "error", *(ranked if top else self.classes)])
+        rows = [["path", "label", "confidence", "error", *(ranked if top else self.classes)]] if header else []
         for position, row in enumerate(self):
             confidence = "" if row.error else f"{row.confidence:.6f}"
             if row.error:
@@ -133,8 +136,8 @@ class Predictions(Sequence[Prediction]):
                 rest = [cell for name, value in row.top[1:count] for cell in (name, f"{value:.6f}")]
             else:
                 rest = [f"{value:.6f}" for value in self.probabilities[position]]
-            writer.writerow([row.path, row.label or "", confidence, row.error or "", *rest])
-        return out.getvalue()
+            rows.append([row.path, row.label or "", confidence, row.error or "", *rest])
+        return csv_text(rows)
 
     def _repr_html_(self) -> str:
         """Show a table in a notebook: the first 20 rows."""

@@ -66,6 +66,8 @@ def train_network(
             reason = f"no better validation loss for {settings.patience} epochs"
             break
     epochs.close()
+    if math.isinf(best_loss):
+        raise _diverged("no epoch had a finite validation loss")
     weights, _ = load_checkpoint(checkpoint)
     network.load_state_dict(weights)
     yield TrainingStopped(reason, best_epoch, time.monotonic() - start)
@@ -154,11 +156,12 @@ def _set_training(network: Network, settings: Settings) -> None:
 
 def _refuse_not_finite(loss: Tensor, step: int) -> None:
     if not torch.isfinite(loss):
-        raise TrainingError(
-            "training.diverged",
-            f"the loss is {float(loss)} at step {step}; the weights before it are kept",
-            "lower the learning rate, for example --lr with a tenth of the plan's value",
-        )
+        raise _diverged(f"the loss is {float(loss)} at step {step}; no weight was changed by it")
+
+
+def _diverged(message: str) -> TrainingError:
+    cure = "lower the learning rate, for example --lr with a tenth of the plan's value"
+    return TrainingError("training.diverged", message, cure)
 
 
 @torch.inference_mode()

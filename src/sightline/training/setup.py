@@ -48,7 +48,7 @@ def load_trained(settings: Settings, classes: int, checkpoint: Path, shipped: Pa
     """
     from safetensors.torch import load_file
 
-    network = build_network(settings.model_copy(update={"pretrained": False}), classes, None)
+    network = build_network(settings, classes, None)
     epoch = None
     if checkpoint.parent.is_dir() or not shipped.is_file():
         weights, facts = load_checkpoint(checkpoint)

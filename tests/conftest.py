@@ -1,0 +1,91 @@
+"""Fixtures for every room: pictures made on the spot, a cache folder of the test's own, tables of samples."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from PIL import Image
+
+from sightline.data.samples import Samples
+
+# No deadline: a shared machine is slow at times. Derandomised: a test is green or red, not sometimes.
+settings.register_profile(
+    "sightline",
+    deadline=None,
+    derandomize=True,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("sightline")
+
+COLOURS = {"blue": (20, 40, 220), "green": (30, 200, 40), "red": (220, 30, 20)}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of the test's own; the user's is never touched."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def write_image() -> Callable[..., Path]:
+    """Return a function that writes a small noisy picture of a colour; the same seed gives the same file."""
+
+    def write(path: Path, colour: Sequence[int] = (120, 120, 120), *, seed: int = 0, size: Sequence[int] = (12, 10)):
+        noise = np.random.default_rng(seed).integers(-20, 20, (size[1], size[0], 3))
+        pixels = (np.array(colour) + noise).clip(0, 255).astype(np.uint8)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def photos(tmp_path: Path, write_image: Callable[..., Path]) -> Path:
+    """Class folders ``blue``, ``green`` and ``red`` of three images each, PNG and JPEG, all different."""
+    root = tmp_path / "photos"
+    for number, (name, colour) in enumerate(COLOURS.items()):
+        for k in range(3):
+            write_image(root / name / f"{k}.{'jpg' if k == 2 else 'png'}", colour, seed=10 * number + k)
+    return root
+
+
+@pytest.fixture
+def table() -> Callable[..., Samples]:
+    """Return a function that makes :class:`Samples` of labels alone; no file is there."""
+
+    def make(
+        labels: Sequence[int],
+        *,
+        digests: Sequence[str] | None = None,
+        given: Sequence[str] = (),
+        groups: Sequence[str] = (),
+        paths: Sequence[str] | None = None,
+        classes: Sequence[str] = (),
+        errors: dict[int, str] | None = None,
+        skipped: Sequence[tuple[str, str]] = (),
+    ) -> Samples:
+        names = [f"{i:05d}.png" for i in range(len(labels))] if paths is None else list(paths)
+        contents = [hashlib.sha256(name.encode()).hexdigest() for name in names] if digests is None else list(digests)
+        return Samples(
+            root=Path("somewhere"),
+            source="somewhere",
+            classes=tuple(classes) or tuple(f"class{k:03d}" for k in range(max(labels) + 1)),
+            paths=np.array(names, object),
+            labels=np.array(labels, np.int64),
+            given=np.array(given, object),
+            groups=np.array(groups, object),
+            digests=np.array(contents, object),
+            errors=errors or {},
+            skipped=tuple(skipped),
+        )
+
+    return make

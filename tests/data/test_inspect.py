@@ -1,0 +1,144 @@
+"""Every image opened once: contents, sizes, reasons."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sightline.data.inspect import inspect_samples, refuse_too_many_bad
+from sightline.data.samples import Samples
+from sightline.data.sources import read_samples
+from sightline.errors import DataError
+
+
+def finish(steps: Generator[int, None, Samples]) -> tuple[Samples, list[int]]:
+    yielded = []
+    while True:
+        try:
+            yielded.append(next(steps))
+        except StopIteration as stop:
+            return stop.value, yielded
+
+
+def inspected(source: Path, **options: object) -> Samples:
+    return finish(inspect_samples(read_samples(source), **options))[0]
+
+
+def test_contents_and_sizes_are_those_of_the_files(photos: Path) -> None:
+    samples = inspected(photos)
+    for row, path in enumerate(samples.files):
+        assert samples.digests[row] == hashlib.sha256(path.read_bytes()).hexdigest()
+        with Image.open(path) as image:
+            assert (samples.widths[row], samples.heights[row]) == image.size
+    assert samples.is_ok.all()
+
+
+def test_the_size_is_that_of_the_picture_upright(photos: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (30, 20)).save(photos / "red" / "turned.jpg", exif=exif)
+    samples = inspected(photos)
+    row = list(samples.paths).index("red/turned.jpg")
+    assert (samples.widths[row], samples.heights[row]) == (20, 30)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_unreadable_files_have_a_reason_and_the_others_stay_right(photos: Path, full: bool) -> None:
+    (photos / "blue" / "0.png").write_bytes(b"")
+    (photos / "green" / "1.png").write_bytes(b"<html>")
+    found = read_samples(photos)
+    (photos / "red" / "1.png").unlink()
+    samples, _ = finish(inspect_samples(found, full=full))
+    reasons = {str(samples.paths[row]): reason for row, reason in samples.errors.items()}
+    assert reasons == {
+        "blue/0.png": "the file is empty",
+        "green/1.png": "a web page, not an image",
+        "red/1.png": "no such file",
+    }
+    for row, path in enumerate(samples.files):
+        if row not in samples.errors:
+            assert samples.digests[row] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_an_unreadable_file_keeps_the_digest_of_its_bytes_if_it_has_any(photos: Path) -> None:
+    (photos / "blue" / "0.png").write_bytes(b"<html>")
+    (photos / "blue" / "1.png").write_bytes(b"")
+    samples = inspected(photos)
+    assert samples.digests[0] == hashlib.sha256(b"<html>").hexdigest()
+    assert samples.digests[1] == ""
+    assert samples.widths[0] == 0
+
+
+def test_a_truncated_picture_is_found_only_when_asked_for_in_full(photos: Path) -> None:
+    out = io.BytesIO()
+    Image.effect_noise((64, 64), 90).save(out, "JPEG")
+    (photos / "red" / "cut.jpg").write_bytes(out.getvalue()[:-400])
+    assert inspected(photos).errors == {}
+    full = inspected(photos, full=True)
+    assert [str(full.paths[row]) for row in full.errors] == ["red/cut.jpg"]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_order_is_kept_over_many_chunks_and_progress_grows(
+    tmp_path: Path, write_image: Callable[..., Path], threads: int
+) -> None:
+    for k in range(150):
+        write_image(tmp_path / "ab"[k % 2] / f"{k:03d}.bmp", seed=k, size=(3 + k, 2))
+    found = read_samples(tmp_path)
+    samples, yielded = finish(inspect_samples(found, threads=threads))
+    assert list(samples.paths) == list(found.paths)
+    assert [int(Path(path).stem) + 3 for path in samples.paths] == samples.widths.tolist()
+    assert yielded == sorted(set(yielded))
+    assert yielded[-1] == 150
+
+
+def test_what_was_known_before_is_kept(photos: Path) -> None:
+    found = read_samples(photos).with_errors({2: "said before"})
+    samples, _ = finish(inspect_samples(found))
+    assert samples.errors == {2: "said before"}
+    assert samples.classes == found.classes
+
+
+@pytest.mark.parametrize(
+    ("count", "bad", "passes"),
+    [(5, 1, True), (5, 2, False), (100, 1, True), (199, 2, False), (200, 2, True), (200, 3, False), (1000, 10, True)],
+)
+def test_one_in_a_hundred_may_be_bad_and_one_at_all(
+    table: Callable[..., Samples], count: int, bad: int, passes: bool
+) -> None:
+    samples = table([0, 1] * (count // 2) + [0] * (count % 2), errors=dict.fromkeys(range(bad), "broken"))
+    if passes:
+        refuse_too_many_bad(samples)
+    else:
+        with pytest.raises(DataError, match=f"{bad} of {count} images") as caught:
+            refuse_too_many_bad(samples)
+        assert caught.value.code == "data.too-many-bad"
+
+
+def test_the_fingerprint_does_not_depend_on_names_or_order(photos: Path, tmp_path: Path) -> None:
+    one = inspected(photos).fingerprint()
+    for k, path in enumerate(sorted(photos.rglob("*.png"), reverse=True)):
+        path.rename(path.with_name(f"renamed-{k}.png"))
+    assert inspected(photos).fingerprint() == one
+
+
+def test_the_fingerprint_changes_with_a_label_and_with_a_pixel(photos: Path, write_image: Callable[..., Path]) -> None:
+    seen = {inspected(photos).fingerprint()}
+    (photos / "red" / "0.png").rename(photos / "blue" / "9.png")
+    seen.add(inspected(photos).fingerprint())
+    write_image(photos / "blue" / "9.png", seed=77)
+    seen.add(inspected(photos).fingerprint())
+    assert len(seen) == 3
+
+
+def test_the_columns_name_every_image_once(photos: Path) -> None:
+    (photos / "red" / "0.png").write_bytes(b"")
+    columns = inspected(photos).columns()
+    assert {len(column) for column in columns.values()} == {9}
+    row = columns["path"].index("red/0.png")
+    assert (columns["label"][row], columns["error"][row]) == ("red", "the file is empty")

@@ -1,0 +1,111 @@
+"""The docs: their commands run, their code runs, and what is made from the code is up to date."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from finished import write_colours
+from sightline.cli.app import VERBS, main
+from sightline.evaluation.metrics import MACRO_METRICS
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+
+
+@pytest.fixture
+def reader(tmp_path, monkeypatch):
+    """A reader's folder: ``photos/`` and ``photo.jpg``."""
+    from PIL import Image
+
+    write_colours(tmp_path / "photos", 24)
+    Image.new("RGB", (20, 20), (200, 50, 40)).save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+WITH_COMMANDS = [page for page in [*PAGES, ROOT / "README.md"] if "sightline" in "".join(blocks(page, "console"))]
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.name)
+def test_the_commands_of_a_page_run(page, reader, monkeypatch, capsys):
+    lines = "".join(blocks(page, "console")).splitlines()
+    commands = [shlex.split(line, comments=True) for line in lines if line.startswith("sightline ")]
+    assert commands
+    for command in commands:
+        # A page may leave the number of epochs out; for a test of its words, one is enough.
+        quick = ["--epochs", "1"] if command[1] == "train" and "--epochs" not in command else []
+        monkeypatch.setattr(sys, "argv", [*command, *quick])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        assert not caught.value.code, (command, capsys.readouterr().err)
+
+
+def test_the_python_of_the_page_runs(reader):
+    for code in blocks(ROOT / "docs" / "python.md", "python"):
+        exec(compile(code, "python.md", "exec"), {})
+
+
+def test_the_recipe_of_the_page_is_one(tmp_path):
+    import sightline
+
+    for number, text in enumerate(blocks(ROOT / "docs" / "train.md", "toml")):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(text)
+        sightline.Recipe.from_toml(path)
+
+
+def test_every_verb_is_on_the_page_of_commands():
+    text = (ROOT / "docs" / "commands.md").read_text()
+    assert all(f"## sightline {verb.__name__}\n" in text for verb in VERBS)
+
+
+def test_what_is_made_from_the_code_is_up_to_date():
+    specification = importlib.util.spec_from_file_location("make_reference", ROOT / "docs" / "make_reference.py")
+    reference = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(reference)
+    assert (ROOT / "README.md").read_text(encoding="utf-8") == reference.readme(), "type: make docs"
+    assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8") == reference.commands(), "type: make docs"
+
+
+def codes_in_the_code() -> set[str]:
+    raised = set()
+    for file in SOURCES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+                name, code = ast.unparse(node.func), node.args[0].value
+                is_error = name.endswith(("Error", "Mismatch", "Met", "Extra", "Warned", "_print_error", "__init__"))
+                if is_error and isinstance(code, str) and re.fullmatch(r"[a-z]+\.[a-z-]+", code):
+                    raised.add(code)
+    return raised
+
+
+def test_every_error_is_documented_and_no_other():
+    text = (ROOT / "docs" / "errors.md").read_text()
+    documented = set(re.findall(r"^\| `([a-z]+\.[a-z-]+)` \|", text, re.M))
+    assert documented == codes_in_the_code()
+
+
+def test_every_figure_that_a_gate_takes_is_documented():
+    text = (ROOT / "docs" / "train.md").read_text()
+    assert all(f"`{name}`" in text for name in ("accuracy", *MACRO_METRICS))
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.name)
+def test_links_to_files_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
+    targets = re.findall(r"\]\((?!https?://)([^)#]+)\)", text)
+    assert [target for target in targets if not (page.parent / target).exists()] == []

@@ -1,0 +1,152 @@
+"""A run folder being written."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sightline.errors import InputError, RunError
+from sightline.runs.folder import Run
+from sightline.runs.writer import RunWriter
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> RunWriter:
+    return RunWriter.create(tmp_path / "runs", "one", "photos", {"versions": {"sightline": "0.1.0"}})
+
+
+def test_a_new_run_is_running_and_has_a_start(writer: RunWriter) -> None:
+    facts = json.loads((writer.run.folder / "run.json").read_text())
+    assert facts["status"] == "running"
+    assert facts["schema_version"] == 1
+    assert facts["versions"] == {"sightline": "0.1.0"}
+    assert datetime.fromisoformat(facts["started"]).utcoffset() is not None
+
+
+def test_names_are_made_of_date_data_and_number(tmp_path: Path) -> None:
+    made = [RunWriter.create(tmp_path, None, "my photos/2026", {}).run.folder.name for _ in range(3)]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d-my-photos-2026-0[123]", name) for name in made)
+    assert made == sorted(set(made))
+
+
+@pytest.mark.parametrize(("data", "stem"), [("", "data"), ("фото", "data"), ("..", "data"), ("a" * 90, "a" * 40)])
+def test_the_name_of_the_data_becomes_a_safe_stem(tmp_path: Path, data: str, stem: str) -> None:
+    assert RunWriter.create(tmp_path, None, data, {}).run.folder.name[11:] == f"{stem}-01"
+
+
+def test_a_run_folder_is_never_reused(tmp_path: Path, writer: RunWriter) -> None:
+    writer.write_plan("mine")
+    with pytest.raises(RunError, match="exists already") as caught:
+        RunWriter.create(tmp_path / "runs", "one", "photos", {})
+    assert caught.value.code == "run.exists"
+    assert writer.run.plan_file.read_text() == "mine"
+
+
+def test_an_existing_empty_folder_is_not_taken_either(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    with pytest.raises(RunError):
+        RunWriter.create(tmp_path, "one", "photos", {})
+    assert list((tmp_path / "one").iterdir()) == []
+
+
+def test_a_made_name_steps_over_what_is_there(tmp_path: Path) -> None:
+    first = RunWriter.create(tmp_path, None, "x", {}).run.folder
+    first.with_name(first.name[:-2] + "02").write_text("the user's own file")
+    assert RunWriter.create(tmp_path, None, "x", {}).run.folder.name.endswith("-x-03")
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "latest", "a/b", "a\\b", "../up", "a:b", "a*", "a?", "a\0b", "a\nb", '"']
+)
+def test_what_can_be_no_name_of_a_run_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        RunWriter.create(tmp_path / "runs", name, "photos", {})
+    assert caught.value.code == "run.name"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_name_that_is_too_long_is_a_run_error(tmp_path: Path) -> None:
+    with pytest.raises(RunError):
+        RunWriter.create(tmp_path, "x" * 1000, "photos", {})
+
+
+def test_a_place_that_can_not_be_written_is_a_run_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError) as caught:
+        RunWriter.create(tmp_path / "file" / "runs", None, "photos", {})
+    assert caught.value.code == "run.write"
+
+
+def test_facts_are_added_and_kept(writer: RunWriter) -> None:
+    writer.update(headline="good")
+    writer.update(status="finished")
+    facts = writer.run.facts
+    assert (facts["status"], facts["headline"]) == ("finished", "good")
+    assert facts["versions"] == {"sightline": "0.1.0"}
+    assert facts["seconds"] >= 0
+
+
+def test_facts_that_can_not_be_written_leave_those_before(writer: RunWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(RunError):
+        writer.update(status="finished")
+    assert writer.run.status == "running"
+    assert [path.name for path in writer.run.folder.iterdir()] == ["run.json"]
+
+
+def test_history_has_one_row_an_epoch_and_grows(writer: RunWriter) -> None:
+    assert writer.run.history == {}
+    for epoch in (1, 2, 3):
+        writer.add_epoch({"epoch": epoch, "train_loss": 1 / epoch, "val_accuracy": 0.1 * epoch})
+        with writer.run.history_file.open(newline="") as file:
+            assert len(list(csv.reader(file))) == epoch + 1
+    assert writer.run.history == {
+        "epoch": [1, 2, 3],
+        "train_loss": [1, 1 / 2, 1 / 3],
+        "val_accuracy": [0.1, 0.2, 0.1 * 3],
+    }
+
+
+def test_data_are_read_back_with_their_split(writer: RunWriter) -> None:
+    samples = {"path": ["a.png", "b,c.png"], "label": ["ant", "bee"], "sha256": ["1", "2"]}
+    writer.write_data(samples, ["train", "test"], [{"code": "copies"}])
+    assert writer.run.samples == [
+        {"path": "a.png", "label": "ant", "sha256": "1", "split": "train"},
+        {"path": "b,c.png", "label": "bee", "sha256": "2", "split": "test"},
+    ]
+    assert writer.run.findings == [{"code": "copies"}]
+    with writer.run.split_file.open(newline="") as file:
+        assert next(csv.reader(file)) == ["path", "label", "split"]
+
+
+def test_the_evaluation_is_read_back(writer: RunWriter) -> None:
+    probabilities, features = np.array([[0.25, 0.75]], np.float32), np.ones((1, 3), np.float16)
+    writer.write_evaluation({"accuracy": {"value": 1.0}}, {"path": ["a.png"]}, probabilities, features)
+    run = Run(writer.run.folder)
+    assert run.metrics == {"accuracy": {"value": 1.0}}
+    assert run.predictions == [{"path": "a.png"}]
+    np.testing.assert_array_equal(np.load(run.probabilities_file, allow_pickle=False), probabilities)
+    assert np.load(run.features_file).dtype == np.float16
+
+
+def test_no_pickle_is_written(writer: RunWriter) -> None:
+    with pytest.raises(ValueError, match="allow_pickle"):
+        writer.write_evaluation({}, {"path": []}, np.array([object()]), np.zeros(1))
+
+
+def test_dropping_checkpoints_removes_them_and_nothing_else(writer: RunWriter) -> None:
+    writer.run.best_checkpoint.mkdir(parents=True)
+    (writer.run.best_checkpoint / "weights.safetensors").write_bytes(b"x")
+    writer.write_plan("plan")
+    writer.drop_checkpoints()
+    writer.drop_checkpoints()  # nothing there is fine
+    assert sorted(path.name for path in writer.run.folder.iterdir()) == ["plan.toml", "run.json"]

@@ -1,0 +1,238 @@
+"""``model.onnx`` opened: the contract, the order of rows, and what is refused.
+
+The model of these tests is known: its features are the mean of red, green and blue (0 to 1), its probabilities
+are the softmax of ten times that.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from PIL import Image
+
+from sightline.errors import ModelError
+from sightline.pixels.decode import decode_image
+from sightline.pixels.preprocess import Preprocess
+from sightline.runtime.bundle import METADATA_KEY, Bundle
+from sightline.runtime.classifier import Classifier
+
+PREPROCESS = Preprocess(size=6, resize=8)
+
+
+def bundle(**changes: object) -> Bundle:
+    fields = {
+        "classes": ("red", "green", "blue"),
+        "preprocess": PREPROCESS,
+        "model": "mean-colour",
+        "feature_size": 3,
+        "weights": "none",
+        "licence": "none",
+        "data_fingerprint": "",
+        "sightline": "0.1.0",
+        "created": "",
+    }
+    return Bundle(**{**fields, **changes})
+
+
+def model_bytes(
+    metadata: str | None, *, entry: str = "pixels", kind: int = TensorProto.UINT8, outputs: int = 2
+) -> bytes:
+    side = PREPROCESS.size
+    nodes = [
+        helper.make_node("Cast", [entry], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["float", "scale"], ["unit"]),
+        helper.make_node("ReduceMean", ["unit", "axes"], ["features"], keepdims=0),
+        helper.make_node("Mul", ["features", "ten"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    constants = [
+        helper.make_tensor("scale", TensorProto.FLOAT, [], [255.0]),
+        helper.make_tensor("ten", TensorProto.FLOAT, [], [10.0]),
+        helper.make_tensor("axes", TensorProto.INT64, [2], [1, 2]),
+    ]
+    said = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", 3]) for n in ("probabilities", "features")]
+    taken = [helper.make_tensor_value_info(entry, kind, ["n", side, side, 3])]
+    graph = helper.make_graph(nodes, "mean-colour", taken, said[:outputs], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    if metadata is not None:
+        helper.set_model_props(model, {METADATA_KEY: metadata})
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+GOOD = model_bytes(bundle().to_json())
+
+
+def wanted(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and features of a decoded picture, in numpy."""
+    features = PREPROCESS.apply(picture).reshape(-1, 3).mean(0) / 255
+    powers = np.exp(10 * features)
+    return powers / powers.sum(), features
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier.open(GOOD)
+
+
+@pytest.fixture
+def files(photos: Path) -> list[Path]:
+    return sorted(path for path in photos.rglob("*") if path.is_file())
+
+
+# -- opening ----------------------------------------------------------------------------------------------------
+
+
+def test_a_classifier_opens_from_file_folder_and_bytes(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(GOOD)
+    for source in (tmp_path / "model.onnx", str(tmp_path / "model.onnx"), tmp_path, GOOD):
+        opened = Classifier.open(source, threads=1)
+        assert opened.classes == ("red", "green", "blue")
+        assert opened.preprocess == PREPROCESS
+        assert opened.path == (None if source is GOOD else tmp_path / "model.onnx")
+
+
+def test_it_shows_its_model_and_classes(classifier: Classifier) -> None:
+    assert repr(classifier) == "Classifier(mean-colour, 3 classes: red, green, blue)"
+
+
+def test_a_missing_classifier_names_the_path(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"model\.onnx: No such file") as caught:
+        Classifier.open(tmp_path)
+    assert caught.value.code == "model.missing"
+
+
+@pytest.mark.parametrize("data", [b"", b"no model", GOOD[:-50], GOOD[:40]], ids=["empty", "text", "end", "start"])
+def test_a_damaged_model_is_a_model_error(data: bytes) -> None:
+    with pytest.raises(ModelError):
+        Classifier.open(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (model_bytes(None), "model.foreign"),
+        (model_bytes("no json"), "model.bundle"),
+        (model_bytes(bundle().to_json().replace('"schema_version": 1', '"schema_version": 2')), "model.schema"),
+        (model_bytes(bundle(classes=("red", "green")).to_json()), "model.contract"),
+        (model_bytes(bundle(feature_size=4).to_json()), "model.contract"),
+        (model_bytes(bundle().to_json(), entry="image"), "model.contract"),
+        (model_bytes(bundle().to_json(), kind=TensorProto.FLOAT), "model.contract"),
+        (model_bytes(bundle().to_json(), outputs=1), "model.contract"),
+        (model_bytes(bundle(preprocess=Preprocess(size=7, resize=8)).to_json()), "model.contract"),
+    ],
+    ids=["foreign", "bundle", "schema", "classes", "features", "name", "type", "outputs", "size"],
+)
+def test_a_model_that_is_not_what_its_bundle_says_is_refused(data: bytes, code: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        Classifier.open(data)
+    assert caught.value.code == code
+
+
+# -- predicting -------------------------------------------------------------------------------------------------
+
+
+def test_predictions_are_those_of_the_known_model(classifier: Classifier, files: list[Path]) -> None:
+    said = classifier.predict(files)
+    assert said.paths == tuple(map(str, files))
+    for row, path in enumerate(files):
+        probabilities, features = wanted(decode_image(path))
+        np.testing.assert_allclose(said.probabilities[row], probabilities, rtol=1e-5)
+        np.testing.assert_allclose(said.features[row], features, rtol=1e-5)
+        assert said[row].label == path.parent.name
+
+
+def test_every_kind_of_input_gives_the_same_row(classifier: Classifier, files: list[Path]) -> None:
+    path = next(path for path in files if path.suffix == ".png")
+    pixels = decode_image(path)
+    for image in (path, str(path), path.read_bytes(), Image.open(path), pixels):
+        for given in (image, [image], iter([image])):
+            said = classifier.predict(given)
+            assert len(said) == 1
+            np.testing.assert_allclose(said.probabilities[0], wanted(pixels)[0], rtol=1e-5)
+
+
+def test_a_batch_of_arrays_is_one_row_each(classifier: Classifier) -> None:
+    batch = np.zeros((3, 6, 6, 3), np.uint8)
+    batch[[0, 1, 2], ..., [2, 1, 0]] = 255
+    assert [row.label for row in classifier.predict(batch)] == ["blue", "green", "red"]
+
+
+def test_rows_without_a_file_are_called_pixels(classifier: Classifier, files: list[Path]) -> None:
+    said = classifier.predict([np.zeros((6, 6, 3), np.uint8), files[0].read_bytes(), Image.open(files[0])])
+    assert said.paths == ("<pixels>", "<pixels>", str(files[0]))
+
+
+def test_no_images_give_no_rows(classifier: Classifier) -> None:
+    said = classifier.predict([])
+    assert len(said) == 0
+    assert said.probabilities.shape == (0, 3)
+    assert said.features.shape == (0, 3)
+
+
+def test_unreadable_images_are_errors_in_their_place_and_the_others_stay_right(
+    classifier: Classifier, files: list[Path], tmp_path: Path
+) -> None:
+    said = classifier.predict([tmp_path / "none.jpg", files[0], b"", files[8], np.zeros(3)])
+    assert said.errors[0] == "no such file"
+    assert said.errors[2] == "the file is empty"
+    assert [error is None for error in said.errors] == [False, True, False, True, False]
+    assert np.isnan(said.probabilities[[0, 2, 4]]).all()
+    assert np.isnan(said.features[[0, 2, 4]]).all()
+    np.testing.assert_allclose(said.probabilities[1], wanted(decode_image(files[0]))[0], rtol=1e-5)
+    np.testing.assert_allclose(said.probabilities[3], wanted(decode_image(files[8]))[0], rtol=1e-5)
+
+
+def test_only_unreadable_images_give_only_errors(classifier: Classifier) -> None:
+    said = classifier.predict([b"", b"no"])
+    assert said.count_bad == 2
+    assert np.isnan(said.probabilities).all()
+
+
+def test_a_truncated_pillow_image_is_an_error_row(classifier: Classifier) -> None:
+    out = io.BytesIO()
+    Image.effect_noise((64, 64), 90).save(out, "JPEG")
+    image = Image.open(io.BytesIO(out.getvalue()[:-500]))
+    assert classifier.predict([image]).count_bad == 1
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_stream_keeps_the_order_over_many_batches(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    monkeypatch.setattr("sightline.runtime.classifier._BATCH_PIXELS", 4 * 36)
+    images = [np.full((6, 6, 3), (k, 0, 255 - k), np.uint8) for k in range(0, 250, 11)]
+    parts = list(classifier.predict_stream(iter(images), threads=threads))
+    assert [len(part) for part in parts] == [4, 4, 4, 4, 4, 3]
+    red = np.concatenate([part.features for part in parts])[:, 0]
+    np.testing.assert_allclose(red * 255, range(0, 250, 11), atol=1e-3)
+
+
+def test_a_stream_takes_no_more_images_than_it_needs(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sightline.runtime.classifier._BATCH_PIXELS", 4 * 36)
+    taken = []
+
+    def images() -> object:
+        for number in range(1000):
+            taken.append(number)
+            yield np.zeros((6, 6, 3), np.uint8)
+
+    stream = classifier.predict_stream(images())
+    next(stream)
+    assert len(taken) <= 16
+    stream.close()
+
+
+def test_run_takes_preprocessed_squares(
+    classifier: Classifier, write_image: Callable[..., Path], tmp_path: Path
+) -> None:
+    picture = decode_image(write_image(tmp_path / "a.png", (200, 100, 0)))
+    probabilities, features = classifier.run(PREPROCESS.apply(picture)[None])
+    assert probabilities.dtype == features.dtype == np.float32
+    np.testing.assert_allclose(probabilities[0], wanted(picture)[0], rtol=1e-5)

@@ -1,0 +1,154 @@
+"""Predictions: rows, tables and joins."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sightline.runtime.predictions import Predictions
+
+CLASSES = ("ant", "bee", "cow")
+
+
+def make(rows: list[list[float] | str], paths: list[str] | None = None) -> Predictions:
+    """One row for each list of probabilities, or of an error's reason."""
+    probabilities = np.array([[np.nan] * 3 if isinstance(row, str) else row for row in rows], np.float32)
+    return Predictions(
+        CLASSES,
+        tuple(paths or [f"{k}.png" for k in range(len(rows))]),
+        probabilities.reshape(-1, 3),
+        np.zeros((len(rows), 2), np.float32),
+        tuple(row if isinstance(row, str) else None for row in rows),
+    )
+
+
+SAID = make([[0.25, 0.5, 0.25], "the file is empty", [0.125, 0.125, 0.75]])
+
+
+def read(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def test_a_row_has_its_most_probable_class_first() -> None:
+    assert SAID[2].label == "cow"
+    assert SAID[2].confidence == 0.75
+    assert [name for name, _ in SAID[2].top] == ["cow", "ant", "bee"]
+
+
+def test_equal_probabilities_stand_in_the_order_of_the_classes() -> None:
+    assert SAID[0].top == (("bee", 0.5), ("ant", 0.25), ("cow", 0.25))
+
+
+def test_an_unreadable_image_has_no_label() -> None:
+    row = SAID[1]
+    assert (row.label, row.top, row.error) == (None, (), "the file is empty")
+    assert math.isnan(row.confidence)
+
+
+def test_bad_rows_are_counted() -> None:
+    assert SAID.is_ok.tolist() == [True, False, True]
+    assert SAID.count_bad == 1
+    assert len(SAID) == 3
+
+
+def test_negative_positions_and_iteration_work_as_in_a_list() -> None:
+    assert SAID[-1] == SAID[2]
+    assert [row.path for row in SAID] == ["0.png", "1.png", "2.png"]
+    with pytest.raises(IndexError):
+        SAID[3]
+
+
+def test_a_slice_has_as_many_rows_as_it_names() -> None:
+    try:
+        part = SAID[:2]
+    except TypeError:
+        return  # refusing is an answer too
+    assert [row.path for row in part] == ["0.png", "1.png"]
+
+
+def test_join_keeps_all_rows_in_order() -> None:
+    joined = Predictions.join([SAID, make([[1, 0, 0]], ["z.png"])])
+    assert joined.paths == ("0.png", "1.png", "2.png", "z.png")
+    assert joined.errors == (None, "the file is empty", None, None)
+    assert joined[3].label == "ant"
+    assert joined.features.shape == (4, 2)
+
+
+def test_dicts_are_json_and_hold_no_nan() -> None:
+    rows = json.loads(json.dumps(SAID.to_dicts(), allow_nan=False))
+    assert rows[1] == {
+        "path": "1.png",
+        "label": None,
+        "confidence": None,
+        "probabilities": {},
+        "error": "the file is empty",
+    }
+    assert rows[0]["probabilities"] == {"bee": 0.5, "ant": 0.25, "cow": 0.25}
+
+
+def test_dicts_hold_the_top_ones_only_if_asked() -> None:
+    assert SAID.to_dicts(top=2)[2]["probabilities"] == {"cow": 0.75, "ant": 0.125}
+
+
+def test_jsonl_has_one_document_a_line() -> None:
+    lines = SAID.to_jsonl().splitlines()
+    assert [json.loads(line)["path"] for line in lines] == list(SAID.paths)
+    assert SAID.to_jsonl().endswith("\n")
+
+
+def test_csv_has_the_probability_of_each_class_in_model_order() -> None:
+    rows = read(SAID.to_csv())
+    assert list(rows[0]) == ["path", "label", "confidence", "error", *CLASSES]
+    assert [float(rows[2][name]) for name in CLASSES] == [0.125, 0.125, 0.75]
+    assert (rows[0]["label"], float(rows[0]["confidence"])) == ("bee", 0.5)
+
+
+def test_csv_of_an_unreadable_image_has_empty_cells() -> None:
+    row = read(SAID.to_csv())[1]
+    assert row["error"] == "the file is empty"
+    assert {row[name] for name in ("label", "confidence", *CLASSES)} == {""}
+
+
+@pytest.mark.parametrize("top", [1, 2, 3, 10])
+def test_csv_with_top_repeats_label_and_confidence(top: int) -> None:
+    rows = read(SAID.to_csv(top=top))
+    ranks = range(2, min(top, 3) + 1)
+    assert list(rows[0]) == ["path", "label", "confidence", "error"] + [
+        f"{n}_{k}" for k in ranks for n in ("label", "confidence")
+    ]
+    for rank in ranks:
+        assert (rows[2][f"label_{rank}"], rows[2][f"confidence_{rank}"]) == (CLASSES[rank - 2], "0.125000")
+    assert None not in rows[1]
+
+
+def test_csv_without_header_continues_a_file() -> None:
+    assert SAID.to_csv() == SAID.to_csv(header=True)
+    assert SAID.to_csv().split("\n", 1)[1] == SAID.to_csv(header=False)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=4))
+@example(["two\nlines.png", "a,b.png", 'a "b".png'])
+@example(["Icon\r"])
+def test_paths_survive_csv_and_jsonl(paths: list[str]) -> None:
+    said = make([[1, 0, 0]] * len(paths), paths)
+    assert [row["path"] for row in read(said.to_csv())] == paths
+    assert [json.loads(line)["path"] for line in said.to_jsonl().split("\n")[:-1]] == paths
+
+
+def test_the_notebook_table_escapes_names_and_stops_at_twenty() -> None:
+    shown = make([[1, 0, 0]] * 30, ["<script>.png"] * 30)._repr_html_()
+    assert "<script>" not in shown
+    assert shown.count("&lt;script&gt;") == 20
+    assert "and 10 more" in shown
+
+
+def test_the_notebook_table_shows_the_reason_of_a_bad_row() -> None:
+    assert "the file is empty" in SAID._repr_html_()
+    assert "more" not in SAID._repr_html_()

@@ -1,0 +1,223 @@
+"""What is installed, and what to type when it is not."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sightline import installation
+from sightline.errors import MissingExtra
+from sightline.installation import EXTRAS, cache_folder, diagnose, install_command, require_extra
+
+WELL = {"torch": "2.10.0", "torchvision": "0.25.0", "cuda": False, "cuda_build": None, "warnings": []}
+
+
+class Distribution:
+    """A distribution that was installed from somewhere."""
+
+    def __init__(self, direct_url: str | None) -> None:
+        self.direct_url = direct_url
+
+    def read_text(self, name: str) -> str | None:
+        return self.direct_url if name == "direct_url.json" else None
+
+
+@pytest.fixture
+def installed_from(monkeypatch: pytest.MonkeyPatch) -> object:
+    def pretend(url: str | None) -> None:
+        text = None if url is None else json.dumps({"url": url, "dir_info": {"editable": True}})
+        monkeypatch.setattr(importlib.metadata, "distribution", lambda name: Distribution(text))
+
+    return pretend
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> object:
+    """Return a function that hides modules, as if they were not installed."""
+
+    def hide(*names: str) -> None:
+        for name in names:
+            monkeypatch.setitem(sys.modules, name, None)
+
+    return hide
+
+
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch) -> object:
+    """Return a function: facts about torch and a driver -> rows of the doctor by subject."""
+
+    def look(facts: dict[str, object], driver: str | None = None) -> dict[str, installation.Diagnosis]:
+        monkeypatch.setattr(installation, "_probe_torch", lambda: facts)
+        monkeypatch.setattr(installation, "gpu_driver", lambda: driver)
+        monkeypatch.setattr(installation.importlib.util, "find_spec", lambda name: object())
+        return {row.subject: row for row in diagnose()}
+
+    return look
+
+
+# -- extras -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_an_extra_that_is_there_is_not_complained_about(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installation.importlib.util, "find_spec", lambda name: object())
+    require_extra(extra, "this")
+
+
+@pytest.mark.parametrize(("extra", "module"), [("report", "sklearn"), ("report", "jinja2")])
+def test_a_missing_module_names_itself_the_purpose_and_the_line_to_type(without, extra: str, module: str) -> None:
+    without(module)
+    with pytest.raises(MissingExtra) as caught:
+        require_extra(extra, "the report")
+    assert caught.value.message == f"the report needs the [{extra}] extra; not installed: {module}"
+    assert caught.value.cure == install_command(extra)
+
+
+def test_the_train_extra_needs_the_report_extra_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def only_train(name: str) -> object | None:
+        return None if name == "scipy" else object()
+
+    monkeypatch.setattr(installation.importlib.util, "find_spec", only_train)
+    with pytest.raises(MissingExtra, match="scipy"):
+        require_extra("train", "training")
+
+
+def test_looking_for_modules_imports_none() -> None:
+    code = (
+        "import sys; from sightline.installation import EXTRAS, missing_modules\n"
+        "[missing_modules(extra) for extra in EXTRAS]\n"
+        "print([n for names in EXTRAS.values() for n in names if n in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert result.stdout.strip() == "[]"
+
+
+# -- the line to type -------------------------------------------------------------------------------------------
+
+
+def test_from_a_checkout_the_line_installs_the_checkout(installed_from, tmp_path: Path) -> None:
+    folder = tmp_path / "my checkout"
+    folder.mkdir()
+    (folder / "pyproject.toml").touch()
+    installed_from(folder.as_uri())
+    line = install_command("train")
+    assert f'-e "{folder}[train]"' in line
+    assert f'-c "{folder / "constraints.txt"}"' in line
+    assert line.startswith(sys.executable)
+
+
+@pytest.mark.parametrize("url", [None, "https://example.org/sightline.whl", "file:///no/such/folder"])
+def test_from_a_registry_the_line_names_the_package(installed_from, url: str | None) -> None:
+    installed_from(url)
+    assert install_command("report") == f'{sys.executable} -m pip install "sightline[report]"'
+
+
+def test_an_address_on_the_web_is_no_checkout_even_if_its_path_is_a_folder(installed_from, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    installed_from(f"https://example.org{tmp_path.as_posix()}")
+    assert "-e" not in install_command("report").split()
+
+
+def test_without_metadata_the_line_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "distribution", missing)
+    assert '"sightline[train]"' in install_command("train")
+
+
+# -- the cache --------------------------------------------------------------------------------------------------
+
+
+def test_the_cache_folder_is_the_one_that_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGHTLINE_CACHE", os.path.join("~", "pixels"))  # noqa: PTH118
+    assert cache_folder() == Path.home() / "pixels"
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_else_the_cache_lies_in_the_users_own(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    import platformdirs
+
+    if value is None:
+        monkeypatch.delenv("SIGHTLINE_CACHE")
+    else:
+        monkeypatch.setenv("SIGHTLINE_CACHE", value)
+    assert cache_folder() == Path(platformdirs.user_cache_dir("sightline", appauthor=False))
+
+
+# -- the doctor -------------------------------------------------------------------------------------------------
+
+
+def test_a_sound_machine_has_nothing_wrong(rows) -> None:
+    found = rows(WELL)
+    assert all(row.ok for row in found.values())
+    assert {"python", "[report]", "[train]", "torch", "torchvision", "cuda", "cache"} <= set(found)
+
+
+def test_a_missing_extra_has_the_line_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installation.importlib.util, "find_spec", lambda name: None)
+    found = {row.subject: row for row in diagnose()}
+    assert not found["[train]"].ok
+    assert found["[train]"].cure == install_command("train")
+    assert "torch" in found["[train]"].detail
+    assert "torch" not in found
+
+
+@pytest.mark.parametrize(
+    ("facts", "driver", "ok", "said"),
+    [
+        ({}, None, True, "no NVIDIA driver"),
+        ({}, "/usr/bin/nvidia-smi", False, "CPU build"),
+        ({"cuda": True, "cuda_build": "13.0"}, "/proc", True, "CUDA 13.0"),
+        ({"cuda_build": "13.0", "warnings": ["the driver is too old"]}, "/proc", False, "the driver is too old"),
+        ({"cuda_build": "13.0"}, "/proc", False, "no usable device"),
+        ({"cuda": True, "cuda_build": "13.0", "torch_error": "RuntimeError: no kernel"}, "/proc", False, "no kernel"),
+    ],
+    ids=["no-gpu", "cpu-build", "works", "old-driver", "no-device", "no-kernel"],
+)
+def test_the_state_of_cuda_is_told(rows, facts: dict[str, object], driver: str | None, ok: bool, said: str) -> None:
+    row = rows({**WELL, **facts}, driver)["cuda"]
+    assert row.ok is ok
+    assert said in row.detail
+    assert ok or row.cure
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("RuntimeError: operator torchvision::nms does not exist", "were not built for each other"),
+        ("ImportError: x.so: undefined symbol: _ZN", "were not built for each other"),
+        ("ModuleNotFoundError: No module named 'torchvision'", "No module named"),
+    ],
+)
+def test_a_torchvision_that_does_not_fit_is_found(rows, error: str, said: str) -> None:
+    row = rows({**{k: v for k, v in WELL.items() if k != "torchvision"}, "torchvision_error": error})["torchvision"]
+    assert not row.ok
+    assert said in row.detail
+    assert "pip uninstall" in row.cure
+
+
+def test_a_torch_that_does_not_import_is_found(rows) -> None:
+    found = rows({"torch_error": "OSError: libcudart.so"})
+    assert not found["torch"].ok
+    assert "libcudart" in found["torch"].detail
+    assert found["torch"].cure
+
+
+def test_a_cache_that_can_not_be_written_is_found(rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "file" / "cache"))
+    row = rows(WELL)["cache"]
+    assert not row.ok
+    assert "SIGHTLINE_CACHE" in row.cure
+
+
+def test_the_doctor_leaves_nothing_in_the_cache(rows, cache: Path) -> None:
+    assert rows(WELL)["cache"].ok
+    assert list(cache.iterdir()) == []

@@ -1,0 +1,56 @@
+"""Names and times for people."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sightline.text import duration, printable
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+def test_what_is_printable_can_be_printed(text: str) -> None:
+    shown = printable(text)
+    assert shown.isprintable()
+    shown.encode("utf-8")
+
+
+@given(st.text().filter(str.isprintable))
+def test_printable_text_is_not_changed(text: str) -> None:
+    assert printable(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\x1b[31m.jpg", "a\\x1b[31m.jpg"),
+        ("two\nlines", "two\\nlines"),
+        ("caf\udce9", "caf\\udce9"),
+        ("right\u202eleft", "right\\u202eleft"),
+        ("Käfer 蜂 🐝", "Käfer 蜂 🐝"),
+    ],
+)
+def test_control_characters_and_lone_surrogates_become_escapes(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0.0 s"),
+        (0.44, "0.4 s"),
+        (9.9, "9.9 s"),
+        (10, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (60, "1 min 0 s"),
+        (75, "1 min 15 s"),
+        (3599.4, "59 min 59 s"),
+        (3599.6, "1 h 0 min"),
+        (7300, "2 h 1 min"),
+        (90_000, "25 h 0 min"),
+    ],
+)
+def test_a_duration_is_written_for_people(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown
