@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Generator, Iterable
@@ -58,7 +59,8 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
         writer.update(status="finished")
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)
-        writer.update(status="interrupted" if stopped else "failed", error=str(error) or type(error).__name__)
+        with contextlib.suppress(RunError):  # a full disk must not hide what went wrong first
+            writer.update(status="interrupted" if stopped else "failed", error=str(error) or type(error).__name__)
         raise
     if not job.keep_checkpoints:
         writer.drop_checkpoints()
@@ -70,7 +72,7 @@ def export_run(run: Run) -> Generator[Event, None, Run]:
     """Make a classifier of a run's best epoch so far, evaluate it and write the report.
 
     Raises:
-        RunError: if the run is still running, or has no epoch to export.
+        RunError: if the run has no epoch to export.
     """
     require_extra("train", "exporting")
     if not run.split_file.is_file():

@@ -271,7 +271,7 @@ def _plan_updates(decide: _Decisions, pretrained: bool) -> None:
     decide("weight_decay", 5e-4 if sgd else 0.05, "default", f"usual for {optimizer}")
     decide("schedule", "cosine", "default", "falls to zero with the last step")
     decide("warmup", 0.1 if pretrained else 0.2, "default", "the first steps are the most fragile")
-    decide("label_smoothing", 0.1, "default", "keeps probabilities from running to 0 and 1")
+    decide("label_smoothing", 0.0, "default", "smoothing makes probabilities too timid, and they choose the epoch")
     if pretrained:
         decide("clip_norm", 1.0, "default", "no single batch may undo the pretraining")
     else:

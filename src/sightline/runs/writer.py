@@ -29,6 +29,7 @@ class RunWriter:
         self.run = run
         self._facts = facts
         self._history: dict[str, list[Any]] = {}
+        self._before = float(facts.get("seconds", 0))
         self._start = time.monotonic()
 
     @classmethod
@@ -64,8 +65,9 @@ class RunWriter:
         return cls(Run(folder), facts)
 
     def update(self, **facts: Any) -> None:
-        """Add facts to ``run.json`` and write it, with the seconds since the start."""
-        self._facts = {**self._facts, **facts, "seconds": round(time.monotonic() - self._start, 1)}
+        """Add facts to ``run.json`` and write it, with the seconds that all work on the run took."""
+        seconds = self._before + time.monotonic() - self._start
+        self._facts = {**self._facts, **facts, "seconds": round(seconds, 1)}
         write_json(self.run.facts_file, self._facts)
 
     def write_plan(self, toml: str) -> None:
