@@ -221,3 +221,23 @@ def test_a_cache_that_can_not_be_written_is_found(rows, tmp_path: Path, monkeypa
 def test_the_doctor_leaves_nothing_in_the_cache(rows, cache: Path) -> None:
     assert rows(WELL)["cache"].ok
     assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize(("module", "call"), [("torch", "installation"), ("timm", "networks")])
+def test_a_library_that_does_not_import_is_named_and_leads_to_the_doctor(monkeypatch, module: str, call: str) -> None:
+    """As a torchvision that was not built for the installed torch: timm then fails in the middle of its import."""
+    from sightline.networks.describe import describe_network
+
+    class Broken:
+        def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+            if name == module:
+                raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setattr(installation, "require_extra", lambda *_: None)
+    monkeypatch.setattr("sightline.networks.describe.require_extra", lambda *_: None)
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    with pytest.raises(MissingExtra) as caught:
+        installation.import_torch() if call == "installation" else describe_network("resnet18")
+    assert caught.value.code == "install.broken"
+    assert "torchvision::nms" in caught.value.message and "sightline doctor" in caught.value.cure

@@ -19,7 +19,7 @@ from urllib.request import url2pathname
 
 from sightline.errors import MissingExtra
 
-__all__ = ["EXTRAS", "Diagnosis", "cache_folder", "diagnose", "install_command", "require_extra"]
+__all__ = ["EXTRAS", "Diagnosis", "cache_folder", "diagnose", "import_torch", "install_command", "require_extra"]
 
 # What each extra brings, by import name. The first missing one is named in the error.
 EXTRAS: dict[str, tuple[str, ...]] = {
@@ -106,6 +106,24 @@ def require_extra(extra: str, purpose: str) -> None:
             f"{purpose} needs the [{extra}] extra; not installed: {', '.join(missing)}",
             install_command(extra),
         )
+
+
+def import_torch() -> None:
+    """Import torch, or raise ``MissingExtra`` that says why it can't be.
+
+    Raises:
+        MissingExtra: if it is not installed, or its libraries don't load.
+    """
+    require_extra("train", "training")
+    try:
+        importlib.import_module("torch")
+    except Exception as error:  # a broken installation raises anything
+        text = " ".join(str(error).split())[:200]
+        raise MissingExtra(
+            "install.broken",
+            f"torch can't be imported: {type(error).__name__}: {text}",
+            "sightline doctor says what does not fit, and the line that mends it",
+        ) from error
 
 
 def cache_folder() -> Path:

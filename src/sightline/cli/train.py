@@ -80,7 +80,7 @@ def train(
         run = api.train(
             data, recipe, display=terminal, out=out, name=name, keep_checkpoints=keep_checkpoints, **settings
         )
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         if terminal.folder:
             print(
                 f"The run says interrupted. Its best epoch as a classifier: sightline export {terminal.folder}",

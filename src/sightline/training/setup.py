@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,5 @@ def estimate_seconds(settings: Settings, classes: int, train: int, val: int) -> 
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that decide about numbers."""
-    import timm
-
-    return {"torch": str(torch.__version__), "timm": timm.__version__, "numpy": np.__version__}
+    """Return the versions that decide about numbers; timm is not imported for it, which takes seconds."""
+    return {"torch": str(torch.__version__), "timm": version("timm"), "numpy": np.__version__}

@@ -1,0 +1,50 @@
+"""Whole commands in processes of their own: the demo, and trainings that are stopped from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+SIGHTLINE = [sys.executable, "-m", "sightline"]
+
+
+def test_the_demo_goes_the_whole_way(tmp_path: Path) -> None:
+    result = subprocess.run([*SIGHTLINE, "demo", "--epochs", "3"], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert len(list((tmp_path / "sightline-demo" / "digits").rglob("*.png"))) == 1797
+    assert result.stdout.count("Predicted: ") == 3
+    for promised in (
+        "1,797 images in 10 classes",
+        "Test accuracy",
+        "report.html",
+        "model.onnx",
+        "Next: sightline predict",
+    ):
+        assert promised in result.stdout
+    (run,) = (tmp_path / "sightline-demo" / "runs").glob("*/run.json")
+    assert json.loads(run.read_text())["status"] == "finished"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_training_that_is_stopped_leaves_a_run_that_can_be_exported(colours, tmp_path, number, status) -> None:
+    command = [*SIGHTLINE, "train", str(colours), "--name", "stopped", "--epochs", "5000", "--patience", "0"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        said = next(line for line in process.stderr if line.startswith("epoch 2/"))
+        process.send_signal(number)
+        rest = process.communicate(timeout=60)[1]
+    assert process.returncode == status, said + rest
+    assert "Traceback" not in rest and "sightline export" in rest
+    run = tmp_path / "runs" / "stopped"
+    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    exported = subprocess.run([*SIGHTLINE, "export", str(run)], cwd=tmp_path, capture_output=True, text=True)
+    assert exported.returncode == 0, exported.stderr
+    assert "Test accuracy" in exported.stdout
+    assert {path.name for path in (run / "classifier").iterdir()} >= {"model.onnx", "model.safetensors"}
