@@ -10,7 +10,7 @@ from sightline.errors import ExportMismatch
 from sightline.exporting.onnx_format import write_onnx
 from sightline.exporting.parity import ParityProof, prove_parity
 from sightline.networks.network import Network
-from sightline.runs.files import sync_folder, write_bytes, write_text
+from sightline.runs.files import replace_folder, write_bytes, write_text
 from sightline.runtime.bundle import Bundle
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
@@ -48,9 +48,7 @@ def export_classifier(network: Network, bundle: Bundle, folder: Path, files: Seq
     except ExportMismatch as error:
         (scratch / MODEL_FILE).unlink(missing_ok=True)
         failure = error
-    shutil.rmtree(folder, ignore_errors=True)
-    scratch.rename(folder)
-    sync_folder(folder.parent)
+    replace_folder(scratch, folder)
     if failure is not None:
         raise failure
     assert proof is not None

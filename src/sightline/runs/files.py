@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 from sightline.errors import RunError
 from sightline.text import csv_text
 
-__all__ = ["sync_folder", "write_bytes", "write_columns", "write_json", "write_text"]
+__all__ = ["replace_folder", "sync_folder", "write_bytes", "write_columns", "write_json", "write_text"]
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -52,6 +53,21 @@ def write_json(path: Path, value: Any) -> None:
 def write_columns(path: Path, columns: dict[str, list[Any]]) -> None:
     """Write a CSV file with a header from lists of equal length."""
     write_text(path, csv_text([list(columns), *zip(*columns.values(), strict=True)]))
+
+
+def replace_folder(scratch: Path, folder: Path) -> None:
+    """Put a whole folder in the place of an older one.
+
+    At every moment the old or the new one is there: under its name, or as ``NAME.previous`` if a crash falls
+    between the two renames.
+    """
+    previous = folder.with_name(f"{folder.name}.previous")
+    if folder.exists():
+        shutil.rmtree(previous, ignore_errors=True)
+        folder.rename(previous)
+    scratch.rename(folder)
+    sync_folder(folder.parent)
+    shutil.rmtree(previous, ignore_errors=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from sightline.errors import RunError
-from sightline.runs.files import sync_folder, write_bytes, write_json
+from sightline.runs.files import replace_folder, write_bytes, write_json
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
@@ -39,22 +39,11 @@ def save_checkpoint(folder: Path, network: nn.Module, facts: dict[str, Any]) -> 
         for name, content in data.items():
             write_bytes(scratch / name, content)
         write_json(scratch / _MANIFEST, {name: hashlib.sha256(content).hexdigest() for name, content in data.items()})
-        _replace(scratch, folder)
+        replace_folder(scratch, folder)
     except OSError as error:
         raise RunError("run.write", f"{folder} can't be written: {error.strerror}", "free some space") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _replace(scratch: Path, folder: Path) -> None:
-    """Put ``scratch`` in the place of ``folder``; at every moment one of old and new is there under a known name."""
-    previous = folder.with_name(f"{folder.name}.previous")
-    shutil.rmtree(previous, ignore_errors=True)
-    if folder.exists():
-        folder.rename(previous)
-    scratch.rename(folder)
-    sync_folder(folder.parent)
-    shutil.rmtree(previous, ignore_errors=True)
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
