@@ -124,7 +124,7 @@ def test_the_lines_that_convert_a_pickle_work(tmp_path):
     torch.save(timm.create_model(TIMM).state_dict(), path)
     with pytest.raises(WeightsError) as caught:
         find_weights(describe_network(TIMM), str(path))
-    code = caught.value.cure.partition("Python: ")[2]
+    code = caught.value.cure.partition("in Python: ")[2]
     exec(code)  # what a user would paste
     assert find_weights(describe_network(TIMM), str(path.with_suffix(".safetensors"))).path is not None
 

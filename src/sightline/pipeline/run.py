@@ -26,7 +26,7 @@ from sightline.pipeline.progress import counted
 from sightline.pixels.cache import PixelStore, open_store
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run
-from sightline.runs.writer import RunWriter
+from sightline.runs.writer import RunWriter, refuse_name
 from sightline.runtime.bundle import Bundle
 
 __all__ = ["export_run", "train_job"]
@@ -38,6 +38,7 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
     Whatever ends it early, the run folder says ``interrupted`` or ``failed`` and stays valid.
     """
     started = time.monotonic()
+    refuse_name(job.out, job.name)
     prepared = yield from plan_job(job)
     weights, description = yield from fetch_weights(prepared)
     source = Path(job.source).resolve()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import time
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from sightline.errors import InputError, RunError
 from sightline.runs.files import sync_folder, write_bytes, write_columns, write_json, write_text
 from sightline.runs.folder import Run
 
-__all__ = ["RunWriter"]
+__all__ = ["RunWriter", "refuse_name"]
 
 
 class RunWriter:
@@ -46,12 +47,7 @@ class RunWriter:
             RunError: if the folder exists already, or can't be made.
             InputError: if the name can't be a folder's name.
         """
-        if name is not None and (name in ("", ".", "..", "latest") or re.search(r'[/\\:*?"<>|\x00-\x1f]', name)):
-            raise InputError(
-                "run.name",
-                f"{name!r} can't be a run's name",
-                "use letters, digits, - and _, but not 'latest'",
-            )
+        refuse_name(parent, name)
         try:
             Path(parent).mkdir(parents=True, exist_ok=True)
             folder = _make_folder(Path(parent), name, data_name)
@@ -104,6 +100,27 @@ class RunWriter:
         shutil.rmtree(self.run.best_checkpoint.parent, ignore_errors=True)
 
 
+def refuse_name(parent: str | Path, name: str | None) -> None:
+    """Raise ``InputError`` for a name that can't be a run's, ``RunError`` for one that is taken; None is free.
+
+    Asked before an hour is spent; ``mkdir`` itself decides when the folder is made.
+    """
+    if name is None:
+        return
+    if name in ("", ".", "..", "latest") or re.search(r'[/\\:*?"<>|\x00-\x1f]', name):
+        raise InputError(
+            "run.name", f"{name!r} can't be a run's name", "use letters, digits, - and _, but not 'latest'"
+        )
+    folder = Path(parent) / name
+    if os.path.lexists(folder):  # never raises; what can't be made is said when it is made
+        raise _exists(folder)
+
+
+def _exists(folder: Path) -> RunError:
+    message = f"{folder} exists already; a run never writes into another's folder"
+    return RunError("run.exists", message, "choose another --name, or leave it out")
+
+
 def _make_folder(parent: Path, name: str | None, data_name: str) -> Path:
     """Make a folder that was not there before: ``mkdir`` itself is the lock against a second run."""
     if name is not None:
@@ -111,11 +128,7 @@ def _make_folder(parent: Path, name: str | None, data_name: str) -> Path:
         try:
             folder.mkdir()
         except FileExistsError as error:
-            raise RunError(
-                "run.exists",
-                f"{folder} exists already; a run never writes into another's folder",
-                "choose another --name, or leave it out",
-            ) from error
+            raise _exists(folder) from error
         return folder
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", data_name).strip("-")[:40] or "data"
     for number in range(1, 10_000):
