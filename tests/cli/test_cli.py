@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -268,10 +270,20 @@ def test_a_gate_that_is_not_met_exits_with_5(sightline, here, colours):
     assert status == 5 and "error[gate.not-met]" in err
 
 
+@pytest.mark.parametrize("verb", ["train", "evaluate"])
+def test_with_json_a_gate_that_is_not_met_is_in_the_one_document(sightline, here, colours, finished_run, verb):
+    first = [colours, "--epochs", "1"] if verb == "train" else [finished_run.folder, colours]
+    status, out, _ = sightline(verb, *first, "--json", "--require", "accuracy>=0.999", "--require", "accuracy>=0")
+    document = json.loads(out)
+    assert status == 5
+    assert [row["met"] for row in document["requirements"]] == [False, True]
+    assert document["requirements"][0]["code"] == "gate.not-met"
+
+
 def test_the_plan_is_printed_with_reasons_and_nothing_is_written(sightline, here, colours):
-    status, _, err = sightline("train", colours, "--plan", "--set", "flip=0.25")
+    status, out, err = sightline("train", colours, "--plan", "--set", "flip=0.25")
     assert status == 0
-    assert "chosen by you" in err and "Training will take about" in err
+    assert "chosen by you" in out and "epochs will take about" in err
     assert list(here.iterdir()) == []
 
 
@@ -307,6 +319,51 @@ def test_report_is_written_again(sightline, copied_run):
     status, out, _ = sightline("report", copied_run.folder)
     assert status == 0 and Path(out.strip()) == copied_run.report_file
     assert copied_run.report_file.is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the shell that closes streams is a POSIX one")
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("{s} predict {run} {data} --format csv | true; exit ${{PIPESTATUS[0]}}", 0),
+        ("{s} --help | true; exit ${{PIPESTATUS[0]}}", 0),
+        ("{s} predict {run} - <&-", 2),
+        ("{s} check {data} 2>&-", 0),
+        ("{s} evaluate {run} {data} >/dev/null 2>&-", 0),
+        ("PYTHONIOENCODING=ascii {s} check {odd}", 0),
+        ("PYTHONIOENCODING=ascii {s} predict {run} {odd}", 0),
+        ("PYTHONIOENCODING=utf-8:strict {s} predict {run} {odd} --format csv", 0),
+        ("ls {odd}/*/* | PYTHONIOENCODING=utf-8:strict {s} predict {run} - --format csv", 0),
+    ],
+)
+def test_closed_streams_and_poor_encodings_end_no_command(finished_run, colours, tmp_path, command, status):
+    for name in ("蜂", os.fsdecode(b"caf\xe9")):
+        shutil.copytree(colours / "red", tmp_path / "odd" / name)
+        (tmp_path / "odd" / name / "000.png").rename(tmp_path / "odd" / name / f"{name}.png")
+    words = {
+        "s": f"{sys.executable} -m sightline",
+        "run": finished_run.folder,
+        "data": colours,
+        "odd": tmp_path / "odd",
+    }
+    result = subprocess.run(["bash", "-c", command.format(**words)], capture_output=True)
+    assert result.returncode == status, result.stderr
+    assert b"Traceback" not in result.stderr and b"error[bug]" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--seed", "-1"],
+        ["--set", "seed=abc"],
+        ["--set", "val_share=abc"],
+        ["--set", "device=5"],
+        ["--set", "epochs=abc"],
+        ["--set", "std=[0, 0, 0]"],
+    ],
+)
+def test_values_out_of_range_are_refused_before_anything_is_read(sightline, here, wrong):
+    assert_error(sightline("train", "nowhere", *wrong), "plan.bad-value")
 
 
 def test_a_reader_that_stops_early_is_no_error(finished_run, colours):

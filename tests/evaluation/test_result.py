@@ -45,7 +45,7 @@ def test_unreadable_images_are_counted_and_in_no_figure(evaluation: Evaluation) 
 
 
 def test_leaked_images_are_left_out_and_the_figure_with_them_stands_beside(evaluation: Evaluation) -> None:
-    without = evaluation.with_leaks(leaks(0, 1, 2))
+    without = evaluate_rows(predictions(), LABELS, leaks(0, 1, 2))
     assert without.accuracy == wilson(3, 4)
     assert without.metrics["accuracy_with_leaks"] == wilson(5, 7).to_dict()
     assert without.metrics["count_leaked"] == 3
@@ -55,7 +55,7 @@ def test_leaked_images_are_left_out_and_the_figure_with_them_stands_beside(evalu
 
 @pytest.mark.parametrize("rows", [(), (7,)], ids=["none", "unreadable"])
 def test_without_a_readable_leak_nothing_changes(evaluation: Evaluation, rows: tuple[int, ...]) -> None:
-    assert evaluation.with_leaks(leaks(*rows)).metrics == evaluation.metrics
+    assert evaluate_rows(predictions(), LABELS, leaks(*rows)).metrics == evaluation.metrics
 
 
 def test_nothing_readable_is_an_error_of_the_data() -> None:
@@ -65,9 +65,9 @@ def test_nothing_readable_is_an_error_of_the_data() -> None:
     assert "8 can't be read" in caught.value.message
 
 
-def test_nothing_but_leaks_is_an_error_of_the_data(evaluation: Evaluation) -> None:
+def test_nothing_but_leaks_is_an_error_of_the_data() -> None:
     with pytest.raises(DataError):
-        evaluation.with_leaks(leaks(*range(8)))
+        evaluate_rows(predictions(), LABELS, leaks(*range(8)))
 
 
 @pytest.mark.parametrize(("part", "word"), [("test", "Test"), ("val", "Validation"), (None, "Measured")])
@@ -76,11 +76,11 @@ def test_the_headline_says_what_it_was_measured_on(evaluation: Evaluation, part:
     assert named.headline() == f"{word} accuracy {wilson(5, 7)}"
 
 
-def test_baselines_are_measured_on_the_same_images(evaluation: Evaluation) -> None:
+def test_baselines_are_measured_on_the_same_images() -> None:
     small = {row: np.array([float(label)]) for row, label in enumerate(LABELS)}
     train_labels = np.array([0, 0, 1])
     train = {0: np.array([0.0]), 2: np.array([1.0])}
-    with_leaks = evaluation.with_leaks(leaks(0)).with_baselines(train_labels, train, small)
+    with_leaks = evaluate_rows(predictions(), LABELS, leaks(0)).with_baselines(train_labels, train, small)
     assert with_leaks.metrics["baselines"] == {
         "majority_class": wilson(2, 6).to_dict(),
         "nearest_class_mean": wilson(6, 6).to_dict(),
@@ -94,13 +94,13 @@ def test_without_pictures_only_the_majority_is_measured(evaluation: Evaluation, 
     assert list(metrics["baselines"]) == ["majority_class"]
 
 
-def test_metrics_are_json(evaluation: Evaluation) -> None:
-    whole = evaluation.with_leaks(leaks(3)).with_part("test").with_baselines(np.array([0]), {}, {})
+def test_metrics_are_json() -> None:
+    whole = evaluate_rows(predictions(), LABELS, leaks(3)).with_part("test").with_baselines(np.array([0]), {}, {})
     assert json.loads(json.dumps(whole.metrics, allow_nan=False))["part"] == "test"
 
 
-def test_the_columns_have_one_row_an_image(evaluation: Evaluation) -> None:
-    columns = evaluation.with_leaks(leaks(2)).columns()
+def test_the_columns_have_one_row_an_image() -> None:
+    columns = evaluate_rows(predictions(), LABELS, leaks(2)).columns()
     assert columns["label"] == ["ant"] * 3 + ["bee"] * 5
     assert columns["predicted"] == ["ant", "ant", "bee", "bee", "bee", "bee", "ant", ""]
     assert columns["correct"] == ["1", "1", "0", "1", "1", "1", "0", ""]

@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from sightline.errors import ExportMismatch
+from sightline.errors import DataError, ExportMismatch
 from sightline.exporting import export as exporting
 from sightline.exporting.export import export_classifier
-from sightline.exporting.parity import prove_parity
+from sightline.exporting.parity import prove_parity, see_images
 from sightline.networks.network import Network
 from sightline.networks.small import SmallBody
 from sightline.pixels.preprocess import Preprocess
@@ -155,20 +155,46 @@ def test_one_wrong_decision_among_many_is_found(files):
         return probabilities
 
     with pytest.raises(ExportMismatch, match="batch size 3"):
-        prove_parity(make_network(), Answers(change), files)
+        prove_parity(make_network(), Answers(change), see_images(BUNDLE.preprocess, files))
 
 
 def test_an_answer_that_is_no_number_is_found(files):
     with pytest.raises(ExportMismatch):
-        prove_parity(make_network(), Answers(lambda p: p * np.nan), files)
+        prove_parity(make_network(), Answers(lambda p: p * np.nan), see_images(BUNDLE.preprocess, files))
 
 
-def test_without_an_image_nothing_is_proved(tmp_path):
-    with pytest.raises(ExportMismatch, match="no image"):
-        prove_parity(make_network(), Answers(lambda p: p), [tmp_path / "gone.png"])
+def test_a_probability_that_is_off_is_found_though_it_decides_the_same(files):
+    def change(probabilities):
+        sharper = probabilities**2
+        return sharper / sharper.sum(1, keepdims=True)
+
+    with pytest.raises(ExportMismatch, match="largest difference"):
+        prove_parity(make_network(), Answers(change), see_images(BUNDLE.preprocess, files))
+
+
+def test_without_an_image_nothing_is_proved_and_nothing_replaced(tmp_path, exported):
+    import shutil
+
+    folder = shutil.copytree(exported[1], tmp_path / "classifier")
+    with pytest.raises(DataError, match="none of the images"):
+        export_classifier(make_network(), BUNDLE, folder, [tmp_path / "gone.png"])
+    assert (folder / "model.onnx").is_file()
+
+
+def test_a_proved_file_survives_an_export_that_differs(tmp_path, files, exported, monkeypatch):
+    import shutil
+
+    folder = shutil.copytree(exported[1], tmp_path / "classifier")
+    before = (folder / "model.onnx").read_bytes()
+    real = exporting.write_onnx
+    monkeypatch.setattr(exporting, "write_onnx", lambda network, *rest: real(make_network(seed=1), *rest))
+    with pytest.raises(ExportMismatch):
+        export_classifier(make_network(), BUNDLE, folder, files)
+    assert (folder / "model.onnx").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["classifier"]
 
 
 def test_unreadable_images_are_passed_over(files, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"nothing")
-    assert prove_parity(make_network(), Answers(lambda p: p), [broken, *files]).images == 40
+    assert len(see_images(BUNDLE.preprocess, [broken, *files])) == 40

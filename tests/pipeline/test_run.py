@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import shutil
 import tomllib
 from pathlib import Path
@@ -18,7 +19,7 @@ from finished import write_colours
 from sightline.api import check_with_samples
 from sightline.errors import DataError, ExportMismatch, InputError, RunError
 from sightline.evaluation.metrics import evaluate_predictions
-from sightline.events import EpochEnded
+from sightline.events import CheckpointSaved, EpochEnded, RunStarted
 from sightline.planning.settings import Settings
 from sightline.runs.folder import Run
 
@@ -186,6 +187,55 @@ def test_leaked_test_images_are_left_out_of_the_headline(colours, tmp_path):
     assert metrics["accuracy_with_leaks"]["n"] == 26
 
 
+def test_a_test_picture_that_changes_while_the_training_runs_is_not_measured(colours, tmp_path):
+    data = split_folders(colours, tmp_path / "data")
+
+    class Change:
+        def show(self, event):
+            if isinstance(event, CheckpointSaved):  # a training picture in the place of a test picture
+                shutil.copy(data / "train" / "red" / "002.png", data / "test" / "red" / "000.png")
+
+        def close(self):
+            pass
+
+    run = sightline.train(data, out=tmp_path / "runs", epochs=1, display=Change())
+    metrics = run.metrics
+    assert (metrics["count"], metrics["count_bad"], metrics["accuracy"]["n"]) == (24, 1, 23)
+    (row,) = [row for row in run.predictions if row["error"]]
+    assert row["path"] == "test/red/000.png" and "changed" in row["error"]
+
+
+def test_a_test_set_of_training_pictures_is_refused_before_the_training(colours, tmp_path):
+    shutil.copytree(colours, tmp_path / "data" / "train")
+    shutil.copytree(colours, tmp_path / "data" / "test")
+    with pytest.raises(DataError) as caught:
+        sightline.train(tmp_path / "data", out=tmp_path / "runs", **QUICK)
+    assert caught.value.code == "split.all-leaked"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_class_names_that_are_no_utf8_reach_the_classifier_as_they_are(tmp_path):
+    data = write_colours(tmp_path / "data", 12)
+    (data / "red").rename(data / os.fsdecode(b"caf\xe9"))
+    run = sightline.train(data, out=tmp_path / "runs", **QUICK)
+    assert run.classifier().classes[1] == os.fsdecode(b"caf\xe9")
+    assert (run.classifier_folder / "classes.txt").read_bytes().splitlines()[1] == b"caf\xe9"
+
+
+def test_a_killed_run_is_interrupted_once_it_is_exported(colours, tmp_path):
+    run = sightline.train(colours, out=tmp_path, keep_checkpoints=True, **QUICK)
+    facts = run.facts
+    run.facts_file.write_text(json.dumps({**facts, "status": "running"}))  # as kill -9 leaves it
+    shutil.rmtree(run.classifier_folder)
+    assert sightline.export(run, quiet=True).status == "interrupted"
+
+
+def test_a_runs_own_plan_is_a_recipe(finished_run, colours, tmp_path):
+    again = sightline.train(colours, finished_run.plan_file, out=tmp_path, quiet=True)
+    assert again.history["val_loss"] == finished_run.history["val_loss"]
+    assert weights(again) == weights(finished_run)
+
+
 def test_without_a_test_split_the_figure_is_called_a_validation_figure(colours, tmp_path):
     run = sightline.train(colours, out=tmp_path, val_share=0.2, test_share=0, **QUICK)
     assert run.metrics["part"] == "val"
@@ -232,14 +282,15 @@ def test_an_interrupted_run_says_so_and_can_be_exported(colours, tmp_path):
 
 def test_a_run_stopped_before_its_first_epoch_has_nothing_to_export(colours, tmp_path):
     class Early(Interrupt):
-        armed = True
+        def show(self, event):
+            if isinstance(event, RunStarted):
+                raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         sightline.train(colours, out=tmp_path, name="early", epochs=5, display=Early())
-    runs = list(tmp_path.glob("*/run.json"))
-    for path in runs:
-        with pytest.raises(RunError, match=r"stopped before|no checkpoint"):
-            sightline.export(path.parent, quiet=True)
+    assert Run(tmp_path / "early").status == "interrupted"
+    with pytest.raises(RunError, match=r"stopped before"):
+        sightline.export(tmp_path / "early", quiet=True)
 
 
 def test_a_mismatch_of_the_export_fails_the_run_and_keeps_the_network(colours, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from sightline.pixels.preprocess import Preprocess
@@ -19,11 +20,12 @@ def rows_of(batches, epoch: int, size: int = 8) -> list[int]:
     ]
 
 
-def test_an_epoch_has_each_image_at_most_once_and_full_batches_only(make_batches):
-    batches = make_batches(20)
-    rows = rows_of(batches, epoch=1)
-    assert len(rows) == len(set(rows)) == 16
-    assert batches.steps(8) == 2
+@pytest.mark.parametrize(("count", "sizes"), [(20, [7, 7, 6]), (16, [8, 8]), (17, [6, 6, 5]), (3, [3])])
+def test_an_epoch_has_each_image_once_in_batches_of_about_one_size(make_batches, count, sizes):
+    batches = make_batches(count)
+    assert sorted(rows_of(batches, epoch=1)) == list(range(count))
+    assert [len(labels) for _, labels in batches.shuffled(8, seed=1, epoch=1)] == sizes
+    assert batches.steps(8) == len(sizes)
 
 
 def test_fewer_images_than_a_batch_make_one_smaller_batch(make_batches):

@@ -38,6 +38,7 @@ def test_a_cuda_that_fails_is_named_with_its_cause_and_the_cpu_is_used(monkeypat
         raise RuntimeError("no kernel image is available for execution on the device")
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch, "zeros", fail)
     found = probe_hardware(asked)
     assert found.device == "cpu"
@@ -55,6 +56,13 @@ def test_a_driver_that_torch_cannot_use_is_named_with_what_torch_says(monkeypatc
     found = probe_hardware()
     assert found.device == "cpu"
     assert "too old" in found.warning
+
+
+def test_a_gpu_of_another_number_is_missing_and_not_broken(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(DeviceError, match="cuda:7"):
+        probe_hardware("cuda:7")
 
 
 def test_the_cpu_can_be_chosen_beside_a_gpu(monkeypatch):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -24,12 +26,12 @@ from sightline.errors import SightlineError
 
 __all__ = ["VERBS", "app", "main"]
 
-VERBS = (demo, train, predict, evaluate, check, report, export, doctor)
+VERBS = (demo, check, train, predict, evaluate, report, export, doctor)
 
 app = typer.Typer(
     name="sightline",
     help="From a folder of images to a classifier that can be trusted and shipped.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -50,9 +52,14 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
 ) -> None:
     """From a folder of images to a classifier that can be trusted and shipped."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        print("\nStart with: sightline demo, or sightline check FOLDER (one folder of images per class)")
+        raise typer.Exit(2)
 
 
 def main() -> NoReturn:
@@ -62,8 +69,14 @@ def main() -> NoReturn:
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     as_json = "--json" in sys.argv
     signal.signal(signal.SIGTERM, _terminate)
+    _prepare_streams()
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
+    except SystemExit:
+        if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # typer saw the broken pipe before us, and calls it 1
+            _exit(0)
+        raise
     except SightlineError as error:
         if is_debug:
             traceback.print_exc()
@@ -95,6 +108,18 @@ def main() -> NoReturn:
         _print_error("bug", f"this is a fault in Sightline: {what}", "report it with the output of --debug", as_json)
         _exit(1)
     _exit(code if isinstance(code, int) else 0)
+
+
+def _prepare_streams() -> None:
+    """Let no closed stream and no letter that an encoding lacks end a command."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  (until the end)
+    streams = ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace"), (sys.stderr, "backslashreplace"))
+    for stream, errors in streams:
+        is_utf8 = (getattr(stream, "encoding", "") or "").lower().replace("-", "") == "utf8"
+        if isinstance(stream, io.TextIOWrapper):  # a file name that is no UTF-8 goes out as it came in
+            stream.reconfigure(errors="surrogateescape" if is_utf8 and stream is sys.stdout else errors)
 
 
 def _exit(code: int) -> NoReturn:

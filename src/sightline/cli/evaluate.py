@@ -22,7 +22,7 @@ def evaluate(
 ) -> None:
     """Measure a classifier on labelled images: on their test part, or on all where there is none."""
     from sightline import api
-    from sightline.cli.gates import check_requirements, parse_requirements
+    from sightline.cli.gates import check_requirements, parse_requirements, requirement_fields
     from sightline.evaluation.intervals import Figure
     from sightline.text import printable
 
@@ -30,7 +30,7 @@ def evaluate(
     evaluation = api.evaluate(model, data, runs=runs)
     metrics = evaluation.metrics
     if as_json:
-        print(json.dumps(metrics))
+        print(json.dumps({**metrics, **requirement_fields(metrics, require)}))
     else:
         for name in ("accuracy", "macro_precision", "macro_recall", "macro_f1"):
             print(f"{name.replace('_', ' '):<16} {Figure(**metrics[name])}")
@@ -42,6 +42,6 @@ def evaluate(
             few = "  too few to tell" if row["too_few"] else ""
             precision, recall, f1 = cells
             print(f"{printable(row['class']):<{width}}  {row['support']:>6}  {precision:>9}  {recall:>6}  {f1:>6}{few}")
-    check_requirements(metrics, require)
+    check_requirements(metrics, require, as_json=as_json)
     if metrics["count_bad"]:
         raise typer.Exit(3)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-__all__ = ["check_requirements", "parse_requirements"]
+import typer
+
+__all__ = ["check_requirements", "parse_requirements", "requirement_fields"]
 
 
 def parse_requirements(texts: list[str] | None) -> None:
@@ -17,10 +19,29 @@ def parse_requirements(texts: list[str] | None) -> None:
             parse_requirement(text)
 
 
-def check_requirements(metrics: dict[str, Any], texts: list[str] | None) -> None:
-    """Say of each requirement that it is met, or raise ``GateNotMet``."""
-    if texts:
-        from sightline.evaluation.gate import check_requirement
+def requirement_fields(metrics: dict[str, Any], texts: list[str] | None) -> dict[str, Any]:
+    """Return what ``--json`` says of the requirements: an empty dict where there are none."""
+    from sightline.evaluation.gate import check_requirement
 
-        for text in texts:
-            print(check_requirement(text, metrics), file=sys.stderr)
+    rows = []
+    for text in texts or []:
+        error = check_requirement(text, metrics)
+        rows.append({"requirement": text, "met": error is None, **({} if error is None else error.to_dict())})
+    return {"requirements": rows} if rows else {}
+
+
+def check_requirements(metrics: dict[str, Any], texts: list[str] | None, *, as_json: bool) -> None:
+    """Say of each requirement whether it is met; raise ``GateNotMet`` for the first that is not.
+
+    With ``--json`` the one document has said it already: only the exit code is left.
+    """
+    from sightline.evaluation.gate import check_requirement
+
+    for text in texts or []:
+        error = check_requirement(text, metrics)
+        if error is None:
+            print(f"required {text}: met", file=sys.stderr)
+        elif as_json:
+            raise typer.Exit(error.exit_code)
+        else:
+            raise error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import os
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
@@ -77,11 +78,11 @@ def _find(sources: list[str]) -> Iterator[str]:
     for source in sources:
         if source == "-":
             yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
-        elif Path(source).is_dir():
+        elif os.path.isdir(source):  # noqa: PTH112  (unlike Path.is_dir it never raises)
             from sightline.data.sources import find_images
 
             yield from map(str, find_images(Path(source))[0])
-        elif not Path(source).exists() and glob.has_magic(source):
+        elif not os.path.exists(source) and glob.has_magic(source):  # noqa: PTH110
             yield from _expand(source)
         else:
             yield source
@@ -89,7 +90,10 @@ def _find(sources: list[str]) -> Iterator[str]:
 
 def _expand(pattern: str) -> list[str]:
     """Return what a pattern matches, ``**`` included; a shell does that too, but not on Windows or in quotes."""
-    return sorted(glob.glob(pattern, recursive=True)) or [pattern]  # noqa: PTH207  (Path.glob refuses absolute ones)
+    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  (Path.glob refuses absolute ones)
+    if not found:
+        print(f"no file matches {pattern!r}", file=sys.stderr)
+    return found or [pattern]
 
 
 def _print_stream(parts: Iterator[Predictions], form: Format, top: int | None, as_json: bool) -> tuple[int, int]:

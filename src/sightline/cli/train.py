@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,7 +47,8 @@ def train(
 ) -> None:
     """Train a classifier on a folder of images, export it, measure it and write a report."""
     from sightline import api
-    from sightline.cli.gates import check_requirements, parse_requirements
+    from sightline.cli.gates import check_requirements, parse_requirements, requirement_fields
+    from sightline.display.lines import plan_lines
     from sightline.display.terminal import Terminal
     from sightline.installation import require_extra
 
@@ -70,31 +72,46 @@ def train(
         "select_on_val": select_on_val or None,
     }
     settings |= dict(parse_assignment(text) for text in assign or [])
-    terminal = Terminal(quiet=quiet)
+    terminal = Terminal(quiet=quiet, show_plan=not only_plan)
     if only_plan:
         plan = api.plan(data, recipe, display=terminal, **settings)
         if as_json:
             print(json.dumps({"schema_version": 1, "settings": plan.settings.model_dump()}))
+        else:
+            print("\n".join(plan_lines(plan.rows(), None)))
         return
     try:
         run = api.train(
             data, recipe, display=terminal, out=out, name=name, keep_checkpoints=keep_checkpoints, **settings
         )
     except (KeyboardInterrupt, SystemExit):
-        if terminal.folder:
-            print(
-                f"The run says interrupted. Its best epoch as a classifier: sightline export {terminal.folder}",
-                file=sys.stderr,
-            )
+        print(f"\n{interrupted_words(terminal.folder)}", file=sys.stderr)
         raise
-    print_result(run, as_json=as_json)
-    check_requirements(run.metrics, require)
+    print_result(run, as_json=as_json, more=requirement_fields(run.metrics, require))
+    check_requirements(run.metrics, require, as_json=as_json)
 
 
-def print_result(run: Run, *, as_json: bool, image: Path | str = "IMAGE") -> None:
+def interrupted_words(folder: str) -> str:
+    """Return what a stopped training left, and what to type."""
+    from sightline.runs.folder import Run
+
+    if not folder:
+        return "Stopped; nothing was written."
+    if not Run(folder).best_checkpoint.is_dir():
+        return f"Stopped before the first epoch ended; {folder} says interrupted and holds no network."
+    return f"Stopped; {folder} says interrupted. Its best epoch as a classifier: sightline export {shlex.quote(folder)}"
+
+
+def print_result(run: Run, *, as_json: bool, image: Path | str = "IMAGE", more: dict[str, Any] | None = None) -> None:
     """Print what came out, where it lies and what to type next."""
     if as_json:
-        fields = {"schema_version": 1, "run": str(run.folder), "status": run.status, "metrics": run.metrics}
+        fields = {
+            "schema_version": 1,
+            "run": str(run.folder),
+            "status": run.status,
+            "metrics": run.metrics,
+            **(more or {}),
+        }
         print(json.dumps(fields))
         return
     metrics = run.metrics
@@ -113,4 +130,5 @@ def print_result(run: Run, *, as_json: bool, image: Path | str = "IMAGE") -> Non
     print(f"\nRun         {run.folder}")
     print(f"Report      {run.report_file}")
     print(f"Classifier  {run.model_file}")
-    print(f"\nNext: sightline predict {run.folder} {image}")
+    folder, picture = (shlex.quote(str(word)) for word in (run.folder, image))
+    print(f"\nNext: sightline predict {folder} {picture}")

@@ -144,7 +144,10 @@ def _looks_like_image(path: Path) -> bool:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name))
+    try:
+        return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name))
+    except OSError:  # a folder that can't be read is listed as skipped when its turn comes
+        return []
 
 
 def _class_name(text: str) -> str:
@@ -272,6 +275,13 @@ def _to_samples(root: Path, source: str, rows: list[Row], skipped: list[tuple[st
             "add images of it to train, remove it, or give the class folders the same names in every split",
         )
     classes = tuple(sorted(trained))
+    odd = [name for name in classes if any(unicodedata.category(letter) == "Cc" for letter in name)]
+    if odd:
+        raise DataError(
+            "data.class-name",
+            f"class {odd[0]!r} has a control character in its name; a list of classes has one name a line",
+            "rename the folder or the label",
+        )
     if len(classes) < 2:
         raise DataError(
             "data.one-class",

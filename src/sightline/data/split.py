@@ -249,3 +249,10 @@ def _refuse_empty(split: Split, samples: Samples) -> None:
     if missing:
         names = ", ".join(repr(samples.classes[label]) for label in sorted(missing)[:5])
         raise DataError("split.class-without-training", f"no readable training image of class {names}", more)
+    measured = split.rows(split.headline)
+    if split.leaked[measured].all():
+        raise DataError(
+            "split.all-leaked",
+            f"every one of the {len(measured):,} {split.headline} images stands in an earlier part too",
+            "give other images, or leave the folder out and let Sightline draw one",
+        )

@@ -70,5 +70,5 @@ def plan_lines(rows: tuple[tuple[str, str, str, str], ...], seconds: float | Non
     width = [max(len(row[column]) for row in rows) for column in range(3)]
     width[1] = min(width[1], 40)
     lines = [f"  {n:<{width[0]}}  {v:<{width[1]}}  {o:<{width[2]}}  {why}" for n, v, o, why in rows]
-    expected = [] if seconds is None else [f"Training will take about {duration(seconds)} on this machine."]
+    expected = [] if seconds is None else [f"The epochs will take about {duration(seconds)} on this machine."]
     return ["Plan (setting, value, origin, reason)", *lines, *expected]

@@ -47,7 +47,7 @@ class Notebook:
             self._now = f"{event.name} ..."
         elif isinstance(event, Planned):
             self._plan, expected = plan_lines(event.rows, None), event.seconds
-            self._lines.append("" if expected is None else f"Training will take about {duration(expected)}.")
+            self._lines.append("" if expected is None else f"The epochs will take about {duration(expected)}.")
         elif not isinstance(event, RunStarted) and (text := line_of(event)) is not None:
             self._lines.append(text)
         if time.monotonic() - self._shown > _SECONDS:

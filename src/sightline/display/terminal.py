@@ -106,7 +106,7 @@ class Terminal:
         self._logged = time.monotonic()
         console = self._progress.console if self._progress is not None else None
         if console is not None:
-            console.print(text, markup=False, highlight=False, style="yellow" if is_warning else None)
+            console.print(text, markup=False, highlight=False, emoji=False, style="yellow" if is_warning else None)
             return
         if is_warning and self._live and "NO_COLOR" not in os.environ:
             text = f"\x1b[33m{text}\x1b[0m"

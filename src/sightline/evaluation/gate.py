@@ -37,18 +37,14 @@ def parse_requirement(text: str) -> tuple[str, float]:
     return name, least
 
 
-def check_requirement(text: str, metrics: dict[str, Any]) -> str:
-    """Return a sentence if the lower end of the figure's interval reaches the required value.
-
-    Raises:
-        GateNotMet: if it does not.
-    """
+def check_requirement(text: str, metrics: dict[str, Any]) -> GateNotMet | None:
+    """Return None if the lower end of the figure's interval reaches the required value, else the error to raise."""
     name, least = parse_requirement(text)
     figure = metrics[name]
-    measured = f"{name} is {figure['value']:.4f} ({figure['low']:.4f} to {figure['high']:.4f}, n={figure['n']:,})"
     if figure["low"] >= least:
-        return f"required {name} >= {least:g}: met ({measured})"
-    raise GateNotMet(
+        return None
+    measured = f"{name} is {figure['value']:.4f} ({figure['low']:.4f} to {figure['high']:.4f}, n={figure['n']:,})"
+    return GateNotMet(
         "gate.not-met",
         f"required {name} >= {least:g}, but {measured}: the lower end counts",
         "more test images narrow the interval; more or better training images raise the figure",

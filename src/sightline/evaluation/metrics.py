@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import Figure, bootstrap_macro, wilson
+from sightline.evaluation.intervals import Figure, macro_intervals, wilson
 
 __all__ = [
     "MACRO_METRICS",
@@ -115,7 +115,7 @@ def evaluate_predictions(
         labels: ``[N] int64``, the true classes as positions in ``classes``.
         probabilities: ``[N, K] float32``, rows sum to 1.
         classes: names.
-        seed: of the bootstrap.
+        seed: of the draws for the macro figures' intervals.
 
     Raises:
         ValueError: if there are no images.
@@ -130,7 +130,7 @@ def evaluate_predictions(
     predicted = probabilities.argmax(1).astype(np.int64)
     matrix = confusion_matrix(labels, predicted, len(classes))
     figures: dict[str, Figure] = {"accuracy": wilson(int(matrix.trace()), len(labels))}
-    figures |= bootstrap_macro(labels, predicted, len(classes), MACRO_METRICS, seed=seed)
+    figures |= macro_intervals(matrix, MACRO_METRICS, seed=seed)
     return {
         **{name: figure.to_dict() for name, figure in figures.items()},
         "log_loss": {"value": log_loss(labels, probabilities), "n": len(labels)},

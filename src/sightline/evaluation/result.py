@@ -18,7 +18,7 @@ from sightline.runtime.predictions import Predictions
 __all__ = ["Evaluation", "evaluate_rows"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Evaluation:
     """The figures of a classifier on images whose classes are known.
 
@@ -38,13 +38,6 @@ class Evaluation:
     def accuracy(self) -> Figure:
         """Share of readable images that are right, with Wilson's interval."""
         return Figure(**self.metrics["accuracy"])
-
-    def with_leaks(self, leaked: npt.NDArray[np.bool_]) -> Evaluation:
-        """Return the figures without the leaked images; the accuracy with them stands beside."""
-        if not (leaked & self.predictions.is_ok).any():
-            return self
-        metrics = _metrics(self.predictions, self.labels, leaked)
-        return replace(self, leaked=leaked, metrics={**metrics, "accuracy_with_leaks": self.metrics["accuracy"]})
 
     def with_part(self, part: str) -> Evaluation:
         """Return the same figures with the name of the part they were measured on."""
@@ -92,6 +85,9 @@ class Evaluation:
             "error": [row.error or "" for row in rows],
         }
 
+    def __repr__(self) -> str:
+        return f"Evaluation({self.headline()!r}, macro_f1={Figure(**self.metrics['macro_f1'])})"
+
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><td>{name.replace('_', ' ')}</td><td>{html.escape(str(Figure(**self.metrics[name])))}</td></tr>"
@@ -100,14 +96,26 @@ class Evaluation:
         return f"<table>{rows}</table>"
 
 
-def evaluate_rows(predictions: Predictions, labels: npt.NDArray[np.int64]) -> Evaluation:
+def evaluate_rows(
+    predictions: Predictions, labels: npt.NDArray[np.int64], leaked: npt.NDArray[np.bool_] | None = None
+) -> Evaluation:
     """Return every figure of predictions and true classes.
 
+    Args:
+        predictions: what was said.
+        labels: ``[N] int64``, what is true.
+        leaked: ``[N] bool``: images that the training saw too. The figures leave them out; where there are any,
+            the accuracy with them stands beside.
+
     Raises:
-        DataError: if none of the images could be read.
+        DataError: if no image is left to measure.
     """
     nothing = np.zeros(len(labels), bool)
-    return Evaluation(predictions, labels, _metrics(predictions, labels, nothing), nothing)
+    leaked = nothing if leaked is None else leaked
+    metrics = _metrics(predictions, labels, leaked)
+    if (leaked & predictions.is_ok).any():
+        metrics["accuracy_with_leaks"] = _metrics(predictions, labels, nothing)["accuracy"]
+    return Evaluation(predictions, labels, metrics, leaked)
 
 
 def _metrics(said: Predictions, labels: npt.NDArray[np.int64], leaked: npt.NDArray[np.bool_]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sightline.errors import ExportMismatch
 from sightline.exporting.onnx_format import write_onnx
-from sightline.exporting.parity import ParityProof, prove_parity
+from sightline.exporting.parity import ParityProof, prove_parity, see_images
 from sightline.networks.network import Network
 from sightline.runs.files import replace_folder, write_bytes, write_text
 from sightline.runtime.bundle import Bundle
@@ -27,10 +27,13 @@ def export_classifier(network: Network, bundle: Bundle, folder: Path, files: Seq
         files: real images for the proof.
 
     Raises:
-        ExportMismatch: if the ONNX file can't be made or decides otherwise; then it is not in the folder, and
-            the rest is.
+        DataError: if none of the images can be read; nothing is changed then.
+        ExportMismatch: if the ONNX file can't be made or decides otherwise. It is not in the folder then, and
+            the rest is; an older folder with a proved file is left as it is.
     """
     from safetensors.torch import save
+
+    squares = see_images(bundle.preprocess, files)
 
     scratch = folder.with_name(f"{folder.name}.tmp")
     shutil.rmtree(scratch, ignore_errors=True)
@@ -44,10 +47,13 @@ def export_classifier(network: Network, bundle: Bundle, folder: Path, files: Seq
     proof = None
     try:
         write_onnx(network, bundle, scratch / MODEL_FILE)
-        proof = prove_parity(network, Classifier.open(scratch / MODEL_FILE), files)
+        proof = prove_parity(network, Classifier.open(scratch / MODEL_FILE), squares)
     except ExportMismatch as error:
         (scratch / MODEL_FILE).unlink(missing_ok=True)
         failure = error
+    if failure is not None and (folder / MODEL_FILE).is_file():
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise failure
     replace_folder(scratch, folder)
     if failure is not None:
         raise failure

@@ -54,7 +54,7 @@ def write_onnx(network: Network, bundle: Bundle, path: Path) -> None:
                 output_names=["probabilities", "features"],
             )
             assert program is not None
-            program.model.metadata_props[METADATA_KEY] = bundle.to_json()
+            program.model.metadata_props[METADATA_KEY] = bundle.to_json(ascii_only=True)
             program.save(str(path), external_data=False)
     except Exception as error:  # the exporter raises whatever its many passes raise
         text = " ".join(str(error).split())[:300]

@@ -11,14 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sightline.errors import ExportMismatch, UnreadableImage
+from sightline.errors import DataError, ExportMismatch, UnreadableImage
 from sightline.networks.network import Network
 from sightline.pixels.decode import decode_image
+from sightline.pixels.preprocess import Preprocess
 from sightline.runtime.classifier import Classifier
 
-__all__ = ["MIN_IMAGES", "TIE", "ParityProof", "prove_parity"]
+__all__ = ["MAX_IMAGES", "MIN_IMAGES", "TIE", "TOLERANCE", "ParityProof", "prove_parity", "see_images"]
 
 MIN_IMAGES = 32
+MAX_IMAGES = 64
+TOLERANCE = 1e-3  # of a probability: far above rounding, far below what a wrong operator does
 BATCH_SIZES = (1, 3, 32)
 TIE = 1e-4  # two probabilities nearer than this are one decision
 
@@ -44,22 +47,17 @@ class ParityProof:
         return asdict(self)
 
 
-def prove_parity(network: Network, classifier: Classifier, files: Sequence[Path]) -> ParityProof:
-    """Compare an exported classifier with its network; fewer than 32 readable files are compared repeatedly.
+def prove_parity(network: Network, classifier: Classifier, squares: npt.NDArray[np.uint8]) -> ParityProof:
+    """Compare an exported classifier with its network; fewer than 32 images are compared repeatedly.
 
     Args:
         network: as trained; it is put into evaluation mode, on the CPU.
         classifier: the exported file, opened.
-        files: real images; the first 64 that can be read are used.
+        squares: ``[N, size, size, 3] uint8``, real images as ``see_images`` returns them.
 
     Raises:
-        ExportMismatch: if a decision differs, or no image could be read.
+        ExportMismatch: if a decision differs, or a probability by more than ``TOLERANCE``.
     """
-    squares = _squares(classifier, files)
-    if not len(squares):
-        raise ExportMismatch(
-            "export.no-images", "no image to compare the export with", "check that the data are still there"
-        )
     count = len(squares)
     squares = np.concatenate([squares] * (-(-MIN_IMAGES // count)))
     with torch.inference_mode():
@@ -72,7 +70,7 @@ def prove_parity(network: Network, classifier: Classifier, files: Sequence[Path]
         differs = said.argmax(1) != wanted.argmax(1)
         tied = differs & _is_tie(wanted)
         ties = max(ties, int(tied.sum()))
-        if not np.isfinite(said).all() or (differs & ~tied).any():
+        if not largest <= TOLERANCE or (differs & ~tied).any():  # written so that a NaN fails
             raise ExportMismatch(
                 "export.mismatch",
                 f"at batch size {size} the exported file decides otherwise than the network on "
@@ -82,16 +80,25 @@ def prove_parity(network: Network, classifier: Classifier, files: Sequence[Path]
     return ParityProof(count, BATCH_SIZES, largest, ties)
 
 
-def _squares(classifier: Classifier, files: Sequence[Path]) -> npt.NDArray[np.uint8]:
+def see_images(preprocess: Preprocess, files: Sequence[Path]) -> npt.NDArray[np.uint8]:
+    """Return ``[N, size, size, 3] uint8``: the files that can be read, through the door that prediction uses.
+
+    Raises:
+        DataError: if none can be read.
+    """
     squares = []
     for file in files:
         try:
-            squares.append(classifier.preprocess.apply(decode_image(file)))
+            squares.append(preprocess.apply(decode_image(file)))
         except UnreadableImage:
             continue  # counted where it is evaluated; here any readable images will do
-        if len(squares) == 2 * MIN_IMAGES:
-            break
-    return np.stack(squares) if squares else np.empty((0, 0, 0, 3), np.uint8)
+    if not squares:
+        raise DataError(
+            "export.no-images",
+            "none of the images to compare the export with can be read",
+            "put the data back where the run found them (data_root in run.json)",
+        )
+    return np.stack(squares)
 
 
 def _is_tie(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sightline.errors import DataError
+from sightline.data.samples import Samples
+from sightline.errors import DataError, UnreadableImage
 from sightline.evaluation.result import Evaluation, evaluate_rows
 from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
 from sightline.pipeline.prepare import inspect_source
 from sightline.pixels.cache import PixelStore
+from sightline.pixels.decode import read_bytes
 from sightline.pixels.preprocess import Preprocess
 from sightline.runs.folder import run_of_classifier
 from sightline.runtime.classifier import Classifier
 from sightline.runtime.predictions import Predictions
 
-__all__ = ["evaluate_files", "evaluate_source", "small_pictures"]
+__all__ = ["evaluate_samples", "evaluate_source", "small_pictures"]
 
 
 def evaluate_source(classifier: Classifier, source: str | Path) -> Generator[Event, None, Evaluation]:
@@ -46,43 +49,64 @@ def evaluate_source(classifier: Classifier, source: str | Path) -> Generator[Eve
         rows = np.arange(len(samples))
     yield Noted(f"Measured on {'the given test part' if len(rows) < len(samples) else 'all images'}: {len(rows):,}.")
     number = np.array([classifier.classes.index(name) for name in samples.classes], np.int64)
-    names = [str(samples.paths[row]) for row in rows]
-    files = [samples.file(int(row)) for row in rows]
+    number = np.array([classifier.classes.index(name) for name in samples.classes], np.int64)
     run = run_of_classifier(classifier.path)
     trained = run.trained_digests() if run else set()
-    leaked = np.array([samples.digests[row] in trained for row in rows], bool)
-    evaluation = yield from evaluate_files(classifier, files, names, number[samples.labels[rows]])
     if run is None:
         yield Noted(
             "Whether the classifier was trained on some of these images can't be told: it lies outside its run."
         )
+    leaked = np.array([samples.digests[row] in trained for row in rows], bool)
     if leaked.any():
         message = f"{int(leaked.sum()):,} of {len(rows):,} images were used in training; the figures leave them out"
         yield Warned("evaluation.leak", message, "give images that the training did not see")
-    return evaluation.with_leaks(leaked)
+    return (yield from evaluate_samples(classifier, samples, rows, number[samples.labels[rows]], leaked))
 
 
-def evaluate_files(
-    classifier: Classifier, files: list[Path], names: list[str], labels: npt.NDArray[np.int64]
+def evaluate_samples(
+    classifier: Classifier,
+    samples: Samples,
+    rows: npt.NDArray[np.intp],
+    labels: npt.NDArray[np.int64],
+    leaked: npt.NDArray[np.bool_],
 ) -> Generator[Event, None, Evaluation]:
     """Predict images whose classes are known and return every figure.
 
+    A file whose content is not the one that was inspected is an error row: what it shows now, and whether the
+    training saw that, nobody knows.
+
     Args:
         classifier: the exported one: what it says is what is measured.
-        files, names: the images, and what to call them.
-        labels: positions in the classifier's classes.
+        samples: inspected.
+        rows: positions in ``samples`` of the images to measure.
+        labels: of these, positions in the classifier's classes.
+        leaked: of these, whether the training saw them; the figures leave them out.
     """
-    yield StageStarted("Evaluating", f"{len(files):,} images with the exported classifier")
+    yield StageStarted("Evaluating", f"{len(rows):,} images with the exported classifier")
     start, parts, done = time.monotonic(), [], 0
-    for part in classifier.predict_stream(files):
+    for part in classifier.predict_stream(_contents(samples, rows)):
         parts.append(part)
         done += len(part)
-        yield Progressed(done, len(files), "images")
+        yield Progressed(done, len(rows), "images")
     said = Predictions.join(parts)
-    said = Predictions(said.classes, tuple(names), said.probabilities, said.features, said.errors)
-    evaluation = evaluate_rows(said, labels)
+    names = tuple(str(samples.paths[row]) for row in rows)
+    said = Predictions(said.classes, names, said.probabilities, said.features, said.errors)
+    evaluation = evaluate_rows(said, labels, leaked)
     yield StageEnded("Evaluating", str(evaluation.accuracy), time.monotonic() - start)
     return evaluation
+
+
+def _contents(samples: Samples, rows: npt.NDArray[np.intp]) -> Iterator[bytes | UnreadableImage]:
+    """Yield the bytes of each file, or why they can't be used."""
+    for row in rows:
+        file = samples.file(int(row))
+        try:
+            data = read_bytes(file)
+        except UnreadableImage as error:
+            yield error
+            continue
+        is_same = hashlib.sha256(data).hexdigest() == samples.digests[row]
+        yield data if is_same else UnreadableImage(str(file), "the file changed while it was used")
 
 
 def small_pictures(

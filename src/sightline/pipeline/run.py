@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +20,7 @@ from sightline.data.split import Split, find_leaked
 from sightline.errors import ExportMismatch, RunError
 from sightline.events import EpochEnded, Event, RunEnded, RunStarted, StageEnded, StageStarted, Warned
 from sightline.installation import cache_folder, require_extra
-from sightline.pipeline.measure import evaluate_files, small_pictures
+from sightline.pipeline.measure import evaluate_samples, small_pictures
 from sightline.pipeline.prepare import Job, Prepared, fetch_weights, plan_job
 from sightline.pipeline.progress import counted
 from sightline.pixels.cache import PixelStore, open_store
@@ -45,8 +45,8 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
     data_name = source.name if source.is_dir() else source.stem
     writer = RunWriter.create(job.out, job.name, data_name, _facts(job, prepared, description))
     run = writer.run
-    yield RunStarted(str(run.folder))
     try:
+        yield RunStarted(str(run.folder))
         writer.write_plan(prepared.plan.to_toml())
         samples, store = yield from decode_pictures(prepared.samples, prepared.plan)
         refuse_too_many_bad(samples)
@@ -81,9 +81,10 @@ def export_run(run: Run) -> Generator[Event, None, Run]:
     plan = Plan.from_toml(run.plan_file.read_text(encoding="utf-8"), source=str(run.plan_file))
     samples, split = _load_data(run)
     writer = RunWriter(run, run.facts)
-    _, store = yield from decode_pictures(samples, plan)
+    samples, store = yield from decode_pictures(samples, plan)
     headline = yield from _finish(writer, plan, samples, split, store)
-    writer.update(headline=headline)
+    status = "interrupted" if run.status == "running" else run.status  # killed: nobody could say so
+    writer.update(headline=headline, status=status)
     yield from _report(run)
     yield RunEnded(str(run.folder), headline)
     return run
@@ -163,10 +164,8 @@ def _finish(
     run = writer.run
     yield from _export(writer, plan, samples, split)
     rows = split.rows(split.headline)
-    names = [str(samples.paths[row]) for row in rows]
-    files = [samples.file(row) for row in rows]
-    evaluation = yield from evaluate_files(run.classifier(), files, names, samples.labels[rows])
-    evaluation = evaluation.with_leaks(split.leaked[rows]).with_part(split.headline)
+    measured = evaluate_samples(run.classifier(), samples, rows, samples.labels[rows], split.leaked[rows])
+    evaluation = (yield from measured).with_part(split.headline)
     train = split.rows("train")
     evaluation = evaluation.with_baselines(
         samples.labels[train],
@@ -181,6 +180,7 @@ def _finish(
 
 def _export(writer: RunWriter, plan: Plan, samples: Samples, split: Split) -> Generator[Event, None, None]:
     from sightline.exporting.export import export_classifier
+    from sightline.exporting.parity import MAX_IMAGES
     from sightline.training.setup import load_trained
 
     run = writer.run
@@ -200,9 +200,10 @@ def _export(writer: RunWriter, plan: Plan, samples: Samples, split: Split) -> Ge
         sightline=version("sightline"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    order: Iterable[int] = np.concatenate([split.rows("val"), split.rows("train")])
+    chosen = np.concatenate([split.rows("val"), split.rows("train")])
+    chosen = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), MAX_IMAGES)).astype(int)]  # of every class
     try:
-        proof = export_classifier(network, bundle, run.classifier_folder, [samples.file(row) for row in order])
+        proof = export_classifier(network, bundle, run.classifier_folder, [samples.file(row) for row in chosen])
     except ExportMismatch as error:
         writer.update(export={"error": error.message})
         raise

@@ -18,18 +18,17 @@ class Recipe:
         chosen: any setting of ``sightline.planning.settings.Settings``; a value of None is no choice.
 
     Raises:
-        InputError: if a name is no setting; the nearest right one is named.
+        InputError: if a name is no setting, with the nearest right one; or if a value is out of its range.
 
     Example:
         >>> Recipe(model="resnet18", epochs=5)
         Recipe(epochs=5, model='resnet18')
     """
 
-    def __init__(self, **chosen: Any) -> None:
-        from sightline.planning.settings import check_names
+    def __init__(self, /, **chosen: Any) -> None:
+        from sightline.planning.settings import check_values
 
-        self.chosen: dict[str, Any] = {name: chosen[name] for name in sorted(chosen) if chosen[name] is not None}
-        check_names(self.chosen)
+        self.chosen = check_values({name: chosen[name] for name in sorted(chosen) if chosen[name] is not None})
 
     def __repr__(self) -> str:
         return f"Recipe({', '.join(f'{name}={value!r}' for name, value in self.chosen.items())})"
@@ -48,7 +47,9 @@ class Recipe:
             InputError: if the file is missing or is not TOML, or a name is no setting.
         """
         try:
-            return cls(**tomllib.loads(Path(path).read_text(encoding="utf-8")))
+            tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            # A run's plan.toml is a recipe too: each setting is a table there, with its value.
+            return cls(**{n: v["value"] if isinstance(v, dict) and "value" in v else v for n, v in tables.items()})
         except OSError as error:
             raise InputError("recipe.missing", f"no recipe at {path}: {error.strerror}", "check the path") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from sightline.errors import InputError
 
-__all__ = ["Settings", "check_names", "make_settings", "parse_assignment"]
+__all__ = ["Settings", "check_values", "make_settings", "parse_assignment"]
+
+
+Model = TypeVar("Model", bound=BaseModel)
+_Spread = Annotated[float, Field(ge=1e-3)]  # what pixels are divided by
 
 
 class Settings(BaseModel):
@@ -30,7 +34,7 @@ class Settings(BaseModel):
     fit: Literal["crop", "pad", "squash"] = Field(description="how a picture becomes a square")
     interpolation: Literal["bilinear", "bicubic", "lanczos"] = Field(description="filter for resizing, antialiased")
     mean: tuple[float, float, float] = Field(description="per channel, subtracted from pixels scaled to 0..1")
-    std: tuple[float, float, float] = Field(description="per channel, what is then divided by")
+    std: tuple[_Spread, _Spread, _Spread] = Field(description="per channel, what is then divided by")
     val_share: float = Field(ge=0, lt=1, description="share drawn for validation where none is given")
     test_share: float = Field(ge=0, lt=1, description="share drawn for the test where none is given")
     select_on_val: bool = Field(description="use a given val folder for selection although there is no test")
@@ -74,14 +78,36 @@ def check_names(chosen: dict[str, Any]) -> None:
             )
 
 
+def check_values(chosen: dict[str, Any]) -> dict[str, Any]:
+    """Return chosen values as their settings' types, before anything is read for them.
+
+    Raises:
+        InputError: for an unknown name, or a value out of its range.
+
+    Example:
+        >>> check_values({"epochs": "3"})
+        {'epochs': 3}
+    """
+    check_names(chosen)
+    fields: dict[str, Any] = {
+        name: (field.annotation, field) for name, field in Settings.model_fields.items() if name in chosen
+    }
+    model: type[BaseModel] = create_model("Chosen", __config__=Settings.model_config, **fields)
+    return _validated(model, chosen).model_dump()
+
+
 def make_settings(values: dict[str, Any]) -> Settings:
     """Return validated settings.
 
     Raises:
         InputError: naming the setting, the value and the rule.
     """
+    return _validated(Settings, values)
+
+
+def _validated(model: type[Model], values: dict[str, Any]) -> Model:
     try:
-        return Settings(**values)
+        return model(**values)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])

@@ -17,7 +17,7 @@ from sightline.text import printable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURES", "draw_confusion", "draw_curves", "svg_uri", "write_figures"]
+__all__ = ["FIGURES", "best_row", "draw_confusion", "draw_curves", "svg_uri", "write_figures"]
 
 _INK = {"light": "#333a45", "dark": "#c9d1dc"}
 _TRAIN, _VAL, _BEST = "#d97706", "#2563eb", "#8b95a3"
@@ -31,7 +31,7 @@ def draw_curves(run: Run, theme: str = "light") -> Figure | None:
     history = run.history
     if not history:
         return None
-    best = history["epoch"][int(np.argmin(history["val_loss"]))]
+    best = history["epoch"][best_row(run)]
     figure = _figure((9, 3.2))
     for position, (name, unit) in enumerate((("loss", "cross-entropy, nats"), ("accuracy", "share right"))):
         axes = figure.add_subplot(1, 2, position + 1)
@@ -45,6 +45,13 @@ def draw_curves(run: Run, theme: str = "light") -> Figure | None:
     with _any_letters():
         figure.tight_layout()
     return figure
+
+
+def best_row(run: Run) -> int:
+    """Return the row of the history that holds the exported epoch."""
+    history = run.history
+    epoch = run.facts.get("best_epoch")
+    return history["epoch"].index(epoch) if epoch in history.get("epoch", []) else 0
 
 
 def draw_confusion(run: Run, theme: str = "light") -> Figure | None:

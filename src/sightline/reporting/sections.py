@@ -19,7 +19,7 @@ import numpy as np
 from sightline.errors import UnreadableImage
 from sightline.evaluation.intervals import Figure
 from sightline.pixels.decode import decode_image
-from sightline.reporting.figures import draw_curves, svg_uri
+from sightline.reporting.figures import best_row, draw_curves, svg_uri
 from sightline.runs.folder import Run
 from sightline.text import duration
 
@@ -55,36 +55,39 @@ def verdict(run: Run) -> dict[str, Any]:
         "baselines": baselines,
         "macro_f1": Figure(**metrics["macro_f1"]),
         "with_leaks": Figure(**metrics["accuracy_with_leaks"]) if "accuracy_with_leaks" in metrics else None,
-        "checks": _checks(metrics, facts, accuracy, best),
+        "checks": _checks(run, accuracy, best),
     }
 
 
-def _checks(metrics: dict[str, Any], facts: dict[str, Any], accuracy: Figure, best: Figure) -> list[tuple[bool, str]]:
-    few = [row["class"] for row in metrics["classes"] if row["too_few"]]
-    proof = facts.get("export", {})
-    images = f"{metrics['count_bad']} of {metrics['count']:,} images"
+def _checks(run: Run, accuracy: Figure, best: Figure) -> list[tuple[bool, str]]:
+    """Return (passed, sentence) rows; the sentence says what is so, passed or not."""
+    metrics, samples = run.metrics, run.samples
+    rows = metrics["classes"]
+    proof = run.facts.get("export", {})
+    better = accuracy.low > best.high
     leaked = metrics["count_leaked"]
+    unread = sum(bool(row["error"]) for row in samples)
+    never = [row["class"] for row in rows if row["support"] and not row["predicted"]]
+    few = sum(row["too_few"] for row in rows)
     return [
-        (accuracy.low > best.high, f"clearly better than the best baseline ({best})"),
+        (better, f"{'clearly' if better else 'NOT clearly'} better than the best baseline ({best})"),
         (
             "error" not in proof,
             f"the exported file decides as the trained network on {proof.get('images', 0)} real images",
         ),
-        (
-            leaked == 0,
-            "no measured image was trained on" if not leaked else f"{leaked} leaked images were left out",
-        ),
-        (
-            metrics["count_bad"] == 0,
-            "all images could be read" if not metrics["count_bad"] else f"{images} could not be read",
-        ),
-        (
-            not few,
-            "every class has at least 30 measured images"
-            if not few
-            else f"{len(few)} of {len(metrics['classes'])} classes have fewer than 30 measured images: too few to tell",
+        _check(leaked, "no exact copy of a measured image was trained on", f"{leaked} trained on too, and left out"),
+        _check(unread, "all images could be read", f"{unread} of {len(samples):,} images could not be read"),
+        _check(len(never), "every class is answered for some image", f"never answered: {', '.join(never[:5])}"),
+        _check(
+            few,
+            "every class has at least 30 measured images",
+            f"{few} of {len(rows)} classes have fewer than 30 measured images: too few to tell",
         ),
     ]
+
+
+def _check(faults: int, well: str, ill: str) -> tuple[bool, str]:
+    return not faults, ill if faults else well
 
 
 def data(run: Run) -> dict[str, Any]:
@@ -111,7 +114,7 @@ def training(run: Run) -> dict[str, Any]:
     """The curves, and what was trained on what."""
     history, facts = run.history, run.facts
     curves = {theme: svg_uri(figure) for theme in ("light", "dark") if (figure := draw_curves(run, theme))}
-    best = int(np.argmin(history["val_loss"])) if history else 0
+    best = best_row(run)
     return {
         "curves": curves,
         "epochs": int(max(history.get("epoch", [0]))),

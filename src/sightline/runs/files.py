@@ -12,7 +12,15 @@ from typing import Any
 from sightline.errors import RunError
 from sightline.text import csv_text
 
-__all__ = ["replace_folder", "sync_folder", "write_bytes", "write_columns", "write_json", "write_text"]
+__all__ = [
+    "recover_folder",
+    "replace_folder",
+    "sync_folder",
+    "write_bytes",
+    "write_columns",
+    "write_json",
+    "write_text",
+]
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -68,6 +76,14 @@ def replace_folder(scratch: Path, folder: Path) -> None:
     scratch.rename(folder)
     sync_folder(folder.parent)
     shutil.rmtree(previous, ignore_errors=True)
+
+
+def recover_folder(folder: Path) -> Path:
+    """Return a folder, after putting back the older one where a crash fell between ``replace_folder``'s renames."""
+    previous = folder.with_name(f"{folder.name}.previous")
+    if not folder.exists() and previous.is_dir():
+        previous.rename(folder)
+    return folder
 
 
 def sync_folder(folder: Path) -> None:

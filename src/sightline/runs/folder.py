@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.errors import ModelError, RunError
+from sightline.runs.files import recover_folder
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
 __all__ = ["Run", "find_classifier", "find_run", "list_runs", "run_of_classifier"]
@@ -284,6 +285,7 @@ def find_classifier(name: str | Path, *, folder: str | Path = RUNS_FOLDER) -> Pa
                 "give a run folder, a classifier folder, a model.onnx, or latest; train one: sightline train DATA",
             )
     run = find_run(name, folder=folder)
+    recover_folder(run.classifier_folder)
     if not run.model_file.is_file():
         raise RunError(
             "run.no-classifier",

@@ -45,10 +45,14 @@ class Bundle:
     sightline: str
     created: str
 
-    def to_json(self) -> str:
-        """Return the bundle as one JSON document, indented, with its schema version."""
+    def to_json(self, *, ascii_only: bool = False) -> str:
+        """Return the bundle as one JSON document, indented, with its schema version.
+
+        Args:
+            ascii_only: escape all other letters; a class name that is no UTF-8 can't be stored in ONNX otherwise.
+        """
         fields = {**asdict(self), "classes": list(self.classes), "preprocess": self.preprocess.to_dict()}
-        return json.dumps({"schema_version": SCHEMA_VERSION, **fields}, indent=2, ensure_ascii=False)
+        return json.dumps({"schema_version": SCHEMA_VERSION, **fields}, indent=2, ensure_ascii=ascii_only)
 
     @classmethod
     def from_json(cls, text: str, *, source: str) -> Bundle:

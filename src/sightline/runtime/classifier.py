@@ -123,6 +123,8 @@ class Classifier:
         return probabilities, features
 
     def _see(self, image: Any) -> RGB:
+        if isinstance(image, UnreadableImage):  # whoever brought the images knew already
+            raise image
         if isinstance(image, str | Path | bytes):
             return self.preprocess.apply(decode_image(image))
         return self.preprocess.apply(to_rgb_array(image))

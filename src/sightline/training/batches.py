@@ -47,14 +47,11 @@ class Batches:
     def shuffled(self, size: int, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield batches of one epoch in random order, each image once, cut at random places.
 
-        The last batch is left out if it is smaller than the others and not the only one, since batch norms
-        need full batches; who is left out differs from epoch to epoch.
+        Batches are of equal size, give or take one, and at most ``size``: batch norms suffer from a small last one.
         """
         random = np.random.default_rng((seed, epoch))
         order = random.permutation(len(self))
-        full = len(self) // size * size or len(self)
-        for start in range(0, full, size):
-            chosen = order[start : start + size]
+        for chosen in np.array_split(order, self.steps(size)):
             places = random.random((len(chosen), 2))
             squares = np.stack(
                 [self._cut(self.store[row], place) for row, place in zip(self.rows[chosen], places, strict=True)]
@@ -63,7 +60,7 @@ class Batches:
 
     def steps(self, size: int) -> int:
         """Return how many batches ``shuffled`` yields."""
-        return max(1, len(self) // size)
+        return max(1, -(-len(self) // size))
 
     def _cut(self, stored: npt.NDArray[np.uint8], place: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
         """Return a square from a random place of the stored picture; what is padded or squashed stays whole."""

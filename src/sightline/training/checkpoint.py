@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from sightline.errors import RunError
-from sightline.runs.files import replace_folder, write_bytes, write_json
+from sightline.runs.files import recover_folder, replace_folder, write_bytes, write_json
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
@@ -56,7 +56,7 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     from safetensors.torch import load
 
-    found = folder if folder.is_dir() else folder.with_name(f"{folder.name}.previous")
+    found = recover_folder(folder)
     try:
         manifest: dict[str, str] = json.loads((found / _MANIFEST).read_text())
         data = {name: (found / name).read_bytes() for name in (_WEIGHTS, _FACTS)}

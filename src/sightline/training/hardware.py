@@ -56,6 +56,8 @@ def _try_cuda(device: str) -> tuple[str, str]:
         warnings.simplefilter("always")
         try:
             available = torch.cuda.is_available()
+            if available and int(device.partition(":")[2] or 0) >= torch.cuda.device_count():
+                return "", ""
             if available:
                 name = device if ":" in device else "cuda:0"
                 torch.zeros(8, device=name).sum().item()

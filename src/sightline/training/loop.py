@@ -12,11 +12,12 @@ from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sightline.errors import TrainingError
+from sightline.errors import TrainingError, WeightsError
 from sightline.events import CheckpointSaved, EpochEnded, Event, Progressed, TrainingStopped
 from sightline.networks.network import Network
 from sightline.planning.settings import Settings
@@ -27,6 +28,8 @@ from sightline.training.head import extract_features, fit_head
 from sightline.training.optim import learning_rate_at, make_optimizer, norm_layers
 
 __all__ = ["measure_step", "train_network"]
+
+_NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 
 
 def train_network(
@@ -49,7 +52,7 @@ def train_network(
     """
     start = time.monotonic()
     best_loss, best_epoch, reason = math.inf, 0, "all epochs done"
-    epochs = _epochs(network, train, val, settings)
+    epochs = _named_errors(_epochs(network, train, val, settings))
     for epoch in epochs:
         if isinstance(epoch, Progressed):
             yield epoch
@@ -73,6 +76,23 @@ def train_network(
     yield TrainingStopped(reason, best_epoch, time.monotonic() - start)
 
 
+def _named_errors(
+    epochs: Generator[Progressed | EpochEnded, None, None],
+) -> Generator[Progressed | EpochEnded, None, None]:
+    """Give torch's errors that a user can cause a name and a cure."""
+    try:
+        yield from epochs
+    except (RuntimeError, ValueError) as error:
+        text = str(error)
+        if isinstance(error, torch.OutOfMemoryError) or any(words in text for words in _NO_MEMORY):
+            cure = "try half the --batch-size, or a smaller --size"
+            raise TrainingError("machine.memory", f"not enough memory: {text.splitlines()[0][:160]}", cure) from error
+        if "more than 1 value per channel" in text:
+            cure = "give --batch-size 2 or more (and at least as many training images), or a larger --size"
+            raise TrainingError("training.batch-norm", "batch norms can't learn from a single value", cure) from error
+        raise
+
+
 def _epochs(
     network: Network, train: Batches, val: Batches, settings: Settings
 ) -> Generator[Progressed | EpochEnded, None, None]:
@@ -86,7 +106,8 @@ def _epochs(
     for epoch in range(1, settings.epochs + 1):
         start = time.monotonic()
         _set_training(network, settings)
-        loss_sum = hits = seen = torch.zeros((), device=train.device)
+        loss_sum = hits = torch.zeros((), device=train.device)
+        seen = 0
         for position, (images, labels) in enumerate(train.shuffled(settings.batch_size, settings.seed, epoch), 1):
             step = (epoch - 1) * steps + position - 1
             images = augment_batch(images, settings, step)
@@ -97,9 +118,9 @@ def _epochs(
             loss_sum = loss_sum + loss * len(labels)
             hits = hits + (logits.argmax(1) == labels).sum()
             seen = seen + len(labels)
-            yield Progressed(position * settings.batch_size, steps * settings.batch_size, "images")
+            yield Progressed(seen, len(train), "images")
         rate = learning_rate_at(settings, epoch * steps - 1, steps * settings.epochs)
-        speed = float(seen) / max(1e-9, time.monotonic() - start)
+        speed = seen / max(1e-9, time.monotonic() - start)
         val_loss, val_accuracy = measure(network, val)
         figures = float(loss_sum / seen), float(hits / seen), val_loss, val_accuracy
         yield EpochEnded(epoch, settings.epochs, *figures, rate, time.monotonic() - start, speed, False)
@@ -113,6 +134,10 @@ def _fit_head(
     train_features = yield from extract_features(network, train, total, 0)
     val_features = yield from extract_features(network, val, total, len(train))
     speed = total / (time.monotonic() - start)
+    if not np.isfinite(train_features).all() or not np.isfinite(val_features).all():
+        raise WeightsError(
+            "weights.not-finite", "the network's features are no numbers", "give other weights, or check mean and std"
+        )
     fit_head(network, train_features, train.labels, val_features, val.labels)
     figures = [
         _head_figures(network, torch.from_numpy(features), torch.from_numpy(batches.labels))
@@ -139,9 +164,11 @@ def _step(
     loss = F.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
     if torch.isfinite(loss):
         loss.backward()
-        if settings.clip_norm:
-            nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
-        optimizer.step()
+        norm = nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm or math.inf)
+        if torch.isfinite(norm):
+            optimizer.step()
+        else:
+            return norm, logits.detach()
     return F.cross_entropy(logits.detach(), labels), logits.detach()
 
 
@@ -156,7 +183,7 @@ def _set_training(network: Network, settings: Settings) -> None:
 
 def _refuse_not_finite(loss: Tensor, step: int) -> None:
     if not torch.isfinite(loss):
-        raise _diverged(f"the loss is {float(loss)} at step {step}; no weight was changed by it")
+        raise _diverged(f"the loss or its gradient is {float(loss)} at step {step}; no weight was changed by it")
 
 
 def _diverged(message: str) -> TrainingError:
@@ -182,7 +209,7 @@ def measure_step(network: Network, settings: Settings, device: torch.device) -> 
     images = torch.rand(count, 3, settings.size, settings.size, device=device)
     labels = torch.zeros(len(images), dtype=torch.long, device=device)
     seconds = []
-    for _ in range(3):
+    for _ in range(5):
         start = time.monotonic()
         F.cross_entropy(network(images), labels).backward()
         if device.type == "cuda":

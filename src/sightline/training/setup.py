@@ -15,6 +15,7 @@ from sightline.networks.network import Network
 from sightline.pixels.cache import PixelStore
 from sightline.planning.plan import Plan
 from sightline.planning.settings import Settings
+from sightline.runs.files import recover_folder
 from sightline.training.batches import Batches
 from sightline.training.checkpoint import load_checkpoint
 from sightline.training.loop import measure_step
@@ -51,7 +52,9 @@ def load_trained(settings: Settings, classes: int, checkpoint: Path, shipped: Pa
 
     network = build_network(settings, classes, None)
     epoch = None
-    if checkpoint.parent.is_dir() or not shipped.is_file():
+    recover_folder(shipped.parent)
+    has_checkpoint = (recover_folder(checkpoint) / "manifest.json").is_file()  # the last file of a whole one
+    if has_checkpoint or not shipped.is_file():
         weights, facts = load_checkpoint(checkpoint)
         epoch = int(facts["epoch"])
     else:
