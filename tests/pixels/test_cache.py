@@ -261,6 +261,17 @@ def test_the_place_of_an_empty_file_is_part_of_the_key(pictures, stores) -> None
     check_pixels(store, moved)
 
 
+def test_an_index_that_points_out_of_the_pixels_is_filled_again(pictures, stores) -> None:
+    opened(pictures, stores)
+    (path,) = stores.glob("*/index.npy")
+    index = np.load(path)
+    index[3, 0] += 10**6
+    np.save(path, index)
+    store = opened(pictures, stores)
+    assert not store.was_cached
+    check_pixels(store, pictures)
+
+
 def test_a_file_that_was_away_for_a_moment_is_not_remembered_as_bad(pictures, stores) -> None:
     digests = digests_of(pictures)
     away = pictures[2].rename(pictures[2].with_suffix(".away"))

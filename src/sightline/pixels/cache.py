@@ -140,7 +140,10 @@ def _load(target: Path) -> PixelStore | None:
     try:
         facts = json.loads((target / "store.json").read_text())
         index = np.load(target / "index.npy")
-        if (target / "pixels.bin").stat().st_size != facts["bytes"] or len(index) != facts["count"]:
+        if (target / "pixels.bin").stat().st_size != facts["bytes"] or index.shape != (facts["count"], 3):
+            return None
+        ends = index[:, 0] + index[:, 1] * index[:, 2] * 3
+        if len(index) and (index.min() < 0 or ends.max() > facts["bytes"]):
             return None
         flat: npt.NDArray[np.uint8] = (
             np.memmap(target / "pixels.bin", np.uint8, "r") if facts["bytes"] else np.empty(0, np.uint8)
@@ -220,6 +223,9 @@ def _seal(scratch: Path, target: Path, index: npt.NDArray[np.int64], errors: dic
     size = (scratch / "pixels.bin").stat().st_size
     facts = {"bytes": size, "count": len(index), "errors": errors}
     (scratch / "store.json").write_text(json.dumps(facts))
+    for name in ("pixels.bin", "index.npy", "store.json"):  # on the disk before the name that makes them valid
+        with (scratch / name).open("rb+") as file:
+            os.fsync(file.fileno())
     if target.exists() and _load(target) is None:
         shutil.rmtree(target, ignore_errors=True)
     try:
