@@ -235,9 +235,8 @@ def test_a_library_that_does_not_import_is_named_and_leads_to_the_doctor(monkeyp
 
     monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setattr(installation, "require_extra", lambda *_: None)
-    monkeypatch.setattr("sightline.networks.describe.require_extra", lambda *_: None)
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
     with pytest.raises(MissingExtra) as caught:
-        installation.import_torch() if call == "installation" else describe_network("resnet18")
+        installation.import_library("torch") if call == "installation" else describe_network("resnet18")
     assert caught.value.code == "install.broken"
     assert "torchvision::nms" in caught.value.message and "sightline doctor" in caught.value.cure

@@ -14,12 +14,13 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlparse
 from urllib.request import url2pathname
 
 from sightline.errors import MissingExtra
 
-__all__ = ["EXTRAS", "Diagnosis", "cache_folder", "diagnose", "import_torch", "install_command", "require_extra"]
+__all__ = ["EXTRAS", "Diagnosis", "cache_folder", "diagnose", "import_library", "install_command", "require_extra"]
 
 # What each extra brings, by import name. The first missing one is named in the error.
 EXTRAS: dict[str, tuple[str, ...]] = {
@@ -108,20 +109,22 @@ def require_extra(extra: str, purpose: str) -> None:
         )
 
 
-def import_torch() -> None:
-    """Import torch, or raise ``MissingExtra`` that says why it can't be.
+def import_library(name: str) -> Any:
+    """Import ``torch`` or ``timm`` and return it, or raise ``MissingExtra`` that says why it can't be.
+
+    timm fails to import where torchvision was not built for the installed torch.
 
     Raises:
         MissingExtra: if it is not installed, or its libraries don't load.
     """
     require_extra("train", "training")
     try:
-        importlib.import_module("torch")
+        return importlib.import_module(name)
     except Exception as error:  # a broken installation raises anything
         text = " ".join(str(error).split())[:200]
         raise MissingExtra(
             "install.broken",
-            f"torch can't be imported: {type(error).__name__}: {text}",
+            f"{name} can't be imported: {type(error).__name__}: {text}",
             "sightline doctor says what does not fit, and the line that mends it",
         ) from error
 

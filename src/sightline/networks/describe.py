@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
 
-from sightline.errors import InputError, MissingExtra
-from sightline.installation import require_extra
+from sightline.errors import InputError
+from sightline.installation import import_library
 from sightline.planning.facts import NetworkFacts
 from sightline.planning.plan import SMALL_NETWORK
 
@@ -28,7 +27,7 @@ def describe_network(name: str) -> NetworkFacts:
     if name == SMALL_NETWORK:
         half, quarter = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
         return NetworkFacts(name, "small", 32, 32, "bilinear", half, quarter, False, "none: trained from scratch")
-    timm = _import_timm(name)
+    timm = import_library("timm")
     if not timm.is_model(name):
         near = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=3, cutoff=0.4)
         cure = f"did you mean {' or '.join(near)}? " if near else ""
@@ -56,18 +55,3 @@ def describe_network(name: str) -> NetworkFacts:
         has_weights=bool(config.hf_hub_id),
         licence=config.license or "not stated",
     )
-
-
-def _import_timm(name: str) -> Any:
-    """Return timm; it fails to import where torchvision was not built for the installed torch."""
-    require_extra("train", f"network {name!r}")
-    try:
-        import timm
-    except Exception as error:  # a broken installation raises anything
-        text = " ".join(str(error).split())[:200]
-        raise MissingExtra(
-            "install.broken",
-            f"timm can't be imported: {type(error).__name__}: {text}",
-            "sightline doctor says what does not fit, and the line that mends it",
-        ) from error
-    return timm

@@ -128,8 +128,8 @@ def _checked_file(path: Path) -> Path:
         raise WeightsError(
             "weights.pickle",
             f"{path} is a pickle, which can run any code when it is read; Sightline reads safetensors only",
-            "if you trust it, convert it in Python: import torch; from safetensors.torch import save_file; "
-            f"save_file(torch.load({str(path)!r}, weights_only=True), {str(path.with_suffix('.safetensors'))!r})",
+            "if you trust it, convert it in Python: import torch as t; from safetensors.torch import save_file; "
+            f"save_file(t.load({str(path)!r}, weights_only=True), {str(path.with_suffix('.safetensors'))!r})",
         )
     if path.suffix.lower() != ".safetensors" or start[8:9] != b"{":
         raise WeightsError("weights.not-safetensors", f"{path} is not a safetensors file", "give a .safetensors file")

@@ -15,7 +15,7 @@ from sightline.data.sources import read_samples
 from sightline.data.split import Split, make_split, make_split_of_nothing
 from sightline.errors import DataError
 from sightline.events import Event, Noted, Planned, StageEnded, StageStarted, Warned
-from sightline.installation import import_torch, require_extra
+from sightline.installation import import_library, require_extra
 from sightline.pipeline.progress import counted
 from sightline.planning.facts import Hardware, NetworkFacts, describe_data
 from sightline.planning.plan import Plan, choose_model, make_plan
@@ -89,7 +89,7 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
 
     yield StageStarted("Planning", "loading torch")
     start = time.monotonic()
-    import_torch()
+    import_library("torch")
     from sightline.networks.describe import describe_network
     from sightline.training.hardware import probe_hardware
     from sightline.training.setup import estimate_seconds
