@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from sightline.checks.finding import Findings
 from sightline.data.samples import Samples
+from sightline.data.sources import Source
 from sightline.display.lines import line_of
 from sightline.display.notebook import Notebook, in_notebook
 from sightline.display.terminal import Terminal
@@ -37,7 +38,7 @@ class Display(Protocol):
 
 
 def train(
-    data: str | Path,
+    data: Source,
     recipe: Any = None,
     *,
     out: str | Path = RUNS_FOLDER,
@@ -75,7 +76,7 @@ def train(
 
 
 def plan(
-    data: str | Path,
+    data: Source,
     recipe: Any = None,
     *,
     display: Display | None = None,
@@ -114,7 +115,7 @@ def load(model: str | Path = "latest", *, runs: str | Path = RUNS_FOLDER) -> Cla
 
 def evaluate(
     model: str | Path | Classifier,
-    data: str | Path,
+    data: Source,
     *,
     runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
@@ -142,23 +143,27 @@ def evaluate(
     return _drive(evaluate_source(classifier, data), display, quiet)
 
 
-def check(data: str | Path, *, display: Display | None = None, quiet: bool = False) -> Findings:
+def check(data: Source, *, display: Display | None = None, quiet: bool = False, **choices: Any) -> Findings:
     """Return what is wrong with a folder or table of images, worst first. Nothing is changed.
+
+    Args:
+        data, display, quiet: as for :func:`train`.
+        **choices: fields of :class:`~sightline.pipeline.prepare.DataChoices`: ``value_range``, ``group``, ``fixes``.
 
     Example:
         ``[finding.message for finding in sightline.check("photos/")]``
     """
-    return check_with_samples(data, display=display, quiet=quiet)[1]
+    return check_with_samples(data, display=display, quiet=quiet, **choices)[1]
 
 
 def check_with_samples(
-    data: str | Path, *, display: Display | None = None, quiet: bool = False
+    data: Source, *, display: Display | None = None, quiet: bool = False, **choices: Any
 ) -> tuple[Samples, Findings]:
     """Return (samples, findings): what :func:`check` finds, and what it looked at."""
     require_extra("report", "checking data")
-    from sightline.pipeline.prepare import check_source
+    from sightline.pipeline.prepare import DataChoices, check_source
 
-    return _drive(check_source(data), display, quiet)
+    return _drive(check_source(data, DataChoices(**choices)), display, quiet)
 
 
 def export(
@@ -197,7 +202,7 @@ def report(run: str | Path | Run, *, runs: str | Path = RUNS_FOLDER) -> Path:
     return opened.report_file
 
 
-def _job(data: str | Path, recipe: Any, settings: dict[str, Any], **more: Any) -> Any:
+def _job(data: Source, recipe: Any, settings: dict[str, Any], **more: Any) -> Any:
     require_extra("train", "training")
     from sightline.pipeline.prepare import Job
     from sightline.planning.recipe import Recipe

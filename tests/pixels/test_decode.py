@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from sightline.errors import UnreadableImage
-from sightline.pixels import decode
-from sightline.pixels.decode import decode_image, read_bytes, read_header, to_rgb_array
+from sightline.pixels import decode, files
+from sightline.pixels.decode import decode_image, read_header, to_rgb_array
+from sightline.pixels.files import read_bytes
 
 RAMP = np.arange(256, dtype=np.uint16)[None].repeat(3, axis=0) * 257  # every high byte once a row
 NOISE = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
@@ -86,9 +87,9 @@ def test_an_orientation_that_does_not_exist_is_ignored(number: int) -> None:
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
 def test_the_header_gives_the_size_as_shown(kind: str, number: int) -> None:
     data = encode(SEVEN, kind, exif=oriented(number))
-    width, height, name = read_header(data)
-    assert (height, width) == decode_image(data).shape[:2]
-    assert name == kind
+    header = read_header(data)
+    assert (header.height, header.width) == decode_image(data).shape[:2]
+    assert (header.format, header.orientation) == (kind, number)
 
 
 def test_a_picture_in_memory_is_turned_upright_too() -> None:
@@ -370,9 +371,9 @@ def test_a_picture_of_exactly_the_limit_is_read(monkeypatch: pytest.MonkeyPatch)
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "large.bin"
     path.write_bytes(b"x" * 100)
-    monkeypatch.setattr(decode, "MAX_FILE_BYTES", 100)
+    monkeypatch.setattr(files, "MAX_FILE_BYTES", 100)
     assert read_bytes(path) == b"x" * 100
-    monkeypatch.setattr(decode, "MAX_FILE_BYTES", 99)
+    monkeypatch.setattr(files, "MAX_FILE_BYTES", 99)
     with pytest.raises(UnreadableImage, match="100 bytes, more than 99"):
         read_bytes(path)
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from sightline.checks.finding import Finding
+from sightline.checks.finding import Case, Finding
 from sightline.data.samples import Samples
 from sightline.data.split import MIN_CLASS_SIZE, Split
 
@@ -21,15 +21,17 @@ def find_tiny_classes(samples: Samples, split: Split) -> list[Finding]:
     if not tiny:
         return []
     shown = ", ".join(f"{name!r} has {count}" for name, count in list(tiny.items())[:5])
-    paths = tuple(
-        str(path) for path, label in zip(samples.paths, samples.labels, strict=True) if samples.classes[label] in tiny
+    cases = tuple(
+        Case((str(path),))
+        for path, label in zip(samples.paths, samples.labels, strict=True)
+        if samples.classes[label] in tiny
     )
     return [
         Finding(
             "tiny-class",
             "warning",
             f"too few images to measure: class {shown}{' ...' if len(tiny) > 5 else ''}",
-            paths,
+            cases,
             f"add images (at least {MIN_CLASS_SIZE}, better 100) or remove the class; "
             "until then all its images are used for training",
         )

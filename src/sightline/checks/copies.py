@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from sightline.checks.finding import Finding
+from sightline.checks.finding import Case, Finding
 from sightline.data.samples import Samples
 from sightline.data.split import Split, find_leaked
 
@@ -25,8 +25,8 @@ def _copies(samples: Samples) -> Iterator[npt.NDArray[np.intp]]:
     yield from (rows for rows in np.split(order, edges) if len(rows) > 1)
 
 
-def _pairs(samples: Samples, groups: list[npt.NDArray[np.intp]]) -> tuple[str, ...]:
-    return tuple(" = ".join(str(samples.paths[row]) for row in rows) for rows in groups)
+def _cases(samples: Samples, groups: list[npt.NDArray[np.intp]]) -> tuple[Case, ...]:
+    return tuple(Case(tuple(str(samples.paths[row]) for row in rows)) for rows in groups)
 
 
 def find_conflicts(samples: Samples, split: Split) -> list[Finding]:
@@ -39,7 +39,7 @@ def find_conflicts(samples: Samples, split: Split) -> list[Finding]:
             "label-conflict",
             "error",
             f"{len(groups):,} image(s) stand under two labels",
-            _pairs(samples, groups),
+            _cases(samples, groups),
             "keep each under its right label only",
         )
     ]
@@ -56,7 +56,7 @@ def find_copies(samples: Samples, split: Split) -> list[Finding]:
             "copies",
             "note",
             f"{extra:,} image(s) are exact copies of others of their class",
-            _pairs(samples, groups),
+            _cases(samples, groups),
             "remove the copies; until then they are kept on one side of a drawn split",
         )
     ]
@@ -69,7 +69,7 @@ def find_leaks(samples: Samples, split: Split) -> list[Finding]:
         rows = np.flatnonzero(find_leaked(samples, split.parts, part))
         if len(rows):
             message = f"{len(rows):,} {part} image(s) stand in {earlier} too"
-            paths = tuple(str(samples.paths[row]) for row in rows)
+            cases = tuple(Case((str(samples.paths[row]),)) for row in rows)
             left_out = "; the headline figure leaves them out already" if part == split.headline else ""
-            findings.append(Finding("leak", "error", message, paths, f"remove them from {part}{left_out}"))
+            findings.append(Finding("leak", "error", message, cases, f"remove them from {part}{left_out}"))
     return findings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sightline.checks.finding import Finding
+from sightline.checks.finding import Case, Finding
 from sightline.data.samples import Samples
 from sightline.data.split import Split
 
@@ -20,7 +20,7 @@ def find_unreadable(samples: Samples, split: Split) -> list[Finding]:
             "unreadable",
             "error",
             f"{len(rows):,} image(s) can't be read, for example {first}",
-            tuple(f"{samples.paths[row]}: {samples.errors[row]}" for row in rows),
+            tuple(Case((str(samples.paths[row]),), samples.errors[row]) for row in rows),
             "replace or remove them; they are never used and never replaced by another image",
         )
     ]
@@ -30,8 +30,8 @@ def find_skipped(samples: Samples, split: Split) -> list[Finding]:
     """Files and folders that are no samples, by reason."""
     findings = []
     for reason, count in samples.skipped_counts().items():
-        paths = tuple(path for path, why in samples.skipped if why == reason)
+        cases = tuple(Case((path,)) for path, why in samples.skipped if why == reason)
         severity = "note" if reason == "hidden" or reason.startswith("not an image") else "warning"
         cure = "nothing to do if that is right; otherwise move or convert them"
-        findings.append(Finding("skipped", severity, f"{count:,} skipped: {reason}", paths, cure))  # type: ignore[arg-type]
+        findings.append(Finding("skipped", severity, f"{count:,} skipped: {reason}", cases, cure))  # type: ignore[arg-type]
     return findings

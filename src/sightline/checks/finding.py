@@ -6,9 +6,28 @@ import html
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-__all__ = ["SEVERITIES", "Finding", "Findings"]
+from sightline.data.fixes import Fix
 
-SEVERITIES = ("error", "warning", "note")
+__all__ = ["SEVERITIES", "Case", "Finding", "Findings", "Severity"]
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One place where a finding shows: an image, or images that belong together.
+
+    Attributes:
+        paths: the images, as the samples name them; empty where it is no image.
+        note: what is special here (a reason, a value, two labels), or an empty string.
+    """
+
+    paths: tuple[str, ...]
+    note: str = ""
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (" = ".join(self.paths), self.note)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +38,28 @@ class Finding:
         code: stable name.
         severity: ``error`` (figures would be wrong), ``warning`` (they may be), ``note`` (good to know).
         message: what is wrong, with the count.
-        paths: the images concerned, relative to the data's root; all of them.
+        cases: where it shows; all of them, worst first.
         cure: what to do about it.
+        fixes: what could be done for single images, as a proposal.
     """
 
     code: str
-    severity: Literal["error", "warning", "note"]
+    severity: Severity
     message: str
-    paths: tuple[str, ...]
+    cases: tuple[Case, ...]
     cure: str
+    fixes: tuple[Fix, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-able values."""
-        return {**asdict(self), "paths": list(self.paths)}
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "cases": [{"paths": list(case.paths), "note": case.note} for case in self.cases],
+            "cure": self.cure,
+            "fixes": [asdict(fix) for fix in self.fixes],
+        }
 
 
 class Findings(tuple[Finding, ...]):

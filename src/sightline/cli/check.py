@@ -52,8 +52,8 @@ def print_findings(samples: Samples, findings: Findings) -> None:
         print("Nothing wrong was found.")
     for finding in findings:
         print(f"{finding.severity}[{finding.code}]: {printable(finding.message)}")
-        for path in finding.paths[:_SHOWN]:
-            print(f"    {printable(path)}")
-        if len(finding.paths) > _SHOWN:
-            print(f"    ... {len(finding.paths) - _SHOWN:,} more (--json lists all)")
+        for case in finding.cases[:_SHOWN]:
+            print(f"    {printable(str(case))}")
+        if len(finding.cases) > _SHOWN:
+            print(f"    ... {len(finding.cases) - _SHOWN:,} more (--json lists all)")
         print(f"  cure: {printable(finding.cure)}")

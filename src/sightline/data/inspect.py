@@ -1,67 +1,110 @@
-"""Open every image once: what it contains, how large it is, whether it can be read."""
+"""Open every image once: what it contains, how large it is, whether it can be read, what it looks like."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from sightline.data.memory import Memory, Remembered, stamp_of
 from sightline.data.samples import Samples
 from sightline.errors import DataError, UnreadableImage
-from sightline.pixels.decode import decode_image, read_bytes, read_header
+from sightline.installation import cache_folder
+from sightline.pixels.containers import Place
+from sightline.pixels.facts import FACTS, measure_image
+from sightline.pixels.files import read_bytes
 
-__all__ = ["MAX_BAD_SHARE", "inspect_samples", "refuse_too_many_bad"]
+__all__ = ["MAX_BAD_SHARE", "inspect_samples", "refuse_bad", "refuse_too_many_bad"]
 
 MAX_BAD_SHARE = 0.01
 _CHUNK = 64
 
 
-def inspect_samples(samples: Samples, *, full: bool = False, threads: int = 2) -> Generator[int, None, Samples]:
-    """Read every file once. A generator: yields how many are done, returns the richer :class:`Samples`.
+def inspect_samples(
+    samples: Samples,
+    *,
+    value_range: tuple[float, float] | None = None,
+    threads: int = 2,
+    folder: Path | None = None,
+) -> Generator[int, None, Samples]:
+    """Read and decode every file once. A generator: yields how many are done, returns the richer :class:`Samples`.
+
+    What was measured is kept in the user's cache folder: a second call reads only the files that changed.
 
     Args:
         samples: the table from ``read_samples``.
-        full: decode the pixels too, which also finds truncated and damaged files. Training does that anyway
-            when it fills the cache; ``sightline check`` asks for it here.
-        threads: reading threads.
+        value_range: (low, high) of 16-bit, 32-bit and float pictures.
+        threads: reading and decoding threads.
+        folder: where measurements are kept; the user's cache folder by default.
     """
-
-    def look(path: Path) -> tuple[str, int, int, str]:
-        data = b""
-        try:
-            data = read_bytes(path)
-            width, height, _ = read_header(data, name=str(path))
-            if full:
-                decode_image(data, name=str(path))
-        except UnreadableImage as error:
-            return _digest(data), 0, 0, error.reason
-        return _digest(data), width, height, ""
-
     digests: list[str] = []
-    sizes: list[tuple[int, int]] = []
     errors: dict[int, str] = {}
+    facts = np.zeros(len(samples), FACTS)
     files = samples.files
-    with ThreadPoolExecutor(threads, thread_name_prefix="inspect") as pool:
-        chunks = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
-        for facts in pool.map(lambda chunk: [look(path) for path in chunk], chunks):
-            for digest, width, height, reason in facts:
-                if reason:
-                    errors[len(digests)] = reason
-                digests.append(digest)
-                sizes.append((width, height))
+    with (
+        Memory(folder or cache_folder(), str(value_range or "")) as memory,
+        ThreadPoolExecutor(threads, thread_name_prefix="inspect") as pool,
+    ):
+        chunks = (files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK))
+        waiting = [_Chunk.start(chunk, memory, pool, value_range) for chunk in islice(chunks, 2 * threads)]
+        while waiting:
+            for known in waiting.pop(0).finish(memory):
+                if isinstance(known, Remembered):
+                    facts[len(digests)] = known.row
+                else:
+                    errors[len(digests)] = known[1]
+                digests.append(known.digest if isinstance(known, Remembered) else known[0])
             yield len(digests)
-    widths, heights = np.array(sizes, np.int32).T
-    return replace(
-        samples,
-        digests=np.array(digests, object),
-        widths=widths,
-        heights=heights,
-        errors={**samples.errors, **errors},
-    )
+            waiting += [_Chunk.start(chunk, memory, pool, value_range) for chunk in islice(chunks, 1)]
+    return replace(samples, digests=np.array(digests, object), facts=facts, errors={**samples.errors, **errors})
+
+
+Measured = Remembered | tuple[str, str]  # the latter: sha256 and reason of a file that can't be read
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Some files: what is known of them, and the threads' answer for the others."""
+
+    places: list[Place]
+    known: list[Remembered | None]
+    stamps: dict[Place, bytes | None]  # of the files that are read, before they are
+    fresh: Future[list[Measured]]
+
+    @classmethod
+    def start(
+        cls, places: list[Place], memory: Memory, pool: ThreadPoolExecutor, value_range: tuple[float, float] | None
+    ) -> _Chunk:
+        known = memory.recall(places)
+        new = [place for place, one in zip(places, known, strict=True) if one is None]
+        stamps = {place: stamp_of(place) for place in new}
+        return cls(places, known, stamps, pool.submit(lambda: [_measure(place, value_range) for place in new]))
+
+    def finish(self, memory: Memory) -> list[Measured]:
+        fresh = dict(zip(self.stamps, self.fresh.result(), strict=True))
+        memory.keep((place, self.stamps[place], one) for place, one in fresh.items() if isinstance(one, Remembered))
+        return [one or fresh[place] for place, one in zip(self.places, self.known, strict=True)]
+
+
+def _measure(place: Place, value_range: tuple[float, float] | None) -> Measured:
+    data = b""
+    try:
+        data = read_bytes(place)
+        return Remembered(_digest(data), measure_image(data, name=str(place), value_range=value_range))
+    except UnreadableImage as error:
+        return _digest(data), error.reason
+
+
+def refuse_bad(samples: Samples, on_bad: str) -> None:
+    """Raise ``DataError`` when images can't be read: any of them with ``fail``, too many with ``skip``."""
+    if on_bad == "fail" and samples.errors:
+        _refuse(samples, "--on-bad fail allows none")
+    refuse_too_many_bad(samples)
 
 
 def refuse_too_many_bad(samples: Samples) -> None:
@@ -69,16 +112,19 @@ def refuse_too_many_bad(samples: Samples) -> None:
 
     A single bad file is always let pass, however few there are.
     """
+    if len(samples.errors) > max(1, MAX_BAD_SHARE * len(samples)):
+        _refuse(samples, f"more than {MAX_BAD_SHARE:.0%}")
+
+
+def _refuse(samples: Samples, rule: str) -> None:
     bad = len(samples.errors)
-    if bad > max(1, MAX_BAD_SHARE * len(samples)):
-        first = sorted(samples.errors)[:3]
-        shown = "; ".join(f"{samples.paths[i]}: {samples.errors[i]}" for i in first)
-        raise DataError(
-            "data.too-many-bad",
-            f"{bad:,} of {len(samples):,} images can't be read, more than {MAX_BAD_SHARE:.0%}: {shown}"
-            + (" ..." if bad > 3 else ""),
-            f"repair or remove them; sightline check {samples.source} lists them all",
-        )
+    first = sorted(samples.errors)[:3]
+    shown = "; ".join(f"{samples.paths[i]}: {samples.errors[i]}" for i in first)
+    raise DataError(
+        "data.too-many-bad",
+        f"{bad:,} of {len(samples):,} images can't be read, {rule}: {shown}" + (" ..." if bad > 3 else ""),
+        f"repair or remove them; sightline check {samples.source} lists them all",
+    )
 
 
 def _digest(data: bytes) -> str:

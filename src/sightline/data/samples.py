@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sightline.pixels.containers import Place, place_of
+from sightline.pixels.facts import FACTS
+
 __all__ = ["PARTS", "Samples"]
 
 PARTS = ("train", "val", "test")
@@ -30,7 +33,9 @@ class Samples:
         given: ``[N] str``: ``train``, ``val``, ``test`` or an empty string where no split was given.
         groups: ``[N] str``: samples of one group never stand on both sides; empty is no group.
         digests: ``[N] str``: sha256 of the content; empty before ``inspect_samples``, or if unreadable.
-        widths, heights: ``[N] int32``: size as shown (upright), 0 if unknown.
+        facts: ``[N]`` rows of :data:`~sightline.pixels.facts.FACTS`: size, brightness ...; zeros if unknown.
+        near: ``[M, 2] intp``: pairs of positions that show one picture, though their files differ.
+        extra: the further columns of a table, by name: ``[N] str`` each.
         errors: position -> reason, for images that can't be read.
         skipped: (path, reason) of everything that was found and is no sample.
 
@@ -48,8 +53,9 @@ class Samples:
     given: npt.NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
     groups: npt.NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
     digests: npt.NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
-    widths: npt.NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
-    heights: npt.NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    facts: npt.NDArray[np.void] = field(default_factory=lambda: np.empty(0, FACTS))
+    near: npt.NDArray[np.intp] = field(default_factory=lambda: np.empty((0, 2), np.intp))
+    extra: dict[str, npt.NDArray[np.object_]] = field(default_factory=dict)
     errors: dict[int, str] = field(default_factory=dict)
     skipped: tuple[tuple[str, str], ...] = ()
 
@@ -57,21 +63,30 @@ class Samples:
         for name in ("given", "groups", "digests"):
             if len(getattr(self, name)) == 0:
                 object.__setattr__(self, name, np.full(len(self.paths), "", object))
-        for name in ("widths", "heights"):
-            if len(getattr(self, name)) == 0:
-                object.__setattr__(self, name, np.zeros(len(self.paths), np.int32))
+        if len(self.facts) == 0:
+            object.__setattr__(self, "facts", np.zeros(len(self.paths), FACTS))
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def file(self, position: int) -> Path:
-        """Return where an image lies."""
-        return self.root / str(self.paths[position])
+    @property
+    def widths(self) -> npt.NDArray[np.int32]:
+        """``[N]``: width as shown, upright; 0 if unknown."""
+        return self.facts["width"]
 
     @property
-    def files(self) -> list[Path]:
+    def heights(self) -> npt.NDArray[np.int32]:
+        """``[N]``: height as shown, upright; 0 if unknown."""
+        return self.facts["height"]
+
+    def file(self, position: int) -> Place:
+        """Return where an image lies."""
+        return place_of(self.root, str(self.paths[position]))
+
+    @property
+    def files(self) -> list[Place]:
         """Where all images lie, in order."""
-        return [self.root / str(path) for path in self.paths]
+        return [place_of(self.root, str(path)) for path in self.paths]
 
     @property
     def is_ok(self) -> npt.NDArray[np.bool_]:
@@ -79,6 +94,24 @@ class Samples:
         ok = np.ones(len(self), bool)
         ok[list(self.errors)] = False
         return ok
+
+    def take(self, rows: npt.NDArray[np.intp]) -> Samples:
+        """Return the table of these rows alone, in their order."""
+        place = np.full(len(self), -1, np.intp)
+        place[rows] = np.arange(len(rows))
+        near = place[self.near]
+        return replace(
+            self,
+            paths=self.paths[rows],
+            labels=self.labels[rows],
+            given=self.given[rows],
+            groups=self.groups[rows],
+            digests=self.digests[rows],
+            facts=self.facts[rows],
+            near=near[(near >= 0).all(1)],
+            extra={name: column[rows] for name, column in self.extra.items()},
+            errors={int(place[row]): reason for row, reason in self.errors.items() if place[row] >= 0},
+        )
 
     def with_errors(self, errors: dict[int, str]) -> Samples:
         """Return a copy that knows more unreadable images."""

@@ -18,7 +18,9 @@ import numpy as np
 from sightline.data.samples import Samples
 from sightline.errors import DataError, InputError
 
-__all__ = ["IMAGE_SUFFIXES", "SOURCES", "SPLIT_NAMES", "find_images", "read_samples"]
+__all__ = ["IMAGE_SUFFIXES", "SOURCES", "SPLIT_NAMES", "Source", "describe_source", "find_images", "read_samples"]
+
+Source = str | Path
 
 # Folder and column names of splits, in lower case.
 SPLIT_NAMES = {
@@ -63,7 +65,12 @@ _HOW = "give a folder with one folder of images per class, or a CSV with the col
 Row = tuple[str, str, str, str]  # path, class name, given split, group
 
 
-def read_samples(source: str | Path) -> Samples:
+def describe_source(source: Source) -> str:
+    """Return what to call a source in messages."""
+    return str(source)
+
+
+def read_samples(source: Source) -> Samples:
     """Find the images and labels of a source; no image is opened yet.
 
     Args:

@@ -1,6 +1,6 @@
 """Which sample serves for what: train, val or test. Seeded, stratified, and safe against leaks.
 
-What must stay together (a group, copies of one file) is one unit, and a unit stands on one side. The rules
+What must stay together (a group, copies of one picture) is one unit, and a unit stands on one side. The rules
 are those of the table in ``docs/data.md``; the rule that was used and its reasons are part of the result.
 """
 
@@ -33,8 +33,8 @@ class Split:
         rule: the rule in one sentence.
         notes: what else the user should know.
         headline: part that the headline figure is measured on: ``test``, or ``val`` where there is no test.
-        leaked: ``[N] bool``: images of the measured part whose very content stands in what chose or trained the
-            network too (given splits only).
+        leaked: ``[N] bool``: images of the measured part that stand in what chose or trained the network too, as
+            a copy or a near-duplicate (given splits only).
     """
 
     parts: npt.NDArray[np.object_]
@@ -138,7 +138,7 @@ def _check_shares(val: float | None, test: float | None) -> None:
 
 
 def _units(samples: Samples, rows: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
-    """Return arrays of positions that must stay together: one group, or copies of one file, or both."""
+    """Return arrays of positions that must stay together: one group, copies, near-duplicates, or all three."""
     parent = {int(row): int(row) for row in rows}
 
     def find(row: int) -> int:
@@ -152,6 +152,9 @@ def _units(samples: Samples, rows: npt.NDArray[np.intp]) -> list[npt.NDArray[np.
         for row in rows:
             if keys[row]:
                 parent[find(int(row))] = find(first.setdefault(keys[row], int(row)))
+    for one, other in samples.near.tolist():
+        if one in parent and other in parent:
+            parent[find(one)] = find(other)
     members: dict[int, list[int]] = {}
     for row in rows:
         members.setdefault(find(int(row)), []).append(int(row))
@@ -230,10 +233,13 @@ def _notes(samples: Samples, parts: npt.NDArray[np.object_]) -> tuple[str, ...]:
 
 
 def find_leaked(samples: Samples, parts: npt.NDArray[np.object_], part: str) -> npt.NDArray[np.bool_]:
-    """Return ``[N] bool``: images of ``part`` whose very content stands in an earlier part too."""
+    """Return ``[N] bool``: images of ``part`` that stand in an earlier part too, as a copy or a near-duplicate."""
     seen = set(samples.digests[np.isin(parts, PARTS[: PARTS.index(part)])]) - {""}
+    leaked = set(seen)  # digests; a near-duplicate's further copies leak as it does
+    for one, other in samples.digests[samples.near].tolist():
+        leaked |= {digest for digest, twin in ((one, other), (other, one)) if twin in seen}
     pairs = zip(parts, samples.digests, strict=True)
-    return np.array([where == part and digest in seen for where, digest in pairs], bool)
+    return np.array([where == part and digest in leaked for where, digest in pairs], bool)
 
 
 def _refuse_empty(split: Split, samples: Samples) -> None:

@@ -10,6 +10,7 @@ from sightline.errors import ExportMismatch
 from sightline.exporting.onnx_format import write_onnx
 from sightline.exporting.parity import ParityProof, prove_parity, see_images
 from sightline.networks.network import Network
+from sightline.pixels.containers import Place
 from sightline.runs.files import replace_folder, write_bytes, write_text
 from sightline.runtime.bundle import Bundle
 from sightline.runtime.classifier import MODEL_FILE, Classifier
@@ -17,7 +18,7 @@ from sightline.runtime.classifier import MODEL_FILE, Classifier
 __all__ = ["export_classifier"]
 
 
-def export_classifier(network: Network, bundle: Bundle, folder: Path, files: Sequence[Path]) -> ParityProof:
+def export_classifier(network: Network, bundle: Bundle, folder: Path, files: Sequence[Place]) -> ParityProof:
     """Write ``model.safetensors``, ``classifier.json``, ``classes.txt`` and a proved ``model.onnx``.
 
     Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 
 from sightline.errors import DataError, ExportMismatch, UnreadableImage
 from sightline.networks.network import Network
-from sightline.pixels.decode import decode_image
+from sightline.pixels.containers import Place
 from sightline.pixels.preprocess import Preprocess
 from sightline.runtime.classifier import Classifier
 
@@ -80,7 +79,7 @@ def prove_parity(network: Network, classifier: Classifier, squares: npt.NDArray[
     return ParityProof(count, BATCH_SIZES, largest, ties)
 
 
-def see_images(preprocess: Preprocess, files: Sequence[Path]) -> npt.NDArray[np.uint8]:
+def see_images(preprocess: Preprocess, files: Sequence[Place]) -> npt.NDArray[np.uint8]:
     """Return ``[N, size, size, 3] uint8``: the files that can be read, through the door that prediction uses.
 
     Raises:
@@ -89,7 +88,7 @@ def see_images(preprocess: Preprocess, files: Sequence[Path]) -> npt.NDArray[np.
     squares = []
     for file in files:
         try:
-            squares.append(preprocess.apply(decode_image(file)))
+            squares.append(preprocess.apply(preprocess.decode(file)))
         except UnreadableImage:
             continue  # counted where it is evaluated; here any readable images will do
     if not squares:

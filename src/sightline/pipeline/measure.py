@@ -17,7 +17,7 @@ from sightline.evaluation.result import Evaluation, evaluate_rows
 from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
 from sightline.pipeline.prepare import inspect_source
 from sightline.pixels.cache import PixelStore
-from sightline.pixels.decode import read_bytes
+from sightline.pixels.files import read_bytes
 from sightline.pixels.preprocess import Preprocess
 from sightline.runs.folder import run_of_classifier
 from sightline.runtime.classifier import Classifier

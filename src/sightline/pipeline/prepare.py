@@ -9,20 +9,41 @@ from pathlib import Path
 
 from sightline.checks.doctor import check_samples
 from sightline.checks.finding import Finding, Findings
-from sightline.data.inspect import inspect_samples, refuse_too_many_bad
+from sightline.data.duplicates import find_duplicates
+from sightline.data.fixes import apply_fixes, describe_fixes, read_fixes
+from sightline.data.groups import assign_groups
+from sightline.data.inspect import inspect_samples, refuse_bad
 from sightline.data.samples import Samples
-from sightline.data.sources import read_samples
+from sightline.data.sources import Source, describe_source, read_samples
 from sightline.data.split import Split, make_split, make_split_of_nothing
 from sightline.errors import DataError
 from sightline.events import Event, Noted, Planned, StageEnded, StageStarted, Warned
 from sightline.installation import import_library, require_extra
-from sightline.pipeline.progress import counted
+from sightline.pipeline.progress import compared, counted
 from sightline.planning.facts import Hardware, NetworkFacts, describe_data
 from sightline.planning.plan import Plan, choose_model, make_plan
 from sightline.planning.recipe import Recipe
 from sightline.runs.folder import RUNS_FOLDER
 
-__all__ = ["Job", "Prepared", "check_source", "fetch_weights", "inspect_source", "plan_job"]
+__all__ = ["DataChoices", "Job", "Prepared", "check_source", "fetch_weights", "inspect_source", "plan_job"]
+
+
+@dataclass(frozen=True, slots=True)
+class DataChoices:
+    """What a person may choose about reading the data; the settings of the same names say more.
+
+    Attributes:
+        value_range: (low, high) of 16-bit, 32-bit and float pictures.
+        group: a column, or a regular expression on paths.
+        fixes: path of a list of fixes.
+    """
+
+    value_range: tuple[float, float] | None = None
+    group: str = ""
+    fixes: str = ""
+
+
+_NO_CHOICES = DataChoices()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +51,7 @@ class Job:
     """What a training is asked for.
 
     Attributes:
-        source: folder or table of images.
+        source: whatever ``read_samples`` takes.
         recipe: choices from a file; may be empty.
         options: choices typed for this run; they win.
         out: folder that holds runs.
@@ -38,7 +59,7 @@ class Job:
         keep_checkpoints: keep the best epoch's checkpoint after the run is finished.
     """
 
-    source: str | Path
+    source: Source
     recipe: Recipe = field(default_factory=Recipe)
     options: Recipe = field(default_factory=Recipe)
     out: str | Path = RUNS_FOLDER
@@ -57,9 +78,9 @@ class Prepared:
     network: NetworkFacts
 
 
-def check_source(source: str | Path) -> Generator[Event, None, tuple[Samples, Findings]]:
+def check_source(source: Source, choices: DataChoices) -> Generator[Event, None, tuple[Samples, Findings]]:
     """Read and decode every image of a source and return what is wrong with it."""
-    samples = yield from inspect_source(source, full=True)
+    samples = yield from inspect_source(source, choices)
     try:
         return samples, check_samples(samples, make_split(samples))
     except DataError as error:  # too few to train on; all the more reason to say what else is wrong
@@ -71,9 +92,10 @@ def check_source(source: str | Path) -> Generator[Event, None, tuple[Samples, Fi
 def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     """Look at data, machine and network, and decide every setting; nothing is written and nothing trained."""
     require_extra("train", "training")
-    samples = yield from inspect_source(job.source)
-    refuse_too_many_bad(samples)
     chosen = {**job.recipe.chosen, **job.options.chosen}
+    choices = DataChoices(chosen.get("value_range") or None, chosen.get("group", ""), chosen.get("fixes", ""))
+    samples = yield from inspect_source(job.source, choices)
+    refuse_bad(samples, chosen.get("on_bad", "skip"))
     split = make_split(
         samples,
         seed=chosen.get("seed", 0),
@@ -106,16 +128,24 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     return Prepared(samples, split, plan, hardware, network)
 
 
-def inspect_source(source: str | Path, *, full: bool = False) -> Generator[Event, None, Samples]:
-    """Find the images of a source and open each once; with ``full``, decode its pixels too."""
-    yield StageStarted("Reading", str(source))
+def inspect_source(source: Source, choices: DataChoices = _NO_CHOICES) -> Generator[Event, None, Samples]:
+    """Find the images of a source, decode each once, and find those that show one picture."""
+    yield StageStarted("Reading", describe_source(source))
     start = time.monotonic()
     found = read_samples(source)
-    samples = yield from counted(inspect_samples(found, full=full), len(found))
+    samples = yield from counted(inspect_samples(found, value_range=choices.value_range), len(found))
+    fixes = read_fixes(choices.fixes) if choices.fixes else []
+    samples = assign_groups(apply_fixes(samples, fixes), choices.group)
     bad = f", {len(samples.errors):,} unreadable" if samples.errors else ""
     skipped = f", {len(samples.skipped):,} files and folders skipped" if samples.skipped else ""
     detail = f"{len(samples):,} images in {len(samples.classes)} classes{bad}{skipped}"
     yield StageEnded("Reading", detail, time.monotonic() - start)
+    yield StageStarted("Comparing", "looking for copies that differ as files")
+    start = time.monotonic()
+    samples = yield from compared(find_duplicates(samples))
+    yield StageEnded("Comparing", f"{len(samples.near):,} pairs of near-duplicates", time.monotonic() - start)
+    if fixes:
+        yield Noted(f"Fixes of {choices.fixes}: {describe_fixes(fixes)}.")
     return samples
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from sightline.events import Event, Progressed
 
-__all__ = ["counted"]
+__all__ = ["compared", "counted"]
 
 T = TypeVar("T")
 
@@ -25,3 +25,14 @@ def counted(steps: Generator[int, None, T], total: int) -> Generator[Event, None
         if time.monotonic() - shown > 0.1:
             shown = time.monotonic()
             yield Progressed(done, total, "images")
+
+
+def compared(steps: Generator[tuple[int, int], None, T]) -> Generator[Event, None, T]:
+    """Turn a generator of (pairs looked at, pairs to look at) into one of progress events."""
+    while True:
+        try:
+            done, total = next(steps)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        yield Progressed(done, total, "pairs")

@@ -26,7 +26,9 @@ import numpy.typing as npt
 import PIL
 
 from sightline.errors import UnreadableImage
-from sightline.pixels.decode import RGB, decode_image, read_bytes
+from sightline.pixels.containers import Place
+from sightline.pixels.decode import RGB
+from sightline.pixels.files import read_bytes
 from sightline.pixels.preprocess import Preprocess
 
 __all__ = ["PixelStore", "open_store"]
@@ -82,7 +84,7 @@ class PixelStore:
 
 
 def open_store(
-    paths: Sequence[Path], digests: Sequence[str], preprocess: Preprocess, folder: Path, *, threads: int = 2
+    paths: Sequence[Place], digests: Sequence[str], preprocess: Preprocess, folder: Path, *, threads: int = 2
 ) -> Generator[int, None, PixelStore]:
     """Open the store of these images, filling it first where it is not there yet.
 
@@ -156,13 +158,13 @@ def _load(target: Path) -> PixelStore | None:
     return PixelStore(flat, index, errors, was_cached=True)
 
 
-def _any_readable_again(store: PixelStore, paths: Sequence[Path], preprocess: Preprocess) -> bool:
+def _any_readable_again(store: PixelStore, paths: Sequence[Place], preprocess: Preprocess) -> bool:
     """Tell whether a file that failed when the store was filled can be read now: it was away for a moment."""
     return any(not isinstance(_decode_one(paths[position], "", preprocess), str) for position in store.errors)
 
 
 def _write(
-    file: BinaryIO, paths: Sequence[Path], digests: Sequence[str], preprocess: Preprocess, threads: int
+    file: BinaryIO, paths: Sequence[Place], digests: Sequence[str], preprocess: Preprocess, threads: int
 ) -> Generator[int, None, tuple[npt.NDArray[np.int64], dict[int, str]]]:
     index = np.zeros((len(paths), 3), np.int64)
     errors: dict[int, str] = {}
@@ -181,7 +183,7 @@ def _write(
 
 
 def _decode_in_order(
-    paths: Sequence[Path], digests: Sequence[str], preprocess: Preprocess, threads: int
+    paths: Sequence[Place], digests: Sequence[str], preprocess: Preprocess, threads: int
 ) -> Iterator[list[RGB | str]]:
     """Decode in threads, a bounded number of tasks ahead, and yield results in the order of ``paths``."""
 
@@ -199,19 +201,19 @@ def _decode_in_order(
             yield result
 
 
-def _decode_one(path: Path, digest: str, preprocess: Preprocess) -> RGB | str:
+def _decode_one(path: Place, digest: str, preprocess: Preprocess) -> RGB | str:
     """Return the shrunk picture, or why there is none; with a digest, only the content that it belongs to."""
     try:
         data = read_bytes(path)
         if digest and hashlib.sha256(data).hexdigest() != digest:
             return "the file changed while it was used"
-        return preprocess.shrink(decode_image(data, name=str(path)))
+        return preprocess.shrink(preprocess.decode(data, name=str(path)))
     except UnreadableImage as error:
         return error.reason
 
 
 def _fill_memory(
-    paths: Sequence[Path], digests: Sequence[str], preprocess: Preprocess, threads: int, reason: str
+    paths: Sequence[Place], digests: Sequence[str], preprocess: Preprocess, threads: int, reason: str
 ) -> Generator[int, None, PixelStore]:
     buffer = io.BytesIO()
     index, errors = yield from _write(buffer, paths, digests, preprocess, threads)

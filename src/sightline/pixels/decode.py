@@ -9,53 +9,95 @@ from __future__ import annotations
 import io
 import os
 import re
-import stat
+import struct
 import warnings
-from pathlib import Path
+import zlib
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from sightline.errors import UnreadableImage
+from sightline.pixels.containers import Place
+from sightline.pixels.files import read_bytes
 
 __all__ = [
     "BACKGROUND",
     "FORMATS",
-    "MAX_FILE_BYTES",
     "MAX_PIXELS",
+    "REMARKS",
+    "Header",
     "decode_image",
-    "read_bytes",
     "read_header",
+    "to_rgb_array",
 ]
 
 # Formats by content, never by extension. Pillow knows forty more; each is attack surface and none is a photo.
+# HEIC is read too, by a library of its own, where that is installed.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
-# Pillow's own warning limit: above it, 164 kB of PNG can ask for gigabytes.
+# Pillow's own warning limit: above it, 164 kB of PNG can ask for gigabytes. SIGHTLINE_MAX_PIXELS overrules it.
 MAX_PIXELS = 89_478_485
-MAX_FILE_BYTES = 256 * 2**20
 # Legal progressive JPEGs can burn a minute of CPU in 165 kB; libjpeg's authors ask applications to count scans.
 MAX_JPEG_SCANS = 64
 BACKGROUND = (255, 255, 255)
+# What is odd about a file that decodes all the same; at most 16 ASCII letters each, see ``Header.remark``.
+REMARKS = {
+    "checksum": "a PNG with a wrong checksum: its pixels may be damaged",
+    "cmyk-no-adobe": "a CMYK JPEG without Adobe's marker: its colours may be meant the other way round",
+    "sixteen-bit": "16 bits a channel, of which the high 8 are used",
+}
 
 # We refuse such images ourselves, by MAX_PIXELS; and Pillow's remarks on broken metadata are not ours to show.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 RGB = npt.NDArray[np.uint8]
+Range = tuple[float, float]
 
 
-def decode_image(source: str | Path | bytes, *, name: str | None = None) -> RGB:
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says about itself.
+
+    Attributes:
+        width: in pixels, as shown, upright.
+        height: in pixels, as shown, upright.
+        format: by content: one of ``FORMATS``, or ``HEIC``.
+        mode: Pillow's name of how pixels are stored: ``L``, ``RGB``, ``RGBA``, ``I;16``, ``CMYK`` ...
+        orientation: EXIF's, 1 to 8; 1 where there is none or it is out of range.
+        frames: pictures in the file; the first one is used.
+        has_profile: whether there is an ICC colour profile (it is not applied).
+        remark: a key of ``REMARKS``, or an empty string.
+    """
+
+    width: int
+    height: int
+    format: str
+    mode: str
+    orientation: int = 1
+    frames: int = 1
+    has_profile: bool = False
+    remark: str = ""
+
+
+def decode_image(
+    source: str | Place | bytes, *, name: str | None = None, value_range: Range | None = None, least_side: int = 0
+) -> RGB:
     """Return the pixels of an image, upright, as RGB ``uint8`` of shape ``[H, W, 3]``.
 
     EXIF orientation is applied. Transparency is laid on white. 16-bit grey keeps its high byte. Of an
-    animation or a multi-page file the first picture is taken. 32-bit and float images are refused: what their
-    numbers mean can't be known.
+    animation or a multi-page file the first picture is taken. 32-bit and float images are refused without
+    ``value_range``: what their numbers mean can't be known.
 
     Args:
-        source: a path, or the bytes of an image file.
+        source: a path, an image in a container, or the bytes of an image file.
         name: how to call ``source`` in an error; the path by default.
+        value_range: (low, high): the numbers of 16-bit grey, 32-bit and float pictures that are black and white;
+            what lies beyond is clipped.
+        least_side: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as its short side keeps this
+            many pixels; 0 is its full size.
 
     Raises:
         UnreadableImage: whatever is wrong with the file, with its name and the reason.
@@ -72,15 +114,17 @@ def decode_image(source: str | Path | bytes, *, name: str | None = None) -> RGB:
     data = source if isinstance(source, bytes) else read_bytes(source)
     try:
         with _open_checked(data, label) as image:
-            return _upright_rgb(image, label)
+            if least_side and image.format in ("JPEG", "MPO"):
+                image.draft(None, (least_side, least_side))
+            return _upright_rgb(image, label, value_range)
     except UnreadableImage:
         raise
     except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error ...
         raise UnreadableImage(label, _reason(error, data)) from error
 
 
-def read_header(data: bytes, *, name: str = "<bytes>") -> tuple[int, int, str]:
-    """Return (width, height, format) of an image as it is shown, upright, without decoding its pixels.
+def read_header(data: bytes, *, name: str = "<bytes>") -> Header:
+    """Return what an image file says about itself, without decoding its pixels.
 
     Raises:
         UnreadableImage: if the bytes are no image of an accepted format, or a limit is passed.
@@ -88,55 +132,96 @@ def read_header(data: bytes, *, name: str = "<bytes>") -> tuple[int, int, str]:
     try:
         with _open_checked(data, name) as image:
             width, height = image.size
+            orientation = _orientation(image)
             # Pillow turns a TIFF by itself, and says its size as turned.
-            sideways = image.format != "TIFF" and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-            return (height, width, str(image.format)) if sideways else (width, height, str(image.format))
+            if image.format != "TIFF" and orientation in (5, 6, 7, 8):
+                width, height = height, width
+            form = {"MPO": "JPEG"}.get(str(image.format), str(image.format))
+            # A phone's JPEG carries its depth map as a second picture; that makes it no film.
+            frames = 1 if form == "JPEG" else _count_frames(image)
+            profile = bool(image.info.get("icc_profile"))
+            return Header(width, height, form, image.mode, orientation, frames, profile, _remark(image, data))
     except UnreadableImage:
         raise
     except Exception as error:
         raise UnreadableImage(name, _reason(error, data)) from error
 
 
-def read_bytes(path: str | Path) -> bytes:
-    """Return the bytes of a regular file; never blocks on a pipe or a device.
-
-    Raises:
-        UnreadableImage: if there is no such regular file, it can't be read, is empty or is too large.
-    """
-    label = str(path)
-    try:
-        # O_NONBLOCK: opening a named pipe would wait for a writer for ever. Windows has neither.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise UnreadableImage(label, "not a regular file")
-            if status.st_size > MAX_FILE_BYTES:
-                raise UnreadableImage(label, f"{status.st_size:,} bytes, more than {MAX_FILE_BYTES:,}")
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                data = file.read()
-        finally:
-            os.close(descriptor)
-    except FileNotFoundError as error:
-        raise UnreadableImage(label, "no such file") from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise UnreadableImage(label, getattr(error, "strerror", None) or str(error)) from error
-    if not data:
-        raise UnreadableImage(label, "the file is empty")
-    return data
-
-
 def _open_checked(data: bytes, label: str) -> Image.Image:
     """Open by content and apply the limits that must hold before a pixel is decoded."""
     if not data:
         raise UnreadableImage(label, "the file is empty")
-    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    image = _open_heic(data, label) if _is_heic(data) else Image.open(io.BytesIO(data), formats=FORMATS)
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise UnreadableImage(label, f"{width}x{height} is more than {MAX_PIXELS:,} pixels")
+    limit = int(os.environ.get("SIGHTLINE_MAX_PIXELS", MAX_PIXELS))
+    if width * height > limit:
+        reason = f"{width}x{height} is more than {limit:,} pixels (SIGHTLINE_MAX_PIXELS sets the limit)"
+        raise UnreadableImage(label, reason)
     if image.format in ("JPEG", "MPO") and _count_scans(data) > MAX_JPEG_SCANS:
         raise UnreadableImage(label, f"a progressive JPEG with more than {MAX_JPEG_SCANS} scans")
     return image
+
+
+def _is_heic(data: bytes) -> bool:
+    return data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+
+
+def _open_heic(data: bytes, label: str) -> Image.Image:
+    """Open an iPhone's photo; the library turns it upright by itself."""
+    try:
+        from pi_heif import HeifImageFile
+    except ImportError:
+        reason = "a HEIC photo, as iPhones take them; to read it: pip install 'sightline[heic]', or export it as JPEG"
+        raise UnreadableImage(label, reason) from None
+    image: Image.Image = HeifImageFile(io.BytesIO(data))
+    image.format = "HEIC"
+    return image
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return EXIF's orientation; damaged metadata has none, and its picture is shown as it lies."""
+    try:
+        number = image.getexif().get(0x0112, 1)
+    except Exception:  # as many errors as there are ways to break a TIFF directory
+        return 1
+    return number if isinstance(number, int) and 1 <= number <= 8 else 1
+
+
+def _count_frames(image: Image.Image) -> int:
+    try:
+        return max(1, min(int(getattr(image, "n_frames", 1)), 2**31 - 1))
+    except Exception:  # a later picture is damaged; the first may be whole
+        return 2
+
+
+def _remark(image: Image.Image, data: bytes) -> str:
+    """Return the key of ``REMARKS`` that holds for a file."""
+    if image.format == "PNG":
+        if not _has_good_checksums(data):
+            return "checksum"
+        return "sixteen-bit" if data[24] == 16 else ""
+    if image.format in ("JPEG", "MPO"):
+        return "cmyk-no-adobe" if image.mode == "CMYK" and "adobe" not in image.info else ""
+    if image.format == "TIFF":
+        bits = image.tag_v2.get(258, 8)  # type: ignore[attr-defined]
+        return "sixteen-bit" if 16 in (bits if isinstance(bits, tuple) else (bits,)) else ""
+    return "sixteen-bit" if image.mode.startswith("I;16") else ""
+
+
+def _has_good_checksums(data: bytes) -> bool:
+    """Tell whether every chunk of a PNG carries its right CRC; what lies behind the end is not looked at."""
+    position = 8
+    while position + 12 <= len(data):
+        (length,) = struct.unpack(">I", data[position : position + 4])
+        end = position + 8 + length
+        if end + 4 > len(data):
+            return True  # cut off, which decoding finds where it matters
+        if zlib.crc32(memoryview(data)[position + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            return False
+        if data[position + 4 : position + 8] == b"IEND":
+            return True
+        position = end + 4
+    return True
 
 
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -154,21 +239,42 @@ def _count_scans(data: bytes) -> int:
     return scans
 
 
-def _upright_rgb(image: Image.Image, label: str) -> RGB:
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _upright_rgb(image: Image.Image, label: str, value_range: Range | None = None) -> RGB:
     """Return the pixels of an opened image, turned as its EXIF orientation says."""
     image.load()
     is_pgm = image.format == "PPM"  # the only format whose 32-bit mode has a known range: it is 16 bits
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I;16") or (upright.mode == "I" and is_pgm):
-        return _from_16_bits(upright)
+    method = _TRANSPOSE.get(_orientation(image))
+    info = image.info
+    upright = image if method is None else image.transpose(method)
+    if upright.mode.startswith("I;16") or (upright.mode == "I" and is_pgm) or (value_range and upright.mode in "IF"):
+        return _from_numbers(np.asarray(upright), value_range, info.get("transparency"))
+    upright.info = info
     return np.asarray(_to_rgb(upright, label))
 
 
-def _from_16_bits(image: Image.Image) -> RGB:
-    """Return the high byte of 16-bit grey; a level that the file calls transparent shows the background."""
-    values = np.asarray(image).astype(np.int64)
-    rgb = np.repeat((values >> 8).clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
-    transparent = image.info.get("transparency")
+def _from_numbers(values: npt.NDArray[Any], value_range: Range | None, transparent: object) -> RGB:
+    """Return grey of more than 8 bits: scaled by the range, or the high byte of 16 bits.
+
+    A level that the file calls transparent shows the background.
+    """
+    if value_range:
+        low, high = value_range
+        levels = (np.nan_to_num(values.astype(np.float64), nan=low) - low) * (255 / (high - low))
+        grey = levels.clip(0, 255).round().astype(np.uint8)
+    else:
+        grey = (values.astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+    rgb = np.repeat(grey[..., None], 3, axis=2)
     if isinstance(transparent, int):
         rgb[values == transparent] = BACKGROUND
     return rgb
@@ -186,7 +292,9 @@ def _to_rgb(image: Image.Image, label: str) -> Image.Image:
         return Image.alpha_composite(flat, layered).convert("RGB")
     if mode in ("1", "L", "P", "RGBX", "CMYK", "YCbCr"):
         return image.convert("RGB")
-    raise UnreadableImage(label, f"pixels of mode {mode} have no agreed brightness range; convert it to 8 bits")
+    reason = f"pixels of mode {mode} have no agreed brightness range"
+    cure = "say which numbers are black and white: --range LOW,HIGH" if mode in ("I", "F") else "convert it to 8 bits"
+    raise UnreadableImage(label, f"{reason}; {cure}")
 
 
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
@@ -205,15 +313,13 @@ def _reason(error: Exception, data: bytes) -> str:
     for signature, reason in _SIGNATURES:
         if start.startswith(signature):
             return reason
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"hevc", b"msf1"):
-        return "a HEIC photo, which is not read yet; export it as JPEG"
     if type(error).__name__ == "UnidentifiedImageError":
         return "not an image of a known format (" + ", ".join(FORMATS) + ")"
     text = str(error).strip().splitlines()
     return f"damaged: {text[0]}" if text else f"damaged ({type(error).__name__})"
 
 
-def to_rgb_array(image: Any) -> RGB:
+def to_rgb_array(image: Any, *, value_range: Range | None = None) -> RGB:
     """Return pixels that are in memory already (numpy array or Pillow image) as ``[H, W, 3] uint8``.
 
     Arrays are ``uint8`` of shape ``[H, W]``, ``[H, W, 3]`` or ``[H, W, 4]`` (RGB order).
@@ -223,7 +329,7 @@ def to_rgb_array(image: Any) -> RGB:
     """
     if isinstance(image, Image.Image):
         try:
-            return _upright_rgb(image, "<image>")
+            return _upright_rgb(image, "<image>", value_range)
         except UnreadableImage:
             raise
         except Exception as error:  # its file is read only now, and can be damaged in as many ways

@@ -7,14 +7,15 @@ crops. Normalisation is not here: it lives in the network's graph, so outside it
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
 from sightline.errors import ModelError
-from sightline.pixels.decode import BACKGROUND, RGB
+from sightline.pixels.containers import Place
+from sightline.pixels.decode import BACKGROUND, RGB, decode_image, to_rgb_array
 
 __all__ = ["Preprocess"]
 
@@ -39,6 +40,10 @@ class Preprocess:
         fit: ``crop`` takes the centre, ``pad`` keeps everything on a background, ``squash`` changes the aspect.
         interpolation: ``bilinear``, ``bicubic`` or ``lanczos``, all antialiased (Pillow's).
         background: RGB colour of padding, 0 to 255 each.
+        draft: a JPEG is decoded at 1/2, 1/4 or 1/8 of its size as long as its short side keeps ``draft`` times
+            ``resize`` pixels, which is several times faster for photos; 0 decodes every pixel.
+        value_range: (low, high): which numbers of 16-bit, 32-bit and float pictures are black and white; None
+            takes the high byte of 16 bits and refuses the others.
 
     Example:
         >>> import numpy as np
@@ -52,17 +57,35 @@ class Preprocess:
     fit: Literal["crop", "pad", "squash"] = "crop"
     interpolation: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
     background: tuple[int, int, int] = BACKGROUND
+    draft: int = 0
+    value_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         ok = self.fit in _FITS and self.interpolation in _FILTERS and 1 <= self.size <= self.resize <= 4096
         ok = ok and len(self.background) == 3 and all(0 <= level <= 255 for level in self.background)
+        ok = ok and self.draft >= 0 and (self.value_range is None or self.value_range[0] < self.value_range[1])
         if not ok:
             raise ModelError(
                 "model.preprocess",
                 f"preprocessing {asdict(self)} is not possible",
                 f"use fit {'|'.join(_FITS)}, interpolation {'|'.join(_FILTERS)}, 1 <= size <= resize <= 4096, "
-                "and a background of three levels from 0 to 255",
+                "a background of three levels from 0 to 255, draft >= 0 and a value range that rises",
             )
+
+    def decode(self, image: Any, *, name: str | None = None) -> RGB:
+        """Return the pixels of an image as ``shrink`` takes them: the one door, with this preprocessing's rules.
+
+        Args:
+            image: a path, an image in a container, bytes, a Pillow image, or an array.
+            name: how to call it in an error.
+
+        Raises:
+            UnreadableImage: whatever is wrong with the image.
+        """
+        if isinstance(image, str | Place | bytes):
+            least = self.draft * self.resize
+            return decode_image(image, name=name, value_range=self.value_range, least_side=least)
+        return to_rgb_array(image, value_range=self.value_range)
 
     def shrink(self, picture: RGB) -> RGB:
         """Return the picture as the cache stores it: small, of any shape (``[h, w, 3] uint8``)."""
@@ -97,17 +120,21 @@ class Preprocess:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-able values."""
-        return {**asdict(self), "background": list(self.background)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Preprocess:
+    def from_dict(cls, values: dict[str, Any]) -> Preprocess:
         """Return the ``Preprocess`` that ``to_dict`` wrote.
 
         Raises:
             ModelError: if fields are missing, unknown or out of range.
         """
         try:
-            return cls(**{**fields, "background": tuple(fields["background"])})
+            required = {field.name for field in fields(cls)} - {"draft", "value_range"}  # older bundles lack them
+            if not required <= set(values):
+                raise KeyError(*sorted(required - set(values)))
+            typed: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+            return cls(**typed)
         except (TypeError, KeyError) as error:
             raise ModelError(
                 "model.preprocess", f"preprocessing can't be read: {error}", "export the model again"

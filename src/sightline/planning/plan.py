@@ -44,7 +44,14 @@ class Plan:
     def preprocess(self) -> Preprocess:
         """How pictures become the network's input."""
         s = self.settings
-        return Preprocess(size=s.size, resize=max(s.resize, s.size), fit=s.fit, interpolation=s.interpolation)
+        return Preprocess(
+            size=s.size,
+            resize=max(s.resize, s.size),
+            fit=s.fit,
+            interpolation=s.interpolation,
+            draft=s.draft,
+            value_range=s.value_range or None,
+        )
 
     def rows(self) -> tuple[tuple[str, str, str, str], ...]:
         """Return (setting, value, origin, reason) as text."""
@@ -158,12 +165,20 @@ def _refuse_conflicts(settings: Settings) -> None:
         raise InputError(
             "plan.conflict", "epochs = 0 leaves nothing to train", "give --epochs 1 or more, or --set head_first=true"
         )
+    if settings.value_range and settings.value_range[0] >= settings.value_range[1]:
+        low, high = settings.value_range
+        raise InputError("plan.conflict", f"the range {low:g},{high:g} does not rise", "give --range LOW,HIGH")
     if settings.fit == "crop" and settings.resize < settings.size:
         message = f"resize = {settings.resize} is less than size = {settings.size}"
         raise InputError("plan.conflict", message, f"give --set resize={settings.size} or more")
 
 
 def _plan_data(decide: _Decisions) -> None:
+    decide("draft", 2, "default", "a photo far larger than the input is decoded at reduced scale: several times faster")
+    decide("value_range", (), "default", "16 bits give their high byte; 32-bit and float pictures are refused")
+    decide("on_bad", "skip", "default", "images that can't be read are left out and counted, up to 1 %")
+    decide("group", "", "default", "no groups but those that a table names; copies stay together in any case")
+    decide("fixes", "", "default", "the data as they are")
     decide("val_share", 0.15, "default", "enough to choose the epoch")
     decide("test_share", 0.15, "default", "kept untouched for the final figure")
     decide("select_on_val", False, "default", "a given val folder is worth more as an untouched test set")

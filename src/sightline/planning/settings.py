@@ -35,6 +35,13 @@ class Settings(BaseModel):
     interpolation: Literal["bilinear", "bicubic", "lanczos"] = Field(description="filter for resizing, antialiased")
     mean: tuple[float, float, float] = Field(description="per channel, subtracted from pixels scaled to 0..1")
     std: tuple[_Spread, _Spread, _Spread] = Field(description="per channel, what is then divided by")
+    draft: int = Field(ge=0, le=16, description="JPEGs are decoded no smaller than this many times resize; 0: in full")
+    value_range: tuple[()] | tuple[float, float] = Field(
+        description="black and white of 16-bit, 32-bit, float pictures"
+    )
+    on_bad: Literal["skip", "fail"] = Field(description="what images that can't be read do: are left out, or end it")
+    group: str = Field(description="column or regular expression that names what must stay on one side of the split")
+    fixes: str = Field(description="CSV of path,action,value: images to exclude, relabel or group; empty: none")
     val_share: float = Field(ge=0, lt=1, description="share drawn for validation where none is given")
     test_share: float = Field(ge=0, lt=1, description="share drawn for the test where none is given")
     select_on_val: bool = Field(description="use a given val folder for selection although there is no test")

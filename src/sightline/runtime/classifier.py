@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sightline.errors import ModelError, UnreadableImage
-from sightline.pixels.decode import RGB, decode_image, to_rgb_array
+from sightline.pixels.decode import RGB
 from sightline.pixels.preprocess import Preprocess
 from sightline.runtime.bundle import METADATA_KEY, Bundle
 from sightline.runtime.predictions import Predictions
@@ -125,9 +125,7 @@ class Classifier:
     def _see(self, image: Any) -> RGB:
         if isinstance(image, UnreadableImage):  # whoever brought the images knew already
             raise image
-        if isinstance(image, str | Path | bytes):
-            return self.preprocess.apply(decode_image(image))
-        return self.preprocess.apply(to_rgb_array(image))
+        return self.preprocess.apply(self.preprocess.decode(image))
 
     def _said(self, names: Sequence[str], squares: Sequence[Future[RGB]]) -> Predictions:
         count = len(names)

@@ -1,0 +1,133 @@
+"""``fixes.csv``: what a person decided about single images, applied to the table and never to the files."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from sightline.data.samples import Samples
+from sightline.errors import DataError, InputError
+from sightline.text import csv_text
+
+__all__ = ["ACTIONS", "Fix", "apply_fixes", "describe_fixes", "fixes_text", "read_fixes"]
+
+ACTIONS = ("exclude", "relabel", "group")
+_COLUMNS = ("path", "action", "value", "reason")
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """What is to be done about one image; its file is not touched.
+
+    Attributes:
+        path: the image, as the table of samples names it.
+        action: ``exclude``, ``relabel`` or ``group``.
+        value: the new class or group; empty for ``exclude``.
+        reason: why, for whoever reviews it.
+    """
+
+    path: str
+    action: Literal["exclude", "relabel", "group"]
+    value: str = ""
+    reason: str = ""
+
+
+def fixes_text(fixes: Iterable[Fix]) -> str:
+    """Return fixes as CSV with a header; a line that is deleted undoes its fix.
+
+    Example:
+        >>> print(fixes_text([Fix("cat/1.jpg", "exclude", reason="unreadable")]), end="")
+        path,action,value,reason
+        cat/1.jpg,exclude,,unreadable
+    """
+    return csv_text([_COLUMNS, *map(astuple, fixes)])
+
+
+def read_fixes(file: str | Path) -> list[Fix]:
+    """Read what ``fixes_text`` wrote, or a person did.
+
+    Raises:
+        InputError: if there is no such file, or a line says nothing that can be done.
+    """
+    path = Path(file)
+    try:
+        table = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError("fixes.unreadable", f"{path} can't be read: {reason}", _HOW) from error
+    if not table or tuple(table[0][:3]) != _COLUMNS[:3]:
+        raise InputError("fixes.form", f"{path} does not begin with path,action,value", _HOW)
+    fixes = []
+    for number, row in enumerate(table[1:], 2):
+        if not any(row):
+            continue
+        name, action, value, reason = (*row, "", "", "", "")[:4]
+        if action not in ACTIONS or not name or (action == "exclude") == bool(value):
+            message = f"{path}: line {number}: {action!r} of {name!r} to {value!r} can't be done"
+            raise InputError("fixes.form", message, _HOW)
+        fixes.append(Fix(name, action, value, reason))  # type: ignore[arg-type]
+    return fixes
+
+
+_HOW = f"write lines of path,action,value with {', '.join(ACTIONS)}, as sightline check DATA --fix-list FILE does"
+
+
+def apply_fixes(samples: Samples, fixes: Iterable[Fix]) -> Samples:
+    """Return the table as the fixes want it; what is excluded is listed among ``skipped``.
+
+    Raises:
+        DataError: if an image is not in the table, a class does not exist, or two fixes contradict each other.
+    """
+    row_of = {str(path): row for row, path in enumerate(samples.paths)}
+    done: dict[tuple[str, bool], Fix] = {}
+    labels, groups, excluded = samples.labels.copy(), samples.groups.copy(), {}
+    for fix in fixes:
+        if fix.path not in row_of:
+            raise DataError("fixes.unknown-image", f"{fix.path!r} is not in {samples.source}", _near(fix.path, row_of))
+        other = done.setdefault((fix.path, fix.action == "group"), fix)
+        if (other.action, other.value) != (fix.action, fix.value):
+            message = (
+                f"{fix.path!r}: {other.action} {other.value!r} and {fix.action} {fix.value!r} contradict each other"
+            )
+            raise DataError("fixes.contradiction", message, "keep one of the two lines")
+        row = row_of[fix.path]
+        if fix.action == "exclude":
+            excluded[row] = fix.reason
+        elif fix.action == "group":
+            groups[row] = fix.value
+        elif fix.value in samples.classes:
+            labels[row] = samples.classes.index(fix.value)
+        else:
+            raise DataError(
+                "fixes.unknown-class", f"{fix.path!r}: no class {fix.value!r}", _near(fix.value, samples.classes)
+            )
+    kept = np.array([row for row in range(len(samples)) if row not in excluded], np.intp)
+    skipped = tuple((str(samples.paths[row]), _EXCLUDED) for row in excluded)
+    fixed = replace(samples, labels=labels, groups=groups, skipped=samples.skipped + skipped)
+    return fixed.take(kept)
+
+
+_EXCLUDED = "excluded by the list of fixes"
+
+
+def describe_fixes(fixes: Iterable[Fix]) -> str:
+    """Return how many of each action there are, in words.
+
+    Example:
+        >>> describe_fixes([Fix("a", "exclude"), Fix("b", "exclude")])
+        '2 exclude'
+    """
+    return ", ".join(f"{count:,} {action}" for action, count in Counter(fix.action for fix in fixes).items())
+
+
+def _near(word: str, words: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(words)[:20_000], n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else "remove the line, or correct the name"

@@ -1,0 +1,44 @@
+"""The bytes of one image, wherever it lies."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from sightline.errors import UnreadableImage
+from sightline.pixels.containers import Member, Place, read_member
+
+__all__ = ["MAX_FILE_BYTES", "read_bytes"]
+
+MAX_FILE_BYTES = 256 * 2**20
+
+
+def read_bytes(place: str | Place) -> bytes:
+    """Return the bytes of a regular file, or of an image in a container; never blocks on a pipe or a device.
+
+    Raises:
+        UnreadableImage: if there is no such regular file, it can't be read, is empty or is too large.
+    """
+    if isinstance(place, Member):
+        return read_member(place)
+    label = str(place)
+    try:
+        # O_NONBLOCK: opening a named pipe would wait for a writer for ever. Windows has neither.
+        descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise UnreadableImage(label, "not a regular file")
+            if status.st_size > MAX_FILE_BYTES:
+                raise UnreadableImage(label, f"{status.st_size:,} bytes, more than {MAX_FILE_BYTES:,}")
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                data = file.read()
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError as error:
+        raise UnreadableImage(label, "no such file") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise UnreadableImage(label, getattr(error, "strerror", None) or str(error)) from error
+    if not data:
+        raise UnreadableImage(label, "the file is empty")
+    return data
