@@ -40,12 +40,14 @@ FACTS = np.dtype(
         ("border", "<f4", (3,)),  # mean colour of the outermost 1/16 on each side
         ("border_spread", "<f4"),  # standard deviation of luma there: 0 is a frame of one colour
         ("signature", "<f2", (SIGNATURE,)),  # see data.duplicates
+        ("inner", "<f2", (SIGNATURE,)),  # the signature of the picture without 1/22 on each side, as a crop has it
     ]
 )
 
 _SIDE = 32
 _LOOKED_AT = 256  # short side at which sharpness is measured; JPEGs are decoded no larger than needed for it
 _BAND = _SIDE // 16
+_CUT = 1 / 22
 _LAPLACE = ImageFilter.Kernel((3, 3), (0, 1, 0, 1, -4, 1, 0, 1, 0), scale=1, offset=128)
 
 
@@ -82,6 +84,10 @@ def measure_image(data: bytes, *, name: str = "<bytes>", value_range: tuple[floa
     row["border"], row["border_spread"] = small[_IS_BORDER].mean(0), luma[_IS_BORDER].std()
     row["sharpness"] = _sharpness(picture)
     row["signature"] = _signature(luma)
+    edge = (picture.width * _CUT, picture.height * _CUT)
+    box = (*edge, picture.width - edge[0], picture.height - edge[1])
+    inner = np.asarray(picture.resize((_SIDE, _SIDE), Image.Resampling.BOX, box=box), np.float32) / 255
+    row["inner"] = _signature(inner @ _LUMA)
     return row
 
 
