@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from sightline.checks.finding import Findings
-from sightline.data.samples import Samples
 from sightline.data.sources import Source
 from sightline.display.lines import line_of
 from sightline.display.notebook import Notebook, in_notebook
@@ -22,7 +21,7 @@ from sightline.installation import require_extra
 from sightline.runs.folder import RUNS_FOLDER, Run, find_classifier, find_run
 from sightline.runtime.classifier import Classifier
 
-__all__ = ["Display", "check", "evaluate", "export", "load", "plan", "report", "train"]
+__all__ = ["Display", "check", "check_up", "evaluate", "export", "load", "plan", "report", "train"]
 
 T = TypeVar("T")
 
@@ -143,27 +142,47 @@ def evaluate(
     return _drive(evaluate_source(classifier, data), display, quiet)
 
 
-def check(data: Source, *, display: Display | None = None, quiet: bool = False, **choices: Any) -> Findings:
-    """Return what is wrong with a folder or table of images, worst first. Nothing is changed.
+def check(
+    data: Source,
+    *,
+    embeddings: str = "",
+    weights: str = "",
+    display: Display | None = None,
+    quiet: bool = False,
+    **choices: Any,
+) -> Findings:
+    """Return what is wrong with a set of images, worst first. Nothing is changed.
 
     Args:
         data, display, quiet: as for :func:`train`.
+        embeddings: a run, a classifier or a pretrained network whose features find label errors and outliers.
+        weights: safetensors file for that network.
         **choices: fields of :class:`~sightline.pipeline.prepare.DataChoices`: ``value_range``, ``group``, ``fixes``.
 
     Example:
         ``[finding.message for finding in sightline.check("photos/")]``
     """
-    return check_with_samples(data, display=display, quiet=quiet, **choices)[1]
+    up = check_up(data, embeddings=embeddings, weights=weights, display=display, quiet=quiet, **choices)
+    findings: Findings = up.findings
+    return findings
 
 
-def check_with_samples(
-    data: Source, *, display: Display | None = None, quiet: bool = False, **choices: Any
-) -> tuple[Samples, Findings]:
-    """Return (samples, findings): what :func:`check` finds, and what it looked at."""
+def check_up(
+    data: Source,
+    *,
+    embeddings: str = "",
+    weights: str = "",
+    display: Display | None = None,
+    quiet: bool = False,
+    **choices: Any,
+) -> Any:
+    """Return the :class:`~sightline.pipeline.check.CheckUp`: what :func:`check` finds, and what it looked at."""
     require_extra("report", "checking data")
-    from sightline.pipeline.prepare import DataChoices, check_source
+    from sightline.pipeline.check import check_source
+    from sightline.pipeline.prepare import DataChoices
 
-    return _drive(check_source(data, DataChoices(**choices)), display, quiet)
+    visit = check_source(data, DataChoices(**choices), embeddings=embeddings, weights=weights)
+    return _drive(visit, display, quiet)
 
 
 def export(

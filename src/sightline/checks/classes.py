@@ -1,67 +1,61 @@
-"""Findings about classes: tiny, uneven, missing from a part, names that differ in case only."""
+"""Findings about classes: tiny, uneven, missing from a part or only there, names that look alike."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 
 import numpy as np
 
-from sightline.checks.finding import Case, Finding
-from sightline.data.samples import Samples
-from sightline.data.split import MIN_CLASS_SIZE, Split
+from sightline.checks.finding import Finding
+from sightline.checks.subject import Subject
+from sightline.data.split import MIN_CLASS_SIZE
 
-__all__ = ["find_case_clashes", "find_missing_classes", "find_tiny_classes", "find_unevenness"]
+__all__ = ["find_extra_classes", "find_missing_classes", "find_name_clashes", "find_tiny_classes", "find_unevenness"]
 
 _UNEVEN = 10
 
 
-def find_tiny_classes(samples: Samples, split: Split) -> list[Finding]:
+def find_tiny_classes(subject: Subject) -> list[Finding]:
     """Classes with fewer images than a split needs: they are trained on and not measured."""
+    samples = subject.samples
     tiny = {name: count for name, count in samples.counts().items() if count < MIN_CLASS_SIZE}
     if not tiny:
         return []
     shown = ", ".join(f"{name!r} has {count}" for name, count in list(tiny.items())[:5])
-    cases = tuple(
-        Case((str(path),))
-        for path, label in zip(samples.paths, samples.labels, strict=True)
-        if samples.classes[label] in tiny
-    )
+    rows = [row for row, label in enumerate(samples.labels) if samples.classes[label] in tiny]
     return [
         Finding(
             "tiny-class",
             "warning",
             f"too few images to measure: class {shown}{' ...' if len(tiny) > 5 else ''}",
-            cases,
+            subject.cases(rows),
             f"add images (at least {MIN_CLASS_SIZE}, better 100) or remove the class; "
             "until then all its images are used for training",
         )
     ]
 
 
-def find_unevenness(samples: Samples, split: Split) -> list[Finding]:
+def find_unevenness(subject: Subject) -> list[Finding]:
     """The largest class is ten times the smallest, or more: accuracy alone says little."""
-    counts = {name: count for name, count in samples.counts().items() if count}
+    counts = {name: count for name, count in subject.samples.counts().items() if count}
     small, large = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     if counts[large] < _UNEVEN * counts[small]:
         return []
     message = f"classes are uneven: {large!r} has {counts[large]:,} images, {small!r} {counts[small]:,}"
     return [
         Finding(
-            "uneven-classes",
-            "warning",
-            message,
-            (),
-            "look at macro F1 and the per-class table, not at accuracy alone",
+            "uneven-classes", "warning", message, (), "look at macro F1 and the per-class table, not at accuracy alone"
         )
     ]
 
 
-def find_missing_classes(samples: Samples, split: Split) -> list[Finding]:
+def find_missing_classes(subject: Subject) -> list[Finding]:
     """Classes without an image in a given val or test part."""
-    findings = []
+    samples, findings = subject.samples, []
     for part in ("val", "test"):
         rows = np.flatnonzero(samples.given == part)
-        missing = sorted(set(samples.classes) - {samples.classes[label] for label in samples.labels[rows]})
+        missing = sorted(set(samples.classes) - {subject.label(row) for row in rows})
         if len(rows) and missing:
             shown = ", ".join(map(repr, missing[:5]))
             message = f"{len(missing)} class(es) have no image in {part}: {shown}"
@@ -69,21 +63,26 @@ def find_missing_classes(samples: Samples, split: Split) -> list[Finding]:
     return findings
 
 
-def find_case_clashes(samples: Samples, split: Split) -> list[Finding]:
-    """Class names that differ in upper and lower case or spaces only: probably one class."""
-    alike = defaultdict(list)
-    for name in samples.classes:
-        alike["".join(name.casefold().split())].append(name)
-    clashes = [names for names in alike.values() if len(names) > 1]
+def find_extra_classes(subject: Subject) -> list[Finding]:
+    """Classes of a given val or test part that train does not have; training refuses such data."""
+    extra = subject.samples.extra_classes
+    if not extra:
+        return []
+    shown = ", ".join(f"{name!r} in {part} ({count:,} images)" for part, name, count in extra[:5])
+    message = f"{len(extra)} class(es) have no image in train: {shown}"
+    cure = "add images of them to train, remove them, or give the class folders the same names in every split"
+    return [Finding("extra-class", "error", message, (), cure)]
+
+
+def find_name_clashes(subject: Subject) -> list[Finding]:
+    """Class names that differ in case, spaces, dashes or the form of their letters only: probably one class."""
+    alike = defaultdict(set)
+    for name in [*subject.samples.classes, *(name for _, name, _ in subject.samples.extra_classes)]:
+        plain = unicodedata.normalize("NFKC", name).casefold()
+        alike["".join(letter for letter in plain if letter.isalnum()) or plain].add(name)
+    clashes = [sorted(names) for names in alike.values() if len(names) > 1]
     if not clashes:
         return []
     shown = "; ".join(" and ".join(map(repr, names)) for names in clashes[:3])
-    return [
-        Finding(
-            "class-name-clash",
-            "warning",
-            f"class names that look alike: {shown}",
-            (),
-            "give one class one name",
-        )
-    ]
+    message = f"class names that look alike: {shown}"
+    return [Finding("class-name-clash", "warning", message, (), "give one class one name")]

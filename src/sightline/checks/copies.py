@@ -1,4 +1,4 @@
-"""Findings about copies of one file: repeated, under two labels, on both sides of a given split."""
+"""Findings about copies, exact or nearly so: repeated, under two labels, on both sides of a given split."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from sightline.checks.finding import Case, Finding
+from sightline.checks.finding import Finding
+from sightline.checks.subject import Subject
+from sightline.data.fixes import Fix
 from sightline.data.samples import Samples
-from sightline.data.split import Split, find_leaked
+from sightline.data.split import find_twins
 
-__all__ = ["find_conflicts", "find_copies", "find_leaks"]
+__all__ = ["find_conflicts", "find_copies", "find_leaks", "find_near_conflicts", "find_near_copies"]
+
+Rows = npt.NDArray[np.intp]
 
 
-def _copies(samples: Samples) -> Iterator[npt.NDArray[np.intp]]:
+def _copies(samples: Samples) -> Iterator[Rows]:
     """Yield arrays of the positions of one content that occurs more than once."""
     known = np.flatnonzero(samples.digests != "")
     if not len(known):
@@ -25,51 +29,102 @@ def _copies(samples: Samples) -> Iterator[npt.NDArray[np.intp]]:
     yield from (rows for rows in np.split(order, edges) if len(rows) > 1)
 
 
-def _cases(samples: Samples, groups: list[npt.NDArray[np.intp]]) -> tuple[Case, ...]:
-    return tuple(Case(tuple(str(samples.paths[row]) for row in rows)) for rows in groups)
+def _is_split_over_labels(samples: Samples, rows: Rows) -> bool:
+    return len(set(samples.labels[rows])) > 1
 
 
-def find_conflicts(samples: Samples, split: Split) -> list[Finding]:
+def _names(subject: Subject, groups: list[Rows]) -> list[str]:
+    """Return the classes of each group of rows in words, where there are several."""
+    names = [sorted({subject.label(row) for row in rows}) for rows in groups]
+    return [" and ".join(those) if len(those) > 1 else "" for those in names]
+
+
+def find_conflicts(subject: Subject) -> list[Finding]:
     """One file under two labels: at least one of them is wrong."""
-    groups = [rows for rows in _copies(samples) if len(set(samples.labels[rows])) > 1]
+    samples = subject.samples
+    groups = [rows for rows in _copies(samples) if _is_split_over_labels(samples, rows)]
     if not groups:
         return []
+    fixes = tuple(
+        Fix(str(samples.paths[row]), "exclude", reason=f"the same file stands under {names}")
+        for rows, names in zip(groups, _names(subject, groups), strict=True)
+        for row in rows
+    )
+    message = f"{len(groups):,} image(s) stand under two labels"
+    cases = subject.cases_together(groups, _names(subject, groups))
     return [
-        Finding(
-            "label-conflict",
-            "error",
-            f"{len(groups):,} image(s) stand under two labels",
-            _cases(samples, groups),
-            "keep each under its right label only",
-        )
+        Finding("label-conflict", "error", message, cases, "keep each under its right label only", fixes),
     ]
 
 
-def find_copies(samples: Samples, split: Split) -> list[Finding]:
-    """The same file several times under one label; copies are kept on one side of the split."""
-    groups = [rows for rows in _copies(samples) if len(set(samples.labels[rows])) == 1]
+def find_near_conflicts(subject: Subject) -> list[Finding]:
+    """One picture in two files under two labels."""
+    groups = [rows for rows in subject.samples.near if _is_split_over_labels(subject.samples, rows)]
     if not groups:
         return []
-    extra = sum(len(rows) - 1 for rows in groups)
+    message = f"{len(groups):,} pair(s) of near-duplicates stand under two labels"
+    cases = subject.cases_together(groups, _names(subject, groups))
+    cure = "look at each pair; give both their right label, or keep one"
+    return [Finding("near-conflict", "warning", message, cases, cure)]
+
+
+def find_copies(subject: Subject) -> list[Finding]:
+    """The same file several times under one label; copies are kept on one side of the split."""
+    samples = subject.samples
+    groups = [rows for rows in _copies(samples) if not _is_split_over_labels(samples, rows)]
+    if not groups:
+        return []
+    surplus = [(row, rows[0]) for rows in groups for row in rows[1:]]
+    fixes = tuple(
+        Fix(str(samples.paths[row]), "exclude", reason=f"a copy of {samples.paths[first]}") for row, first in surplus
+    )
     return [
         Finding(
             "copies",
             "note",
-            f"{extra:,} image(s) are exact copies of others of their class",
-            _cases(samples, groups),
+            f"{len(surplus):,} image(s) are exact copies of others of their class",
+            subject.cases_together(groups),
             "remove the copies; until then they are kept on one side of a drawn split",
+            fixes,
         )
     ]
 
 
-def find_leaks(samples: Samples, split: Split) -> list[Finding]:
+def find_near_copies(subject: Subject) -> list[Finding]:
+    """One picture in several files under one label: resized, saved again, mirrored, slightly cropped."""
+    groups = [rows for rows in subject.samples.near if not _is_split_over_labels(subject.samples, rows)]
+    if not groups:
+        return []
+    return [
+        Finding(
+            "near-copies",
+            "note",
+            f"{len(groups):,} pair(s) of images of one class are near-duplicates",
+            subject.cases_together(groups),
+            "nothing to do: they are kept on one side of a drawn split; remove one of each if they add nothing",
+        )
+    ]
+
+
+def find_leaks(subject: Subject) -> list[Finding]:
     """Images of a given part that stand in an earlier one too; the headline figure leaves them out."""
-    findings = []
+    samples, split, findings = subject.samples, subject.split, []
     for part, earlier in (("test", "train or val"), ("val", "train")):
-        rows = np.flatnonzero(find_leaked(samples, split.parts, part))
-        if len(rows):
-            message = f"{len(rows):,} {part} image(s) stand in {earlier} too"
-            cases = tuple(Case((str(samples.paths[row]),)) for row in rows)
-            left_out = "; the headline figure leaves them out already" if part == split.headline else ""
-            findings.append(Finding("leak", "error", message, cases, f"remove them from {part}{left_out}"))
+        twins = find_twins(samples, split.parts, part)
+        exact = find_twins(samples, split.parts, part, near=False)
+        left_out = "; the headline figure leaves them out already" if part == split.headline else ""
+        for code, rows, how in (
+            ("leak", sorted(exact), "stand"),
+            ("near-leak", sorted(set(twins) - set(exact)), "stand nearly the same"),
+        ):
+            if not rows:
+                continue
+            groups = [np.array([row, *twins[row]]) for row in rows]
+            fixes = tuple(
+                Fix(str(samples.paths[row]), "exclude", reason=f"stands in {earlier} too: {samples.paths[twin]}")
+                for row, twin in ((group[0], group[1]) for group in groups)
+            )
+            message = f"{len(rows):,} {part} image(s) {how} in {earlier} too"
+            cases = subject.cases_together(groups, _names(subject, groups))
+            findings.append(Finding(code, "error", message, cases, f"remove them from {part}{left_out}", fixes))
     return findings

@@ -1,37 +1,128 @@
-"""Findings about files: unreadable, skipped."""
+"""Findings about files: unreadable, skipped, named for another format, odd inside."""
 
 from __future__ import annotations
 
-from sightline.checks.finding import Case, Finding
-from sightline.data.samples import Samples
-from sightline.data.split import Split
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Any
 
-__all__ = ["find_skipped", "find_unreadable"]
+import numpy as np
+
+from sightline.checks.finding import Finding, Severity
+from sightline.checks.subject import Subject
+from sightline.data.fixes import Fix
+from sightline.pixels.decode import REMARKS
+
+__all__ = ["find_oddities", "find_skipped", "find_unreadable", "find_wrong_extensions"]
+
+# What a file's ending promises; other endings promise nothing.
+_ENDINGS = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    **dict.fromkeys((".bmp", ".dib"), "BMP"),
+    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "PPM"),
+    **dict.fromkeys((".heic", ".heif"), "HEIC"),
+    ".png": "PNG",
+    ".apng": "PNG",
+    ".webp": "WEBP",
+    ".gif": "GIF",
+    ".avif": "AVIF",
+}
 
 
-def find_unreadable(samples: Samples, split: Split) -> list[Finding]:
+def find_unreadable(subject: Subject) -> list[Finding]:
     """Images that can't be read; they are left out of training and counted everywhere."""
-    if not samples.errors:
+    errors = subject.samples.errors
+    if not errors:
         return []
-    rows = sorted(samples.errors)
-    first = f"{samples.paths[rows[0]]}: {samples.errors[rows[0]]}"
+    rows = sorted(errors)
+    first = f"{subject.samples.paths[rows[0]]}: {errors[rows[0]]}"
     return [
         Finding(
             "unreadable",
             "error",
             f"{len(rows):,} image(s) can't be read, for example {first}",
-            tuple(Case((str(samples.paths[row]),), samples.errors[row]) for row in rows),
+            subject.cases(rows, (errors[row] for row in rows)),
             "replace or remove them; they are never used and never replaced by another image",
+            tuple(Fix(str(subject.samples.paths[row]), "exclude", reason=errors[row]) for row in rows),
         )
     ]
 
 
-def find_skipped(samples: Samples, split: Split) -> list[Finding]:
+def find_skipped(subject: Subject) -> list[Finding]:
     """Files and folders that are no samples, by reason."""
     findings = []
-    for reason, count in samples.skipped_counts().items():
-        cases = tuple(Case((path,)) for path, why in samples.skipped if why == reason)
-        severity = "note" if reason == "hidden" or reason.startswith("not an image") else "warning"
+    for reason, count in subject.samples.skipped_counts().items():
+        paths = [path for path, why in subject.samples.skipped if why == reason]
+        is_usual = reason == "hidden" or reason.startswith(("not an image", "excluded"))
+        severity: Severity = "note" if is_usual else "warning"
         cure = "nothing to do if that is right; otherwise move or convert them"
-        findings.append(Finding("skipped", severity, f"{count:,} skipped: {reason}", cases, cure))  # type: ignore[arg-type]
+        findings.append(Finding.of_paths("skipped", severity, f"{count:,} skipped: {reason}", paths, cure))
+    return findings
+
+
+def find_wrong_extensions(subject: Subject) -> list[Finding]:
+    """Files whose ending names another format than their content; the content is what counts here."""
+    samples = subject.samples
+    odd = []
+    for row, (path, form) in enumerate(zip(samples.paths, samples.facts["format"], strict=True)):
+        promised = _ENDINGS.get(PurePosixPath(str(path)).suffix.lower())
+        if form and promised and promised != form.decode():
+            odd.append((row, f"is {form.decode()}, named {promised}"))
+    if not odd:
+        return []
+    message = f"{len(odd):,} file(s) are named for another format than they have"
+    cure = "nothing to do for Sightline, which reads by content; rename them for tools that go by the name"
+    rows, notes = zip(*odd, strict=True)
+    return [Finding("wrong-extension", "note", message, subject.cases(rows, notes), cure)]
+
+
+# What is odd inside files that can be read: code, severity, what is said, the cure, which rows of FACTS it holds for.
+_ODDITIES: tuple[tuple[str, Severity, str, str, Callable[[Any], Any]], ...] = (
+    (
+        "checksum",
+        "warning",
+        "have a wrong checksum: their pixels may be damaged",
+        "look at them; copy them again from where they came from",
+        lambda facts: facts["remark"] == b"checksum",
+    ),
+    (
+        "cmyk-no-adobe",
+        "warning",
+        "are CMYK JPEGs without Adobe's marker: their colours may be meant the other way round",
+        "look at them; save them as RGB",
+        lambda facts: facts["remark"] == b"cmyk-no-adobe",
+    ),
+    (
+        "sixteen-bit",
+        "note",
+        "have 16 bits a channel, of which the high 8 are used",
+        "if the numbers fill a part of the range only (12-bit cameras, X-rays), give --range LOW,HIGH",
+        lambda facts: facts["remark"] == b"sixteen-bit",
+    ),
+    (
+        "animation",
+        "note",
+        "hold several pictures, of which the first is used",
+        "nothing to do if the first is right; otherwise save the others as files",
+        lambda facts: facts["frames"] > 1,
+    ),
+    (
+        "sideways",
+        "note",
+        "are stored turned, with a mark that says so (EXIF); they are turned upright here",
+        "nothing to do for Sightline; many other tools read them sideways",
+        lambda facts: facts["orientation"] > 1,
+    ),
+)
+assert {code for code, *_ in _ODDITIES} >= set(REMARKS)
+
+
+def find_oddities(subject: Subject) -> list[Finding]:
+    """Files that can be read and have something about them that a person should know."""
+    findings = []
+    for code, severity, what, cure, holds in _ODDITIES:
+        rows = np.flatnonzero(holds(subject.samples.facts))
+        if len(rows):
+            findings.append(Finding(code, severity, f"{len(rows):,} image(s) {what}", subject.cases(rows), cure))
     return findings

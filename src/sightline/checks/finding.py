@@ -3,14 +3,51 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from sightline.data.fixes import Fix
 
-__all__ = ["SEVERITIES", "Case", "Finding", "Findings", "Severity"]
+__all__ = ["CODES", "SEVERITIES", "Case", "Finding", "Findings", "Severity"]
 
 Severity = Literal["error", "warning", "note"]
+# Every code that a finding can have, for --fail-on and the docs; a test compares them with what the checks say.
+CODES = (
+    "unreadable",
+    "no-split",
+    "extra-class",
+    "leak",
+    "near-leak",
+    "torn-groups",
+    "label-conflict",
+    "near-conflict",
+    "label-error",
+    "shortcut",
+    "group-pattern",
+    "tiny-class",
+    "missing-class",
+    "class-name-clash",
+    "uneven-classes",
+    "flat",
+    "empty-channel",
+    "dark",
+    "bright",
+    "blurred",
+    "grey",
+    "outlier",
+    "copies",
+    "near-copies",
+    "odd-size",
+    "odd-aspect",
+    "wrong-extension",
+    "checksum",
+    "cmyk-no-adobe",
+    "sixteen-bit",
+    "animation",
+    "sideways",
+    "skipped",
+)
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
@@ -50,6 +87,11 @@ class Finding:
     cure: str
     fixes: tuple[Fix, ...] = ()
 
+    @classmethod
+    def of_paths(cls, code: str, severity: Severity, message: str, paths: Iterable[str], cure: str) -> Finding:
+        """Return a finding with one case a path."""
+        return cls(code, severity, message, tuple(Case((path,)) for path in paths), cure)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-able values."""
         return {
@@ -71,6 +113,15 @@ class Findings(tuple[Finding, ...]):
     """
 
     __slots__ = ()
+
+    @property
+    def fixes(self) -> tuple[Fix, ...]:
+        """All proposals, of each image the one of the worst finding."""
+        first: dict[str, Fix] = {}
+        for finding in self:
+            for fix in finding.fixes:
+                first.setdefault(fix.path, fix)
+        return tuple(first.values())
 
     def __repr__(self) -> str:
         return "\n".join(f"{f.severity}[{f.code}]: {f.message}" for f in self) or "Nothing wrong was found."

@@ -28,8 +28,8 @@ def demo(
     images = folder / "digits"
     write_digits(images)
     print(f"\n$ sightline check {images}", file=sys.stderr)
-    samples, findings = api.check_with_samples(images)
-    print_findings(samples, findings)
+    up = api.check_up(images)
+    print_findings(up.samples, up.findings)
     runs = folder / "runs"
     print(f"\n$ sightline train {images} --out {runs}", file=sys.stderr)
     run = api.train(images, out=runs, epochs=epochs)

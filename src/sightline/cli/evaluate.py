@@ -13,7 +13,7 @@ __all__ = ["evaluate"]
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="A run, a classifier folder, a model.onnx, or latest.")],
-    data: Annotated[Path, typer.Argument(help="Labelled images: class folders, split folders, or a CSV.")],
+    data: Annotated[str, typer.Argument(help="Labelled images, in any form that train takes.")],
     require: Annotated[
         list[str] | None, typer.Option(help='Exit with 5 unless met, e.g. "accuracy>=0.9" (lower bound).')
     ] = None,

@@ -17,7 +17,7 @@ __all__ = ["train"]
 
 
 def train(
-    data: Annotated[Path, typer.Argument(help="Class folders, split folders (train, val, test), or a CSV.")],
+    data: Annotated[str, typer.Argument(help="Class folders, split folders, a table, an archive, or a named set.")],
     recipe: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
     model: Annotated[str | None, typer.Option(help="Network: any timm name, or small-cnn.")] = None,
     weights: Annotated[str | None, typer.Option(help="Safetensors file to start from.")] = None,
@@ -34,6 +34,12 @@ def train(
     select_on_val: Annotated[
         bool, typer.Option("--select-on-val", help="Select on a given val folder; no test.")
     ] = False,
+    group: Annotated[str | None, typer.Option(help="Column or expression: what must stay on one side.")] = None,
+    fixes: Annotated[Path | None, typer.Option(help="CSV of images to exclude, relabel or group.")] = None,
+    on_bad: Annotated[str | None, typer.Option(help="Images that can't be read: skip (up to 1 %) or fail.")] = None,
+    value_range: Annotated[
+        str | None, typer.Option("--range", help="LOW,HIGH: black and white of 16-bit, 32-bit, float pictures.")
+    ] = None,
     assign: Annotated[list[str] | None, typer.Option("--set", help="Any setting, as name=value; repeatable.")] = None,
     out: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
     name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
@@ -47,6 +53,7 @@ def train(
 ) -> None:
     """Train a classifier on a folder of images, export it, measure it and write a report."""
     from sightline import api
+    from sightline.cli.check import parse_range
     from sightline.cli.gates import check_requirements, parse_requirements, requirement_fields
     from sightline.display.lines import plan_lines
     from sightline.display.terminal import Terminal
@@ -70,6 +77,10 @@ def train(
         "val_share": val,
         "test_share": test,
         "select_on_val": select_on_val or None,
+        "group": group,
+        "fixes": None if fixes is None else str(fixes),
+        "on_bad": on_bad,
+        "value_range": parse_range(value_range),
     }
     settings |= dict(parse_assignment(text) for text in assign or [])
     terminal = Terminal(quiet=quiet, show_plan=not only_plan)

@@ -103,8 +103,8 @@ def find_candidates(samples: Samples) -> tuple[Pairs, npt.NDArray[np.float32]]:
 
 
 def _usual_likeness(vectors: Vectors) -> float:
-    """Return the cosine that leaves some ten candidates an image: where all are alike (digits, icons), LIKE would not."""
-    some = vectors[:: -(-len(vectors) // _BLOCK)]
+    """Return the cosine that leaves some ten candidates an image: where all are alike (digits), LIKE would not."""
+    some = vectors[:: -(-len(vectors) // _BLOCK) or 1]
     cosines = np.concatenate([values for *_, values in _alike(some, some, 0.5)] or [np.empty(0, np.float32)])
     most = int(10 * len(some) ** 2 / max(1, len(vectors)))
     return float(np.partition(cosines, -most)[-most]) if 0 < most < len(cosines) else 0.0
@@ -188,7 +188,7 @@ class _Lens:
         x, y = grey.width * (1 - scale) / 2, grey.height * (1 - scale) / 2
         box = (x, y, grey.width - x, grey.height - y)
         small = grey.resize((self.side, self.side), Image.Resampling.BILINEAR, box=box)
-        return np.asarray(small, np.float32) / 255
+        return np.asarray(small, np.float32) / np.float32(255)
 
     def fit(self, one: Views, other: Views) -> float:
         """Return how well two pictures cover each other, -1 to 1: the best correlation of their edges."""

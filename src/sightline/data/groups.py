@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 import numpy as np
 
 from sightline.data.samples import Samples
 from sightline.errors import InputError
 
-__all__ = ["assign_groups"]
+__all__ = ["Suggestion", "assign_groups", "suggest_groups"]
 
 
 def assign_groups(samples: Samples, rule: str) -> Samples:
@@ -53,3 +56,96 @@ def assign_groups(samples: Samples, rule: str) -> Samples:
 
 
 _HOW = "name a column, or give an expression with one parenthesis, for example --group '(patient[0-9]+)_'"
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A pattern in file names that may tell which images belong together.
+
+    Attributes:
+        pattern: regular expression for ``--group``.
+        groups: how many groups it makes, of the images that it matches.
+        images: how many images it matches.
+        example: a group's name.
+        members: some paths of that group.
+    """
+
+    pattern: str
+    groups: int
+    images: int
+    example: str
+    members: tuple[str, ...]
+
+
+def suggest_groups(paths: Sequence[str]) -> Suggestion | None:
+    """Return the pattern that most of the paths follow and that makes groups of several images, or None.
+
+    Names such as ``patient12_03.png``, ``scan-7-slice-031.dcm.png`` or ``clip3/frame0042.jpg``: the last number
+    counts within a group, what stands before it names the group, and groups have numbers of their own.
+
+    Example:
+        >>> found = suggest_groups([f"cat/patient{p}_{k}.png" for p in range(20) for k in range(5)])
+        >>> found.groups, found.images, found.example
+        (20, 100, 'patient0')
+    """
+    best: Suggestion | None = None
+    for pattern in _patterns(paths):
+        suggestion = _tried(pattern, paths)
+        if suggestion and (best is None or suggestion.images > best.images):
+            best = suggestion
+    return best
+
+
+_PIECE = re.compile(r"\d+|[^\W\d_]+|[\W_]+")
+_LEAST_SHARE = 0.5  # of the paths that a pattern must match
+_LEAST_GROUPS = 3
+
+
+def _patterns(paths: Sequence[str]) -> Iterator[str]:
+    """Yield expressions for the forms that names take: the commonest ones, and folders inside the class's.
+
+    Those with the names' own words come before those with any word, and win where both match as much.
+    """
+    for is_literal in (True, False):
+        forms: dict[str, int] = defaultdict(int)
+        for path in paths:
+            if form := _form(PurePosixPath(path).stem, is_literal):
+                forms[form] += 1
+        yield from sorted(forms, key=forms.__getitem__, reverse=True)[:3]
+    if sum(path.count("/") >= 2 for path in paths) >= _LEAST_SHARE * len(paths):
+        yield r"([^/]*\d[^/]*)/[^/]*$"
+
+
+def _form(stem: str, is_literal: bool) -> str:
+    """Return a name's form as an expression: its last number counts, what stands before it is the group."""
+    pieces = _PIECE.findall(stem)
+    numbers = [place for place, piece in enumerate(pieces) if piece.isdigit()]
+    if len(numbers) < 2 or len(pieces) > 12:
+        return ""
+    written = [r"\d+" if piece.isdigit() else _word(piece, is_literal) for piece in pieces]
+    last = numbers[-1]
+    # What parts the group from the count ("_", "-img-", ...) belongs to neither.
+    end = max(numbers[:-1]) + 1
+    return rf"(?:^|/)({''.join(written[:end])}){''.join(written[end:last])}\d+{''.join(written[last + 1 :])}\.\w+$"
+
+
+def _word(piece: str, is_literal: bool) -> str:
+    if piece[0].isalpha() and not is_literal:
+        return r"[^\W\d_]+"
+    return re.sub(r"([][\\.^$*+?{}()|])", r"\\\1", piece)
+
+
+def _tried(pattern: str, paths: Sequence[str]) -> Suggestion | None:
+    groups: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        if found := re.search(pattern, path):
+            groups[found.group(1)].append(path)
+    images = sum(map(len, groups.values()))
+    several = [name for name, members in groups.items() if len(members) > 1]
+    in_several = sum(len(groups[name]) for name in several)
+    # Groups of one are no groups; two or three huge ones are classes or splits in another word.
+    is_plausible = images >= _LEAST_SHARE * len(paths) and len(several) >= _LEAST_GROUPS and in_several >= 0.8 * images
+    if not is_plausible or max(map(len, groups.values())) > images / 2:
+        return None
+    example = max(several, key=lambda name: len(groups[name]))
+    return Suggestion(pattern, len(groups), images, example, tuple(groups[example][:5]))

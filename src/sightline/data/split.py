@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sightline.data.samples import PARTS, Samples
 from sightline.errors import DataError, InputError
 
-__all__ = ["MIN_CLASS_SIZE", "Split", "find_leaked", "make_split", "make_split_of_nothing"]
+__all__ = ["MIN_CLASS_SIZE", "Split", "find_leaked", "find_twins", "find_units", "make_split", "make_split_of_nothing"]
 
 # A smaller class can't spare an image for measuring: all of it is used for training, and that is said.
 MIN_CLASS_SIZE = 5
@@ -137,7 +137,7 @@ def _check_shares(val: float | None, test: float | None) -> None:
         raise InputError("split.share", message, "give smaller shares")
 
 
-def _units(samples: Samples, rows: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
+def find_units(samples: Samples, rows: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
     """Return arrays of positions that must stay together: one group, copies, near-duplicates, or all three."""
     parent = {int(row): int(row) for row in rows}
 
@@ -173,7 +173,7 @@ def _draw(
     rows = np.flatnonzero((parts == "train") & samples.is_ok)
     random = np.random.default_rng(seed)
     by_class: dict[int, list[npt.NDArray[np.intp]]] = {}
-    for unit in _units(samples, rows):
+    for unit in find_units(samples, rows):
         counts = np.bincount(samples.labels[unit])
         by_class.setdefault(int(counts.argmax()), []).append(unit)
     carried = dict.fromkeys(shares, 0.0)
@@ -232,14 +232,38 @@ def _notes(samples: Samples, parts: npt.NDArray[np.object_]) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def find_twins(
+    samples: Samples, parts: npt.NDArray[np.object_], part: str, *, near: bool = True
+) -> dict[int, list[int]]:
+    """Return image of ``part`` -> its copies and near-duplicates in earlier parts, exact copies first.
+
+    Args:
+        samples: inspected.
+        parts: ``[N] str``, the part of each image.
+        part: the part that is looked at.
+        near: whether near-duplicates count, or exact copies only.
+    """
+    earlier: dict[str, list[int]] = {}
+    for row in np.flatnonzero(np.isin(parts, PARTS[: PARTS.index(part)]) & (samples.digests != "")):
+        earlier.setdefault(samples.digests[row], []).append(int(row))
+    alike: dict[str, list[str]] = {}
+    for one, other in samples.digests[samples.near].tolist() if near else ():
+        alike.setdefault(one, []).append(other)
+        alike.setdefault(other, []).append(one)
+    twins = {}
+    for row in np.flatnonzero(parts == part):
+        digest = samples.digests[row]
+        found = [twin for content in (digest, *alike.get(digest, ())) for twin in earlier.get(content, ())]
+        if found:
+            twins[int(row)] = found
+    return twins
+
+
 def find_leaked(samples: Samples, parts: npt.NDArray[np.object_], part: str) -> npt.NDArray[np.bool_]:
     """Return ``[N] bool``: images of ``part`` that stand in an earlier part too, as a copy or a near-duplicate."""
-    seen = set(samples.digests[np.isin(parts, PARTS[: PARTS.index(part)])]) - {""}
-    leaked = set(seen)  # digests; a near-duplicate's further copies leak as it does
-    for one, other in samples.digests[samples.near].tolist():
-        leaked |= {digest for digest, twin in ((one, other), (other, one)) if twin in seen}
-    pairs = zip(parts, samples.digests, strict=True)
-    return np.array([where == part and digest in leaked for where, digest in pairs], bool)
+    leaked = np.zeros(len(samples), bool)
+    leaked[list(find_twins(samples, parts, part))] = True
+    return leaked
 
 
 def _refuse_empty(split: Split, samples: Samples) -> None:

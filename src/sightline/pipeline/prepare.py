@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sightline.checks.doctor import check_samples
-from sightline.checks.finding import Finding, Findings
+from sightline.checks.doctor import check_subject
+from sightline.checks.subject import Subject
 from sightline.data.duplicates import find_duplicates
 from sightline.data.fixes import apply_fixes, describe_fixes, read_fixes
 from sightline.data.groups import assign_groups
 from sightline.data.inspect import inspect_samples, refuse_bad
 from sightline.data.samples import Samples
 from sightline.data.sources import Source, describe_source, read_samples
-from sightline.data.split import Split, make_split, make_split_of_nothing
-from sightline.errors import DataError
+from sightline.data.split import Split, make_split
 from sightline.events import Event, Noted, Planned, StageEnded, StageStarted, Warned
 from sightline.installation import import_library, require_extra
 from sightline.pipeline.progress import compared, counted
@@ -25,7 +25,7 @@ from sightline.planning.plan import Plan, choose_model, make_plan
 from sightline.planning.recipe import Recipe
 from sightline.runs.folder import RUNS_FOLDER
 
-__all__ = ["DataChoices", "Job", "Prepared", "check_source", "fetch_weights", "inspect_source", "plan_job"]
+__all__ = ["DataChoices", "Job", "Prepared", "fetch_weights", "inspect_source", "plan_job"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class DataChoices:
 
 
 _NO_CHOICES = DataChoices()
+_WORST = 3  # findings that a training says before it starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +79,6 @@ class Prepared:
     network: NetworkFacts
 
 
-def check_source(source: Source, choices: DataChoices) -> Generator[Event, None, tuple[Samples, Findings]]:
-    """Read and decode every image of a source and return what is wrong with it."""
-    samples = yield from inspect_source(source, choices)
-    try:
-        return samples, check_samples(samples, make_split(samples))
-    except DataError as error:  # too few to train on; all the more reason to say what else is wrong
-        unsplit = make_split_of_nothing(samples)
-        found = check_samples(samples, unsplit)
-        return samples, Findings((Finding("no-split", "error", error.message, (), error.cure), *found))
-
-
 def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     """Look at data, machine and network, and decide every setting; nothing is written and nothing trained."""
     require_extra("train", "training")
@@ -105,9 +95,7 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     )
     counts = ", ".join(f"{count:,} {part}" for part, count in split.counts().items() if count)
     yield Noted(f"Split: {counts}. {split.rule}." + "".join(f" {note}." for note in split.notes))
-    for finding in check_samples(samples, split)[:3]:
-        if finding.severity != "note":
-            yield Warned(f"data.{finding.code}", finding.message, finding.cure)
+    yield from _warn_of_worst(samples, split)
 
     yield StageStarted("Planning", "loading torch")
     start = time.monotonic()
@@ -128,8 +116,27 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     return Prepared(samples, split, plan, hardware, network)
 
 
-def inspect_source(source: Source, choices: DataChoices = _NO_CHOICES) -> Generator[Event, None, Samples]:
-    """Find the images of a source, decode each once, and find those that show one picture."""
+def _warn_of_worst(samples: Samples, split: Split) -> Iterator[Event]:
+    """Say the worst findings, and how to see the others."""
+    findings = check_subject(Subject(samples, split))
+    worst = [finding for finding in findings if finding.severity != "note"][:_WORST]
+    for finding in worst:
+        yield Warned(f"data.{finding.code}", finding.message, finding.cure)
+    if len(findings) > len(worst):
+        more = f"{len(findings) - len(worst):,} {'more ' if worst else ''}finding(s) about the data"
+        yield Noted(f"{more}: sightline check {shlex.quote(samples.source)}")
+
+
+def inspect_source(
+    source: Source, choices: DataChoices = _NO_CHOICES, *, strict: bool = True
+) -> Generator[Event, None, Samples]:
+    """Find the images of a source, decode each once, and find those that show one picture.
+
+    Args:
+        source: whatever ``read_samples`` takes.
+        choices: about reading the data.
+        strict: whether a class that train lacks is an error, or a finding.
+    """
     yield StageStarted("Reading", describe_source(source))
     start = time.monotonic()
     found = read_samples(source)

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from sightline.checks.doctor import check_samples
+from sightline.checks.doctor import check_subject
+from sightline.checks.subject import Subject
 from sightline.data.inspect import refuse_too_many_bad
 from sightline.data.samples import Samples
 from sightline.data.split import Split, find_leaked
@@ -51,7 +52,7 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
         samples, store = yield from decode_pictures(prepared.samples, prepared.plan)
         refuse_too_many_bad(samples)
         split = _without_bad(prepared.split, samples)
-        findings = [finding.to_dict() for finding in check_samples(samples, split)]
+        findings = [finding.to_dict() for finding in check_subject(Subject(samples, split))]
         writer.write_data(samples.columns(), list(split.parts), findings)
         yield from _train(writer, prepared.plan, samples, split, store, weights)
         headline = yield from _finish(writer, prepared.plan, samples, split, store)
@@ -78,7 +79,7 @@ def export_run(run: Run) -> Generator[Event, None, Run]:
     require_extra("train", "exporting")
     if not run.split_file.is_file():
         raise RunError("run.no-checkpoint", f"{run.folder} was stopped before its first epoch", "train again")
-    plan = Plan.from_toml(run.plan_file.read_text(encoding="utf-8"), source=str(run.plan_file))
+    plan = run.plan
     samples, split = _load_data(run)
     writer = RunWriter(run, run.facts)
     samples, store = yield from decode_pictures(samples, plan)

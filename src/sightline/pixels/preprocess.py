@@ -118,6 +118,18 @@ class Preprocess:
         """Return ``finish(shrink(picture))``: what evaluation, export and prediction see."""
         return self.finish(self.shrink(picture))
 
+    def kept_area(self, width: int, height: int) -> float:
+        """Return the share of a picture's area that lies within the square, 0 to 1.
+
+        Example:
+            >>> round(Preprocess(size=224, resize=224).kept_area(400, 300), 2)
+            0.75
+        """
+        if self.fit != "crop":
+            return 1.0
+        scale = self.resize / min(width, height)
+        return min(1.0, self.size**2 / (scale**2 * width * height))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-able values."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}

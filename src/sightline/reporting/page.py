@@ -19,7 +19,7 @@ from sightline.runs.files import write_text
 from sightline.runs.folder import Run
 from sightline.text import printable
 
-__all__ = ["render_report", "write_report"]
+__all__ = ["render_page", "render_report", "write_report"]
 
 
 def write_report(run: Run) -> None:
@@ -37,6 +37,14 @@ def write_report(run: Run) -> None:
 
 def render_report(run: Run) -> str:
     """Return the page as HTML text."""
+    sections: list[dict[str, Any]] = [
+        {"id": section.id, "title": section.title, "values": section.collect(run)} for section in SECTIONS
+    ]
+    return render_page("report.html.jinja", name=run.folder.name, facts=run.facts, sections=sections)
+
+
+def render_page(template: str, **values: Any) -> str:
+    """Return one offline page of a template and its values, with style, script and policy."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -55,12 +63,7 @@ def render_report(run: Run) -> str:
         f"default-src 'none'; img-src data:; style-src {_allowed(style)}; script-src {_allowed(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
-    sections: list[dict[str, Any]] = [
-        {"id": section.id, "title": section.title, "values": section.collect(run)} for section in SECTIONS
-    ]
-    return environment.get_template("report.html.jinja").render(
-        name=run.folder.name, facts=run.facts, style=style, script=script, policy=policy, sections=sections
-    )
+    return environment.get_template(template).render(style=style, script=script, policy=policy, **values)
 
 
 def _allowed(text: str) -> str:

@@ -5,8 +5,6 @@ A section is one function of the run, one template ``templates/ID.html.jinja`` a
 
 from __future__ import annotations
 
-import base64
-import io
 import tomllib
 from collections import Counter
 from collections.abc import Callable
@@ -16,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from sightline.errors import UnreadableImage
 from sightline.evaluation.intervals import Figure
-from sightline.pixels.decode import decode_image
+from sightline.pixels.containers import place_of
 from sightline.reporting.figures import best_row, draw_curves, svg_uri
+from sightline.reporting.thumbnails import thumbnail
 from sightline.runs.folder import Run
 from sightline.text import duration
 
@@ -27,7 +25,6 @@ __all__ = ["SECTIONS", "Section"]
 
 _MATRIX_CLASSES = 25
 _MISTAKES = 24
-_THUMBNAIL = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,31 +150,16 @@ def mistakes(run: Run) -> dict[str, Any]:
     """The most confident mistakes, with their pictures."""
     wrong = [row for row in run.predictions if row["correct"] == "0" and row["leaked"] == "0"]
     wrong.sort(key=lambda row: -float(row["confidence"]))
-    root = Path(run.facts["data_root"])
+    root, value_range = Path(run.facts["data_root"]), run.plan.preprocess.value_range
     cards = [
-        {**row, **_thumbnail(root / row["path"]), "confidence": float(row["confidence"])} for row in wrong[:_MISTAKES]
+        {**row, **thumbnail(place_of(root, row["path"]), value_range), "confidence": float(row["confidence"])}
+        for row in wrong[:_MISTAKES]
     ]
     return {
         "total": len(wrong),
         "cards": cards,
         "errors": [row for row in run.predictions if row["error"]][:_MISTAKES],
     }
-
-
-def _thumbnail(path: Path) -> dict[str, Any]:
-    """Return a small picture as a data URI, made of pixels alone: no metadata, no place."""
-    from PIL import Image
-
-    try:
-        image = Image.fromarray(decode_image(path))
-    except UnreadableImage:
-        return {"uri": None, "small": False}
-    small = max(image.size) < _THUMBNAIL
-    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    out = io.BytesIO()
-    image.save(out, "PNG" if small else "JPEG", quality=80)
-    kind = "png" if small else "jpeg"
-    return {"uri": f"data:image/{kind};base64,{base64.b64encode(out.getvalue()).decode()}", "small": small}
 
 
 def plan(run: Run) -> dict[str, Any]:

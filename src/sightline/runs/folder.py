@@ -7,11 +7,14 @@ import csv
 import html
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sightline.errors import ModelError, RunError
 from sightline.runs.files import recover_folder
 from sightline.runtime.classifier import MODEL_FILE, Classifier
+
+if TYPE_CHECKING:
+    from sightline.planning.plan import Plan
 
 __all__ = ["Run", "find_classifier", "find_run", "list_runs", "run_of_classifier"]
 
@@ -46,6 +49,21 @@ class Run:
     def facts_file(self) -> Path:
         """``run.json``."""
         return self.folder / "run.json"
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that the run followed.
+
+        Raises:
+            RunError: if it is damaged or missing.
+        """
+        from sightline.planning.plan import Plan
+
+        try:
+            text = self.plan_file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise RunError("run.plan", f"{self.plan_file} can't be read: {error.strerror}", "train again") from error
+        return Plan.from_toml(text, source=str(self.plan_file))
 
     @property
     def plan_file(self) -> Path:

@@ -1,0 +1,55 @@
+"""Findings about images that belong together and may be torn by a split."""
+
+from __future__ import annotations
+
+import shlex
+
+import numpy as np
+
+from sightline.checks.finding import Case, Finding
+from sightline.checks.subject import Subject
+from sightline.data.groups import assign_groups, suggest_groups
+
+__all__ = ["find_group_patterns", "find_torn_groups"]
+
+
+def find_group_patterns(subject: Subject) -> list[Finding]:
+    """Names that look like several images of one patient, film or place, where no groups are given."""
+    samples = subject.samples
+    if any(samples.groups):
+        return []
+    found = suggest_groups([str(path) for path in samples.paths])
+    if found is None:
+        return []
+    parts = subject.split.parts
+    groups = assign_groups(samples, found.pattern).groups
+    sides = {(group, part) for group, part in zip(groups, parts, strict=True) if group and part}
+    torn = len(sides) - len({group for group, _ in sides})
+    message = (
+        f"file names look like groups: {found.images:,} images in {found.groups:,} groups such as {found.example!r}"
+        + (f"; the split has {torn:,} of them on several sides" if torn else "")
+    )
+    cure = (
+        "if the images of a group show one thing (a patient, a film, a place), keep them on one side: "
+        f"sightline train {shlex.quote(samples.source)} --group {shlex.quote(found.pattern)}"
+    )
+    return [Finding("group-pattern", "warning" if torn else "note", message, (Case(found.members),), cure)]
+
+
+def find_torn_groups(subject: Subject) -> list[Finding]:
+    """Groups that a given split has on several sides: what is measured was partly seen in training."""
+    samples, parts = subject.samples, subject.split.parts
+    sides: dict[str, set[str]] = {}
+    for group, part in zip(samples.groups, parts, strict=True):
+        if group and part:
+            sides.setdefault(group, set()).add(part)
+    torn = sorted(group for group, seen in sides.items() if len(seen) > 1)
+    if not torn:
+        return []
+    cases = tuple(
+        Case(tuple(str(path) for path in samples.paths[np.flatnonzero(samples.groups == group)[:5]]), group)
+        for group in torn[:100]
+    )
+    message = f"the given split has {len(torn):,} of {len(sides):,} groups on several sides"
+    cure = "move each group to one side, or give the images without a split and let Sightline draw it"
+    return [Finding("torn-groups", "error", message, cases, cure)]

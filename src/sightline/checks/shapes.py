@@ -1,0 +1,48 @@
+"""Findings about sizes and aspect ratios that are far from the others'."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sightline.checks.finding import Finding
+from sightline.checks.subject import Subject
+
+__all__ = ["find_odd_aspects", "find_odd_sizes"]
+
+_TIMES = 8  # smaller than the median's so-many-th part, or larger than as many times
+_LONGEST = 4  # what a crop can't hold: see pixels.preprocess
+_LEAST_IMAGES = 20
+
+
+def find_odd_sizes(subject: Subject) -> list[Finding]:
+    """Images far smaller or larger than the others, and those with hardly any pixels at all."""
+    samples = subject.samples
+    sides = np.minimum(samples.widths, samples.heights)
+    known = sides > 0
+    if known.sum() < _LEAST_IMAGES:
+        return []
+    usual = float(np.median(sides[known]))
+    rows = np.flatnonzero(known & ((sides * _TIMES < usual) | (sides > usual * _TIMES)))
+    if not len(rows):
+        return []
+    rows = rows[np.argsort(sides[rows], kind="stable")]
+    notes = [f"{samples.widths[row]}x{samples.heights[row]}" for row in rows]
+    message = f"{len(rows):,} image(s) are {_TIMES} times smaller or larger than the usual {usual:.0f} px"
+    cure = "look at them: the small ones may be thumbnails or placeholders"
+    return [Finding("odd-size", "note", message, subject.cases(rows, notes), cure)]
+
+
+def find_odd_aspects(subject: Subject) -> list[Finding]:
+    """Images of which a square can show little: more than four times as long as wide, unlike most."""
+    samples = subject.samples
+    long, short = np.maximum(samples.widths, samples.heights), np.minimum(samples.widths, samples.heights)
+    aspect = long / np.maximum(short, 1)
+    known = short > 0
+    rows = np.flatnonzero(known & (aspect > _LONGEST))
+    if not len(rows) or float(np.median(aspect[known])) > _LONGEST:
+        return []
+    rows = rows[np.argsort(-aspect[rows], kind="stable")]
+    notes = [f"{samples.widths[row]}x{samples.heights[row]}" for row in rows]
+    message = f"{len(rows):,} image(s) are more than {_LONGEST} times as long as wide"
+    cure = "look at them: a square shows a part of them, or all of it very small"
+    return [Finding("odd-aspect", "note", message, subject.cases(rows, notes), cure)]

@@ -1,0 +1,64 @@
+"""The data doctor's visit: read, compare, split, embed where that is asked for, and say what is wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from sightline.checks.doctor import check_subject, list_not_run
+from sightline.checks.finding import Finding, Findings
+from sightline.checks.subject import Subject
+from sightline.data.samples import Samples
+from sightline.data.sources import Source
+from sightline.data.split import Split, make_split, make_split_of_nothing
+from sightline.errors import DataError
+from sightline.events import Event, StageEnded, StageStarted
+from sightline.pipeline.embed import embed_samples
+from sightline.pipeline.prepare import DataChoices, inspect_source
+
+__all__ = ["CheckUp", "check_source"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckUp:
+    """What came out of a visit.
+
+    Attributes:
+        samples: inspected.
+        split: the split that training would use; of nothing where there can be none.
+        findings: worst first.
+        not_run: (what was not looked for, what to type for it).
+    """
+
+    samples: Samples
+    split: Split
+    findings: Findings
+    not_run: tuple[tuple[str, str], ...]
+
+
+def check_source(
+    source: Source, choices: DataChoices, *, embeddings: str = "", weights: str = ""
+) -> Generator[Event, None, CheckUp]:
+    """Read and decode every image of a source and return what is wrong with it.
+
+    Args:
+        source: whatever ``read_samples`` takes.
+        choices: about reading the data.
+        embeddings: a run, a classifier or a pretrained network whose features find label errors and outliers.
+        weights: safetensors file for that network.
+    """
+    samples = yield from inspect_source(source, choices, strict=False)
+    more: tuple[Finding, ...] = ()
+    try:
+        split = make_split(samples)
+    except DataError as error:  # too few to train on; all the more reason to say what else is wrong
+        split = make_split_of_nothing(samples)
+        more = (Finding("no-split", "error", error.message, (), error.cure),)
+    embedding = (yield from embed_samples(samples, split, embeddings, weights)) if embeddings else None
+    yield StageStarted("Checking", "")
+    start = time.monotonic()
+    subject = Subject(samples, split, embedding)
+    findings = Findings((*more, *check_subject(subject)))
+    yield StageEnded("Checking", f"{len(findings):,} findings", time.monotonic() - start)
+    return CheckUp(samples, split, findings, tuple(list_not_run(subject)))

@@ -1,0 +1,99 @@
+"""Features of all images: by an exported classifier, or by a pretrained network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.checks.subject import Embedding
+from sightline.data.samples import Samples
+from sightline.data.split import Split
+from sightline.errors import RunError, UnreadableImage
+from sightline.events import Event, Progressed, StageEnded, StageStarted
+from sightline.installation import require_extra
+from sightline.pixels.files import read_bytes
+from sightline.planning.recipe import Recipe
+from sightline.runs.folder import RUNS_FOLDER, find_classifier
+from sightline.runtime.classifier import Classifier
+
+__all__ = ["embed_samples"]
+
+
+def embed_samples(samples: Samples, split: Split, model: str, weights: str = "") -> Generator[Event, None, Embedding]:
+    """Return features of all images.
+
+    Args:
+        samples: inspected.
+        split: tells the plan how many images there are.
+        model: a run, a classifier, or the name of a network with pretrained weights.
+        weights: safetensors file for the network.
+
+    Raises:
+        SightlineError: if it is neither, or its weights are not there.
+    """
+    yield StageStarted("Embedding", f"{len(samples):,} images by {model}")
+    start = time.monotonic()
+    classifier = None if weights else _open_classifier(model)
+    if classifier is not None:
+        features = yield from _by_classifier(samples, classifier)
+    else:
+        features = yield from _by_network(samples, split, model, weights)
+    yield StageEnded("Embedding", f"{features.shape[1]:,} features an image", time.monotonic() - start)
+    return Embedding(features, model)
+
+
+def _open_classifier(model: str) -> Classifier | None:
+    """Return the classifier of that name, or None where it must be a network's."""
+    try:
+        return Classifier.open(find_classifier(model, folder=RUNS_FOLDER))
+    except RunError:
+        if "/" in model or model == "latest":  # no network is called so
+            raise
+        return None
+
+
+def _by_classifier(samples: Samples, classifier: Classifier) -> Generator[Event, None, npt.NDArray[np.float32]]:
+    def contents() -> Generator[bytes | UnreadableImage, None, None]:
+        for place in samples.files:
+            try:
+                yield read_bytes(place)
+            except UnreadableImage as error:
+                yield error
+
+    parts, done = [], 0
+    for said in classifier.predict_stream(contents()):
+        parts.append(said.features)
+        done += len(said)
+        yield Progressed(done, len(samples), "images")
+    return np.concatenate(parts)
+
+
+def _by_network(
+    samples: Samples, split: Split, model: str, weights: str
+) -> Generator[Event, None, npt.NDArray[np.float32]]:
+    require_extra("train", "embedding with a network")
+    from sightline.networks.describe import describe_network
+    from sightline.pipeline.prepare import Prepared, fetch_weights
+    from sightline.pipeline.run import decode_pictures
+    from sightline.planning.facts import describe_data
+    from sightline.planning.plan import make_plan
+    from sightline.training.hardware import probe_hardware
+    from sightline.training.head import extract_features
+    from sightline.training.setup import make_batches, set_up_network
+
+    hardware = probe_hardware(None)
+    network = describe_network(model)
+    options = Recipe(model=model, weights=weights or None, pretrained=True)
+    plan = make_plan(Recipe(), options, describe_data(samples, split), hardware, network)
+    path, _ = yield from fetch_weights(Prepared(samples, split, plan, hardware, network))
+    _, store = yield from decode_pictures(samples, plan)
+    rows = np.array([row for row in range(len(samples)) if row not in store.errors and row not in samples.errors])
+    built = set_up_network(plan.settings, len(samples.classes), path)
+    batches = make_batches(plan, store, rows.tolist(), samples.labels[rows].tolist())
+    found = yield from extract_features(built, batches, len(rows), 0)
+    features = np.full((len(samples), found.shape[1]), np.nan, np.float32)
+    features[rows] = found
+    return features

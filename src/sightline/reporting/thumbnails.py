@@ -1,0 +1,39 @@
+"""Small pictures for pages: made of pixels alone, without metadata, inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.errors import UnreadableImage
+from sightline.pixels.containers import Place
+from sightline.pixels.decode import Range, decode_image
+
+__all__ = ["picture_uri", "thumbnail"]
+
+_SIDE = 128
+
+
+def thumbnail(place: Place, value_range: Range | None = None) -> dict[str, Any]:
+    """Return ``uri`` (a data URI, or None where the file can't be read) and ``small`` (fewer pixels than are shown)."""
+    try:
+        pixels = decode_image(place, value_range=value_range, least_side=2 * _SIDE)
+    except UnreadableImage:
+        return {"uri": None, "small": False}
+    return {"uri": picture_uri(pixels), "small": max(pixels.shape) < _SIDE}
+
+
+def picture_uri(pixels: npt.NDArray[np.uint8]) -> str:
+    """Return ``[H, W, 3] uint8`` pixels as a data URI, at most 128 px long."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    is_small = max(image.size) < _SIDE
+    image.thumbnail((_SIDE, _SIDE))
+    out = io.BytesIO()
+    image.save(out, "PNG" if is_small else "JPEG", quality=80)
+    return f"data:image/{'png' if is_small else 'jpeg'};base64,{base64.b64encode(out.getvalue()).decode()}"
