@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from sightline.checks.doctor import CHECKS, check_samples
+from sightline.checks.doctor import CHECKS, check_subject
 from sightline.checks.finding import SEVERITIES, Finding
+from sightline.checks.subject import Subject
 from sightline.data.samples import Samples
 from sightline.data.split import make_split
 
@@ -18,7 +19,7 @@ GIVEN = ["train"] * 60 + ["val"] * 20 + ["test"] * 20
 
 
 def findings(samples: Samples) -> list[Finding]:
-    return check_samples(samples, make_split(samples))
+    return list(check_subject(Subject(samples, make_split(samples))))
 
 
 def found(samples: Samples, code: str) -> Finding:
@@ -27,6 +28,11 @@ def found(samples: Samples, code: str) -> Finding:
     assert finding.message
     assert finding.cure
     return finding
+
+
+def shown(finding: Finding) -> tuple[str, ...]:
+    """What is written for each case."""
+    return tuple(str(case) for case in finding.cases)
 
 
 def codes(samples: Samples) -> list[str]:
@@ -49,7 +55,7 @@ def test_clean_data_have_no_findings(table: Table) -> None:
 def test_unreadable_images_are_an_error_with_reasons(table: Table) -> None:
     finding = found(table(LABELS, errors={7: "the file is empty", 3: "no such file"}), "unreadable")
     assert finding.severity == "error"
-    assert finding.paths == ("00003.png: no such file", "00007.png: the file is empty")
+    assert shown(finding) == ("00003.png: no such file", "00007.png: the file is empty")
     assert "2 image(s)" in finding.message
 
 
@@ -57,7 +63,8 @@ def test_unreadable_images_are_an_error_with_reasons(table: Table) -> None:
 def test_a_test_image_that_was_trained_on_is_a_leak(table: Table, other: int) -> None:
     finding = found(table(LABELS, given=GIVEN, digests=digests(r90=other)), "leak")
     assert finding.severity == "error"
-    assert finding.paths == ("00090.png",)
+    assert shown(finding)[0].startswith(f"00090.png = {other:05d}.png")
+    assert [fix.path for fix in finding.fixes] == ["00090.png"]
 
 
 def test_a_validation_image_that_was_trained_on_is_a_leak_too(table: Table) -> None:
@@ -69,7 +76,7 @@ def test_a_file_under_two_labels_is_a_conflict(table: Table) -> None:
     samples = table(LABELS, digests=digests(r11=2))
     finding = found(samples, "label-conflict")
     assert finding.severity == "error"
-    assert finding.paths == ("00002.png = 00011.png",)
+    assert shown(finding) == ("00002.png = 00011.png: class000 and class001",)
     assert "copies" not in codes(samples)
 
 
@@ -78,7 +85,7 @@ def test_copies_of_one_class_are_a_note_that_counts_the_surplus(table: Table) ->
     finding = found(samples, "copies")
     assert finding.severity == "note"
     assert finding.message.startswith("3 image(s)")
-    assert set(finding.paths) == {"00002.png = 00012.png = 00014.png", "00031.png = 00033.png"}
+    assert set(shown(finding)) == {"00002.png = 00012.png = 00014.png", "00031.png = 00033.png"}
     assert "label-conflict" not in codes(samples)
 
 
@@ -98,13 +105,13 @@ def test_a_tiny_class_is_named_with_its_images(table: Table) -> None:
     assert finding.severity == "warning"
     assert "'class001' has 4" in finding.message
     assert "class002" not in finding.message
-    assert finding.paths == tuple(f"{k:05d}.png" for k in range(20, 24))
+    assert shown(finding) == tuple(f"{k:05d}.png" for k in range(20, 24))
 
 
 def test_many_tiny_classes_are_not_all_named_but_all_listed(table: Table) -> None:
     finding = found(table([0] * 20 + [k for k in range(1, 9) for _ in range(2)]), "tiny-class")
     assert finding.message.endswith("...")
-    assert len(finding.paths) == 16
+    assert len(shown(finding)) == 16
 
 
 @pytest.mark.parametrize(("large", "warns"), [(99, False), (100, True), (500, True)])
@@ -147,7 +154,7 @@ def test_skipped_paths_are_listed_by_reason(table: Table, reason: str, severity:
     by_message = {finding.message: finding for finding in findings(samples)}
     assert set(by_message) == {f"2 skipped: {reason}", "1 skipped: something else"}
     finding = by_message[f"2 skipped: {reason}"]
-    assert (finding.paths, finding.severity) == (("x", "y"), severity)
+    assert (shown(finding), finding.severity) == (("x", "y"), severity)
 
 
 def test_errors_come_first_and_notes_last(table: Table) -> None:
@@ -168,4 +175,4 @@ def test_findings_are_json(table: Table) -> None:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_each_check_alone_is_silent_on_clean_data(table: Table, check: Callable[..., list[Finding]]) -> None:
     samples = table(LABELS)
-    assert check(samples, make_split(samples)) == []
+    assert check(Subject(samples, make_split(samples))) == []

@@ -14,7 +14,7 @@ from sightline.evaluation.label_errors import cross_validate, find_label_errors,
 __all__ = ["find_label_problems"]
 
 _LEAST_IMAGES = 50
-_FAR = 4.0  # robust standard deviations below the class's median likeness to its neighbours
+_FAR = 3.5  # robust standard deviations below the class's median likeness to its neighbours
 
 
 def find_label_problems(subject: Subject) -> list[Finding]:

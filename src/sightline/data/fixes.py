@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import difflib
-import io
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, replace
@@ -59,7 +58,8 @@ def read_fixes(file: str | Path) -> list[Fix]:
     """
     path = Path(file)
     try:
-        table = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), strict=True))
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            table = list(csv.reader(file, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError("fixes.unreadable", f"{path} can't be read: {reason}", _HOW) from error

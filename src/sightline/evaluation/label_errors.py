@@ -1,4 +1,4 @@
-"""Labels that are probably wrong: what a model that did not see the image and its nearest neighbours say. Arrays only."""
+"""Labels that are probably wrong, as a model that did not see the image and its neighbours say. Arrays only."""
 
 from __future__ import annotations
 

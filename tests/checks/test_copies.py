@@ -1,0 +1,49 @@
+"""Near-duplicates: under one label, under two, and across a given split."""
+
+from __future__ import annotations
+
+import pytest
+
+from sightline.checks.copies import find_leaks, find_near_conflicts, find_near_copies
+
+LABELS = [0, 1] * 20
+GIVEN = ["train"] * 24 + ["val"] * 8 + ["test"] * 8
+
+
+def test_a_pair_under_one_label_is_a_note(subject):
+    (finding,) = find_near_copies(subject(LABELS, near=[(0, 2)]))
+    assert (finding.severity, finding.cases[0].paths) == ("note", ("00000.png", "00002.png"))
+    assert not find_near_conflicts(subject(LABELS, near=[(0, 2)]))
+
+
+def test_a_pair_under_two_labels_is_a_warning(subject):
+    (finding,) = find_near_conflicts(subject(LABELS, near=[(0, 1)], classes=("cat", "dog")))
+    assert (finding.severity, finding.cases[0].note) == ("warning", "cat and dog")
+    assert not find_near_copies(subject(LABELS, near=[(0, 1)]))
+
+
+@pytest.mark.parametrize("pair", [(0, 32), (32, 0), (24, 32)])
+def test_a_test_image_that_nearly_stands_in_train_or_val_is_a_near_leak(subject, pair):
+    (finding,) = find_leaks(subject(LABELS, near=[pair], given=GIVEN))
+    other = min(pair)
+    assert finding.code == "near-leak"
+    assert finding.cases[0].paths == ("00032.png", f"{other:05d}.png")
+
+
+def test_near_duplicates_within_the_test_set_are_no_leak(subject):
+    assert find_leaks(subject(LABELS, near=[(32, 34)], given=GIVEN)) == []
+
+
+def test_a_copy_of_a_near_duplicate_leaks_as_well(subject):
+    digests = [f"d{k}" for k in range(40)]
+    digests[33] = digests[32]  # two test images of one content, of which only the first was compared
+    (finding,) = find_leaks(subject(LABELS, near=[(0, 32)], given=GIVEN, digests=digests))
+    assert [case.paths[0] for case in finding.cases] == ["00032.png", "00033.png"]
+
+
+def test_an_exact_leak_is_not_told_twice(subject):
+    digests = [f"d{k}" for k in range(40)]
+    digests[32] = digests[0]
+    found = find_leaks(subject(LABELS, near=[(2, 32)], given=GIVEN, digests=digests))
+    assert [finding.code for finding in found] == ["leak"]
+    assert found[0].cases[0].paths == ("00032.png", "00000.png", "00002.png")

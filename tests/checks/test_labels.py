@@ -1,0 +1,65 @@
+"""Label errors and outliers by features."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from sightline.checks.doctor import list_not_run
+from sightline.checks.labels import find_label_problems
+from sightline.checks.subject import Embedding
+
+
+def embedded(subject, labels, features, **more):
+    return replace(subject(labels, **more), embedding=Embedding(features.astype(np.float32), "a network"))
+
+
+def blobs(seed=0):
+    random = np.random.default_rng(seed)
+    labels = np.arange(150) % 3
+    return labels, random.normal(0, 1, (3, 16))[labels] * 3 + random.normal(0, 1, (150, 16))
+
+
+def test_without_features_nothing_is_said_and_the_way_is_named(subject):
+    plain = subject([0, 1] * 30)
+    assert find_label_problems(plain) == []
+    ((what, how),) = list_not_run(plain)
+    assert "label errors" in what
+    assert "--embeddings" in how
+
+
+def test_a_wrong_label_is_found_with_the_right_one_as_a_proposal(subject):
+    labels, features = blobs()
+    labels[7] = 2  # it is a 1
+    found = find_label_problems(embedded(subject, labels, features, classes=("ant", "bee", "cat")))
+    (finding,) = [finding for finding in found if finding.code == "label-error"]
+    assert [case.paths[0] for case in finding.cases] == ["00007.png"]
+    assert [(fix.path, fix.action, fix.value) for fix in finding.fixes] == [("00007.png", "relabel", "bee")]
+
+
+def test_an_image_like_no_other_is_an_outlier(subject):
+    labels, features = blobs()
+    features[4] = np.random.default_rng(9).normal(0, 6, 16)
+    found = find_label_problems(embedded(subject, labels, features))
+    outliers = [finding for finding in found if finding.code == "outlier"]
+    assert outliers[0].cases[0].paths == ("00004.png",)
+    assert len(outliers[0].cases) <= 4
+
+
+def test_unreadable_images_are_left_out(subject):
+    labels, features = blobs()
+    features[3] = np.nan
+    found = find_label_problems(embedded(subject, labels, features, errors={3: "broken"}))
+    assert "00003.png" not in {path for finding in found for case in finding.cases for path in case.paths}
+
+
+def test_a_copy_does_not_vouch_for_a_wrong_label(subject):
+    labels, features = blobs()
+    labels[7] = labels[10] = 2
+    features[10] = features[7]
+    digests = [f"d{k}" for k in range(150)]
+    digests[10] = digests[7]
+    found = find_label_problems(embedded(subject, labels, features, digests=digests))
+    (finding,) = [finding for finding in found if finding.code == "label-error"]
+    assert {case.paths[0] for case in finding.cases} == {"00007.png", "00010.png"}
