@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections.abc import Callable, Generator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.data.inspect import inspect_samples, refuse_too_many_bad
+from sightline.data.inspect import inspect_samples, refuse_bad, refuse_too_many_bad
 from sightline.data.samples import Samples
 from sightline.data.sources import read_samples
 from sightline.errors import DataError
@@ -47,13 +49,12 @@ def test_the_size_is_that_of_the_picture_upright(photos: Path) -> None:
     assert (samples.widths[row], samples.heights[row]) == (20, 30)
 
 
-@pytest.mark.parametrize("full", [False, True])
-def test_unreadable_files_have_a_reason_and_the_others_stay_right(photos: Path, full: bool) -> None:
+def test_unreadable_files_have_a_reason_and_the_others_stay_right(photos: Path) -> None:
     (photos / "blue" / "0.png").write_bytes(b"")
     (photos / "green" / "1.png").write_bytes(b"<html>")
     found = read_samples(photos)
     (photos / "red" / "1.png").unlink()
-    samples, _ = finish(inspect_samples(found, full=full))
+    samples, _ = finish(inspect_samples(found))
     reasons = {str(samples.paths[row]): reason for row, reason in samples.errors.items()}
     assert reasons == {
         "blue/0.png": "the file is empty",
@@ -74,13 +75,76 @@ def test_an_unreadable_file_keeps_the_digest_of_its_bytes_if_it_has_any(photos: 
     assert samples.widths[0] == 0
 
 
-def test_a_truncated_picture_is_found_only_when_asked_for_in_full(photos: Path) -> None:
+def test_a_truncated_picture_is_found(photos: Path) -> None:
     out = io.BytesIO()
-    Image.effect_noise((64, 64), 90).save(out, "JPEG")
+    Image.effect_noise((640, 640), 90).save(out, "JPEG")
     (photos / "red" / "cut.jpg").write_bytes(out.getvalue()[:-400])
-    assert inspected(photos).errors == {}
-    full = inspected(photos, full=True)
-    assert [str(full.paths[row]) for row in full.errors] == ["red/cut.jpg"]
+    samples = inspected(photos)
+    assert [str(samples.paths[row]) for row in samples.errors] == ["red/cut.jpg"]
+
+
+def settled(folder: Path) -> Path:
+    """The folder with all its files an hour old: what was written a moment ago is not remembered."""
+    for path in folder.rglob("*.*"):
+        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 3600))
+    return folder
+
+
+@pytest.fixture
+def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remember files whose time of change lies within the last seconds, too: a test can't set that time."""
+    monkeypatch.setattr("sightline.data.memory._FRESH_SECONDS", -1)
+
+
+@pytest.mark.usefixtures("no_wait")
+def test_a_second_time_only_changed_files_are_read(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = inspected(settled(photos))
+    read = []
+
+    def spy(place: Path) -> bytes:
+        read.append(place.name)
+        return place.read_bytes()
+
+    monkeypatch.setattr("sightline.data.inspect.read_bytes", spy)
+    again = inspected(photos)
+    assert read == []
+    assert again.digests.tolist() == first.digests.tolist()
+    assert again.facts.tobytes() == first.facts.tobytes()
+    Image.new("RGB", (9, 9)).save(photos / "red" / "1.png")
+    changed = inspected(photos)
+    assert read == ["1.png"]
+    assert changed.widths[list(changed.paths).index("red/1.png")] == 9
+
+
+@pytest.mark.usefixtures("no_wait")
+def test_another_range_of_values_is_measured_anew(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(np.full((8, 8), 1000, np.uint16)).save(photos / "red" / "deep.png")
+    row = list(inspected(photos).paths).index("red/deep.png")
+    assert inspected(photos).facts["brightness"][row] == pytest.approx(3 / 255, abs=1e-6)
+    assert inspected(photos, value_range=(0, 2000)).facts["brightness"][row] == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_file_written_a_moment_ago_is_read_again(photos: Path) -> None:
+    """The clock of a file system ticks: a second change within one tick leaves no trace but in the content."""
+    inspected(photos)
+    path = photos / "red" / "0.png"
+    status = path.stat()
+    data = path.read_bytes()
+    path.write_bytes(b"x" * len(data))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert list(inspected(photos).errors) == [6]
+
+
+def test_without_a_place_to_remember_everything_is_read(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    samples = finish(inspect_samples(read_samples(photos), folder=tmp_path / "file" / "below"))[0]
+    assert samples.is_ok.all()
+
+
+def test_a_damaged_memory_is_made_again(photos: Path, cache: Path) -> None:
+    (cache / "facts.sqlite").write_bytes(b"SQLite format 3\0" + b"rubbish" * 500)
+    assert inspected(photos).is_ok.all()
+    assert inspected(photos).is_ok.all()
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -142,3 +206,11 @@ def test_the_columns_name_every_image_once(photos: Path) -> None:
     assert {len(column) for column in columns.values()} == {9}
     row = columns["path"].index("red/0.png")
     assert (columns["label"][row], columns["error"][row]) == ("red", "the file is empty")
+
+
+def test_a_single_bad_image_may_end_it_on_request(table: Callable[..., Samples]) -> None:
+    samples = table([0, 1] * 500, errors={3: "broken"})
+    refuse_bad(samples, "skip")
+    with pytest.raises(DataError, match="--on-bad fail allows none"):
+        refuse_bad(samples, "fail")
+    refuse_bad(table([0, 1]), "fail")
