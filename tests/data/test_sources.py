@@ -268,7 +268,7 @@ def test_classes_may_be_called_like_splits(tmp_path: Path) -> None:
 def test_folders_beside_the_split_folders_are_listed(tmp_path: Path) -> None:
     fill(tmp_path, "train/cat/a.jpg", "train/dog/b.jpg", "test/cat/c.jpg", "unsorted/d.jpg")
     samples = read_samples(tmp_path)
-    assert ("unsorted", "beside the split folders") in samples.skipped
+    assert ("unsorted", "unlabelled: beside the split folders") in samples.skipped
     assert len(samples) == 3
 
 
@@ -471,11 +471,11 @@ def test_a_listed_file_that_is_missing_stays_a_sample(csv_of: Callable[..., Path
 )
 def test_a_line_that_can_not_be_used_is_named(csv_of: Callable[..., Path], line: str, said: str) -> None:
     path = csv_of(f"path,label,split,group\na.jpg,cat,train\n{line}\nc.jpg,dog,train\n")
-    assert said in refused(path, "data.csv-rows").message
+    assert said in refused(path, "data.table-rows").message
 
 
 def test_many_bad_lines_are_counted(csv_of: Callable[..., Path]) -> None:
-    assert "(5 in all)" in refused(csv_of("path,label\n" + "a.jpg,\n" * 5), "data.csv-rows").message
+    assert "(5 in all)" in refused(csv_of("path,label\n" + "a.jpg,\n" * 5), "data.table-rows").message
 
 
 @pytest.mark.parametrize("second", ["a.jpg,dog,train", "a.jpg,cat,test", "./a.jpg,dog,train"])
@@ -494,7 +494,7 @@ def test_two_lines_that_contradict_each_other_are_refused(csv_of: Callable[..., 
     ],
 )
 def test_a_csv_without_the_columns_says_which(csv_of: Callable[..., Path], text: str, said: str) -> None:
-    assert said in refused(csv_of(text), "data.csv-columns").message
+    assert said in refused(csv_of(text), "data.table-columns").message
 
 
 def test_a_csv_with_a_header_only_has_no_images(csv_of: Callable[..., Path]) -> None:
@@ -503,7 +503,7 @@ def test_a_csv_with_a_header_only_has_no_images(csv_of: Callable[..., Path]) -> 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
 def test_a_csv_that_is_no_utf_8_is_refused(csv_of: Callable[..., Path], encoding: str) -> None:
-    refused(csv_of("path,label\na.jpg,Käfer\nb.jpg,dog\n".encode(encoding)), "data.csv-encoding")
+    refused(csv_of("path,label\na.jpg,Käfer\nb.jpg,dog\n".encode(encoding)), "data.table-encoding")
 
 
 def test_a_quote_that_is_never_closed_is_an_error_of_the_data(csv_of: Callable[..., Path]) -> None:

@@ -38,6 +38,8 @@ class Samples:
         extra: the further columns of a table, by name: ``[N] str`` each.
         errors: position -> reason, for images that can't be read.
         skipped: (path, reason) of everything that was found and is no sample.
+        extra_classes: (part, class, images) of classes that ``val`` or ``test`` has and ``train`` has not; their images
+            are skipped.
 
     Example:
         >>> cat = np.array(["a.png"], object), np.array([0])
@@ -58,6 +60,7 @@ class Samples:
     extra: dict[str, npt.NDArray[np.object_]] = field(default_factory=dict)
     errors: dict[int, str] = field(default_factory=dict)
     skipped: tuple[tuple[str, str], ...] = ()
+    extra_classes: tuple[tuple[str, str, int], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("given", "groups", "digests"):

@@ -1,0 +1,154 @@
+"""Images in the rows of a Parquet file.
+
+Rows are decoded a few at a time and kept for a while, so that reading in order, by several threads too, decodes each
+once. A row far behind the last one costs the decoding of its row group up to it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sightline.errors import DataError, UnreadableImage
+from sightline.installation import require_extra
+from sightline.pixels.limits import MAX_FILE_BYTES
+
+__all__ = ["ParquetImages", "image_column", "open_parquet", "parquet_file"]
+
+_BATCH = 32
+_KEPT_BYTES = 128 * 2**20
+_NAMES = ("image", "img", "bytes", "picture", "photo", "content")
+
+
+class ParquetImages:
+    """A Parquet file with a column of image files, opened; safe to use from several threads."""
+
+    def __init__(self, file: Any, column: str) -> None:
+        self._file = file
+        self._column = column
+        groups = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
+        self._ends = np.cumsum(np.array([0, *groups]))
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[int, bytes | None] = OrderedDict()
+        self._weight = 0
+        self._group = -1
+        self._next = 0  # the row that the open batches give next
+        self._batches: Iterator[Any] = iter(())
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def read(self, name: str) -> bytes:
+        """Return the image file in a row, by its number from 0.
+
+        Raises:
+            UnreadableImage: if there is no such row, it is empty or too large, or the file is damaged there.
+        """
+        row = int(name) if name.isascii() and name.isdigit() else len(self)
+        if row >= len(self):
+            raise UnreadableImage(name, f"no such row; the table has {len(self):,}")
+        with self._lock:
+            data = self._kept[row] if row in self._kept else self._decode(row, name)
+        if not data:
+            raise UnreadableImage(name, "the row holds no image")
+        if len(data) > MAX_FILE_BYTES:
+            raise UnreadableImage(name, f"{len(data):,} bytes, more than {MAX_FILE_BYTES:,}")
+        return data
+
+    def _decode(self, row: int, name: str) -> bytes | None:
+        group = int(np.searchsorted(self._ends, row, "right")) - 1
+        if group != self._group or row < self._next:
+            self._group, self._next = group, int(self._ends[group])
+            self._batches = self._file.iter_batches(_BATCH, row_groups=[group], columns=[self._column])
+        wanted: bytes | None = None
+        while self._next <= row:
+            try:
+                cells = _cells(next(self._batches).column(0))
+            except Exception as error:  # of pyarrow, as many types as there are ways to damage a file
+                self._group = -1
+                reason = " ".join(str(error).split())[:160] or "the row group ends early"
+                raise UnreadableImage(name, f"damaged: {reason}") from error
+            for cell in cells:
+                self._keep(self._next, cell)
+                wanted = cell if self._next == row else wanted
+                self._next += 1
+        return wanted
+
+    def _keep(self, row: int, cell: bytes | None) -> None:
+        old = self._kept.pop(row, None)
+        self._kept[row] = cell
+        self._weight += len(cell or b"") - len(old or b"") + (0 if old else 100)
+        while self._weight > _KEPT_BYTES and len(self._kept) > 1:
+            self._weight -= len(self._kept.popitem(last=False)[1] or b"") + 100
+
+
+def _cells(column: Any) -> list[bytes | None]:
+    """Return the bytes of a column that holds them, alone or beside a path."""
+    import pyarrow
+
+    if pyarrow.types.is_struct(column.type):
+        column = column.field("bytes")
+    cells: list[bytes | None] = column.to_pylist()
+    return cells
+
+
+def open_parquet(path: Path) -> ParquetImages:
+    """Open a Parquet file that holds images.
+
+    Raises:
+        MissingExtra: without pyarrow.
+        DataError: if it is damaged, or has no column of images.
+    """
+    file = parquet_file(path)
+    column = image_column(file.schema_arrow)
+    if column is None:
+        names = ", ".join(file.schema_arrow.names)
+        raise DataError("data.table-columns", f"{path} has no column of images; it has {names}", _CURE)
+    return ParquetImages(file, column)
+
+
+def parquet_file(path: Path) -> Any:
+    """Open a Parquet file with pyarrow.
+
+    Raises:
+        MissingExtra: without pyarrow.
+        DataError: if it is damaged.
+    """
+    require_extra("parquet", "reading Parquet")
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        return pyarrow.parquet.ParquetFile(path)
+    except (pyarrow.ArrowException, ValueError) as error:
+        text = " ".join(str(error).split())[:160]
+        raise DataError(
+            "data.archive", f"{path} can't be read as Parquet: {text}", "download or write it again"
+        ) from error
+
+
+def image_column(schema: Any) -> str | None:
+    """Return the column that holds image files, as bytes or as a struct with ``bytes``; None where there is none.
+
+    Of several, one with a usual name, else the first.
+    """
+    import pyarrow.types as types
+
+    def holds_bytes(kind: Any) -> bool:
+        if types.is_struct(kind):
+            return any(
+                kind.field(i).name == "bytes" and holds_bytes(kind.field(i).type) for i in range(kind.num_fields)
+            )
+        return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
+
+    columns = [field.name for field in schema if holds_bytes(field.type)]
+    usual = [name for name in _NAMES if name in columns]
+    return (usual or columns or [None])[0]
+
+
+_CURE = "give a column `image` with the bytes of image files, or a column `path`"
