@@ -515,3 +515,41 @@ def test_a_quote_that_is_never_closed_is_an_error_of_the_data(csv_of: Callable[.
 def test_a_csv_whose_classes_are_missing_in_train_is_refused(csv_of: Callable[..., Path]) -> None:
     refused(csv_of("path,label,split\na.jpg,cat,train\nb.jpg,dog,train\nc.jpg,eel,val\n"), "data.unknown-class")
     refused(csv_of("path,label,split\na.jpg,cat,test\nb.jpg,dog,test\n"), "data.unknown-class")
+
+
+# -- classes that train lacks -----------------------------------------------------------------------------------
+
+
+def test_without_strictness_classes_that_train_lacks_are_skipped_and_listed(tmp_path: Path) -> None:
+    fill(tmp_path, "train/cat/a.jpg", "train/dog/b.jpg", "test/Dog/c.jpg", "test/Dog/d.jpg", "val/eel/e.jpg")
+    fill(tmp_path, "test/cat/f.jpg")
+    samples = read_samples(tmp_path, strict=False)
+    assert samples.classes == ("cat", "dog")
+    assert rows(samples) == {
+        "train/cat/a.jpg": ("cat", "train"),
+        "train/dog/b.jpg": ("dog", "train"),
+        "test/cat/f.jpg": ("cat", "test"),
+    }
+    assert samples.extra_classes == (("test", "Dog", 2), ("val", "eel", 1))
+    assert dict(samples.skipped) == {
+        "test/Dog/c.jpg": "class 'Dog' is not in train",
+        "test/Dog/d.jpg": "class 'Dog' is not in train",
+        "val/eel/e.jpg": "class 'eel' is not in train",
+    }
+
+
+def test_without_strictness_a_table_without_training_images_is_refused_all_the_same(
+    csv_of: Callable[..., Path],
+) -> None:
+    with pytest.raises(DataError) as caught:
+        read_samples(csv_of("path,label,split\na.jpg,cat,test\nb.jpg,dog,test\n"), strict=False)
+    assert caught.value.code == "data.unknown-class"
+
+
+def test_further_columns_are_kept_with_their_rows(csv_of: Callable[..., Path]) -> None:
+    text = "path,label,Patient,label2\na.jpg,cat,p1,x\na.jpg,cat,p1,x\nb.jpg,dog,p2,y\nc.jpg,dog,,\n"
+    samples = read_samples(csv_of(text))
+    assert {name: list(column) for name, column in samples.extra.items()} == {
+        "Patient": ["p1", "p2", ""],
+        "label2": ["x", "y", ""],
+    }

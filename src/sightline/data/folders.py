@@ -154,8 +154,7 @@ def read_tree(top: Node, source: str) -> tuple[list[Row], Skipped]:
     _refuse_detection_layout(root, source)
     splits = [(node, SPLIT_NAMES[node.name.lower()]) for node in _folders(root) if node.name.lower() in SPLIT_NAMES]
     visited = {top.identity, root.identity}
-    # A class may be called "train" as well; as a split folder it holds folders.
-    if not any(part == "train" and _folders(node) for node, part in splits):
+    if not _has_train(root):
         return _read_class_folders(root, "", visited, skipped), skipped
     visited |= {node.identity for node, _ in splits}
     rows: list[Row] = []
@@ -230,16 +229,21 @@ def _folders(node: Node) -> list[Node]:
 
 
 def _inside_wrapper(top: Node, skipped: Skipped) -> Node:
-    """Go down into the one folder that holds everything, if what it holds are split folders."""
-    folders = _folders(top)
-    if len(folders) != 1 or not any(
-        SPLIT_NAMES.get(node.name.lower()) == "train" and _folders(node) for node in _folders(folders[0])
-    ):
-        return top
-    if SPLIT_NAMES.get(folders[0].name.lower()):
-        return top  # train/train/<class>: see _inside_twin
-    skipped += _others(top, folders[0])
-    return folders[0]
+    """Go down through folders that hold one folder and nothing to learn from, if they lead to split folders."""
+    node, passed = top, []
+    while not _has_train(node):
+        folders = _folders(node)
+        if len(folders) != 1:
+            return top
+        passed += _others(node, folders[0])
+        node = folders[0]
+    skipped += passed
+    return node
+
+
+def _has_train(node: Node) -> bool:
+    """Tell whether a folder holds a split folder for training; a class may be called "train" as well."""
+    return any(SPLIT_NAMES.get(folder.name.lower()) == "train" and _folders(folder) for folder in _folders(node))
 
 
 def _inside_twin(node: Node, part: str, skipped: Skipped) -> Node:

@@ -153,7 +153,7 @@ def _address(name: str) -> tuple[str, str]:
         return NAMED_SETS[name].repository, NAMED_SETS[name].folder
     owner, _, rest = name.removeprefix(PREFIX).strip("/").partition("/")
     repository, _, folder = rest.partition("/")
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", f"{owner}/{repository}"):
+    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", f"{owner}/{repository}"):
         raise DataError(
             "data.hub-layout", f"{name!r} is no name of a set", "write hf:OWNER/NAME, or hf:OWNER/NAME/FOLDER"
         )

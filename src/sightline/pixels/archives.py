@@ -118,7 +118,7 @@ def open_zip(path: Path) -> Archive:
     Raises:
         DataError: if it is damaged, or beyond a limit.
     """
-    listing = _Listing(path)
+    listing = _Listing(path, has_backslashes=True)
     with path.open("rb") as file:
         stamp = _stamp(file)
         _refuse_long_directory(path, file)
@@ -131,9 +131,8 @@ def open_zip(path: Path) -> Archive:
     for number, info in enumerate(members):
         raw = info.orig_filename
         mode = info.external_attr >> 16 if info.create_system == 3 else 0
-        # Archives made on Windows have backslashes at times; in a zip they can mean nothing else.
         if info.is_dir() or (stat.S_ISDIR(mode) and not info.file_size):
-            listing.add_folder(raw.replace("\\", "/"))
+            listing.add_folder(raw)
         elif stat.S_IFMT(mode) not in (0, stat.S_IFREG):
             listing.skip(raw, "a link" if stat.S_ISLNK(mode) else "a device or a pipe")
         elif number in overlapping:
@@ -141,7 +140,7 @@ def open_zip(path: Path) -> Archive:
         else:
             encoded = raw.encode("utf-8" if info.flag_bits & 0x800 else "cp437", "surrogateescape")
             entry = Entry(info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC, encoded)
-            listing.add(raw.replace("\\", "/"), entry._replace(problem=_problem(entry, info.flag_bits)))
+            listing.add(raw, entry._replace(problem=_problem(entry, info.flag_bits)))
     return listing.archive(path, stamp)
 
 
@@ -177,8 +176,10 @@ def open_tar(path: Path) -> Archive:
 class _Listing:
     """An archive's members while they are listed, one after another."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, has_backslashes: bool = False) -> None:
         self.path = path
+        # Zips made on Windows have backslashes at times; there they can mean nothing but a slash.
+        self.has_backslashes = has_backslashes
         self.entries: dict[str, Entry] = {}
         self.folders: dict[str, None] = {}
         self.skipped: list[tuple[str, str]] = []
@@ -192,7 +193,7 @@ class _Listing:
             self.entries[name] = entry
 
     def add_folder(self, raw: str) -> None:
-        if raw.strip("./") and (name := self._clean(raw)):
+        if raw.strip("./\\") and (name := self._clean(raw)):
             self._count()
             self.folders[name] = None
 
@@ -209,11 +210,12 @@ class _Listing:
 
     def _clean(self, raw: str) -> str:
         """Return a member's name in its one spelling; one that could lead elsewhere is skipped, and empty."""
-        parts = [part for part in raw.split("/") if part not in ("", ".")]
+        text = raw.replace("\\", "/") if self.has_backslashes else raw
+        parts = [part for part in text.split("/") if part not in ("", ".")]
         reason = ""
         if "\0" in raw:
             reason = "a NUL in its name"
-        elif raw.startswith("/") or _DRIVE.match(raw):
+        elif text.startswith("/") or _DRIVE.match(text):
             reason = "an absolute name"
         elif ".." in parts:
             reason = "a name that leads out of the archive"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,17 @@ from sightline.pixels.limits import MAX_FILE_BYTES
 __all__ = ["ParquetImages", "image_column", "open_parquet", "parquet_file"]
 
 _BATCH = 32
+_CURSORS = 3
 _KEPT_BYTES = 128 * 2**20
 _NAMES = ("image", "img", "bytes", "picture", "photo", "content")
+
+
+@dataclass(slots=True)
+class _Cursor:
+    """A place in a row group."""
+
+    row: int  # that the batches give next
+    batches: Iterator[Any]
 
 
 class ParquetImages:
@@ -36,9 +46,8 @@ class ParquetImages:
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, bytes | None] = OrderedDict()
         self._weight = 0
-        self._group = -1
-        self._next = 0  # the row that the open batches give next
-        self._batches: Iterator[Any] = iter(())
+        # Two threads may be on either side of a group's end; each of the last groups keeps its place.
+        self._cursors: OrderedDict[int, _Cursor] = OrderedDict()
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -62,21 +71,23 @@ class ParquetImages:
 
     def _decode(self, row: int, name: str) -> bytes | None:
         group = int(np.searchsorted(self._ends, row, "right")) - 1
-        if group != self._group or row < self._next:
-            self._group, self._next = group, int(self._ends[group])
-            self._batches = self._file.iter_batches(_BATCH, row_groups=[group], columns=[self._column])
+        cursor = self._cursors.pop(group, None)
         wanted: bytes | None = None
-        while self._next <= row:
-            try:
-                cells = _cells(next(self._batches).column(0))
-            except Exception as error:  # of pyarrow, as many types as there are ways to damage a file
-                self._group = -1
-                reason = " ".join(str(error).split())[:160] or "the row group ends early"
-                raise UnreadableImage(name, f"damaged: {reason}") from error
-            for cell in cells:
-                self._keep(self._next, cell)
-                wanted = cell if self._next == row else wanted
-                self._next += 1
+        try:
+            if cursor is None or row < cursor.row:
+                batches = self._file.iter_batches(_BATCH, row_groups=[group], columns=[self._column])
+                cursor = _Cursor(int(self._ends[group]), batches)
+            while cursor.row <= row:
+                for cell in _cells(next(cursor.batches).column(0)):
+                    self._keep(cursor.row, cell)
+                    wanted = cell if cursor.row == row else wanted
+                    cursor.row += 1
+        except Exception as error:  # of pyarrow, as many types as there are ways to damage a file
+            reason = " ".join(str(error).split())[:160] or "the row group ends early"
+            raise UnreadableImage(name, f"damaged: {reason}") from error
+        self._cursors[group] = cursor
+        while len(self._cursors) > _CURSORS:
+            self._cursors.popitem(last=False)
         return wanted
 
     def _keep(self, row: int, cell: bytes | None) -> None:
@@ -125,7 +136,9 @@ def parquet_file(path: Path) -> Any:
 
     try:
         return pyarrow.parquet.ParquetFile(path)
-    except (pyarrow.ArrowException, ValueError) as error:
+    except (pyarrow.ArrowException, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno:  # of the disk; pyarrow calls damage an OSError too
+            raise
         text = " ".join(str(error).split())[:160]
         raise DataError(
             "data.archive", f"{path} can't be read as Parquet: {text}", "download or write it again"
