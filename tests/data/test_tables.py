@@ -258,6 +258,29 @@ def test_without_a_label_column_those_there_are_are_named(tmp_path: Path) -> Non
         read_samples(path)
 
 
+def test_the_files_of_a_folder_are_one_table(tmp_path: Path) -> None:
+    """As the hub's tools leave a set."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / ".cache").mkdir()
+    for part, k in (("train", 0), ("train", 1), ("validation", 0), ("test", 0)):
+        name = f"{part}-0000{k}-of-00002.parquet"
+        write_images(tmp_path / "data" / name, [b"1", b"2"], [0, 1], names=["eel", "cat"])
+    write_images(tmp_path / ".cache" / "train-3.parquet", [b"1"], [0], names=["eel", "cat"])
+    samples = read_samples(tmp_path)
+    assert samples.classes == ("cat", "eel")
+    assert samples.given.tolist() == ["test"] * 2 + ["train"] * 4 + ["val"] * 2
+    assert [read_bytes(file) for file in samples.files] == [b"1", b"2"] * 4
+    assert samples.paths[0] == "data/test-00000-of-00002.parquet::0"
+
+
+def test_files_with_different_columns_are_several_sets(tmp_path: Path) -> None:
+    write_images(tmp_path / "train.parquet", [b"1", b"2"], [0, 1])
+    write_parquet(tmp_path / "test.parquet", [{"path": "a", "label": 0, "note": "x"}])
+    with pytest.raises(DataError) as caught:
+        read_samples(tmp_path)
+    assert caught.value.code == "data.hub-layout"
+
+
 def test_a_damaged_parquet_file_is_an_error_of_the_data(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(DataError) as caught:

@@ -15,7 +15,7 @@ from sightline.errors import DataError
 
 __all__ = ["HOW", "SPLIT_NAMES", "Found", "Row", "class_name", "relative_to", "to_samples"]
 
-HOW = "give a folder with one folder of images per class, or a CSV with the columns path and label"
+HOW = "give a folder or archive with one folder of images per class, or a table with the columns path and label"
 
 # Folder and column names of splits, in lower case.
 SPLIT_NAMES = {

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.data.found import SPLIT_NAMES, Found
-from sightline.data.parquet import read_parquet
+from sightline.data.parquet import part_of, read_parquet_files
 from sightline.errors import DataError
 from sightline.installation import cache_folder, require_extra
 
@@ -29,7 +29,6 @@ __all__ = ["NAMED_SETS", "NamedSet", "download_set", "is_set", "nearest_set", "r
 PREFIX = "hf:"
 # Where the hub keeps the Parquet files that it makes of sets published in another form.
 _REVISIONS = ("main", "refs/convert/parquet")
-_PART = re.compile(r"(?:^|[/._-])(" + "|".join(name for name in SPLIT_NAMES if "_" not in name) + r")(?=[/._-])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +93,7 @@ def read_set(name: str) -> Found:
             f"the set {name!r} is not on this machine",
             f"connect to the network once; sightline check {name} downloads it",
         )
-    root = Path(os.path.commonpath([path.parent for path, _ in files]))
-    parts = [read_parquet(path, root=root, part=part) for path, part in files]
-    if len({found.columns for found in parts}) > 1:
-        raise DataError("data.hub-layout", f"the files of {name!r} have different columns", "give one of its folders")
-    rows = [row for found in parts for row in found.rows]
-    if {row.part for row in rows} == {"train"}:
-        rows = [row._replace(part="") for row in rows]
-    return Found(root, name, rows, [pair for found in parts for pair in found.skipped], parts[0].columns)
+    return read_parquet_files(files, name)
 
 
 def download_set(name: str) -> Generator[tuple[int, int], None, Path]:
@@ -201,10 +193,8 @@ def _by_folder(siblings: list[Any]) -> dict[str, list[_File]]:
             # A folder that is called like a part belongs to the name of the file: default/train/0000.parquet
             outer, _, inner = head.rpartition("/")
             folder, rest = (outer, f"{inner}/{last}") if inner.lower() in SPLIT_NAMES else (head, last)
-            match = _PART.search(rest.lower())
             checksum = getattr(sibling.lfs, "sha256", "") if sibling.lfs else ""
-            part = SPLIT_NAMES[match.group(1)] if match else ""
-            found.setdefault(folder, []).append(_File(name, part, sibling.size or 0, checksum))
+            found.setdefault(folder, []).append(_File(name, part_of(rest), sibling.size or 0, checksum))
     for folder, files in found.items():
         if any(file.part for file in files):  # "unsupervised" and the like have no labels
             found[folder] = [file for file in files if file.part]

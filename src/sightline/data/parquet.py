@@ -1,23 +1,76 @@
-"""A Parquet file with a row for each image: a path, or the image file itself."""
+"""Parquet files with a row for each image: a path, or the image file itself; one file, or several with one table."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sightline.data.found import Found
+from sightline.data.folders import is_hidden
+from sightline.data.found import SPLIT_NAMES, Found
 from sightline.data.tables import KNOWN, Table, read_table, refuse_several_labels
 from sightline.errors import DataError
 from sightline.pixels.containers import MARK
 from sightline.pixels.parquet import image_column, parquet_file
 
-__all__ = ["read_parquet"]
+__all__ = ["is_parquet_folder", "part_of", "read_parquet", "read_parquet_files", "read_parquet_folder"]
 
 # Columns that hold the label, by the sets of the hub: CIFAR-100 has two, of which the fine one is meant.
 _LABELS = ("label", "labels", "fine_label")
 _ROWS = 50_000
+_PART = re.compile(r"(?:^|[/._-])(" + "|".join(name for name in SPLIT_NAMES if "_" not in name) + r")(?=[/._-])")
+
+
+def part_of(name: str) -> str:
+    """Return the part of the split that the name of a file says, or an empty string.
+
+    Example:
+        >>> part_of("data/train-00000-of-00002.parquet"), part_of("default/validation/0.parquet"), part_of("a.parquet")
+        ('train', 'val', '')
+    """
+    match = _PART.search(name.lower())
+    return SPLIT_NAMES[match.group(1)] if match else ""
+
+
+def is_parquet_folder(folder: Path) -> bool:
+    """Tell whether a folder holds Parquet files, itself or in ``data``, as sets of the hub do."""
+    return folder.is_dir() and any(next(folder.glob(form), None) for form in ("*.parquet", "data/*.parquet"))
+
+
+def read_parquet_folder(folder: Path) -> Found:
+    """Find the images of all Parquet files below a folder; the parts of the split are in their names.
+
+    Raises:
+        MissingExtra, DataError: as for :func:`read_parquet`.
+    """
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet"))
+    files = [(folder / name, part_of(name)) for name in names if not any(map(is_hidden, name.split("/")))]
+    return read_parquet_files(files, str(folder), folder)
+
+
+def read_parquet_files(files: Sequence[tuple[Path, str]], source: str, root: Path | None = None) -> Found:
+    """Find the images of several Parquet files that are one table.
+
+    Args:
+        files: (file, part of the split).
+        source: what to call them.
+        root: what paths are relative to; by default the folder that holds them all.
+
+    Raises:
+        MissingExtra, DataError: as for :func:`read_parquet`; and if their columns differ.
+    """
+    root = root or Path(os.path.commonpath([path.parent for path, _ in files]))
+    parts = [read_parquet(path, root=root, part=part) for path, part in files]
+    if len({found.columns for found in parts}) > 1:
+        text = f"the Parquet files of {source} have different columns; they are several sets"
+        raise DataError("data.hub-layout", text, "give one of them, or one of its folders")
+    rows = [row for found in parts for row in found.rows]
+    if {row.part for row in rows} == {"train"}:  # train alone is no split
+        rows = [row._replace(part="") for row in rows]
+    return Found(root, source, rows, [pair for found in parts for pair in found.skipped], parts[0].columns)
 
 
 def read_parquet(path: Path, *, root: Path | None = None, part: str = "") -> Found:

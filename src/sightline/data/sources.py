@@ -17,7 +17,7 @@ from sightline.data.digits import write_digits
 from sightline.data.folders import IMAGE_SUFFIXES, find_images, is_hidden, read_folder
 from sightline.data.found import HOW, SPLIT_NAMES, Found, to_samples
 from sightline.data.hub import download_set, is_set, nearest_set, read_set
-from sightline.data.parquet import read_parquet
+from sightline.data.parquet import is_parquet_folder, read_parquet, read_parquet_folder
 from sightline.data.samples import Samples
 from sightline.data.tables import read_csv, read_frame, read_jsonl, read_pairs
 from sightline.errors import InputError
@@ -156,6 +156,7 @@ def _ends_with(*suffixes: str) -> Callable[[Path], bool]:
 # A new kind of source is one function and one row; the first row that matches reads it.
 SOURCES: tuple[tuple[str, Callable[[Path], bool], Callable[[Path], Found]], ...] = (
     ("CIFAR's binary version", is_cifar, read_cifar),
+    ("Parquet files in a folder", is_parquet_folder, read_parquet_folder),
     ("class folders and split folders", Path.is_dir, read_folder),
     ("zip and tar", _ends_with(*ARCHIVE_SUFFIXES), read_archive),
     ("CSV and TSV", _ends_with(".csv", ".tsv", ".txt"), read_csv),

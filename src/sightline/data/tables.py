@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ __all__ = ["Table", "read_csv", "read_frame", "read_jsonl", "read_pairs", "read_
 
 KNOWN = ("path", "label", "split", "group")
 _HOW = "name the columns path,label (and split, group if you have them)"
+_PLAIN = re.compile(r"(?:(?!\.\.?/)[^/\\:]+/)*(?!\.\.?$)[^/\\:]+")  # relative, and already in its one spelling
 Records = Iterable[tuple[str, Mapping[str, Any]]]
 
 
@@ -172,6 +174,8 @@ def refuse_several_labels(label: Any, where: str) -> None:
 
 def _path_of(root: Path, text: str) -> str:
     """Return a path as the table of samples has it; Windows' separators are taken where nothing has that name."""
+    if _PLAIN.fullmatch(text):  # most of a million paths
+        return text
     container, mark, name = text.partition(MARK)
     if mark and container.lower().endswith(CONTAINER_SUFFIXES):
         return _path_of(root, container) + mark + name
@@ -183,7 +187,9 @@ def _path_of(root: Path, text: str) -> str:
 
 def _cell(value: Any) -> str:
     """Return a cell as text; what is missing is empty."""
-    if value is None or value != value or type(value).__name__ in ("NAType", "NaTType"):
+    if value is None or isinstance(value, bytes) or type(value).__name__ in ("NAType", "NaTType"):
+        return ""
+    if isinstance(value, float) and value != value:
         return ""
     return str(value).strip()
 

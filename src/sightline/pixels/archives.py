@@ -162,7 +162,7 @@ def open_tar(path: Path) -> Archive:
                     listing.skip(info.name, "a link")
                 elif not info.isreg():
                     listing.skip(info.name, "a device or a pipe")
-                elif info.sparse is not None:
+                elif info.issparse():
                     listing.skip(info.name, "a sparse file")
                 else:
                     entry = Entry(info.offset_data, info.size, info.size)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +21,20 @@ from sightline.pixels.limits import MAX_FILE_BYTES
 
 __all__ = ["ParquetImages", "image_column", "open_parquet", "parquet_file"]
 
-_BATCH = 32
-_CURSORS = 3
+_BATCH = 16
+_CURSORS = 8
 _KEPT_BYTES = 128 * 2**20
 _NAMES = ("image", "img", "bytes", "picture", "photo", "content")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Cursor:
     """A place in a row group."""
 
-    row: int  # that the batches give next
+    group: int
+    first: int  # row of the first of ``cells``
     batches: Iterator[Any]
+    cells: list[bytes | None] = field(default_factory=list)
 
 
 class ParquetImages:
@@ -46,8 +48,8 @@ class ParquetImages:
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, bytes | None] = OrderedDict()
         self._weight = 0
-        # Two threads may be on either side of a group's end; each of the last groups keeps its place.
-        self._cursors: OrderedDict[int, _Cursor] = OrderedDict()
+        # Threads read a little before and behind each other, and at times in two row groups; each finds its place.
+        self._cursors: list[_Cursor] = []
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -71,24 +73,24 @@ class ParquetImages:
 
     def _decode(self, row: int, name: str) -> bytes | None:
         group = int(np.searchsorted(self._ends, row, "right")) - 1
-        cursor = self._cursors.pop(group, None)
-        wanted: bytes | None = None
+        before = [cursor for cursor in self._cursors if cursor.group == group and cursor.first <= row]
+        cursor = max(before, key=lambda cursor: cursor.first, default=None)
         try:
-            if cursor is None or row < cursor.row:
+            if cursor is None:
                 batches = self._file.iter_batches(_BATCH, row_groups=[group], columns=[self._column])
-                cursor = _Cursor(int(self._ends[group]), batches)
-            while cursor.row <= row:
-                for cell in _cells(next(cursor.batches).column(0)):
-                    self._keep(cursor.row, cell)
-                    wanted = cell if cursor.row == row else wanted
-                    cursor.row += 1
+                cursor = _Cursor(group, int(self._ends[group]), batches)
+            else:
+                self._cursors.remove(cursor)  # and put back as the last that was used
+            while row >= cursor.first + len(cursor.cells):
+                cursor.first += len(cursor.cells)
+                cursor.cells = _cells(next(cursor.batches).column(0))
+                for place, cell in enumerate(cursor.cells, cursor.first):
+                    self._keep(place, cell)
         except Exception as error:  # of pyarrow, as many types as there are ways to damage a file
             reason = " ".join(str(error).split())[:160] or "the row group ends early"
             raise UnreadableImage(name, f"damaged: {reason}") from error
-        self._cursors[group] = cursor
-        while len(self._cursors) > _CURSORS:
-            self._cursors.popitem(last=False)
-        return wanted
+        self._cursors = [*self._cursors, cursor][-_CURSORS:]
+        return cursor.cells[row - cursor.first]
 
     def _keep(self, row: int, cell: bytes | None) -> None:
         old = self._kept.pop(row, None)

@@ -13,6 +13,7 @@ import hashlib
 import lzma
 import os
 import tempfile
+import time
 import zlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ MAX_UNPACKED_BYTES = 200 * 2**30
 MAX_RATIO = 200  # of the whole; photos are packed already, and shrink to no less than a half
 _FREE_OF_RATIO = 64 * 2**20  # below it, even drawings of one colour may shrink as they like
 _KEPT_BYTES = 100 * 2**30
+_IN_USE_SECONDS = 24 * 3600
 _PIECE = 2**20
 _CURE = "unpack it yourself if you trust it, and give the folder"
 _OPENERS = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\x00", lzma.open))
@@ -59,8 +61,8 @@ def unpack_tar(path: Path) -> Generator[tuple[int, int], None, Path]:
     folder = cache_folder() / "archives"
     target = folder / f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.tar"
     if target.is_file():
-        with contextlib.suppress(OSError):
-            os.utime(target, (target.stat().st_mtime,) * 2)
+        with contextlib.suppress(OSError):  # that it was used, for _sweep; its own time must stay as it is
+            os.utime(target, ns=(time.time_ns(), target.stat().st_mtime_ns))
         return target
     scratch = ""
     try:
@@ -125,11 +127,18 @@ def _read(stream: gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile) -> bytes:
 
 
 def _sweep(folder: Path, keep: Path) -> None:
-    """Remove the oldest plain tars beyond the limit, and none that was just made; they can be made again."""
+    """Remove what a killed process left, and beyond the limit the tars that were not used for longest.
+
+    One that was used within a day may be in use; so the limit may be passed for a day.
+    """
     with contextlib.suppress(OSError):
-        tars = sorted(folder.glob("*.tar"), key=lambda path: path.stat().st_mtime)
+        old = time.time() - _IN_USE_SECONDS
+        for path in folder.glob("*.tmp-*"):
+            if path.stat().st_mtime < old:
+                path.unlink()
+        tars = sorted(folder.glob("*.tar"), key=lambda path: path.stat().st_atime)
         total = sum(path.stat().st_size for path in tars)
         for path in tars:
-            if total > _KEPT_BYTES and path != keep:
+            if total > _KEPT_BYTES and path != keep and path.stat().st_atime < old:
                 total -= path.stat().st_size
                 path.unlink()
