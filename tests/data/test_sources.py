@@ -255,6 +255,17 @@ def test_a_train_folder_alone_is_no_split(tmp_path: Path) -> None:
     assert set(samples.given) == {""}
 
 
+def test_a_test_folder_is_not_trained_on_when_train_holds_no_image(tmp_path: Path) -> None:
+    refused(
+        fill(tmp_path, "train/cat/a.txt", "train/dog/b.txt", "test/cat/a.jpg", "test/dog/b.jpg"), "data.unknown-class"
+    )
+
+
+def test_a_class_called_like_its_split_is_a_class(tmp_path: Path) -> None:
+    samples = read_samples(fill(tmp_path, "train/exam/a.jpg", "train/test/b.jpg", "test/test/c.jpg"))
+    assert rows(samples)["test/test/c.jpg"] == ("test", "test")
+
+
 def test_two_names_of_one_split_are_one_split(tmp_path: Path) -> None:
     fill(tmp_path, "train/cat/a.jpg", "train/dog/b.jpg", "val/cat/c.jpg", "validation/dog/d.jpg")
     assert Counter(read_samples(tmp_path).given) == {"train": 2, "val": 2}

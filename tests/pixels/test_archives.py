@@ -68,16 +68,10 @@ def flagged(data: bytes, bit: int) -> bytes:
     return bytes(out)
 
 
-def negative_size() -> bytes:
-    """A long-name header of negative size: ``tarfile`` of Python 3.11.7 goes back on it for ever."""
-    header = bytearray(tar_of(tar_info("bad.jpg", size=50)))
-    start = 1024  # the second header
-    header[start + 124 : start + 136] = b"\xff" * 11 + b"\x00"
-    header[start + 124 : start + 136] = (-1024 & (2**96 - 1)).to_bytes(12, "big")
-    header[start + 156] = ord("L")
-    header[start + 148 : start + 156] = b" " * 8
-    header[start + 148 : start + 156] = b"%06o\0 " % sum(header[start : start + 512])
-    return bytes(header)
+def negative_size(kind: bytes) -> bytes:
+    """A header of negative size, which leads back to itself: ``tarfile`` of Python 3.11.7 reads it for ever."""
+    header = tar_info("bad.jpg", kind, size=-512).tobuf(tarfile.GNU_FORMAT)
+    return tar_of()[:1024] + header + bytes(1024)
 
 
 def overlapping_zip() -> bytes:
@@ -151,7 +145,9 @@ REFUSED = [
     ("crc.tgz", gzip.compress(tar_of(tar_info("a.jpg", size=50)))[:-6] + b"\0" * 6),
     ("cut.tbz2", b"BZh9" + b"\0" * 50),
     ("cut.tar.xz", b"\xfd7zXZ\x00" + b"\0" * 50),
-    ("negative.tar", negative_size()),
+    ("back.tar", negative_size(tarfile.REGTYPE)),
+    ("back-name.tar", negative_size(tarfile.GNUTYPE_LONGNAME)),
+    ("back-pax.tar", negative_size(tarfile.XHDTYPE)),
 ]
 
 
@@ -237,6 +233,14 @@ def test_a_long_list_of_members_is_refused_before_it_is_read(saved, monkeypatch:
     monkeypatch.setattr(zipfile, "ZipFile", None)
     with pytest.raises(DataError, match="list of members"):
         open_zip(path)
+
+
+def test_a_header_that_would_fill_the_memory_is_refused(saved, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved("a.tar", tar_of(tar_info("long/" * 500 + "a.jpg", size=50)))
+    assert len(open_tar(path).entries) == 2
+    monkeypatch.setattr(archives, "MAX_HEADER_BYTES", 2000)
+    with pytest.raises(DataError, match="impossible size"):
+        open_tar(path)
 
 
 def test_a_member_that_grows_too_much_is_not_unpacked(saved) -> None:
