@@ -25,8 +25,13 @@ __all__ = ["EXTRAS", "Diagnosis", "cache_folder", "diagnose", "import_library", 
 # What each extra brings, by import name. The first missing one is named in the error.
 EXTRAS: dict[str, tuple[str, ...]] = {
     "report": ("jinja2", "matplotlib", "sklearn", "scipy", "pydantic", "tomli_w"),
+    "parquet": ("pyarrow",),
+    "hub": ("huggingface_hub", "pyarrow"),
     "train": ("torch", "torchvision", "timm", "safetensors", "onnx", "onnxscript", "huggingface_hub"),
 }
+
+# Extras that nobody needs who has no such data, and what they add.
+_ADDED = {"parquet": "Parquet tables", "hub": "the sets of the Hugging Face hub"}
 
 _TORCH_PROBE = """
 import json, warnings
@@ -158,7 +163,10 @@ def diagnose() -> list[Diagnosis]:
     rows = [Diagnosis("python", True, f"{sys.version.split()[0]} at {sys.executable}")]
     for extra in EXTRAS:
         missing = missing_modules(extra)
-        if missing:
+        if missing and extra in _ADDED:
+            detail = f"not installed; it adds {_ADDED[extra]}: {install_command(extra)}"
+            rows.append(Diagnosis(f"[{extra}]", True, detail))
+        elif missing:
             rows.append(Diagnosis(f"[{extra}]", False, f"missing {', '.join(missing)}", install_command(extra)))
         else:
             rows.append(Diagnosis(f"[{extra}]", True, "complete"))

@@ -130,10 +130,10 @@ def test_a_test_folder_with_an_extra_class(sightline, here, write_image):
 @pytest.mark.parametrize(
     ("text", "code", "word"),
     [
-        ("file,class\na.png,x\n", "data.csv-columns", "path"),
-        ("path,label\na.png,\n", "data.csv-rows", "line 2"),
-        ("path,label,split\na.png,x,training set\n", "data.csv-rows", "training set"),
-        ("", "data.csv-columns", "nothing"),
+        ("file,class\na.png,x\n", "data.table-columns", "path"),
+        ("path,label\na.png,\n", "data.table-rows", "line 2"),
+        ("path,label,split\na.png,x,training set\n", "data.table-rows", "training set"),
+        ("", "data.table-columns", "nothing"),
     ],
 )
 def test_a_broken_csv(sightline, here, text, code, word):

@@ -255,6 +255,17 @@ def test_a_train_folder_alone_is_no_split(tmp_path: Path) -> None:
     assert set(samples.given) == {""}
 
 
+def test_a_test_folder_is_not_trained_on_when_train_holds_no_image(tmp_path: Path) -> None:
+    refused(
+        fill(tmp_path, "train/cat/a.txt", "train/dog/b.txt", "test/cat/a.jpg", "test/dog/b.jpg"), "data.unknown-class"
+    )
+
+
+def test_a_class_called_like_its_split_is_a_class(tmp_path: Path) -> None:
+    samples = read_samples(fill(tmp_path, "train/exam/a.jpg", "train/test/b.jpg", "test/test/c.jpg"))
+    assert rows(samples)["test/test/c.jpg"] == ("test", "test")
+
+
 def test_two_names_of_one_split_are_one_split(tmp_path: Path) -> None:
     fill(tmp_path, "train/cat/a.jpg", "train/dog/b.jpg", "val/cat/c.jpg", "validation/dog/d.jpg")
     assert Counter(read_samples(tmp_path).given) == {"train": 2, "val": 2}
@@ -268,7 +279,7 @@ def test_classes_may_be_called_like_splits(tmp_path: Path) -> None:
 def test_folders_beside_the_split_folders_are_listed(tmp_path: Path) -> None:
     fill(tmp_path, "train/cat/a.jpg", "train/dog/b.jpg", "test/cat/c.jpg", "unsorted/d.jpg")
     samples = read_samples(tmp_path)
-    assert ("unsorted", "beside the split folders") in samples.skipped
+    assert ("unsorted", "unlabelled: beside the split folders") in samples.skipped
     assert len(samples) == 3
 
 
@@ -471,11 +482,11 @@ def test_a_listed_file_that_is_missing_stays_a_sample(csv_of: Callable[..., Path
 )
 def test_a_line_that_can_not_be_used_is_named(csv_of: Callable[..., Path], line: str, said: str) -> None:
     path = csv_of(f"path,label,split,group\na.jpg,cat,train\n{line}\nc.jpg,dog,train\n")
-    assert said in refused(path, "data.csv-rows").message
+    assert said in refused(path, "data.table-rows").message
 
 
 def test_many_bad_lines_are_counted(csv_of: Callable[..., Path]) -> None:
-    assert "(5 in all)" in refused(csv_of("path,label\n" + "a.jpg,\n" * 5), "data.csv-rows").message
+    assert "(5 in all)" in refused(csv_of("path,label\n" + "a.jpg,\n" * 5), "data.table-rows").message
 
 
 @pytest.mark.parametrize("second", ["a.jpg,dog,train", "a.jpg,cat,test", "./a.jpg,dog,train"])
@@ -494,7 +505,7 @@ def test_two_lines_that_contradict_each_other_are_refused(csv_of: Callable[..., 
     ],
 )
 def test_a_csv_without_the_columns_says_which(csv_of: Callable[..., Path], text: str, said: str) -> None:
-    assert said in refused(csv_of(text), "data.csv-columns").message
+    assert said in refused(csv_of(text), "data.table-columns").message
 
 
 def test_a_csv_with_a_header_only_has_no_images(csv_of: Callable[..., Path]) -> None:
@@ -503,7 +514,7 @@ def test_a_csv_with_a_header_only_has_no_images(csv_of: Callable[..., Path]) -> 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
 def test_a_csv_that_is_no_utf_8_is_refused(csv_of: Callable[..., Path], encoding: str) -> None:
-    refused(csv_of("path,label\na.jpg,Käfer\nb.jpg,dog\n".encode(encoding)), "data.csv-encoding")
+    refused(csv_of("path,label\na.jpg,Käfer\nb.jpg,dog\n".encode(encoding)), "data.table-encoding")
 
 
 def test_a_quote_that_is_never_closed_is_an_error_of_the_data(csv_of: Callable[..., Path]) -> None:
@@ -515,3 +526,41 @@ def test_a_quote_that_is_never_closed_is_an_error_of_the_data(csv_of: Callable[.
 def test_a_csv_whose_classes_are_missing_in_train_is_refused(csv_of: Callable[..., Path]) -> None:
     refused(csv_of("path,label,split\na.jpg,cat,train\nb.jpg,dog,train\nc.jpg,eel,val\n"), "data.unknown-class")
     refused(csv_of("path,label,split\na.jpg,cat,test\nb.jpg,dog,test\n"), "data.unknown-class")
+
+
+# -- classes that train lacks -----------------------------------------------------------------------------------
+
+
+def test_without_strictness_classes_that_train_lacks_are_skipped_and_listed(tmp_path: Path) -> None:
+    fill(tmp_path, "train/cat/a.jpg", "train/dog/b.jpg", "test/Dog/c.jpg", "test/Dog/d.jpg", "val/eel/e.jpg")
+    fill(tmp_path, "test/cat/f.jpg")
+    samples = read_samples(tmp_path, strict=False)
+    assert samples.classes == ("cat", "dog")
+    assert rows(samples) == {
+        "train/cat/a.jpg": ("cat", "train"),
+        "train/dog/b.jpg": ("dog", "train"),
+        "test/cat/f.jpg": ("cat", "test"),
+    }
+    assert samples.extra_classes == (("test", "Dog", 2), ("val", "eel", 1))
+    assert dict(samples.skipped) == {
+        "test/Dog/c.jpg": "class 'Dog' is not in train",
+        "test/Dog/d.jpg": "class 'Dog' is not in train",
+        "val/eel/e.jpg": "class 'eel' is not in train",
+    }
+
+
+def test_without_strictness_a_table_without_training_images_is_refused_all_the_same(
+    csv_of: Callable[..., Path],
+) -> None:
+    with pytest.raises(DataError) as caught:
+        read_samples(csv_of("path,label,split\na.jpg,cat,test\nb.jpg,dog,test\n"), strict=False)
+    assert caught.value.code == "data.unknown-class"
+
+
+def test_further_columns_are_kept_with_their_rows(csv_of: Callable[..., Path]) -> None:
+    text = "path,label,Patient,label2\na.jpg,cat,p1,x\na.jpg,cat,p1,x\nb.jpg,dog,p2,y\nc.jpg,dog,,\n"
+    samples = read_samples(csv_of(text))
+    assert {name: list(column) for name, column in samples.extra.items()} == {
+        "Patient": ["p1", "p2", ""],
+        "label2": ["x", "y", ""],
+    }

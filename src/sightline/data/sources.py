@@ -1,81 +1,75 @@
-"""A place on the disk to :class:`Samples`: class folders, split folders, CSV.
+"""Whatever holds images, to :class:`Samples`: the table of kinds, and the way to fetch what is not here yet.
 
 Labels are names everywhere; a class has the same number in every split, whatever each split's folder holds.
-Hidden files and folders are never data. What is found and is no sample is listed with its reason.
 """
 
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
-import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
+from sightline.data.archives import read_archive
+from sightline.data.arrays import read_arrays
+from sightline.data.cifar import is_cifar, read_cifar
+from sightline.data.digits import write_digits
+from sightline.data.folders import IMAGE_SUFFIXES, find_images, is_hidden, read_folder
+from sightline.data.found import HOW, SPLIT_NAMES, Found, to_samples
+from sightline.data.hub import download_set, is_set, nearest_set, read_set
+from sightline.data.parquet import is_parquet_folder, read_parquet, read_parquet_folder
 from sightline.data.samples import Samples
-from sightline.errors import DataError, InputError
+from sightline.data.tables import read_csv, read_frame, read_jsonl, read_pairs
+from sightline.errors import InputError
+from sightline.installation import cache_folder
+from sightline.pixels.containers import ARCHIVE_SUFFIXES
+from sightline.pixels.unpacked import unpack_tar
 
-__all__ = ["IMAGE_SUFFIXES", "SOURCES", "SPLIT_NAMES", "Source", "describe_source", "find_images", "read_samples"]
+if TYPE_CHECKING:
+    import pandas
 
-Source = str | Path
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "SOURCES",
+    "SPLIT_NAMES",
+    "Source",
+    "describe_source",
+    "fetch_source",
+    "find_images",
+    "is_hidden",
+    "read_samples",
+]
 
-# Folder and column names of splits, in lower case.
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-    "seg_train": "train",  # as the Intel scenes are published
-    "seg_test": "test",
-}
-IMAGE_SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".webp",
-        ".gif",
-        ".bmp",
-        ".dib",
-        ".tif",
-        ".tiff",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-        ".avif",
-        ".heic",
-        ".heif",
-    ]
-)
-# Signatures of image files, for those with an unknown ending.
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\x00", b"MM\x00*")
-_HIDDEN_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
-_HOW = "give a folder with one folder of images per class, or a CSV with the columns path and label"
-
-Row = tuple[str, str, str, str]  # path, class name, given split, group
+# A path or a name; a table; a list of (path, label); (images, labels).
+Source: TypeAlias = "str | Path | pandas.DataFrame | Sequence[tuple[str | Path, Any]] | tuple[Any, Any]"
 
 
 def describe_source(source: Source) -> str:
-    """Return what to call a source in messages."""
-    return str(source)
+    """Return what to call a source in messages.
+
+    Example:
+        >>> describe_source("photos/"), describe_source([("a.jpg", "cat"), ("b.jpg", "dog")])
+        ('photos/', 'a list of 2 images')
+    """
+    if isinstance(source, str | Path):
+        return str(source)
+    if _is_frame(source):
+        return f"a table of {len(source):,} rows"
+    if _is_arrays(source):
+        return f"an array of {len(source[0]):,} images"
+    return f"a list of {len(source):,} images"
 
 
-def read_samples(source: Source) -> Samples:
+def read_samples(source: Source, *, strict: bool = True) -> Samples:
     """Find the images and labels of a source; no image is opened yet.
 
     Args:
-        source: a folder of class folders, a folder of split folders (``train``, ``val``, ``test``), or a CSV
-            file with the columns ``path,label[,split,group]``.
+        source: a folder, zip or tar of class folders or of split folders (``train``, ``val``, ``test``); a CSV, TSV,
+            JSONL or Parquet file with the columns ``path,label[,split,group]``; CIFAR's binary version; ``digits`` or
+            another named set, or ``hf:OWNER/NAME``, once it was downloaded. From Python also a ``DataFrame``, a list
+            of (path, label), or (images, labels) with images as ``uint8`` of ``[N, H, W]`` or ``[N, H, W, 3]``.
+        strict: raise for classes that ``val`` or ``test`` has and ``train`` has not; otherwise they are listed in
+            ``extra_classes`` and their images skipped.
 
     Raises:
         InputError: if the path is missing or is of no known kind.
@@ -84,260 +78,88 @@ def read_samples(source: Source) -> Samples:
     Example:
         ``read_samples("photos/").counts()``
     """
-    path = Path(source)
-    with contextlib.suppress(RuntimeError):  # the home of nobody: the path is missing, as it stands
-        path = path.expanduser()
-    if not path.exists():
-        raise InputError("data.missing", f"there is no file or folder {str(path)!r}", f"check the path; {_HOW}")
-    for matches, read in SOURCES:
-        if matches(path):
-            return read(path)
-    raise InputError("data.not-a-source", f"{str(path)!r} is a single file and no CSV", _HOW)
+    return to_samples(_find(source), strict=strict)
 
 
-def find_images(folder: Path) -> tuple[list[Path], list[tuple[str, str]]]:
-    """Return the image files below a folder, sorted, and (path, reason) of every other thing there."""
-    skipped: list[tuple[str, str]] = []
-    found = sorted(_walk(folder, skipped, {_identity(folder)}))
-    return found, skipped
+def fetch_source(source: Source) -> Generator[tuple[int, int], None, Source]:
+    """Bring a source onto this machine: download a named set, unpack a compressed tar; others are here already.
+
+    A generator: it yields (bytes done, bytes in all) and returns the source, for ``read_samples``.
+
+    Raises:
+        DataError: if it can't be downloaded or unpacked, or what came is not what was published.
+        MissingExtra: without the libraries that a named set needs.
+    """
+    if isinstance(source, str | Path):
+        path = _expanded(source)
+        if not path.exists():
+            if is_set(str(source)):
+                yield from download_set(str(source))
+        elif path.is_file() and path.name.lower().endswith(ARCHIVE_SUFFIXES):
+            yield from unpack_tar(path)
+    return source
 
 
-def _walk(folder: Path, skipped: list[tuple[str, str]], visited: set[object]) -> Iterator[Path]:
-    """Yield image files; follow a link to a folder once, whatever its name, and none that leads back."""
-    try:
-        names = sorted(path.name for path in folder.iterdir())
-    except OSError as error:
-        skipped.append((str(folder), f"can't be read: {error.strerror}"))
-        return
-    for name in names:
-        path = folder / name
-        if is_hidden(name):
-            skipped.append((str(path), "hidden"))
-        elif path.is_dir():
-            if _identity(path) in visited:
-                skipped.append((str(path), "a link to a folder that is read elsewhere"))
-                continue
-            visited.add(_identity(path))
-            yield from _walk(path, skipped, visited)
-        elif path.suffix.lower() in IMAGE_SUFFIXES or _looks_like_image(path):
-            yield path
-        else:
-            skipped.append((str(path), f"not an image ({path.suffix.lower() or 'no ending'})"))
+def _find(source: Source) -> Found:
+    if not isinstance(source, str | Path):
+        return _find_in_memory(source)
+    path = _expanded(source)
+    if path.exists():
+        for _, matches, read in SOURCES:
+            if matches(path):
+                return read(path)
+        raise InputError("data.not-a-source", f"{str(path)!r} is a single file and no table or archive", HOW)
+    name = str(source)
+    if name == "digits":
+        write_digits(cache_folder() / "digits")
+        return read_folder(cache_folder() / "digits")
+    if is_set(name):
+        return read_set(name)
+    near = nearest_set(name)
+    cure = f"if you meant the named set: {near}" if near else HOW
+    raise InputError("data.missing", f"there is no file or folder {str(path)!r}", f"check the path; {cure}")
 
 
-def is_hidden(name: str) -> bool:
-    """Tell whether a file or folder is the system's or a tool's, and never data."""
-    return name.startswith(".") or name.lower() in _HIDDEN_NAMES
-
-
-def _identity(folder: Path) -> object:
-    """Return what two names of one folder have in common."""
-    try:
-        status = folder.stat()
-    except OSError:
-        return folder
-    return (status.st_dev, status.st_ino) if status.st_ino else folder.resolve()
-
-
-def _looks_like_image(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    try:
-        with path.open("rb") as file:
-            start = file.read(16)
-    except OSError:
-        return False
-    return start.startswith(_SIGNATURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    try:
-        return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name))
-    except OSError:  # a folder that can't be read is listed as skipped when its turn comes
-        return []
-
-
-def _class_name(text: str) -> str:
-    """One spelling a name: macOS stores accents decomposed, Linux composed, and both look the same."""
-    return unicodedata.normalize("NFC", text).strip()
-
-
-def _read_folder(root: Path) -> Samples:
-    _refuse_detection_layout(root)
-    splits = {path: SPLIT_NAMES[path.name.lower()] for path in _subfolders(root) if path.name.lower() in SPLIT_NAMES}
-    # A class may be called "train" as well; as a split folder it holds folders.
-    if not any(part == "train" and _subfolders(path) for path, part in splits.items()):
-        rows, skipped = _read_class_folders(root, "", {_identity(root)})
-        return _to_samples(root, str(root), rows, skipped)
-    rows, skipped = [], []
-    visited = {_identity(root), *map(_identity, splits)}
-    only = len(set(splits.values())) == 1  # a lone "train" folder is no split
-    for path, part in splits.items():
-        part_rows, part_skipped = _read_class_folders(path, "" if only else part, visited)
-        rows += part_rows
-        skipped += part_skipped
-    for path in sorted(root.iterdir()):
-        if path not in splits:
-            skipped.append((str(path), "hidden" if is_hidden(path.name) else "beside the split folders"))
-    return _to_samples(root, str(root), rows, skipped)
-
-
-def _read_class_folders(folder: Path, part: str, visited: set[object]) -> tuple[list[Row], list[tuple[str, str]]]:
-    rows: list[Row] = []
-    skipped: list[tuple[str, str]] = []
-    visited |= {_identity(class_folder) for class_folder in _subfolders(folder)}
-    for class_folder in _subfolders(folder):
-        images = sorted(_walk(class_folder, skipped, visited))
-        rows += [(str(path), _class_name(class_folder.name), part, "") for path in images]
-        if not images:
-            skipped.append((str(class_folder), "a folder without images"))
-    for path in sorted(folder.iterdir()):
-        if not path.is_dir() or is_hidden(path.name):
-            skipped.append((str(path), "hidden" if is_hidden(path.name) else "outside of any class folder"))
-    return rows, skipped
-
-
-def _refuse_detection_layout(root: Path) -> None:
-    names = {path.name.lower() for path in _subfolders(root)}
-    inner = {path.name.lower() for folder in _subfolders(root) for path in _subfolders(folder)}
-    if {"images", "labels"} <= names or {"images", "labels"} <= inner or {"images", "annotations"} <= names:
-        raise DataError(
-            "data.detection-layout",
-            f"{str(root)!r} looks like an object detection set (images/ beside labels/): boxes, not classes",
-            "Sightline sorts whole images into classes; cut the objects out into one folder per class, "
-            "or write a CSV with the columns path and label",
-        )
-
-
-def _read_csv(path: Path) -> Samples:
-    rows: list[Row] = []
-    problems: list[str] = []
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError("data.csv-encoding", f"{path} is not UTF-8 (byte {error.start})", "save it as UTF-8") from error
-    except OSError as error:
-        raise InputError("data.missing", f"{path} can't be read: {error.strerror}", "check the path") from error
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restkey="...")
-    columns = [(name or "").strip().lower() for name in table.fieldnames or []]
-    table.fieldnames = columns
-    missing = [name for name in ("path", "label") if name not in columns]
-    if missing:
-        raise DataError(
-            "data.csv-columns",
-            f"{path} has no column {' and no column '.join(missing)}; its first line holds {columns or 'nothing'}",
-            "name the columns path,label (and split, group if you have them) in the first line",
-        )
-    for number, record in _records(table, path):
-        row = {name: (record.get(name) or "").strip() for name in ("path", "label", "split", "group")}
-        part = SPLIT_NAMES.get(row["split"].lower(), None if row["split"] else "")
-        if not row["path"] or not row["label"] or "..." in record:
-            problems.append(f"line {number}: {'too many cells' if '...' in record else 'path or label is empty'}")
-        elif "://" in row["path"]:
-            problems.append(f"line {number}: {row['path']!r} is an address, not a file")
-        elif part is None:
-            problems.append(f"line {number}: unknown split {row['split']!r}")
-        else:
-            rows.append((_csv_path(path.parent, row["path"]), _class_name(row["label"]), part, row["group"]))
-    if problems:
-        shown = "; ".join(problems[:3]) + (f" ... ({len(problems)} in all)" if len(problems) > 3 else "")
-        raise DataError(
-            "data.csv-rows", f"{path}: {shown}", "correct or remove these lines; splits are train, val, test"
-        )
-    return _to_samples(path.parent, str(path), rows, [])
-
-
-def _records(table: csv.DictReader[str], path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (line, record) of a table; a fault of its form is an error of the data."""
-    try:
-        for record in table:
-            yield table.line_num, record
-    except csv.Error as error:
-        raise DataError(
-            "data.csv-rows", f"{path}: line {table.line_num}: {error}", "look for a quote that is never closed"
-        ) from error
-
-
-def _csv_path(folder: Path, text: str) -> str:
-    path = folder / text
-    return str(folder / text.replace("\\", "/")) if "\\" in text and not path.exists() else str(path)
-
-
-def _to_samples(root: Path, source: str, rows: list[Row], skipped: list[tuple[str, str]]) -> Samples:
-    """Check what holds for every source, and number the classes by name."""
-    rows = _without_repeats(rows)
-    if not rows:
-        seen = ", ".join(f"{count} {reason}" for reason, count in _tally(skipped).items()) or "nothing at all"
-        raise DataError("data.no-images", f"no images found in {source!r}; found: {seen}", _HOW)
-    trained = {name for _, name, part, _ in rows if part in ("", "train")}
-    extra = sorted({name for _, name, part, _ in rows} - trained)
-    if extra:
-        parts = sorted({part for _, name, part, _ in rows if name in extra})
-        raise DataError(
-            "data.unknown-class",
-            f"class {', '.join(map(repr, extra[:5]))} is in {' and '.join(parts)}, but train has no image of it; "
-            f"train has {', '.join(map(repr, sorted(trained)[:8]))}",
-            "add images of it to train, remove it, or give the class folders the same names in every split",
-        )
-    classes = tuple(sorted(trained))
-    odd = [name for name in classes if any(unicodedata.category(letter) == "Cc" for letter in name)]
-    if odd:
-        raise DataError(
-            "data.class-name",
-            f"class {odd[0]!r} has a control character in its name; a list of classes has one name a line",
-            "rename the folder or the label",
-        )
-    if len(classes) < 2:
-        raise DataError(
-            "data.one-class",
-            f"only one class in {source!r}: {classes[0]!r}",
-            "give at least two folders of images; to find one thing, add a second class of what it is not",
-        )
-    number = {name: position for position, name in enumerate(classes)}
-    relative = [_relative(path, root) for path, *_ in rows]
-    return Samples(
-        root=root,
-        source=source,
-        classes=classes,
-        paths=np.array(relative, object),
-        labels=np.array([number[name] for _, name, _, _ in rows], np.int64),
-        given=np.array([part for _, _, part, _ in rows], object),
-        groups=np.array([group for *_, group in rows], object),
-        skipped=tuple((_relative(path, root), reason) for path, reason in skipped),
+def _find_in_memory(source: Any) -> Found:
+    if _is_frame(source):
+        return read_frame(source, describe_source(source))
+    if _is_arrays(source):
+        return read_arrays(source[0], source[1], describe_source(source))
+    if isinstance(source, list):
+        return read_pairs(source, describe_source(source))
+    raise InputError(
+        "data.not-a-source",
+        f"a {type(source).__name__} is no source of images",
+        "give a path, a DataFrame with the columns path and label, a list of (path, label), or (images, labels)",
     )
 
 
-def _without_repeats(rows: list[Row]) -> list[Row]:
-    """Drop lines that say the same twice; refuse those that contradict each other."""
-    seen: dict[str, Row] = {}
-    for row in rows:
-        other = seen.setdefault(row[0], row)
-        if other[1:3] != row[1:3]:
-            raise DataError(
-                "data.contradiction",
-                f"{row[0]} is listed twice: as {other[1]!r} ({other[2] or 'no split'}) "
-                f"and as {row[1]!r} ({row[2] or 'no split'})",
-                "keep one line for each image; images with several labels are not supported",
-            )
-    return list(seen.values())
+def _is_frame(source: Any) -> bool:
+    return hasattr(source, "columns") and hasattr(source, "iloc")
 
 
-def _relative(path: str, root: Path) -> str:
-    try:
-        return Path(path).relative_to(root).as_posix()
-    except ValueError:
-        return Path(path).absolute().as_posix()
+def _is_arrays(source: Any) -> bool:
+    return isinstance(source, tuple) and len(source) == 2 and hasattr(source[0], "__array__")
 
 
-def _tally(skipped: list[tuple[str, str]]) -> dict[str, int]:
-    reasons = [reason for _, reason in skipped]
-    return {reason: reasons.count(reason) for reason in sorted(set(reasons))}
+def _expanded(source: str | Path) -> Path:
+    path = Path(source)
+    with contextlib.suppress(RuntimeError):  # the home of nobody: the path is missing, as it stands
+        path = path.expanduser()
+    return path
+
+
+def _ends_with(*suffixes: str) -> Callable[[Path], bool]:
+    return lambda path: path.name.lower().endswith(suffixes)
 
 
 # A new kind of source is one function and one row; the first row that matches reads it.
-SOURCES: tuple[tuple[Callable[[Path], bool], Callable[[Path], Samples]], ...] = (
-    (Path.is_dir, _read_folder),
-    (lambda path: path.suffix.lower() in (".csv", ".tsv", ".txt"), _read_csv),
+SOURCES: tuple[tuple[str, Callable[[Path], bool], Callable[[Path], Found]], ...] = (
+    ("CIFAR's binary version", is_cifar, read_cifar),
+    ("Parquet files in a folder", is_parquet_folder, read_parquet_folder),
+    ("class folders and split folders", Path.is_dir, read_folder),
+    ("zip and tar", _ends_with(*ARCHIVE_SUFFIXES), read_archive),
+    ("CSV and TSV", _ends_with(".csv", ".tsv", ".txt"), read_csv),
+    ("JSONL", _ends_with(".jsonl", ".ndjson"), read_jsonl),
+    ("Parquet", _ends_with(".parquet"), read_parquet),
 )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sightline.data.samples import Samples
+from sightline.data.sources import Source
 from sightline.errors import DataError, UnreadableImage
 from sightline.evaluation.result import Evaluation, evaluate_rows
 from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
@@ -26,7 +26,7 @@ from sightline.runtime.predictions import Predictions
 __all__ = ["evaluate_samples", "evaluate_source", "small_pictures"]
 
 
-def evaluate_source(classifier: Classifier, source: str | Path) -> Generator[Event, None, Evaluation]:
+def evaluate_source(classifier: Classifier, source: Source) -> Generator[Event, None, Evaluation]:
     """Evaluate on the test part of a source, or on all its images where it has none.
 
     Where the classifier lies in its run, images that it was trained on are found by content, left out of the

@@ -15,9 +15,9 @@ from sightline.data.fixes import apply_fixes, describe_fixes, read_fixes
 from sightline.data.groups import assign_groups
 from sightline.data.inspect import inspect_samples, refuse_bad
 from sightline.data.samples import Samples
-from sightline.data.sources import Source, describe_source, read_samples
+from sightline.data.sources import Source, describe_source, fetch_source, read_samples
 from sightline.data.split import Split, make_split
-from sightline.events import Event, Noted, Planned, StageEnded, StageStarted, Warned
+from sightline.events import Event, Noted, Planned, Progressed, StageEnded, StageStarted, Warned
 from sightline.installation import import_library, require_extra
 from sightline.pipeline.progress import compared, counted
 from sightline.planning.facts import Hardware, NetworkFacts, describe_data
@@ -137,9 +137,10 @@ def inspect_source(
         choices: about reading the data.
         strict: whether a class that train lacks is an error, or a finding.
     """
+    fetched = yield from _fetch(source)
     yield StageStarted("Reading", describe_source(source))
     start = time.monotonic()
-    found = read_samples(source)
+    found = read_samples(fetched, strict=strict)
     samples = yield from counted(inspect_samples(found, value_range=choices.value_range), len(found))
     fixes = read_fixes(choices.fixes) if choices.fixes else []
     samples = assign_groups(apply_fixes(samples, fixes), choices.group)
@@ -154,6 +155,26 @@ def inspect_source(
     if fixes:
         yield Noted(f"Fixes of {choices.fixes}: {describe_fixes(fixes)}.")
     return samples
+
+
+def _fetch(source: Source) -> Generator[Event, None, Source]:
+    """Bring what is not here yet: a named set is downloaded, a compressed archive unpacked; each once."""
+    steps, start, shown = fetch_source(source), time.monotonic(), 0.0
+    is_long = False
+    while True:
+        try:
+            done, total = next(steps)
+        except StopIteration as stop:
+            if is_long:
+                yield StageEnded("Fetching", "", time.monotonic() - start)
+            fetched: Source = stop.value
+            return fetched
+        if not is_long:
+            is_long = True
+            yield StageStarted("Fetching", describe_source(source))
+        if time.monotonic() - shown > 0.1:
+            shown = time.monotonic()
+            yield Progressed(round(done / 1e6), round(total / 1e6), "MB")
 
 
 def fetch_weights(prepared: Prepared) -> Generator[Event, None, tuple[Path | None, tuple[str, str]]]:

@@ -17,6 +17,7 @@ from sightline.checks.doctor import check_subject
 from sightline.checks.subject import Subject
 from sightline.data.inspect import refuse_too_many_bad
 from sightline.data.samples import Samples
+from sightline.data.sources import describe_source
 from sightline.data.split import Split, find_leaked
 from sightline.errors import ExportMismatch, RunError
 from sightline.events import EpochEnded, Event, RunEnded, RunStarted, StageEnded, StageStarted, Warned
@@ -42,7 +43,7 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
     refuse_name(job.out, job.name)
     prepared = yield from plan_job(job)
     weights, description = yield from fetch_weights(prepared)
-    source = Path(job.source).resolve()
+    source = Path(describe_source(job.source)).resolve()
     data_name = source.name if source.is_dir() else source.stem
     writer = RunWriter.create(job.out, job.name, data_name, _facts(job, prepared, description))
     run = writer.run
@@ -96,7 +97,7 @@ def _facts(job: Job, prepared: Prepared, weights: tuple[str, str]) -> dict[str, 
 
     return {
         "command": " ".join(sys.argv),
-        "data": str(job.source),
+        "data": describe_source(job.source),
         "data_root": str(prepared.samples.root.resolve()),
         "data_fingerprint": prepared.samples.fingerprint(),
         "classes": list(prepared.samples.classes),

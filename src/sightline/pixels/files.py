@@ -7,10 +7,9 @@ import stat
 
 from sightline.errors import UnreadableImage
 from sightline.pixels.containers import Member, Place, read_member
+from sightline.pixels.limits import MAX_FILE_BYTES
 
 __all__ = ["MAX_FILE_BYTES", "read_bytes"]
-
-MAX_FILE_BYTES = 256 * 2**20
 
 
 def read_bytes(place: str | Place) -> bytes:

@@ -1,0 +1,87 @@
+"""Pictures that are in memory: a numpy array of them, and their labels.
+
+They are stored once in the user's cache folder, as ``arrays/SHA256.npy``, and are places as all others from there on:
+what was trained on can be read again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.data.found import Found, Row, class_name
+from sightline.data.tables import refuse_several_labels
+from sightline.errors import DataError
+from sightline.installation import cache_folder
+from sightline.pixels.containers import MARK
+
+__all__ = ["read_arrays"]
+
+
+def read_arrays(images: Any, labels: Any, source: str) -> Found:
+    """Store pictures and return where they are.
+
+    Args:
+        images: ``uint8``, ``[N, H, W]`` or ``[N, H, W, 3]`` (RGB).
+        labels: ``[N]``: names or numbers.
+        source: what to call them.
+
+    Raises:
+        DataError: if they have another form, or can't be stored.
+    """
+    pixels = np.asarray(images)
+    if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or pixels.shape[3:] not in ((), (1,), (3,)):
+        raise DataError(
+            "data.array",
+            f"images are {pixels.dtype} of shape {list(pixels.shape)}; wanted uint8 [N, H, W] or [N, H, W, 3]",
+            "give brightness as 0 to 255, and the channels last: (images * 255).astype('uint8') of [N, H, W, 3]",
+        )
+    names = _names(labels)
+    if len(names) != len(pixels):
+        text = f"there are {len(pixels):,} images and {len(names):,} labels"
+        raise DataError("data.array", text, "give one label for each image")
+    if pixels.size == 0:
+        return Found(cache_folder(), source, [])
+    file = _store(np.ascontiguousarray(pixels))
+    return Found(file.parent, source, [Row(f"{file.name}{MARK}{row}", name) for row, name in enumerate(names)])
+
+
+def _names(labels: Any) -> list[str]:
+    if isinstance(labels, list | tuple):
+        for number, label in enumerate(labels):
+            refuse_several_labels(label, f"image {number}")
+    values = np.asarray(labels)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        refuse_several_labels(values[:1].tolist(), "the array of labels")
+    return [class_name(str(value)) for value in values.tolist()]
+
+
+def _store(pixels: npt.NDArray[np.uint8]) -> Path:
+    shape = repr(pixels.shape).encode()
+    key = hashlib.sha256(shape + hashlib.sha256(pixels.data).digest()).hexdigest()
+    folder = cache_folder() / "arrays"
+    target = folder / f"{key[:32]}.npy"
+    if target.is_file():
+        return target
+    scratch = ""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor, scratch = tempfile.mkstemp(prefix=f"{target.name}.tmp-", dir=folder)
+        with os.fdopen(descriptor, "wb") as out:
+            np.save(out, pixels, allow_pickle=False)
+        Path(scratch).replace(target)  # a killed call leaves no half file under its final name
+    except OSError as error:
+        text = f"the images can't be stored in {folder}: {error.strerror or error}"
+        raise DataError("data.unpack", text, "free some space, or set SIGHTLINE_CACHE to a folder with more") from error
+    finally:
+        if scratch:
+            Path(scratch).unlink(missing_ok=True)
+    return target

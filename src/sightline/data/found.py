@@ -1,0 +1,157 @@
+"""What a reader of sources hands on, and what holds for all of them: one label an image, and known classes."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from sightline.data.samples import Samples
+from sightline.errors import DataError
+
+__all__ = ["HOW", "SPLIT_NAMES", "Found", "Row", "class_name", "relative_to", "to_samples"]
+
+HOW = "give a folder or archive with one folder of images per class, or a table with the columns path and label"
+
+# Folder and column names of splits, in lower case.
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+    "seg_train": "train",  # as the Intel scenes are published
+    "seg_test": "test",
+}
+
+
+class Row(NamedTuple):
+    """One image as it was found."""
+
+    path: str  # as Samples has it: relative to the root with forward slashes, or absolute
+    name: str  # of its class
+    part: str = ""
+    group: str = ""
+    extra: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a source holds, before it is checked.
+
+    Attributes:
+        root: what the paths of ``rows`` and ``skipped`` are relative to.
+        source: what the user typed, for messages.
+        rows: the images.
+        skipped: (path, reason) of everything else.
+        columns: names of the further columns of a table: the cells are each row's ``extra``.
+    """
+
+    root: Path
+    source: str
+    rows: list[Row]
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    columns: tuple[str, ...] = ()
+
+
+def class_name(text: str) -> str:
+    """One spelling a name: macOS stores accents decomposed, Linux composed, and both look the same."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def relative_to(root: Path, path: Path) -> str:
+    """Return a file's path as a table of samples has it."""
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:
+        return path.absolute().as_posix()
+
+
+def to_samples(found: Found, *, strict: bool = True) -> Samples:
+    """Check what holds for every source, and number the classes by name.
+
+    Args:
+        found: what a reader found.
+        strict: raise for a class that ``val`` or ``test`` has and ``train`` has not; otherwise its images are skipped
+            and the class stands in ``extra_classes``.
+
+    Raises:
+        DataError: if there are no images, fewer than two classes, or labels that can't be matched.
+    """
+    rows = _without_repeats(found.rows)
+    if not rows:
+        reasons = Counter(reason for _, reason in found.skipped)
+        seen = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items())) or "nothing at all"
+        raise DataError("data.no-images", f"no images found in {found.source!r}; found: {seen}", HOW)
+    trained = {row.name for row in rows if row.part in ("", "train")}
+    extra = Counter((row.part, row.name) for row in rows if row.name not in trained)
+    if extra and (strict or not trained):
+        raise _unknown_class(extra, trained)
+    skipped = found.skipped + [
+        (row.path, f"class {row.name!r} is not in train") for row in rows if row.name not in trained
+    ]
+    rows = [row for row in rows if row.name in trained]
+    classes = tuple(sorted(trained))
+    _check_classes(classes, found.source)
+    number = {name: position for position, name in enumerate(classes)}
+    return Samples(
+        root=found.root,
+        source=found.source,
+        classes=classes,
+        paths=np.array([row.path for row in rows], object),
+        labels=np.array([number[row.name] for row in rows], np.int64),
+        given=np.array([row.part for row in rows], object),
+        groups=np.array([row.group for row in rows], object),
+        extra={name: np.array([row.extra[k] for row in rows], object) for k, name in enumerate(found.columns)},
+        skipped=tuple(skipped),
+        extra_classes=tuple((part, name, count) for (part, name), count in sorted(extra.items())),
+    )
+
+
+def _unknown_class(extra: Counter[tuple[str, str]], trained: set[str]) -> DataError:
+    names = sorted({name for _, name in extra})
+    parts = sorted({part for part, _ in extra})
+    return DataError(
+        "data.unknown-class",
+        f"class {', '.join(map(repr, names[:5]))} is in {' and '.join(parts)}, but train has no image of it; "
+        f"train has {', '.join(map(repr, sorted(trained)[:8])) or 'no image at all'}",
+        "add images of it to train, remove it, or give the class folders the same names in every split",
+    )
+
+
+def _check_classes(classes: tuple[str, ...], source: str) -> None:
+    odd = [name for name in classes if any(unicodedata.category(letter) == "Cc" for letter in name)]
+    if odd:
+        raise DataError(
+            "data.class-name",
+            f"class {odd[0]!r} has a control character in its name; a list of classes has one name a line",
+            "rename the folder or the label",
+        )
+    if len(classes) < 2:
+        raise DataError(
+            "data.one-class",
+            f"only one class in {source!r}: {classes[0]!r}",
+            "give at least two folders of images; to find one thing, add a second class of what it is not",
+        )
+
+
+def _without_repeats(rows: list[Row]) -> list[Row]:
+    """Drop lines that say the same twice; refuse those that contradict each other."""
+    seen: dict[str, Row] = {}
+    for row in rows:
+        other = seen.setdefault(row.path, row)
+        if (other.name, other.part) != (row.name, row.part):
+            raise DataError(
+                "data.contradiction",
+                f"{row.path} is listed twice: as {other.name!r} ({other.part or 'no split'}) "
+                f"and as {row.name!r} ({row.part or 'no split'})",
+                "keep one line for each image; images with several labels are not supported",
+            )
+    return list(seen.values())

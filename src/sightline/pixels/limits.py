@@ -1,0 +1,7 @@
+"""What one image file may weigh, wherever it lies."""
+
+from __future__ import annotations
+
+__all__ = ["MAX_FILE_BYTES"]
+
+MAX_FILE_BYTES = 256 * 2**20
