@@ -58,8 +58,8 @@ def read_fixes(file: str | Path) -> list[Fix]:
     """
     path = Path(file)
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            table = list(csv.reader(file, strict=True))
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+            table = list(csv.reader(lines, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError("fixes.unreadable", f"{path} can't be read: {reason}", _HOW) from error

@@ -5,6 +5,7 @@ A section is one function of the run, one template ``templates/ID.html.jinja`` a
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
 from collections import Counter
 from collections.abc import Callable
@@ -14,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from sightline.errors import UnreadableImage
 from sightline.evaluation.intervals import Figure
 from sightline.pixels.containers import place_of
 from sightline.reporting.figures import best_row, draw_curves, svg_uri
-from sightline.reporting.thumbnails import thumbnail
+from sightline.reporting.thumbnails import picture_uri, thumbnail
 from sightline.runs.folder import Run
 from sightline.text import duration
 
@@ -25,6 +27,8 @@ __all__ = ["SECTIONS", "Section"]
 
 _MATRIX_CLASSES = 25
 _MISTAKES = 24
+_SEEN = 6
+_SMALL = 128  # px: fewer are shown as the squares that they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,46 @@ def data(run: Run) -> dict[str, Any]:
     }
 
 
+_HOW = {
+    "crop": "its centre is cut out",
+    "pad": "all of it, with a background beside it",
+    "squash": "all of it, with its sides stretched to one length",
+}
+
+
+def seen(run: Run) -> dict[str, Any]:
+    """What the network sees of some pictures, and what a crop leaves out."""
+    plan, root = run.plan, Path(run.facts["data_root"])
+    preprocess = plan.preprocess
+    sizes = {(int(row["width"]), int(row["height"])) for row in run.samples if row["width"] != "0"}
+    shares = {size: preprocess.kept_area(*size) for size in sizes}
+    kept = [shares[int(row["width"]), int(row["height"])] for row in run.samples if row["width"] != "0"]
+    rows = [row for row in run.samples if row["split"] == run.facts["headline_part"] and not row["error"]]
+    cards = []
+    for row in rows[:: max(1, len(rows) // _SEEN)][:_SEEN]:
+        with contextlib.suppress(UnreadableImage):
+            pixels = preprocess.decode(place_of(root, row["path"]))
+            square = preprocess.apply(pixels)
+            is_small = max(pixels.shape) < _SMALL
+            cards.append(
+                {
+                    "path": row["path"],
+                    "whole": picture_uri(pixels),
+                    "square": picture_uri(square),
+                    "is_small": is_small,
+                }
+            )
+    reason = next(decision.reason for decision in plan.decisions if decision.name == "fit")
+    return {
+        "size": preprocess.size,
+        "how": _HOW[preprocess.fit],
+        "reason": reason[:1].upper() + reason[1:],
+        "kept": float(np.mean(kept)) if kept else 1.0,
+        "worst": float(np.min(kept)) if kept else 1.0,
+        "cards": cards,
+    }
+
+
 def training(run: Run) -> dict[str, Any]:
     """The curves, and what was trained on what."""
     history, facts = run.history, run.facts
@@ -183,6 +227,7 @@ SECTIONS = (
     Section("classes", "Each class", classes),
     Section("confusion", "What is taken for what", confusion),
     Section("training", "Training", training),
+    Section("seen", "What the network sees", seen),
     Section("data", "Data", data),
     Section("plan", "Every choice and its reason", plan),
     Section("use", "Using the classifier", use),
