@@ -26,7 +26,11 @@ __all__ = ["EXTRAS", "Diagnosis", "cache_folder", "diagnose", "import_library", 
 EXTRAS: dict[str, tuple[str, ...]] = {
     "report": ("jinja2", "matplotlib", "sklearn", "scipy", "pydantic", "tomli_w"),
     "train": ("torch", "torchvision", "timm", "safetensors", "onnx", "onnxscript", "huggingface_hub"),
+    "heic": ("pi_heif",),
 }
+
+# Extras that nobody needs who has no such data, and what they add.
+_ADDED = {"heic": "HEIC photos of iPhones"}
 
 _TORCH_PROBE = """
 import json, warnings
@@ -158,7 +162,10 @@ def diagnose() -> list[Diagnosis]:
     rows = [Diagnosis("python", True, f"{sys.version.split()[0]} at {sys.executable}")]
     for extra in EXTRAS:
         missing = missing_modules(extra)
-        if missing:
+        if missing and extra in _ADDED:
+            detail = f"not installed; it adds {_ADDED[extra]}: {install_command(extra)}"
+            rows.append(Diagnosis(f"[{extra}]", True, detail))
+        elif missing:
             rows.append(Diagnosis(f"[{extra}]", False, f"missing {', '.join(missing)}", install_command(extra)))
         else:
             rows.append(Diagnosis(f"[{extra}]", True, "complete"))

@@ -43,6 +43,8 @@ REMARKS = {
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
+Box = tuple[float, float, float, float]
+
 
 @dataclass(frozen=True, slots=True)
 class Header:
@@ -107,13 +109,24 @@ def decode_image(
     data = source if isinstance(source, bytes) else read_bytes(source)
     try:
         with open_image(data, label) as image:
-            if least_side and jpeg_name(image) == "JPEG":
-                image.draft(None, (least_side, least_side))
-            return _upright_rgb(image, label, Rules(value_range, background))
+            box = _reduce(image, least_side)
+            return _upright_rgb(image, label, Rules(value_range, background), box)
     except SightlineError:
         raise
     except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error ...
         raise UnreadableImage(label, reason_of(error, data)) from error
+
+
+def _reduce(image: Image.Image, least_side: int) -> Box | None:
+    """Ask libjpeg for a smaller picture; returns the part of it that the whole picture is, where sides don't divide.
+
+    Of 1601 pixels half is 801, whose last one is half empty: taken as it is, it would shift all the others.
+    """
+    if not least_side or jpeg_name(image) != "JPEG":
+        return None
+    found = image.draft(None, (least_side, least_side))
+    box: Box | None = found[1] if found else None
+    return box if box and box[2:] != image.size else None
 
 
 def read_header(data: bytes, *, name: str = "<bytes>") -> Header:
@@ -194,9 +207,11 @@ _TRANSPOSE = {
 }
 
 
-def _upright_rgb(image: Image.Image, label: str, rules: Rules) -> RGB:
-    """Return the pixels of an opened image, turned as its EXIF orientation says."""
+def _upright_rgb(image: Image.Image, label: str, rules: Rules, box: Box | None = None) -> RGB:
+    """Return the pixels of an opened image, or of a part of it, turned as its EXIF orientation says."""
     rgb = to_rgb(image, label, rules)
+    if box:
+        rgb = rgb.resize(rgb.size, Image.Resampling.BICUBIC, box=box)
     method = _TRANSPOSE.get(_orientation(image))
     return np.asarray(rgb if method is None else rgb.transpose(method))
 
