@@ -36,7 +36,8 @@ def draw_shape(random: Random, shape: str, side: int = SIDE) -> Pixels:
 
 
 def encode(pixels: npt.NDArray[Any], kind: str = "PNG", **options: object) -> bytes:
-    """Return an image file."""
+    """Return an image file; a PNG is not compressed, so that the size of a file says nothing of what it shows."""
     file = io.BytesIO()
+    options = {"compress_level": 0, **options} if kind == "PNG" else options
     Image.fromarray(pixels).save(file, kind, **options)
     return file.getvalue()
