@@ -209,6 +209,8 @@ def truncated() -> Iterator[Case]:
             cut = data[: max(4, len(data) * percent // 100)]
             yield Case(f"cut-{kind}-{percent}.{kind.lower()}", cut, reason=DAMAGED)
     yield Case("cut-heic.heic", heic()[:600], reason=DAMAGED)
+    # Its library ends the process over this one, unless it is looked at first.
+    yield Case("odd-item.heic", heic().replace(b"Exif\0", b"Ex\xfff\0", 1), reason="an item of no known type")
     # Without its end marker a JPEG may be whole or not; the decoder reads ahead, and is content with few of them.
     yield Case("without-eoi.jpg", jpeg()[:-2], reason="truncated")
     yield Case("without-eoi-and-whole.jpg", jpeg(quality=92)[:-2], SMOOTH, 8)

@@ -102,9 +102,30 @@ def _open_heic(data: bytes, label: str) -> Image.Image:
 
         how = f"to read it: {install_command('heic')}; or export it as JPEG"
         raise UnreadableImage(label, f"a HEIC photo, as iPhones take them; {how}") from None
+    _refuse_odd_items(data, label)
     image: Image.Image = HeifImageFile(io.BytesIO(data))
     image.format = "HEIC"
     return image
+
+
+# An entry in a HEIC file's list of items: its size, version, flags, number (of two or four bytes), protection.
+_ITEM = re.compile(rb"(.{4})infe(?:\x02.{7}|\x03.{9})", re.DOTALL)
+
+
+def _refuse_odd_items(data: bytes, label: str) -> None:
+    """Refuse a HEIC file with an item whose type is no text: pi-heif 1.4 ends the process over it.
+
+    Raises:
+        UnreadableImage: if there is one.
+    """
+    for found in _ITEM.finditer(data[: 2**20]):
+        texts = data[found.end() : found.start() + int.from_bytes(found[1], "big")]
+        try:
+            is_text = texts[:4].decode("ascii").isprintable() and bool(texts[4:].decode("utf-8") or True)
+        except UnicodeDecodeError:
+            is_text = False
+        if not is_text:
+            raise UnreadableImage(label, "damaged: a HEIC file with an item of no known type")
 
 
 def _largest_declared(data: bytes) -> tuple[int, int]:
