@@ -75,7 +75,14 @@ class Child:
             return json.loads(line)
         verdict = "CRASH" if ready else "HANG"
         self.close()
-        return {"verdict": verdict, "reason": "", "remark": "", "small": [], "seconds": float(HANGS_AFTER), "megabytes": 0.0}
+        return {
+            "verdict": verdict,
+            "reason": "",
+            "remark": "",
+            "small": [],
+            "seconds": float(HANGS_AFTER),
+            "megabytes": 0.0,
+        }
 
     def close(self) -> None:
         """End the process."""
