@@ -28,10 +28,15 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "parquet": ("pyarrow",),
     "hub": ("huggingface_hub", "pyarrow"),
     "train": ("torch", "torchvision", "timm", "safetensors", "onnx", "onnxscript", "huggingface_hub"),
+    "heic": ("pi_heif",),
 }
 
 # Extras that nobody needs who has no such data, and what they add.
-_ADDED = {"parquet": "Parquet tables", "hub": "the sets of the Hugging Face hub"}
+_ADDED = {
+    "heic": "HEIC photos of iPhones",
+    "parquet": "Parquet tables",
+    "hub": "the sets of the Hugging Face hub",
+}
 
 _TORCH_PROBE = """
 import json, warnings

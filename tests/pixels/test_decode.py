@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from sightline.errors import UnreadableImage
-from sightline.pixels import decode, files
-from sightline.pixels.decode import decode_image, read_header, to_rgb_array
+from sightline.pixels import files, opening
+from sightline.pixels.decode import Header, decode_image, read_header, to_rgb_array
 from sightline.pixels.files import read_bytes
 
 RAMP = np.arange(256, dtype=np.uint16)[None].repeat(3, axis=0) * 257  # every high byte once a row
@@ -216,7 +216,7 @@ def test_a_16_bit_ramp_keeps_the_high_byte_and_does_not_round() -> None:
 
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_32_bit_and_float_pictures_are_refused(mode: str) -> None:
-    with pytest.raises(UnreadableImage, match=f"mode {mode} .*convert it to 8 bits"):
+    with pytest.raises(UnreadableImage, match=f"mode {mode} .*--range LOW,HIGH"):
         decode_image(encode(Image.new(mode, (4, 4), 7), "TIFF"))
 
 
@@ -249,12 +249,16 @@ def test_each_format_is_recognised_by_content(tmp_path: Path, kind: str) -> None
     path = tmp_path / "picture.xyz"
     path.write_bytes(encode(Image.new("RGB", (16, 8), (200, 100, 50)), kind))
     np.testing.assert_allclose(decode_image(path)[4, 8], (200, 100, 50), atol=6)
-    assert read_header(path.read_bytes()) == (16, 8, kind)
+    header = read_header(path.read_bytes())
+    assert (header.width, header.height, header.format) == (16, 8, kind)
 
 
-@pytest.mark.parametrize("kind", ["ICO", "TGA", "PCX", "EPS"])
-def test_formats_that_are_no_photos_are_refused(kind: str) -> None:
-    with pytest.raises(UnreadableImage, match="not an image of a known format"):
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("ICO", "an icon"), ("EPS", "a PostScript file"), ("JPEG2000", "a JPEG 2000 picture"), ("TGA", "known format")],
+)
+def test_formats_that_are_no_photos_are_refused(kind: str, reason: str) -> None:
+    with pytest.raises(UnreadableImage, match=reason):
         decode_image(encode(Image.new("RGB", (16, 16)), kind))
 
 
@@ -267,7 +271,10 @@ def test_formats_that_are_no_photos_are_refused(kind: str) -> None:
         (b"<?xml version='1.0'?>", "an XML file"),
         (b"%PDF-1.7", "a PDF"),
         (b"PK\x03\x04rest", "a zip archive"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0", "a film"),
+        (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+        (b"\xef\xbb\xbf<html>", "a web page"),
+        (b"\xff\xd8\xff\xe0", "rare kind of JPEG"),
         (b"just some words", "not an image of a known format"),
         (b"\0" * 100, "not an image of a known format"),
     ],
@@ -294,7 +301,7 @@ def test_a_truncated_picture_is_unreadable(kind: str) -> None:
 
 def test_the_header_of_a_truncated_jpeg_can_still_be_read() -> None:
     data = encode(NOISE, "JPEG")
-    assert read_header(data[: len(data) * 2 // 3]) == (64, 48, "JPEG")
+    assert read_header(data[: len(data) * 2 // 3]) == Header(64, 48, "JPEG", "RGB")
 
 
 def test_an_empty_file_says_so(tmp_path: Path) -> None:
@@ -361,9 +368,9 @@ def test_too_many_pixels_are_refused_before_decoding(side: int) -> None:
 
 
 def test_a_picture_of_exactly_the_limit_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "MAX_PIXELS", 48 * 64)
+    monkeypatch.setattr(opening, "MAX_PIXELS", 48 * 64)
     assert decode_image(encode(NOISE)).shape == (48, 64, 3)
-    monkeypatch.setattr(decode, "MAX_PIXELS", 48 * 64 - 1)
+    monkeypatch.setattr(opening, "MAX_PIXELS", 48 * 64 - 1)
     with pytest.raises(UnreadableImage, match="more than 3,071 pixels"):
         decode_image(encode(NOISE))
 
@@ -397,26 +404,6 @@ def test_a_jpeg_with_a_film_behind_it_is_read() -> None:
     data = encode(NOISE, "JPEG")
     film = np.random.default_rng(0).bytes(8 * 2**20)
     np.testing.assert_array_equal(decode_image(data + film), decode_image(data))
-
-
-MUTANTS = {kind: encode(NOISE, kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")}
-
-
-@pytest.mark.parametrize("kind", MUTANTS)
-@given(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=8), st.integers(0, 9000))
-def test_changed_bytes_give_a_picture_or_unreadable(kind: str, changes: list[tuple[int, int]], cut: int) -> None:
-    data = bytearray(MUTANTS[kind])
-    for position, value in changes:
-        data[position % len(data)] = value
-    if cut % 3 == 0:
-        del data[cut:]
-    for read in (decode_image, read_header):
-        try:
-            result = read(bytes(data))
-        except UnreadableImage as error:
-            assert error.reason
-        else:
-            assert read is read_header or (result.dtype == np.uint8 and result.shape[2] == 3)
 
 
 @given(st.binary(max_size=300))

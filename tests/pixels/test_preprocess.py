@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -110,6 +112,22 @@ def test_it_survives_json(size: int, more: int, fit: str, interpolation: str, ba
     assert Preprocess.from_dict(json.loads(json.dumps(one.to_dict()))) == one
 
 
+def test_an_older_model_without_draft_and_range_decodes_in_full() -> None:
+    fields = {name: value for name, value in GOOD.items() if name not in ("draft", "value_range")}
+    assert Preprocess.from_dict(fields) == Preprocess(size=24, resize=32, draft=0, value_range=None)
+
+
+def test_decode_uses_the_range_and_the_background(tmp_path: Path) -> None:
+    path = tmp_path / "float.tif"
+    Image.fromarray(np.array([[0, 1, 4]], np.float32)).save(path)
+    one = Preprocess(size=1, resize=1, value_range=(0, 2), background=(9, 8, 7))
+    assert one.decode(path)[0, :, 0].tolist() == [0, 128, 255]
+    clear = Image.new("RGBA", (1, 1), (200, 0, 0, 0))
+    clear.save(tmp_path / "clear.png")
+    for image in (tmp_path / "clear.png", str(tmp_path / "clear.png"), clear):
+        assert one.decode(image).tolist() == [[[9, 8, 7]]]
+
+
 GOOD = Preprocess(size=24, resize=32).to_dict()
 
 
@@ -126,6 +144,14 @@ GOOD = Preprocess(size=24, resize=32).to_dict()
         {**GOOD, "background": None},
         {**GOOD, "background": [1, 2]},
         {**GOOD, "background": [300, 0, 0]},
+        {**GOOD, "background": [0.5, 0, 0]},
+        {**GOOD, "size": 24.0},
+        {**GOOD, "draft": -1},
+        {**GOOD, "draft": "2"},
+        {**GOOD, "value_range": [1]},
+        {**GOOD, "value_range": [2, 1]},
+        {**GOOD, "value_range": [0, float("inf")]},
+        {**GOOD, "value_range": ["0", "1"]},
         {key: value for key, value in GOOD.items() if key != "background"},
         {key: value for key, value in GOOD.items() if key != "size"},
     ],

@@ -21,12 +21,13 @@ from sightline.cli.evaluate import evaluate
 from sightline.cli.export import export
 from sightline.cli.predict import predict
 from sightline.cli.report import report
+from sightline.cli.selftest import selftest
 from sightline.cli.train import train
 from sightline.errors import SightlineError
 
 __all__ = ["VERBS", "app", "main"]
 
-VERBS = (demo, check, train, predict, evaluate, report, export, doctor)
+VERBS = (demo, check, train, predict, evaluate, report, export, doctor, selftest)
 
 app = typer.Typer(
     name="sightline",

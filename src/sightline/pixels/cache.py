@@ -33,7 +33,7 @@ from sightline.pixels.preprocess import Preprocess
 
 __all__ = ["PixelStore", "open_store"]
 
-_VERSION = 1  # raise it when decode.py or preprocess.py change what a pixel is
+_VERSION = 2  # raise it when decode.py or preprocess.py change what a pixel is
 _LIMIT_BYTES = 20 * 2**30
 _STRAY_SECONDS = 24 * 3600
 _TASK = 32  # pictures a thread takes at once: a task for each would cost more than a small picture's decoding

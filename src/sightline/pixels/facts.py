@@ -27,7 +27,7 @@ FACTS = np.dtype(
         ("bytes", "<i8"),  # size of the file
         ("format", "S8"),  # by content: JPEG, PNG, ...
         ("mode", "S8"),  # Pillow's mode as stored: L, RGB, RGBA, I;16, CMYK, ...
-        ("orientation", "u1"),  # EXIF: 1 to 8, 0 where there is none
+        ("orientation", "u1"),  # EXIF: 1 to 8; 1 where there is none
         ("frames", "<i4"),  # pictures in the file: 1, or more for animations and pages
         ("has_profile", "u1"),  # an ICC colour profile
         ("remark", "S16"),  # of the decoder: see decode.REMARKS; empty for most
@@ -46,6 +46,7 @@ FACTS = np.dtype(
 
 _SIDE = 32
 _LOOKED_AT = 256  # short side at which sharpness is measured; JPEGs are decoded no larger than needed for it
+_LONGEST = 16  # times the short side
 _BAND = _SIDE // 16
 _CUT = 1 / 22
 _LAPLACE = ImageFilter.Kernel((3, 3), (0, 1, 0, 1, -4, 1, 0, 1, 0), scale=1, offset=128)
@@ -74,8 +75,7 @@ def measure_image(data: bytes, *, name: str = "<bytes>", value_range: tuple[floa
     row: np.void = np.zeros(1, FACTS)[0]
     row["width"], row["height"], row["bytes"] = header.width, header.height, len(data)
     row["format"], row["mode"], row["remark"] = header.format, header.mode, header.remark
-    row["orientation"] = header.orientation if 0 <= header.orientation <= 8 else 0
-    row["frames"], row["has_profile"] = header.frames, header.has_profile
+    row["orientation"], row["frames"], row["has_profile"] = header.orientation, header.frames, header.has_profile
     small = np.asarray(picture.resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float32) / 255
     luma = small @ _LUMA
     row["brightness"], row["contrast"] = luma.mean(), luma.std()
@@ -96,7 +96,10 @@ def _sharpness(picture: Image.Image) -> float:
 
     Source: J. L. Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000.
     """
-    grey = picture.convert("L")
+    width, height = picture.size
+    longest = _LONGEST * min(width, height)  # of a thread of pixels, its middle
+    left, top = max(0, (width - longest) // 2), max(0, (height - longest) // 2)
+    grey = picture.crop((left, top, left + min(width, longest), top + min(height, longest))).convert("L")
     scale = _LOOKED_AT / min(grey.size)
     if scale < 1:
         grey = grey.resize((max(1, round(grey.width * scale)), max(1, round(grey.height * scale))))

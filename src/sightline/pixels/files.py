@@ -22,7 +22,9 @@ def read_bytes(place: str | Place) -> bytes:
         return read_member(place)
     label = str(place)
     try:
-        # O_NONBLOCK: opening a named pipe would wait for a writer for ever. Windows has neither.
+        if not stat.S_ISREG(os.stat(place).st_mode):  # noqa: PTH116  (to open a device can do something)
+            raise UnreadableImage(label, "not a regular file")
+        # It may have been swapped since. O_NONBLOCK: opening a named pipe would wait for a writer for ever.
         descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         try:
             status = os.fstat(descriptor)
@@ -31,13 +33,17 @@ def read_bytes(place: str | Place) -> bytes:
             if status.st_size > MAX_FILE_BYTES:
                 raise UnreadableImage(label, f"{status.st_size:,} bytes, more than {MAX_FILE_BYTES:,}")
             with os.fdopen(descriptor, "rb", closefd=False) as file:
-                data = file.read()
+                data = file.read(status.st_size + 1)
+            if len(data) > status.st_size:
+                raise UnreadableImage(label, "the file changed while it was read")
         finally:
             os.close(descriptor)
     except FileNotFoundError as error:
         raise UnreadableImage(label, "no such file") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise UnreadableImage(label, getattr(error, "strerror", None) or str(error)) from error
+    except MemoryError as error:
+        raise UnreadableImage(label, "it needs more memory than there is") from error
     if not data:
         raise UnreadableImage(label, "the file is empty")
     return data

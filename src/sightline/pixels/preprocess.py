@@ -7,6 +7,7 @@ crops. Normalisation is not here: it lives in the network's graph, so outside it
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -39,7 +40,7 @@ class Preprocess:
         resize: short side of the stored picture for ``crop`` (at least ``size``); the others ignore it.
         fit: ``crop`` takes the centre, ``pad`` keeps everything on a background, ``squash`` changes the aspect.
         interpolation: ``bilinear``, ``bicubic`` or ``lanczos``, all antialiased (Pillow's).
-        background: RGB colour of padding, 0 to 255 each.
+        background: RGB colour of padding and behind what is transparent, 0 to 255 each.
         draft: a JPEG is decoded at 1/2, 1/4 or 1/8 of its size as long as its short side keeps ``draft`` times
             ``resize`` pixels, which is several times faster for photos; 0 decodes every pixel.
         value_range: (low, high): which numbers of 16-bit, 32-bit and float pictures are black and white; None
@@ -61,10 +62,11 @@ class Preprocess:
     value_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        ok = self.fit in _FITS and self.interpolation in _FILTERS and 1 <= self.size <= self.resize <= 4096
-        ok = ok and len(self.background) == 3 and all(0 <= level <= 255 for level in self.background)
-        ok = ok and self.draft >= 0 and (self.value_range is None or self.value_range[0] < self.value_range[1])
-        if not ok:
+        sides = (self.size, self.resize, self.draft)
+        ok = self.fit in _FITS and self.interpolation in _FILTERS and all(isinstance(side, int) for side in sides)
+        ok = ok and 1 <= self.size <= self.resize <= 4096 and self.draft >= 0
+        ok = ok and len(self.background) == 3 and all(level in range(256) for level in self.background)
+        if not ok or not _rises(self.value_range):
             raise ModelError(
                 "model.preprocess",
                 f"preprocessing {asdict(self)} is not possible",
@@ -84,8 +86,10 @@ class Preprocess:
         """
         if isinstance(image, str | Place | bytes):
             least = self.draft * self.resize
-            return decode_image(image, name=name, value_range=self.value_range, least_side=least)
-        return to_rgb_array(image, value_range=self.value_range)
+            return decode_image(
+                image, name=name, value_range=self.value_range, least_side=least, background=self.background
+            )
+        return to_rgb_array(image, value_range=self.value_range, background=self.background)
 
     def shrink(self, picture: RGB) -> RGB:
         """Return the picture as the cache stores it: small, of any shape (``[h, w, 3] uint8``)."""
@@ -156,6 +160,13 @@ class Preprocess:
         if picture.shape[:2] == (height, width):
             return picture
         return np.asarray(Image.fromarray(picture).resize((width, height), _FILTERS[self.interpolation]))
+
+
+def _rises(value_range: tuple[float, float] | None) -> bool:
+    """Tell whether a range is two finite numbers, the second above the first; None is well as it is."""
+    return value_range is None or (
+        len(value_range) == 2 and all(map(math.isfinite, value_range)) and value_range[0] < value_range[1]
+    )
 
 
 def _limit_aspect(picture: RGB) -> RGB:

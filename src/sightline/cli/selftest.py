@@ -1,0 +1,54 @@
+"""``sightline selftest``: a set with every fault we know of, and whether each is found."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["selftest"]
+
+
+def selftest(
+    keep: Annotated[Path | None, typer.Option(help="Folder for the set and the run; it must be new or empty.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out the training and the prediction.")] = False,
+) -> None:
+    """Make a data set with every fault we know of, check it, train on it, and say whether each fault is found."""
+    from sightline.errors import InputError
+    from sightline.installation import require_extra
+
+    require_extra("report" if quick else "train", "the self-test")
+    if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
+        raise InputError("selftest.exists", f"{keep} exists and is not empty", "name a folder that is not there yet")
+    with tempfile.TemporaryDirectory(prefix="sightline-selftest-", ignore_cleanup_errors=True) as scratch:
+        os.environ["SIGHTLINE_CACHE"] = str(Path(scratch) / "cache")  # what is measured here helps no one later
+        failed = _print_verdicts((keep or Path(scratch)).absolute(), quick)
+    if keep is not None:
+        print(f"The set is kept in {keep / 'data'}")
+    if failed:
+        print(f"{failed} of these are faults in Sightline; please report the lines that say FAIL", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _print_verdicts(folder: Path, quick: bool) -> int:
+    """Print a line for each verdict; returns how many are wrong."""
+    from sightline.events import StageStarted
+    from sightline.pipeline.selftest import Verdict, run_selftest
+    from sightline.text import printable
+
+    total = failed = 0
+    for event in run_selftest(folder, quick=quick):
+        if isinstance(event, Verdict):
+            total += 1
+            failed += not event.ok
+            print(f"{'ok  ' if event.ok else 'FAIL'}  {event.name:<58}  {printable(event.expected)}")
+            if not event.ok:
+                print(f"      said: {printable(event.said)}")
+        elif isinstance(event, StageStarted):
+            print(f"{event.name} {printable(event.detail)} ...", file=sys.stderr)
+    print(f"{total - failed} of {total} said as they must be")
+    return failed

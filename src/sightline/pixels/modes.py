@@ -1,0 +1,133 @@
+"""Every way in which a file stores a pixel, by a rule, to RGB ``uint8``; what has no rule is refused.
+
+The rules stand as a table in ``docs/data.md``, and each has a test with numbers of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from sightline.errors import UnreadableImage
+
+__all__ = ["BACKGROUND", "RGB", "Range", "Rules", "to_rgb"]
+
+BACKGROUND = (255, 255, 255)
+
+RGB = npt.NDArray[np.uint8]
+Range = tuple[float, float]
+
+_MAY_BE_TRANSPARENT = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa")
+_STRIP = 2**22  # numbers that are scaled at once
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a person may choose about pixels.
+
+    Attributes:
+        value_range: (low, high): numbers of 16-bit grey, 32-bit and float pictures that are black and white.
+        background: what transparency is laid on.
+    """
+
+    value_range: Range | None = None
+    background: tuple[int, int, int] = BACKGROUND
+
+
+def to_rgb(image: Image.Image, label: str, rules: Rules) -> Image.Image:
+    """Decode an opened image and return it in RGB, as it lies.
+
+    Raises:
+        UnreadableImage: for a mode without a rule. What Pillow raises goes through.
+    """
+    raw_mode, maximum = _storage(image)
+    image.load()
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+        return _from_16_bits(image, rules, maximum)
+    if image.mode in ("I", "F") and rules.value_range:
+        return Image.fromarray(_as_rgb(_scaled(np.asarray(image), rules.value_range)))
+    return _from_8_bits(image, label, rules, raw_mode)
+
+
+def _storage(image: Image.Image) -> tuple[str, int]:
+    """Return (Pillow's raw mode, highest number) of a file that is not decoded yet; ("", 65535) if unknown."""
+    tile = getattr(image, "tile", None)
+    arguments = tile[0][3] if tile else ""
+    parts = arguments if isinstance(arguments, tuple) else (arguments,)
+    is_grey_map = image.format == "PPM" and len(parts) == 2 and isinstance(parts[1], int)
+    return (str(parts[0]) if parts else ""), (parts[1] if is_grey_map else 65535)
+
+
+def _from_16_bits(image: Image.Image, rules: Rules, maximum: int) -> Image.Image:
+    """Return 16-bit grey: by the range, or the high byte; a level that is called transparent is the background."""
+    values = np.asarray(image)
+    bits = 16
+    if image.format == "TIFF":
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        bits = max(9, min(16, _first(tags.get(258, 16))))
+        if _first(tags.get(262, 1)) == 0:  # white is 0; Pillow turns it round for 8 bits only
+            values = (2**bits - 1) - values
+    if not rules.value_range:
+        shifted = values >> (bits - 8)
+        rgb = _as_rgb(shifted.clip(0, 255).astype(np.uint8))
+    else:
+        # Pillow stretches grey maps of any highest number to 65535; a range is in the file's own numbers.
+        low, high = (bound * 65535 / maximum for bound in rules.value_range)
+        rgb = _as_rgb(_scaled(values, (low, high)))
+    key = image.info.get("transparency")
+    if isinstance(key, int):
+        rgb[values == key] = rules.background
+    return Image.fromarray(rgb)
+
+
+def _first(tag: Any) -> int:
+    return int(tag[0] if isinstance(tag, tuple) else tag)
+
+
+def _scaled(values: npt.NDArray[Any], value_range: Range) -> npt.NDArray[np.uint8]:
+    """Return numbers as grey, low black and high white; what is no number is black."""
+    low, high = value_range
+    grey = np.empty(values.shape, np.uint8)
+    rows = max(1, _STRIP // max(1, values.shape[1]))  # in strips: double precision is eight times the result
+    for top in range(0, len(values), rows):
+        part = values[top : top + rows].astype(np.float64)
+        part[np.isnan(part)] = low
+        grey[top : top + rows] = ((part.clip(low, high) - low) * (255 / (high - low))).round()
+    return grey
+
+
+def _as_rgb(grey: npt.NDArray[np.uint8]) -> RGB:
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def _from_8_bits(image: Image.Image, label: str, rules: Rules, raw_mode: str) -> Image.Image:
+    """Turn each Pillow mode of 8 bits or less into RGB."""
+    mode = image.mode
+    if mode in _MAY_BE_TRANSPARENT and image.has_transparency_data:
+        return _laid_on(image, rules.background, raw_mode)
+    if mode == "RGB":
+        return image
+    if mode in ("1", "L", "P", "RGBX", "CMYK", "YCbCr"):
+        return image.convert("RGB")
+    if mode in ("I", "F"):
+        reason = f"pixels of mode {mode} have no agreed brightness range; say which numbers are black and white"
+        raise UnreadableImage(label, f"{reason}: --range LOW,HIGH")
+    raise UnreadableImage(label, f"there is no rule for pixels of mode {mode}; convert it to 8-bit RGB")
+
+
+def _laid_on(image: Image.Image, background: tuple[int, int, int], raw_mode: str) -> Image.Image:
+    """Lay what is transparent on the background; a colour key is compared in the depth that pixels have now."""
+    if image.mode in ("La", "RGBa"):
+        image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
+    key = image.info.get("transparency")
+    if raw_mode in ("L;2", "L;4") and isinstance(key, int):
+        image.info["transparency"] = key * {"L;2": 85, "L;4": 17}[raw_mode]
+    elif "16" in raw_mode and isinstance(key, tuple):
+        image.info["transparency"] = tuple(level >> 8 for level in key)
+    layered = image.convert("RGBA")
+    flat = Image.new("RGBA", layered.size, (*background, 255))
+    return Image.alpha_composite(flat, layered).convert("RGB")

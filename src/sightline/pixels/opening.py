@@ -1,0 +1,216 @@
+"""Open an image file by its content, within limits that hold before a pixel is decoded; and say what it is if not.
+
+Formats are told by content, never by extension. What is opened here is decoded by ``decode``.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import re
+import struct
+
+from PIL import Image, ImageFile
+
+from sightline.errors import InputError, UnreadableImage
+from sightline.pixels.png import read_chunks
+
+__all__ = ["FORMATS", "MAX_JPEG_SCANS", "MAX_PIXELS", "jpeg_name", "open_image", "reason_of"]
+
+# Pillow knows forty more; each is attack surface and none is a photo. HEIC is read too, by a library of its own,
+# where that is installed.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+# Pillow's own warning limit: above it, 164 kB of PNG can ask for gigabytes. SIGHTLINE_MAX_PIXELS overrules it.
+MAX_PIXELS = 89_478_485
+# Legal progressive JPEGs can burn a minute of CPU in 165 kB; libjpeg's authors ask applications to count scans.
+MAX_JPEG_SCANS = 64
+# Each scan goes over all pixels: a picture of the full size may have this many of them. Encoders make 10 to 12.
+_SCANS_AT_MAX_PIXELS = 16
+
+
+def open_image(data: bytes, label: str) -> Image.Image:
+    """Return the opened image, not decoded yet, of an accepted format and within the limits.
+
+    Raises:
+        UnreadableImage: if the bytes are empty, or a limit is passed. What Pillow raises is for ``reason_of``.
+        InputError: if SIGHTLINE_MAX_PIXELS is no number.
+    """
+    if not data:
+        raise UnreadableImage(label, "the file is empty")
+    # Another library in this process may have asked Pillow to fill what is cut off with grey. Not here.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    limit = _max_pixels()
+    if Image.MAX_IMAGE_PIXELS is not None and limit > 2 * Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = limit  # Pillow refuses from twice its own limit on, whatever ours is
+    try:
+        image = _open_heic(data, label) if _is_heic(data) else Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise UnreadableImage(label, f"more than {limit:,} pixels (SIGHTLINE_MAX_PIXELS sets the limit)") from error
+    width, height = max(image.size, _largest_declared(data) if image.format == "HEIC" else (0, 0), key=math.prod)
+    if width * height > limit:
+        reason = f"{width}x{height} is more than {limit:,} pixels (SIGHTLINE_MAX_PIXELS sets the limit)"
+        raise UnreadableImage(label, reason)
+    if jpeg_name(image) == "JPEG":
+        most = max(1, min(MAX_JPEG_SCANS, _SCANS_AT_MAX_PIXELS * limit // max(1, width * height)))
+        if _count_scans(data, most) > most:
+            raise UnreadableImage(label, f"a progressive JPEG of {width}x{height} pixels with more than {most} scans")
+    return image
+
+
+def jpeg_name(image: Image.Image) -> str:
+    """Return the format's name; a phone's JPEG with a second picture behind the first (MPO) is a JPEG."""
+    return {"MPO": "JPEG"}.get(str(image.format), str(image.format))
+
+
+def _max_pixels() -> int:
+    text = os.environ.get("SIGHTLINE_MAX_PIXELS", "")
+    try:
+        limit = int(text.replace("_", "")) if text.strip() else MAX_PIXELS
+        if limit < 1:
+            raise ValueError
+    except ValueError:
+        raise InputError(
+            "image.max-pixels",
+            f"SIGHTLINE_MAX_PIXELS is {text!r}, which is no number of pixels",
+            f"give a whole number above 0, or unset it for {MAX_PIXELS:,}",
+        ) from None
+    return limit
+
+
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+
+
+def _is_heic(data: bytes) -> bool:
+    """Tell by the brands: ``mif1`` alone says a container of the family, and AVIF is of it as well."""
+    if data[4:8] != b"ftyp":
+        return False
+    end = min(int.from_bytes(data[:4], "big"), 256)
+    brands = [data[8:12], *(data[at : at + 4] for at in range(16, end - 3, 4))]
+    if brands[0] in _HEIC_BRANDS or brands[0] in _AVIF_BRANDS:
+        return brands[0] in _HEIC_BRANDS
+    return brands[0] in (b"mif1", b"msf1") and not _AVIF_BRANDS & set(brands)
+
+
+def _open_heic(data: bytes, label: str) -> Image.Image:
+    """Open an iPhone's photo; the library turns it upright by itself, and says its size as turned."""
+    try:
+        from pi_heif import HeifImageFile
+    except ImportError:
+        from sightline.installation import install_command
+
+        how = f"to read it: {install_command('heic')}; or export it as JPEG"
+        raise UnreadableImage(label, f"a HEIC photo, as iPhones take them; {how}") from None
+    _refuse_odd_items(data, label)
+    image: Image.Image = HeifImageFile(io.BytesIO(data))
+    image.format = "HEIC"
+    return image
+
+
+# An entry in a HEIC file's list of items: its size, version, flags, number (of two or four bytes), protection.
+_ITEM = re.compile(rb"(.{4})infe(?:\x02.{7}|\x03.{9})", re.DOTALL)
+
+
+def _refuse_odd_items(data: bytes, label: str) -> None:
+    """Refuse a HEIC file with an item whose type is no text: pi-heif 1.4 ends the process over it.
+
+    Raises:
+        UnreadableImage: if there is one.
+    """
+    for found in _ITEM.finditer(data[: 2**20]):
+        texts = data[found.end() : found.start() + int.from_bytes(found[1], "big")]
+        try:
+            is_text = texts[:4].decode("ascii").isprintable() and bool(texts[4:].decode("utf-8") or True)
+        except UnicodeDecodeError:
+            is_text = False
+        if not is_text:
+            raise UnreadableImage(label, "damaged: a HEIC file with an item of no known type")
+
+
+def _largest_declared(data: bytes) -> tuple[int, int]:
+    """Return the size of the largest picture in a HEIC file: one that is cut to a small part is decoded as a whole."""
+    sizes = [struct.unpack(">II", found[1]) for found in re.finditer(rb"ispe\0{4}(.{8})", data[: 2**20], re.DOTALL)]
+    return max(sizes, key=math.prod, default=(0, 0))
+
+
+# Markers that begin a segment. Of no length are RST (d0 to d7) and TEM (01); ff00 and ffff are data.
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
+
+
+def _count_scans(data: bytes, most: int) -> int:
+    """Return the scans of a JPEG, or most + 1, by walking its markers to its end; a film behind it is not looked at."""
+    scans, position = 0, 2
+    while scans <= most and (found := _MARKER.search(data, position)):
+        marker, position = data[found.start() + 1], found.end()
+        if marker == 0xD9:
+            break
+        scans += marker == 0xDA
+        position += int.from_bytes(data[position : position + 2], "big")  # over the segment: it may hold a thumbnail
+    return scans
+
+
+# (where, bytes in lower case, what it is) of files that are no pictures, or pictures of a kind that is not read.
+_FOREIGN: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"<!doctype html", "a web page, not an image"),
+    (0, b"<html", "a web page, not an image"),
+    (0, b"<head", "a web page, not an image"),
+    (0, b"<svg", "an SVG drawing, not a picture made of pixels"),
+    (0, b"<?xml", "an XML file, not an image"),
+    (0, b'{"', "a JSON text, not an image"),
+    (0, b"%pdf", "a PDF, not an image"),
+    (0, b"%!ps", "a PostScript file, not an image"),
+    (0, b"version https://git-lfs", "a pointer of Git LFS, not the image itself; type git lfs pull"),
+    (0, b"pk\x03\x04", "a zip archive, not an image"),
+    (0, b"rar!", "a RAR archive, not an image"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive, not an image"),
+    (0, b"\x1f\x8b", "a gzip archive, not an image"),
+    (0, b"\x93numpy", "a NumPy array, not an image"),
+    (0, b"\x89hdf", "an HDF5 file, not an image"),
+    (0, b"8bps", "a Photoshop file, which is not read; save it as PNG or JPEG"),
+    (0, b"\0\0\1\0", "an icon, which is not read; save it as PNG"),
+    (0, b"\xff\x0a", "a JPEG XL picture, which is not read; save it as PNG or JPEG"),
+    (4, b"jxl ", "a JPEG XL picture, which is not read; save it as PNG or JPEG"),
+    (4, b"jp  ", "a JPEG 2000 picture, which is not read; save it as PNG or JPEG"),
+    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture, which is not read; save it as PNG or JPEG"),
+    (4, b"ftyp", "a film, or a picture of a kind that is not read"),
+    (128, b"dicm", "a DICOM file, which is not read; save it as 16-bit PNG or TIFF"),
+)
+# Signatures of accepted formats: a file that has one and does not open is damaged, or of a rare kind.
+_KNOWN: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\xff\xd8", "JPEG"),
+    (0, b"\x89PNG", "PNG"),
+    (0, b"GIF8", "GIF"),
+    (0, b"BM", "BMP"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (8, b"WEBP", "WebP"),
+    (8, b"avi", "AVIF"),
+)
+
+
+def reason_of(error: Exception, data: bytes) -> str:
+    """Say in a few words why a file did not open or decode."""
+    if isinstance(error, MemoryError):
+        return "it needs more memory than there is"
+    if type(error).__name__ == "UnidentifiedImageError":
+        return _what_it_is(data)
+    text = str(error).strip().splitlines()
+    if text and text[0].startswith("decoder error"):
+        return "damaged: its pixels can't be decoded"
+    return f"damaged: {text[0]}" if text else f"damaged ({type(error).__name__})"
+
+
+def _what_it_is(data: bytes) -> str:
+    """Name a file that no accepted format claims, by its first bytes."""
+    for where, signature, name in _KNOWN:
+        if data[where : where + 4].startswith(signature):
+            if name == "PNG" and (wrong := [chunk.kind for chunk in read_chunks(data) if not chunk.is_good]):
+                return f"damaged: a PNG with a wrong checksum of its part {wrong[0].decode('ascii', 'replace')}"
+            return f"damaged, or a rare kind of {name}: it begins as one and can't be read"
+    head = data[:256].lower()
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    for where, signature, what in _FOREIGN:
+        if (head[where:] if where else start).startswith(signature):
+            return what
+    return "not an image of a known format (" + ", ".join(FORMATS) + ")"
