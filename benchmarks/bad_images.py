@@ -3,8 +3,9 @@
     python benchmarks/bad_images.py bad_images.zip
 
 The archive holds image files and a ``manifest.csv`` with the columns ``path`` and ``expected`` (decodes, refused,
-``decodes with a flag``, or empty). Verdicts are given in a process of their own, which is started anew should it
-die, and killed should a file take longer than 30 s (the limit is 5). Prints one table, and each disagreement with its reason.
+``decodes with a flag``, or empty). Verdicts are given in a process of their own, which is started anew should it die,
+and killed should a file take longer than 30 s (the limit is 5). Prints one table, and each disagreement with its
+reason.
 """
 
 from __future__ import annotations

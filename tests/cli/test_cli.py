@@ -10,6 +10,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -304,7 +305,53 @@ def test_check_as_json_has_every_path(sightline, photos):
     (photos / "red" / "broken.png").write_bytes(b"nothing")
     document = json.loads(sightline("check", photos, "--json")[1])
     assert document["images"] == 10 and document["unreadable"] == 1
-    assert any("broken.png" in path for finding in document["findings"] for path in finding["paths"])
+    assert document["readable"] == 9
+    (bad,) = [finding for finding in document["findings"] if finding["code"] == "unreadable"]
+    assert bad["cases"][0]["paths"] == ["red/broken.png"] and bad["fixes"][0]["action"] == "exclude"
+    assert document["not_run"][0]["how"].startswith("--embeddings")
+
+
+@pytest.mark.parametrize(("wanted", "status"), [("unreadable", 3), ("leak", 0), ("warning", 3), ("note", 3)])
+def test_check_fails_on_a_severity_or_a_code(sightline, photos, wanted, status):
+    (photos / "red" / "broken.png").write_bytes(b"nothing")
+    assert sightline("check", photos, "--fail-on", wanted)[0] == status
+
+
+def test_check_writes_a_page_and_a_list_of_fixes_that_train_takes(sightline, here, photos, colours, tmp_path):
+    import shutil
+
+    data = shutil.copytree(colours, tmp_path / "data")
+    (data / "red" / "broken.png").write_bytes(b"nothing")
+    shutil.copy(data / "red" / "000.png", data / "blue" / "wrong.png")
+    status, out, _ = sightline("check", data, "--html", "page.html", "--fix-list", "fixes.csv")
+    assert status == 0 and "--fixes fixes.csv" in out
+    page = (here / "page.html").read_text()
+    assert "broken.png" in page and "data:image/" in page
+    lines = (here / "fixes.csv").read_text().splitlines()
+    assert lines[0] == "path,action,value,reason" and len(lines) == 4
+    document = json.loads(sightline("check", data, "--fixes", "fixes.csv", "--json")[1])
+    assert document["unreadable"] == 0 and document["images"] == 119
+    assert not {"unreadable", "label-conflict"} & {finding["code"] for finding in document["findings"]}
+    assert (data / "red" / "broken.png").read_bytes() == b"nothing"
+    status, _, err = sightline("train", data, "--fixes", "fixes.csv", "--plan")
+    assert status == 0 and "3 exclude" in err
+
+
+@pytest.mark.parametrize("text", ["5", "a,b", "9,1", "1,2,3", "nan,1"])
+def test_a_range_that_is_none_is_refused(sightline, photos, text):
+    assert_error(sightline("check", photos, "--range", text), "plan.range")
+
+
+def test_a_range_makes_floats_readable(sightline, photos):
+    Image.fromarray(np.linspace(0, 1, 100, dtype=np.float32).reshape(10, 10)).save(photos / "red" / "depth.tif")
+    assert json.loads(sightline("check", photos, "--json")[1])["unreadable"] == 1
+    assert json.loads(sightline("check", photos, "--json", "--range", "0,1")[1])["unreadable"] == 0
+
+
+def test_groups_and_bad_files_are_settings_of_train(sightline, colours):
+    out = sightline("train", colours, "--plan", "--group", r"(\d)\d.png", "--on-bad", "fail", "--range", "0,255")[1]
+    rows = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    assert "chosen by you" in rows["group"] and "fail" in rows["on_bad"] and "0, 255" in rows["value_range"]
 
 
 def test_evaluate_prints_figures_with_intervals(sightline, finished_run, colours):

@@ -16,7 +16,6 @@ from PIL import Image
 
 import sightline
 from finished import write_colours
-from sightline.api import check_with_samples
 from sightline.errors import DataError, ExportMismatch, InputError, RunError
 from sightline.evaluation.metrics import evaluate_predictions
 from sightline.events import CheckpointSaved, EpochEnded, RunStarted
@@ -116,7 +115,7 @@ def test_the_users_files_are_not_touched(tmp_path):
     data = write_colours(tmp_path / "data", 12)
     before = tree_hash(data)
     sightline.train(data, out=tmp_path / "runs", **QUICK)
-    check_with_samples(data, quiet=True)
+    sightline.check(data, quiet=True)
     assert tree_hash(data) == before
 
 

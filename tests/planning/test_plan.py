@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sightline.errors import InputError, RunError
 from sightline.planning.facts import DataFacts, Hardware, NetworkFacts
@@ -59,14 +61,14 @@ def test_the_small_network_takes_pictures_at_about_their_own_size(side, size):
 
 
 def test_a_pretrained_network_is_used_as_its_authors_did():
-    settings = decide(network=LARGE, data=facts(300)).settings
+    settings = decide(options=Recipe(fit="crop"), network=LARGE, data=facts(300)).settings
     assert (settings.size, settings.resize, settings.interpolation) == (224, 256, "bicubic")
     assert (settings.mean, settings.std) == (LARGE.mean, LARGE.std)
     assert settings.pretrained and settings.head_first
 
 
 def test_another_size_keeps_the_share_that_the_crop_leaves():
-    settings = decide(options=Recipe(size=112), network=LARGE, data=facts(300)).settings
+    settings = decide(options=Recipe(size=112, fit="crop"), network=LARGE, data=facts(300)).settings
     assert (settings.size, settings.resize) == (112, 128)
 
 
@@ -82,9 +84,21 @@ def test_pictures_that_a_mirror_would_change_are_not_mirrored(names):
     assert decision(plan, "flip").origin == "data"
 
 
-def test_long_pictures_are_padded_instead_of_cropped():
-    assert decide(data=facts(aspect=1.5)).settings.fit == "crop"
-    assert decide(data=facts(aspect=2.5)).settings.fit == "pad"
+@pytest.mark.parametrize("network", [SMALL, LARGE])
+@pytest.mark.parametrize(
+    ("aspect", "fit"), [(1, "crop"), (1.18, "crop"), (1.33, "squash"), (2, "squash"), (2.5, "pad")]
+)
+def test_the_fit_follows_the_aspect_ratios_with_a_reason(network, aspect, fit):
+    plan = decide(network=network, data=facts(300, aspect=aspect))
+    assert plan.settings.fit == fit
+    assert f"{aspect:g} times" in decision(plan, "fit").reason
+
+
+@given(st.floats(1, 1.18), st.booleans())
+def test_a_crop_that_is_chosen_leaves_out_at_most_15_percent(aspect, is_upright):
+    preprocess = decide(network=LARGE, data=facts(300, aspect=aspect)).preprocess
+    sides = (300, round(300 * aspect))
+    assert preprocess.kept_area(*(sides if is_upright else sides[::-1])) >= 0.845
 
 
 def test_batch_norms_keep_their_statistics_under_a_thousand_images():
@@ -151,7 +165,7 @@ def _hardware(name: str, value: object) -> Hardware:
     [
         ({"weights": "a.safetensors", "pretrained": False}, "weights"),
         ({"epochs": 0, "pretrained": False}, "epochs"),
-        ({"size": 224, "resize": 200}, "resize"),
+        ({"size": 224, "resize": 200, "fit": "crop"}, "resize"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(chosen, word):

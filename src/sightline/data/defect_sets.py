@@ -149,6 +149,6 @@ SETS: tuple[tuple[str, Callable[[Path, Random], Path], str, str], ...] = (
     ("a camera for each class", _camera, "shortcut", "'disc'"),
     ("several pictures of each patient", _patients, "group-pattern", "patient"),
     ("a table that contradicts itself", _contradiction, "data.contradiction", "a000.png"),
-    ("a table with a split of its own", _unknown_split, "data.csv-rows", "'practice'"),
+    ("a table with a split of its own", _unknown_split, "data.table-rows", "'practice'"),
     ("a table with a file that is not there", _lost_file, "unreadable", "no such file"),
 )

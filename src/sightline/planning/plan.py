@@ -19,6 +19,9 @@ SMALL_NETWORK = "small-cnn"
 _SMALL_SIDE = 64
 _CPU_NETWORK = "mobilenetv2_100.ra_in1k"
 _GPU_NETWORK = "convnext_tiny.in12k_ft_in1k"
+# Nine of ten images at most so long: a centre crop leaves out 15 % of the area at most.
+_CROP_ASPECT = 1.18
+_SQUASH_ASPECT = 2
 # Names that a mirror would turn into another class, or into none.
 _DIRECTIONS = ("left", "right", "text", "letter", "digit", "sign", "arrow")
 
@@ -205,27 +208,23 @@ def _plan_pixels(decide: _Decisions, data: DataFacts, network: NetworkFacts) -> 
     side = data.median_short_side
     if network.family == "small":
         size = max(16, min(_SMALL_SIDE, -(-side // 8) * 8))
-        size = decide(
-            "size",
-            size,
-            "data",
-            f"median short side is {side} px, rounded up to 8, within 16 to {_SMALL_SIDE}",
-        )
-        decide("resize", size, "data", "pictures are about as small as the input: nothing is cut off")
+        reason = f"median short side is {side} px, rounded up to 8, within 16 to {_SMALL_SIDE}"
+        size = decide("size", size, "data", reason)
     else:
         size = decide("size", network.size, "network", "what the network was made for")
+    nine = f"nine of ten images are at most {data.wide_aspect:g} times as long as wide"
+    if data.wide_aspect <= _CROP_ASPECT:
+        fit = decide("fit", "crop", "data", f"{nine}: the centre leaves little out")
+    elif data.wide_aspect <= _SQUASH_ASPECT:
+        # Measured on photos of 4:3, frozen features: as good as a crop or better, and nothing is cut off.
+        fit = decide("fit", "squash", "data", f"{nine}: stretched a little, nothing is cut off")
+    else:
+        fit = decide("fit", "pad", "data", f"{nine}: a crop would lose too much, and stretching distort it")
+    if fit == "crop" and data.wide_aspect > _CROP_ASPECT and network.family != "small":
         resize = round(size * network.resize / network.size)
         decide("resize", resize, "network", "short side before the centre crop, as its authors evaluate it")
-    if data.wide_aspect <= 2:
-        decide(
-            "fit",
-            "crop",
-            "data",
-            f"nine of ten images are at most {data.wide_aspect:g} times as long as wide",
-        )
     else:
-        reason = f"images are up to {data.wide_aspect:g} times as long as wide: a crop would lose too much"
-        decide("fit", "pad", "data", reason)
+        decide("resize", size, "default", "the short side becomes the input's side: no border is cut off")
     decide("interpolation", network.interpolation, "network", "as the network's authors resize")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sightline.checks.finding import Case, Finding
 from sightline.data.samples import Samples
-from sightline.pixels.decode import Range
+from sightline.pixels.modes import Range
 from sightline.reporting.page import render_page
 from sightline.reporting.thumbnails import thumbnail
 

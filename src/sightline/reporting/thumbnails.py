@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from sightline.errors import UnreadableImage
 from sightline.pixels.containers import Place
-from sightline.pixels.decode import Range, decode_image
+from sightline.pixels.decode import decode_image
+from sightline.pixels.modes import Range
 
 __all__ = ["picture_uri", "thumbnail"]
 
