@@ -109,3 +109,26 @@ def test_links_to_files_lead_somewhere(page):
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
     targets = re.findall(r"\]\((?!https?://)([^)#]+)\)", text)
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_every_finding_is_documented_and_no_other():
+    from sightline.checks.finding import CODES
+
+    table = (ROOT / "docs" / "check.md").read_text().partition("## What is looked for")[2].partition("##")[0]
+    rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    assert sorted(code for row in rows for code in re.findall(r"`([a-z-]+)`", row)) == sorted(CODES)
+
+
+def test_every_code_that_a_check_says_is_listed():
+    from sightline.checks.finding import CODES
+
+    checks = [file for file in SOURCES if file.parent.name in ("checks", "pipeline")]
+    said, written = set(), set()
+    for file in checks:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Finding", "Finding.of_paths"):
+                said |= {first.value for first in node.args[:1] if isinstance(first, ast.Constant)}
+            if isinstance(node, ast.Constant) and file.name != "finding.py":
+                written.add(node.value)
+    assert said <= set(CODES)
+    assert set(CODES) <= written
