@@ -16,17 +16,22 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sightline.pixels.containers import Member, Place
 from sightline.pixels.facts import FACTS
 
 __all__ = ["Memory", "Remembered", "stamp_of"]
 
-_VERSION = 1  # raise it when decode.py or facts.py change what is measured
+_VERSION = 1  # raise it when decode.py, facts.py or duplicates.py change what is found
 _FRESH_SECONDS = 2
-_SCHEMA = "CREATE TABLE IF NOT EXISTS facts (place BLOB PRIMARY KEY, stamp BLOB, digest TEXT, row BLOB)"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (place BLOB PRIMARY KEY, stamp BLOB, digest TEXT, row BLOB);
+CREATE TABLE IF NOT EXISTS pairs (contents BLOB PRIMARY KEY, pairs BLOB);
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +108,28 @@ class Memory:
             with contextlib.suppress(sqlite3.Error), self._database:
                 self._database.executemany("INSERT OR REPLACE INTO facts VALUES (?,?,?,?)", values)
 
+    def recall_pairs(self, table: Iterable[str]) -> npt.NDArray[np.intp] | None:
+        """Return the near-duplicates ``[M, 2]`` that were found in a table, whose rows are given as text."""
+        found = self._fetch("SELECT pairs FROM pairs WHERE contents = ?", [self._key_of(table)])
+        return np.frombuffer(found[0][0], "<i8").reshape(-1, 2).astype(np.intp) if found else None
+
+    def keep_pairs(self, table: Iterable[str], pairs: npt.NDArray[np.intp]) -> None:
+        """Store the near-duplicates of a table."""
+        if self._database is not None:
+            row = self._key_of(table), pairs.astype("<i8").tobytes()
+            with contextlib.suppress(sqlite3.Error), self._database:
+                self._database.execute("INSERT OR REPLACE INTO pairs VALUES (?,?)", row)
+
+    def _key_of(self, table: Iterable[str]) -> bytes:
+        return hashlib.blake2b("\n".join(table).encode(), digest_size=16, key=self._salt).digest()
+
     def _key(self, place: Place) -> bytes:
         path = place.container if isinstance(place, Member) else place
         name = os.fsencode(place.name) if isinstance(place, Member) else b""
         whole = b"\0".join([self._salt, os.fsencode(path.absolute()), name])
         return hashlib.blake2b(whole, digest_size=16).digest()
 
-    def _fetch(self, query: str, values: Sequence[bytes]) -> list[tuple[bytes, bytes, str, bytes]]:
+    def _fetch(self, query: str, values: Sequence[bytes]) -> list[tuple[Any, ...]]:
         if self._database is None:
             return []
         try:
@@ -125,7 +145,7 @@ def _opened(file: Path) -> sqlite3.Connection:
         try:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=OFF")  # it can be measured again
-            database.execute(_SCHEMA)
+            database.executescript(_SCHEMA)
             return database
         except sqlite3.DatabaseError:
             database.close()

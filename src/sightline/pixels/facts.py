@@ -42,12 +42,14 @@ FACTS = np.dtype(
         ("border", "<f4", (3,)),  # mean colour of the outermost 1/16 on each side
         ("border_spread", "<f4"),  # standard deviation of luma there: 0 is a frame of one colour
         ("signature", "<f2", (SIGNATURE,)),  # see data.duplicates
+        ("inner", "<f2", (SIGNATURE,)),  # the signature of the picture without 1/22 on each side, as a crop has it
     ]
 )
 
 _SIDE = 32
 _LOOKED_AT = 256  # short side at which sharpness is measured; JPEGs are decoded no larger than needed for it
 _BAND = _SIDE // 16
+_CUT = 1 / 22
 
 
 def measure_image(data: bytes, *, name: str = "<bytes>", value_range: tuple[float, float] | None = None) -> np.void:
@@ -87,6 +89,10 @@ def measure_image(data: bytes, *, name: str = "<bytes>", value_range: tuple[floa
     row["border"], row["border_spread"] = mean[:3], deviation[3]
     row["sharpness"] = _sharpness(picture)
     row["signature"] = _signature(layers[3].reshape(_SIDE, _SIDE))
+    edge = (picture.width * _CUT, picture.height * _CUT)
+    box = (*edge, picture.width - edge[0], picture.height - edge[1])
+    inner = np.asarray(picture.resize((_SIDE, _SIDE), Image.Resampling.BOX, box=box), np.float32).reshape(-1, 3)
+    row["inner"] = _signature((inner @ (_LUMA / np.float32(255))).reshape(_SIDE, _SIDE))
     return row
 
 
