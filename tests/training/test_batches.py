@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,6 +69,18 @@ def test_random_crops_come_from_all_over_the_picture_and_nowhere_else(make_batch
         ((images, _),) = batches.shuffled(1, seed=0, epoch=epoch)
         seen.add(places[(images[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy().tobytes()])
     assert len(seen) == 18
+
+
+def test_a_part_is_made_of_its_own_rows(make_batches):
+    whole = make_batches(32)
+    part = replace(whole, rows=np.array([9, 30, 4]), labels=np.array([0, 1, 1]))
+    for batches in (part.in_order(2), part.shuffled(2, seed=0, epoch=1)):
+        seen = {
+            (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy().tobytes(): int(label)
+            for images, labels in batches
+            for image, label in zip(images, labels, strict=True)
+        }
+        assert seen == {whole.store[9].tobytes(): 0, whole.store[30].tobytes(): 1, whole.store[4].tobytes(): 1}
 
 
 @pytest.fixture
