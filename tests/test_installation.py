@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from sightline import installation
-from sightline.errors import MissingExtra
-from sightline.installation import EXTRAS, cache_folder, diagnose, install_command, require_extra
+from sightline.errors import InputError, MissingExtra
+from sightline.installation import EXTRAS, cache_folder, cache_limit, diagnose, install_command, require_extra
 
 WELL = {"torch": "2.10.0", "torchvision": "0.25.0", "cuda": False, "cuda_build": None, "warnings": []}
 
@@ -240,3 +240,38 @@ def test_a_library_that_does_not_import_is_named_and_leads_to_the_doctor(monkeyp
         installation.import_library("torch") if call == "installation" else describe_network("resnet18")
     assert caught.value.code == "install.broken"
     assert "torchvision::nms" in caught.value.message and "sightline doctor" in caught.value.cure
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("", 20 * 2**30),
+        ("  ", 20 * 2**30),
+        ("0", 0),
+        ("812", 812),
+        ("500M", 500 * 2**20),
+        ("20G", 20 * 2**30),
+        ("1.5t", 3 * 2**39),
+        (" 64 KiB ", 2**16),
+        ("7GB", 7 * 2**30),
+    ],
+)
+def test_the_limit_of_the_cache_is_read(monkeypatch: pytest.MonkeyPatch, text: str, limit: int) -> None:
+    monkeypatch.setenv("SIGHTLINE_CACHE_LIMIT", text)
+    assert cache_limit() == limit
+
+
+@pytest.mark.parametrize(
+    "text", ["much", "-1", "20X", "G", "1e9", "1,5G", "nan", "inf", "5 5", "20G!", "٣G", "9" * 400]
+)
+def test_a_limit_that_is_no_size_is_an_error_with_a_cure(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("SIGHTLINE_CACHE_LIMIT", text)
+    with pytest.raises(InputError, match="no size") as caught:
+        cache_limit()
+    assert caught.value.code == "cache.limit"
+    assert "20G" in caught.value.cure
+
+
+def test_without_a_limit_the_cache_has_20_gib(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SIGHTLINE_CACHE_LIMIT", raising=False)
+    assert cache_limit() == 20 * 2**30

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.text import duration, printable
+from sightline.text import duration, printable, readable_bytes
 
 
 @given(st.text(st.characters(exclude_categories=[])))
@@ -54,3 +54,19 @@ def test_control_characters_and_lone_surrogates_become_escapes(text: str, shown:
 )
 def test_a_duration_is_written_for_people(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1.0 KiB"),
+        (999 * 1024, "999.0 KiB"),
+        (1000 * 1024, "1.0 MiB"),
+        (20 * 2**30, "20.0 GiB"),
+        (3 * 2**40, "3,072.0 GiB"),
+    ],
+)
+def test_bytes_are_shown_in_a_unit_that_fits(count: int, shown: str) -> None:
+    assert readable_bytes(count) == shown

@@ -10,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -18,9 +19,21 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 from urllib.request import url2pathname
 
-from sightline.errors import MissingExtra
+from sightline.errors import InputError, MissingExtra
 
-__all__ = ["EXTRAS", "Diagnosis", "cache_folder", "diagnose", "import_library", "install_command", "require_extra"]
+__all__ = [
+    "CACHE_LIMIT",
+    "EXTRAS",
+    "Diagnosis",
+    "cache_folder",
+    "cache_limit",
+    "diagnose",
+    "import_library",
+    "install_command",
+    "require_extra",
+]
+
+CACHE_LIMIT = 20 * 2**30
 
 # What each extra brings, by import name. The first missing one is named in the error.
 EXTRAS: dict[str, tuple[str, ...]] = {
@@ -147,6 +160,25 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("sightline", appauthor=False))
+
+
+def cache_limit() -> int:
+    """Return most bytes of decoded pictures in the cache folder: ``SIGHTLINE_CACHE_LIMIT``, or 20 GiB.
+
+    Raises:
+        InputError: if the variable is no size such as ``500M`` or ``20G``.
+    """
+    text = os.environ.get("SIGHTLINE_CACHE_LIMIT", "").strip()
+    if not text:
+        return CACHE_LIMIT
+    match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)\s*([KMGT]?)(?:i?B)?", text, re.IGNORECASE | re.ASCII)
+    if match is None:
+        raise InputError(
+            "cache.limit",
+            f"SIGHTLINE_CACHE_LIMIT is {text!r}, which is no size",
+            "give it as 500M, 20G or 1.5T; 0 keeps no decoded pictures between runs",
+        )
+    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
 
 
 def gpu_driver() -> str | None:

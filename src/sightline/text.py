@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["csv_text", "duration", "printable"]
+__all__ = ["csv_text", "duration", "printable", "readable_bytes"]
 
 
 def printable(text: str) -> str:
@@ -50,3 +50,18 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def readable_bytes(count: int) -> str:
+    """Return a number of bytes in a form for people.
+
+    Example:
+        >>> readable_bytes(812), readable_bytes(5_000_000), readable_bytes(20 * 2**30)
+        ('812 bytes', '4.8 MiB', '20.0 GiB')
+    """
+    if count < 1024:
+        return f"{count} bytes"
+    for unit, size in (("KiB", 2**10), ("MiB", 2**20)):
+        if count < 1000 * size:
+            return f"{count / size:,.1f} {unit}"
+    return f"{count / 2**30:,.1f} GiB"

@@ -18,7 +18,10 @@ import sightline
 from finished import write_colours
 from sightline.errors import DataError, ExportMismatch, InputError, RunError
 from sightline.evaluation.metrics import evaluate_predictions
-from sightline.events import CheckpointSaved, EpochEnded, RunStarted
+from sightline.events import CheckpointSaved, EpochEnded, RunStarted, Warned
+from sightline.pipeline.prepare import Job
+from sightline.pipeline.run import train_job
+from sightline.planning.recipe import Recipe
 from sightline.planning.settings import Settings
 from sightline.runs.folder import Run
 
@@ -361,3 +364,32 @@ def test_run_json_says_what_made_it(finished_run):
     assert facts["hardware"]["threads"] >= 1 and facts["seconds"] > 0
     assert facts["export"]["images"] >= 32
     assert len(facts["data_fingerprint"]) == 64
+
+
+def test_streamed_pictures_give_the_same_weights_and_a_warning(colours, tmp_path, monkeypatch):
+    cached = sightline.train(colours, out=tmp_path, name="cached", **QUICK)
+    monkeypatch.setattr("sightline.pixels.cache._MEMORY_BYTES", 20_000)
+    monkeypatch.setenv("SIGHTLINE_CACHE_LIMIT", "1K")
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "other"))
+    events = list(train_job(Job(colours, options=Recipe(epochs=1), out=tmp_path, name="streamed")))
+    (warned,) = (event for event in events if isinstance(event, Warned) and event.code.startswith("cache."))
+    assert warned.code == "cache.too-large"
+    assert "decoded again in every epoch" in warned.message and "SIGHTLINE_CACHE_LIMIT" in warned.cure
+    streamed = Run(tmp_path / "streamed")
+    assert weights(streamed) == weights(cached)
+    assert streamed.metrics == cached.metrics
+    assert not list((tmp_path / "other" / "pixels").iterdir())
+
+
+def test_a_cache_that_can_not_be_written_is_a_warning(colours, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "file"))
+    events = list(train_job(Job(colours, options=Recipe(epochs=1), out=tmp_path, name="run")))
+    assert [event.code for event in events if isinstance(event, Warned)] == ["cache.unwritable"]
+
+
+def test_a_wrong_limit_of_the_cache_is_said_before_anything_is_done(colours, tmp_path, monkeypatch):
+    monkeypatch.setenv("SIGHTLINE_CACHE_LIMIT", "much")
+    with pytest.raises(InputError, match="SIGHTLINE_CACHE_LIMIT"):
+        sightline.train(colours, out=tmp_path / "runs", **QUICK)
+    assert not (tmp_path / "runs").exists()

@@ -1,19 +1,26 @@
-"""The store of decoded pictures: whole, keyed by content, shared, and never wrong."""
+"""The store of decoded pictures: whole, keyed by content, shared, streamed where it does not fit, and never wrong."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sightline.errors import UnreadableImage
+from sightline.errors import DataError, UnreadableImage
 from sightline.pixels import cache
-from sightline.pixels.cache import PixelStore, open_store
+from sightline.pixels.cache import Known, PixelStore, open_store
 from sightline.pixels.decode import decode_image
 from sightline.pixels.preprocess import Preprocess
 
@@ -35,7 +42,7 @@ def digests_of(paths: Sequence[Path]) -> list[str]:
     return [hashlib.sha256(data).hexdigest() if data else "" for data in contents]
 
 
-def opened(paths: Sequence[Path], folder: Path, preprocess: Preprocess = SMALL, **options: int) -> PixelStore:
+def opened(paths: Sequence[Path], folder: Path, preprocess: Preprocess = SMALL, **options: object) -> PixelStore:
     return finish(open_store(paths, digests_of(paths), preprocess, folder, **options))[0]
 
 
@@ -80,7 +87,7 @@ def test_the_order_is_kept_with_threads(tmp_path: Path, stores: Path, write_imag
 
 def test_a_found_store_decodes_nothing(pictures, stores, monkeypatch: pytest.MonkeyPatch) -> None:
     opened(pictures, stores)
-    monkeypatch.setattr(cache, "decode_image", lambda path: pytest.fail("decoded again"))
+    monkeypatch.setattr(Preprocess, "decode", lambda *_, **__: pytest.fail("decoded again"))
     _, yielded = finish(open_store(pictures, digests_of(pictures), SMALL, stores))
     assert yielded == []
 
@@ -112,6 +119,9 @@ def test_another_order_makes_a_new_store(pictures, stores) -> None:
         Preprocess(size=6, resize=8, interpolation="bicubic"),
         Preprocess(size=6, resize=8, fit="pad"),
         Preprocess(size=6, resize=8, fit="squash"),
+        Preprocess(size=6, resize=8, background=(0, 0, 0)),
+        Preprocess(size=6, resize=8, draft=2),
+        Preprocess(size=6, resize=8, value_range=(0, 9)),
     ],
 )
 def test_another_preprocess_makes_a_new_store(pictures, stores, other: Preprocess) -> None:
@@ -119,6 +129,22 @@ def test_another_preprocess_makes_a_new_store(pictures, stores, other: Preproces
     store = opened(pictures, stores, other)
     assert not store.was_cached
     check_pixels(store, pictures, other)
+
+
+def test_every_field_of_the_preprocessing_is_part_of_the_key() -> None:
+    other = {
+        "size": 5,
+        "resize": 9,
+        "fit": "pad",
+        "interpolation": "lanczos",
+        "background": (1, 2, 3),
+        "draft": 2,
+        "value_range": (0.0, 1.0),
+    }
+    assert set(other) == {field.name for field in fields(Preprocess)}
+    base = Preprocess(size=6, resize=8, fit="squash")
+    keys = [cache._key(["x"], rules) for rules in (base, *(replace(base, **{k: v}) for k, v in other.items()))]
+    assert len(set(keys)) == len(keys)
 
 
 def test_another_size_of_pad_makes_a_new_store(pictures, stores) -> None:
@@ -159,11 +185,12 @@ def truncate(path: Path) -> None:
         ("store.json", lambda path: path.write_text("[]")),
         ("store.json", lambda path: path.write_text("{}")),
         ("store.json", lambda path: path.write_bytes(b"\xff\xfe\0")),
-        ("index.npy", Path.unlink),
-        ("index.npy", truncate),
-        ("index.npy", lambda path: path.write_bytes(b"")),
-        ("index.npy", lambda path: path.write_bytes(b"\0" * 40)),
-        ("index.npy", lambda path: np.save(path, np.zeros((3, 3), np.int64))),
+        ("index.bin", Path.unlink),
+        ("index.bin", truncate),
+        ("index.bin", lambda path: path.write_bytes(b"")),
+        ("index.bin", lambda path: path.write_bytes(b"\0" * 40)),
+        ("index.bin", lambda path: path.write_bytes(bytes(240))),
+        ("pixels.bin", lambda path: path.write_bytes(bytes(path.stat().st_size))),
     ],
 )
 def test_a_damaged_store_is_filled_again(pictures, stores, name: str, damage: Callable[[Path], object]) -> None:
@@ -184,10 +211,10 @@ def test_a_filling_that_is_stopped_leaves_nothing(pictures, stores) -> None:
 
 
 def test_a_filling_that_is_interrupted_leaves_nothing(pictures, stores, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(data: bytes, *, name: str) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cache, "decode_image", interrupt)
+    monkeypatch.setattr(Preprocess, "decode", interrupt)
     with pytest.raises(KeyboardInterrupt):
         opened(pictures, stores)
     assert list(stores.iterdir()) == []
@@ -205,7 +232,7 @@ def test_a_full_disk_falls_back_to_memory_and_leaves_nothing(pictures, stores, m
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "save", full)
+    monkeypatch.setattr(os, "fsync", full)
     store = opened(pictures, stores)
     assert "No space left" in store.fallback
     check_pixels(store, pictures)
@@ -261,15 +288,18 @@ def test_the_place_of_an_empty_file_is_part_of_the_key(pictures, stores) -> None
     check_pixels(store, moved)
 
 
-def test_an_index_that_points_out_of_the_pixels_is_filled_again(pictures, stores) -> None:
-    opened(pictures, stores)
-    (path,) = stores.glob("*/index.npy")
-    index = np.load(path)
-    index[3, 0] += 10**6
-    np.save(path, index)
-    store = opened(pictures, stores)
-    assert not store.was_cached
-    check_pixels(store, pictures)
+@given(st.data())
+def test_no_flipped_bit_is_ever_shown(tmp_path_factory, write_image, data: st.DataObject) -> None:
+    folder = tmp_path_factory.mktemp("flip")
+    paths = [write_image(folder / "in" / f"{k}.png", seed=k, size=(9 + k, 12)) for k in range(4)]
+    opened(paths, folder / "stores")
+    file = next((folder / "stores").glob("*/" + data.draw(st.sampled_from(["pixels.bin", "index.bin", "store.json"]))))
+    content = bytearray(file.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    file.write_bytes(content)
+    store = opened(paths, folder / "stores")
+    assert (store.errors, store.fallback) == ({}, "")
+    check_pixels(store, paths)
 
 
 def test_a_file_that_was_away_for_a_moment_is_not_remembered_as_bad(pictures, stores) -> None:
@@ -294,25 +324,283 @@ def test_another_run_that_was_faster_wins(pictures, stores) -> None:
 
 def test_the_stores_not_used_for_longest_make_room(pictures, stores, monkeypatch: pytest.MonkeyPatch) -> None:
     opened(pictures[:3], stores)
+    os.utime(next(stores.glob("*/store.json")), (1, 1))
     opened(pictures[3:6], stores)
-    for number, facts in enumerate(sorted(stores.glob("*/store.json"))):
-        os.utime(facts, (number, number))
     opened(pictures[:3], stores)  # used now, so the other one is older
     size = sum(path.stat().st_size for path in stores.glob("*/pixels.bin")) + 300
-    monkeypatch.setattr(cache, "_LIMIT_BYTES", size)
-    opened(pictures[6:9], stores)
+    opened(pictures[6:9], stores, limit=size)
     assert opened(pictures[:3], stores).was_cached
     assert opened(pictures[6:9], stores).was_cached
     assert len(list(stores.iterdir())) == 2
-
-
-def test_the_newest_store_is_kept_even_if_it_alone_is_too_large(pictures, stores, monkeypatch) -> None:
-    monkeypatch.setattr(cache, "_LIMIT_BYTES", 1)
-    opened(pictures, stores)
-    assert opened(pictures, stores).was_cached
 
 
 def test_the_facts_of_a_store_are_plain_json(pictures, stores) -> None:
     opened(pictures, stores)
     facts = json.loads(next(stores.glob("*/store.json")).read_text())
     assert facts["count"] == 10
+
+
+def known(paths: Sequence[Path], errors: dict[int, str] | None = None) -> Known:
+    """What inspection would say of these pictures."""
+    sizes = [(0, 0) if k in (errors or {}) else decode_image(path).shape[:2] for k, path in enumerate(paths)]
+    heights, widths = np.array(sizes).T
+    return Known(errors or {}, widths, heights)
+
+
+@pytest.fixture
+def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave nothing to hold pictures in, so that all are streamed."""
+    monkeypatch.setattr(cache, "_MEMORY_BYTES", 0)
+
+
+@given(
+    st.integers(1, 60),
+    st.integers(1, 60),
+    st.sampled_from(["crop", "pad", "squash"]),
+    st.integers(1, 20),
+    st.integers(0, 12),
+)
+def test_the_size_of_a_store_is_known_before_it_is_written(width, height, fit, size, more) -> None:
+    rules = Preprocess(size=size, resize=size + more, fit=fit)
+    sizes = Known({}, np.array([width, 0]), np.array([height, 0]))
+    row = 3 * 4 * rules.resize
+    assert abs(cache._estimate(sizes, rules) - rules.shrink(np.zeros((height, width, 3), np.uint8)).size) <= row
+
+
+@pytest.mark.parametrize("says_sizes", [False, True])
+def test_pictures_above_the_limit_are_streamed_and_leave_nothing(pictures, stores, no_memory, says_sizes) -> None:
+    size = sum(SMALL.shrink(decode_image(path)).size for path in pictures)
+    sizes = known(pictures) if says_sizes else None
+    store = opened(pictures, stores, limit=size - 1, known=sizes)
+    assert (store.streamed, store.is_too_large, store.was_cached) == (10, True, False)
+    assert "cache may hold" in store.fallback
+    assert list(stores.iterdir()) == []
+    check_pixels(store, pictures)
+    exact = opened(pictures, stores, limit=size, known=sizes)
+    assert (exact.streamed, exact.fallback) == (0, "")
+
+
+def test_pictures_above_the_limit_push_no_other_store_out(pictures, stores) -> None:
+    opened(pictures[:3], stores)
+    opened(pictures, stores, limit=900, known=known(pictures))
+    assert opened(pictures[:3], stores).was_cached
+
+
+def test_a_disk_without_space_for_them_is_left_alone(pictures, stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = type("usage", (), {"total": 10**6, "free": 50_300})
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage)
+    store = opened(pictures, stores, known=known(pictures))
+    assert store.is_too_large
+    assert "to spare" in store.fallback
+    assert opened(pictures, stores).is_too_large  # noticed while writing, where sizes are not known
+    usage.free = 60_000
+    assert not opened(pictures, stores, known=known(pictures)).fallback
+
+
+def test_old_stores_make_room_on_a_disk_that_is_nearly_full(pictures, stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened(pictures[:5], stores)
+
+    def usage(folder: Path) -> object:
+        used = sum(path.stat().st_size for path in stores.glob("*/pixels.bin"))
+        return type("usage", (), {"total": 20_000, "free": 1000 + 3500 - used})
+
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    assert not opened(pictures, stores, known=known(pictures)).fallback
+    assert len(list(stores.iterdir())) == 1
+
+
+@pytest.mark.parametrize("budget", [0, 500, 10**6])
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_streamed_pictures_are_those_of_the_store(pictures, stores, monkeypatch, budget: int, threads: int) -> None:
+    """What is held, what is streamed, and what lies on the disk are the same pixels."""
+    monkeypatch.setattr(cache, "_MEMORY_BYTES", budget)
+    mapped = opened(pictures, stores)
+    streamed = opened(pictures, stores / "file", limit=0, threads=threads)
+    assert streamed.streamed == {0: 10, 10**6: 0}.get(budget, streamed.streamed)
+    if budget == 500:
+        assert 0 < streamed.streamed < 10
+    batches = [np.array([7, 1, 9]), np.array([3]), np.array([0, 2, 4, 5, 6, 8])]
+    pairs = zip(mapped.fetch(batches), streamed.fetch(batches), strict=True)
+    for batch, (wanted, seen) in zip(batches, pairs, strict=True):
+        assert len(batch) == len(wanted) == len(seen)
+        for k, one, other in zip(batch, wanted, seen, strict=True):
+            np.testing.assert_array_equal(one, other)
+            np.testing.assert_array_equal(one, mapped[k])
+
+
+def test_one_batch_is_decoded_ahead_and_no_more(pictures, stores, no_memory, monkeypatch) -> None:
+    store = opened(pictures * 8, stores, limit=0)
+    seen, lock, decode = [], threading.Lock(), Preprocess.decode
+
+    def counted(self: Preprocess, image: bytes, *, name: str) -> object:
+        with lock:
+            seen.append(name)
+        return decode(self, image, name=name)
+
+    monkeypatch.setattr(Preprocess, "decode", counted)
+    batches = [list(range(start, start + 8)) for start in range(0, 80, 8)]
+    running = store.fetch(batches)
+    for done in range(1, 5):
+        next(running)
+        until = time.monotonic() + 30
+        while len(seen) < 8 * (done + 1) and time.monotonic() < until:  # while the caller works
+            time.sleep(0.001)
+        time.sleep(0.01)
+        assert len(seen) == 8 * (done + 1)
+    running.close()
+    assert len(seen) <= 8 * 6
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("pixels")]
+
+
+def test_a_streamed_picture_that_changes_stops_the_run(pictures, stores, no_memory, write_image) -> None:
+    store = opened(pictures, stores, limit=0)
+    write_image(pictures[3], (255, 0, 0), seed=99, size=(12, 17))
+    pictures[8].unlink()
+    running = store.fetch([[0, 1], [2, 3], [4, 5]])
+    assert len(next(running)) == 2
+    with pytest.raises(DataError, match=r"3\.png: the file changed") as caught:
+        next(running)
+    assert caught.value.code == "data.changed"
+    with pytest.raises(UnreadableImage, match="no such file"):
+        list(store.fetch([[7, 8]]))
+    assert [place for place, _ in store.readable([2, 3, 7, 8, 9])] == [0, 2, 4]
+
+
+def test_what_inspection_could_not_read_is_never_streamed(pictures, stores, no_memory) -> None:
+    pictures[4].write_bytes(b"<html>404")
+    reasons = {4: "a web page, not an image"}
+    store = opened(pictures, stores, limit=0, known=known(pictures, reasons))
+    assert (store.errors, store.streamed) == (reasons, 9)
+    with pytest.raises(UnreadableImage, match="web page"):
+        store[4]
+    assert [place for place, _ in store.readable(np.arange(10))] == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+
+
+def test_what_inspection_could_not_read_is_not_held_either(pictures, stores) -> None:
+    store = opened(pictures, stores, limit=0, known=known(pictures, {4: "away for a moment"}))
+    assert (store.errors, store.streamed) == ({4: "away for a moment"}, 0)
+    with pytest.raises(UnreadableImage, match="away"):
+        store[4]
+
+
+def test_readable_gives_places_and_pictures_of_a_store(pictures, stores) -> None:
+    pictures[2].unlink()
+    store = opened(pictures, stores)
+    found = dict(store.readable(np.array([9, 2, 0])))
+    assert list(found) == [0, 2]
+    np.testing.assert_array_equal(found[0], store[9])
+
+
+CHILD = """
+import hashlib, sys, time
+from pathlib import Path
+from sightline.pixels.cache import open_store
+from sightline.pixels.preprocess import Preprocess
+
+stores, pause, *paths = sys.argv[1:]
+decode = Preprocess.decode
+def slowly(self, image, *, name):
+    time.sleep(float(pause))
+    return decode(self, image, name=name)
+Preprocess.decode = slowly
+paths = [Path(path) for path in paths]
+digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+print("ready", flush=True)
+sys.stdin.readline()
+steps = open_store(paths, digests, Preprocess(size=6, resize=8), Path(stores))
+while True:
+    try:
+        print(next(steps), flush=True)
+    except StopIteration as stop:
+        store = stop.value
+        break
+pixels = hashlib.sha256(b"".join(store[k].tobytes() for k in range(len(store)))).hexdigest()
+print(f"{pixels} {store.fallback}", flush=True)
+"""
+
+
+@pytest.fixture
+def start_filling(stores, pictures):
+    """Return a function that starts a process that fills the store of the pictures; all end with the test."""
+    running = []
+
+    def start(pause: float, code: str = CHILD) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", code, str(stores), str(pause), *map(str, pictures)]
+        running.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def pixels_of(paths: Sequence[Path]) -> str:
+    shrunk = (SMALL.shrink(decode_image(path)).tobytes() for path in paths)
+    return hashlib.sha256(b"".join(shrunk)).hexdigest()
+
+
+def test_processes_that_fill_one_store_at_once_all_have_the_right_pixels(pictures, stores, start_filling) -> None:
+    processes = [start_filling(pause) for pause in (0.0, 0.02, 0.05)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in processes:
+        said, _ = process.communicate(timeout=60)
+        assert said.splitlines()[-1].split(" ") == [pixels_of(pictures), ""]
+    assert len(list(stores.iterdir())) == 1
+    assert opened(pictures, stores).was_cached
+
+
+def test_a_process_that_is_killed_leaves_nothing_that_is_used(pictures, stores, start_filling) -> None:
+    process = start_filling(0.05)
+    process.stdin.write("\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "ready\n"
+    assert int(process.stdout.readline()) < 10
+    process.kill()
+    process.wait()
+    (half,) = stores.iterdir()
+    store = opened(pictures, stores)
+    assert not store.was_cached
+    check_pixels(store, pictures)
+    assert half.exists()  # somebody could be writing it
+    for path in (*half.iterdir(), half):
+        os.utime(path, (0, 0))
+    opened(pictures[:2], stores)
+    assert not half.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
+def test_a_disk_that_is_full_in_the_middle_is_a_reason_and_leaves_nothing(pictures, stores, start_filling) -> None:
+    """The system refuses to write on; Python sees it as it sees a full disk."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900))\n"
+    process = start_filling(0.0, limit + CHILD)
+    said, _ = process.communicate("\n", timeout=60)
+    pixels, reason = said.splitlines()[-1].split(" ", 1)
+    assert pixels == pixels_of(pictures)
+    assert str(stores) in reason
+    assert list(stores.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps a file that is open")
+def test_a_store_that_another_process_removes_can_still_be_read(pictures, stores) -> None:
+    store = opened(pictures[:5], stores)
+    opened(pictures[5:], stores, limit=1500, known=known(pictures[5:]))
+    assert len(list(stores.iterdir())) == 1
+    check_pixels(store, pictures[:5])
+
+
+def test_a_store_that_can_not_be_renamed_stays(pictures, stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, while another process has it open."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "The process cannot access the file")
+
+    opened(pictures[:5], stores)
+    monkeypatch.setattr(Path, "rename", refuse)
+    opened(pictures[5:], stores, limit=1500)
+    monkeypatch.undo()
+    assert opened(pictures[:5], stores).was_cached

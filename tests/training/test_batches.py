@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from sightline.errors import DataError
+from sightline.pixels import cache
 from sightline.pixels.preprocess import Preprocess
+from sightline.training.batches import Batches
+from sightline.training.loop import train_network
+from sightline.training.setup import set_up_network
 
 
 def rows_of(batches, epoch: int, size: int = 8) -> list[int]:
@@ -60,3 +69,70 @@ def test_random_crops_come_from_all_over_the_picture_and_nowhere_else(make_batch
         ((images, _),) = batches.shuffled(1, seed=0, epoch=epoch)
         seen.add(places[(images[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy().tobytes()])
     assert len(seen) == 18
+
+
+def test_a_part_is_made_of_its_own_rows(make_batches):
+    whole = make_batches(32)
+    part = replace(whole, rows=np.array([9, 30, 4]), labels=np.array([0, 1, 1]))
+    for batches in (part.in_order(2), part.shuffled(2, seed=0, epoch=1)):
+        seen = {
+            (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy().tobytes(): int(label)
+            for images, labels in batches
+            for image, label in zip(images, labels, strict=True)
+        }
+        assert seen == {whole.store[9].tobytes(): 0, whole.store[30].tobytes(): 1, whole.store[4].tobytes(): 1}
+
+
+@pytest.fixture
+def stored_and_streamed(tmp_path, write_image, monkeypatch):
+    """The same twenty-one pictures as a store on the disk, and as one that holds five and decodes the others."""
+    paths = [write_image(tmp_path / f"{k}.png", seed=k, size=(18 + k % 4, 20)) for k in range(21)]
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    rules = Preprocess(size=16, resize=18)
+    monkeypatch.setattr(cache, "_MEMORY_BYTES", 6 * 18 * 20 * 3)
+
+    def opened(limit: int) -> Batches:
+        steps = cache.open_store(paths, digests, rules, tmp_path / f"stores-{limit}", limit=limit)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as stop:
+                return Batches(stop.value, np.arange(21), np.arange(21) % 2, rules, torch.device("cpu"))
+
+    stored, streamed = opened(10**9), opened(1)
+    assert (stored.store.streamed, stored.store.fallback) == (0, "")
+    assert 10 < streamed.store.streamed < 21
+    return stored, streamed
+
+
+def test_streamed_batches_are_those_of_the_store(stored_and_streamed):
+    stored, streamed = stored_and_streamed
+    for epoch in (1, 2):
+        pairs = zip(stored.shuffled(4, 0, epoch), streamed.shuffled(4, 0, epoch), strict=True)
+        assert all(torch.equal(a, b) and torch.equal(c, d) for (a, c), (b, d) in pairs)
+    pairs = zip(stored.in_order(8), streamed.in_order(8), strict=True)
+    assert all(torch.equal(a, b) and torch.equal(c, d) for (a, c), (b, d) in pairs)
+
+
+def test_streamed_training_gives_the_same_weights_bit_for_bit(stored_and_streamed, plan_settings, tmp_path):
+    settings = plan_settings(batch_size=8, epochs=2)
+    trained = []
+    for batches in stored_and_streamed:
+        torch.manual_seed(0)
+        network = set_up_network(settings, 2, None)
+        for _ in train_network(network, batches, batches, settings, tmp_path / f"best{len(trained)}"):
+            pass
+        trained.append(network.state_dict())
+    assert all(torch.equal(value, trained[1][name]) for name, value in trained[0].items())
+
+
+def test_a_picture_that_changes_while_it_is_streamed_stops_the_training(stored_and_streamed, write_image):
+    _, streamed = stored_and_streamed
+    write_image(streamed.store._decoder.paths[20], seed=99)
+    with pytest.raises(DataError, match=r"20\.png: the file changed"):
+        list(streamed.shuffled(4, 0, 1))
+
+
+def test_an_epoch_that_is_left_early_leaves_no_thread(stored_and_streamed):
+    next(stored_and_streamed[1].shuffled(4, 0, 1))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("pixels")]

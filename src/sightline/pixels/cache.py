@@ -1,50 +1,49 @@
-"""Pictures decoded once, by threads, into one memory-mapped ``uint8`` file.
+"""Pictures decoded once, by threads, into one memory-mapped ``uint8`` file; or decoded each time they are used.
 
 The store is keyed by the content of all images and by how they were shrunk, lies in the user's cache folder,
-and is shared between runs. It is written under a temporary name and renamed when whole, so a killed run
-leaves no half store and two runs may fill the same one. Without a place to write, pictures stay in memory.
+and is shared between runs. What does not fit there (too large, a full or read-only disk) is streamed: a first
+part stays in memory, as far as a fixed budget goes, and the same threads decode the rest each time. The pixels
+are the same either way.
 """
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import hashlib
-import io
 import json
-import os
-import shutil
-import tempfile
-import time
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import PIL
 
-from sightline.errors import UnreadableImage
+from sightline.errors import DataError, UnreadableImage
+from sightline.installation import CACHE_LIMIT
 from sightline.pixels.containers import Place
 from sightline.pixels.decode import RGB
-from sightline.pixels.files import read_bytes
 from sightline.pixels.preprocess import Preprocess
+from sightline.pixels.storage import Index, NoRoom, StoreWriter, discard, make_room, read_store, sweep
+from sightline.pixels.stream import Decoder, Failure, Positions, in_tasks, reason_of, run_ahead
 
-__all__ = ["PixelStore", "open_store"]
+__all__ = ["Known", "PixelStore", "open_store"]
 
 _VERSION = 2  # raise it when decode.py or preprocess.py change what a pixel is
-_LIMIT_BYTES = 20 * 2**30
-_STRAY_SECONDS = 24 * 3600
-_TASK = 32  # pictures a thread takes at once: a task for each would cost more than a small picture's decoding
+_MEMORY_BYTES = 256 * 2**20  # of pictures that are held while the others are streamed
+_MOST_ASPECT = 4  # beyond it ``Preprocess.shrink`` cuts a picture off
+_BATCH = 128  # pictures that ``readable`` looks up at once
 
 
 class PixelStore:
-    """Shrunk pictures by their position, read-only.
+    """Shrunk pictures by their position, read-only: mapped from the cache folder, held, or decoded when needed.
 
     Attributes:
         errors: position -> reason, for pictures that could not be read; they have no pixels.
-        fallback: why the pictures lie in memory and not in the cache folder, or an empty string.
+        fallback: why the pictures don't lie in the cache folder, or an empty string.
+        is_too_large: True when that is because they are more than it may hold.
         was_cached: True when nothing had to be decoded.
 
     Example:
@@ -56,39 +55,113 @@ class PixelStore:
     def __init__(
         self,
         flat: npt.NDArray[np.uint8],
-        index: npt.NDArray[np.int64],
+        index: Index,
         errors: dict[int, str],
         *,
+        decoder: Decoder | None = None,
         fallback: str = "",
+        is_too_large: bool = False,
         was_cached: bool = False,
     ) -> None:
         self._flat = flat
-        self._index = index  # [n, 3]: offset, height, width
+        self._index = index  # [n, 3]: offset, height, width; all zero where the decoder is asked
+        self._decoder = decoder
         self.errors = errors
         self.fallback = fallback
+        self.is_too_large = is_too_large
         self.was_cached = was_cached
 
     def __len__(self) -> int:
         return len(self._index)
 
+    @property
+    def streamed(self) -> int:
+        """How many pictures are decoded each time they are used."""
+        return 0 if self._decoder is None else len(self) - int((self._index[:, 1] > 0).sum()) - len(self.errors)
+
     def __getitem__(self, position: int) -> RGB:
-        """Return the stored picture, ``[h, w, 3] uint8``, without copying.
+        """Return the stored picture, ``[h, w, 3] uint8``, without copying; a streamed one is decoded now.
 
         Raises:
-            UnreadableImage: if this picture could not be read when the store was filled.
+            UnreadableImage: if this picture could not be read when the store was filled, or can't be any more.
+            DataError: if the file has another content now.
         """
+        position = int(position)
         if position in self.errors:
             raise UnreadableImage(f"picture {position}", self.errors[position])
         offset, height, width = self._index[position]
+        if height == 0 and self._decoder is not None:
+            return self._decoder.decode(position)
         return self._flat[offset : offset + height * width * 3].reshape(height, width, 3)
+
+    def fetch(self, batches: Sequence[Positions]) -> Iterator[list[RGB]]:
+        """Yield the pictures of each batch; threads decode the next one while the caller works with this one.
+
+        Raises:
+            UnreadableImage, DataError: as ``[position]`` does; there is never a substitute.
+        """
+        with closing(self._look_up(batches)) as batches_found:
+            for found in batches_found:
+                for one in found:
+                    if isinstance(one, Failure):
+                        raise one
+                yield found  # type: ignore[misc]  # no failure among them
+
+    def readable(self, positions: Positions) -> Iterator[tuple[int, RGB]]:
+        """Yield (place in ``positions``, picture) of those that can be read, in the same way."""
+        batches = [positions[start : start + _BATCH] for start in range(0, len(positions), _BATCH)]
+        with closing(self._look_up(batches)) as found:
+            for place, one in enumerate(chain.from_iterable(found)):
+                if not isinstance(one, Failure):
+                    yield place, one
+
+    def _look_up(self, batches: Sequence[Positions]) -> Generator[list[RGB | Failure], None, None]:
+        if not self.streamed or self._decoder is None:
+            yield from ([self._attempt(position) for position in batch] for batch in batches)
+            return
+        threads = self._decoder.threads
+        cut = [in_tasks(batch, threads) for batch in batches]
+        ahead = max(map(len, cut), default=1)
+        tasks = chain.from_iterable(cut)
+        with closing(run_ahead(lambda task: [self._attempt(p) for p in task], tasks, threads, ahead)) as results:
+            for own in cut:
+                yield list(chain.from_iterable(islice(results, len(own))))
+
+    def _attempt(self, position: int) -> RGB | Failure:
+        try:
+            return self[position]
+        except (UnreadableImage, DataError) as error:
+            return error
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """What inspection knows of the images, and a store need not find out again.
+
+    Attributes:
+        errors: position -> reason, for those that can't be read.
+        widths, heights: ``[N]``, as shown; 0 if unknown.
+    """
+
+    errors: Mapping[int, str]
+    widths: npt.NDArray[np.integer]
+    heights: npt.NDArray[np.integer]
 
 
 def open_store(
-    paths: Sequence[Place], digests: Sequence[str], preprocess: Preprocess, folder: Path, *, threads: int = 2
+    paths: Sequence[Place],
+    digests: Sequence[str],
+    preprocess: Preprocess,
+    folder: Path,
+    *,
+    threads: int = 2,
+    limit: int = CACHE_LIMIT,
+    known: Known | None = None,
 ) -> Generator[int, None, PixelStore]:
-    """Open the store of these images, filling it first where it is not there yet.
+    """Open the store of these images, filling it first where it is not there yet, or is damaged.
 
-    A generator: it yields how many pictures are decoded, and returns the :class:`PixelStore`.
+    A generator: it yields how many pictures are decoded (or checked, where a large store is there already), and
+    returns the :class:`PixelStore`.
 
     Args:
         paths: the files, in order.
@@ -96,35 +169,33 @@ def open_store(
         preprocess: how each picture is shrunk.
         folder: where stores live; made when missing.
         threads: decoding threads (Pillow releases the interpreter's lock while it decodes).
+        limit: most bytes of all stores in the folder together.
+        known: what inspection knows; without it, pictures that are too many are noticed when they are written.
     """
+    decoder = Decoder(paths, digests, preprocess, threads)
     target = folder / _key(digests, preprocess)
-    found = _load(target)
-    if found is not None and not _any_readable_again(found, paths, preprocess):
-        return found
-    if found is not None:
-        shutil.rmtree(target, ignore_errors=True)
+    was_there = target.exists()
+    stored = yield from read_store(target, threads)
+    if stored is not None and not _any_readable_again(stored.errors, decoder):
+        return PixelStore(stored.flat, stored.index, stored.errors, was_cached=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f"{target.name}.tmp-", dir=folder))
+        if was_there:
+            discard(target)
+        most = make_room(folder, _estimate(known, preprocess), limit)
+        with StoreWriter(target, most) as writer:
+            yield from _fill(writer, decoder)
+        sweep(folder, limit, keep=target)
+        stored = yield from read_store(target, threads)
+        if stored is None:
+            raise OSError(errno.EIO, "what was written can't be read back")
+        return PixelStore(stored.flat, stored.index, stored.errors)
+    except NoRoom as error:
+        fallback, is_too_large = str(error), True
     except OSError as error:
-        return (yield from _fill_memory(paths, digests, preprocess, threads, f"{folder}: {error.strerror}"))
-    _sweep_strays(folder, keep=scratch)
-    try:
-        with (scratch / "pixels.bin").open("wb") as file:
-            index, errors = yield from _write(file, paths, digests, preprocess, threads)
-        _seal(scratch, target, index, errors)
-    except OSError as error:
-        shutil.rmtree(scratch, ignore_errors=True)
-        return (yield from _fill_memory(paths, digests, preprocess, threads, f"{folder}: {error.strerror}"))
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
-    _sweep(folder, keep=target)
-    store = _load(target)
-    if store is None:
-        return (yield from _fill_memory(paths, digests, preprocess, threads, f"{target} can't be read back"))
-    store.was_cached = False
-    return store
+        fallback, is_too_large = f"{folder}: {error.strerror or error}", False
+    flat, index, errors = yield from _hold(decoder, dict(known.errors) if known else {})
+    return PixelStore(flat, index, errors, decoder=decoder, fallback=fallback, is_too_large=is_too_large)
 
 
 def _key(digests: Sequence[str], preprocess: Preprocess) -> str:
@@ -132,133 +203,70 @@ def _key(digests: Sequence[str], preprocess: Preprocess) -> str:
     if preprocess.fit == "crop":
         del fields["size"]  # the store ends before the crop, so every size cut from it shares it
     rules = {"version": _VERSION, "pillow": PIL.__version__, **fields}
-    # One digest a line: an unreadable file has none, and its place decides which pixels belong to which label.
-    text = "\n".join([json.dumps(rules, sort_keys=True), *digests])
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    digest = hashlib.sha256(json.dumps(rules, sort_keys=True).encode())
+    for one in digests:
+        # One digest a line: an unreadable file has none, and its place decides which pixels belong to which label.
+        digest.update(f"\n{one}".encode())
+    return digest.hexdigest()[:32]
 
 
-def _load(target: Path) -> PixelStore | None:
-    """Open a store that is whole; anything else is None, and is filled again."""
-    try:
-        facts = json.loads((target / "store.json").read_text())
-        index = np.load(target / "index.npy")
-        if (target / "pixels.bin").stat().st_size != facts["bytes"] or index.shape != (facts["count"], 3):
-            return None
-        ends = index[:, 0] + index[:, 1] * index[:, 2] * 3
-        if len(index) and (index.min() < 0 or ends.max() > facts["bytes"]):
-            return None
-        flat: npt.NDArray[np.uint8] = (
-            np.memmap(target / "pixels.bin", np.uint8, "r") if facts["bytes"] else np.empty(0, np.uint8)
-        )
-        errors = {int(position): str(reason) for position, reason in facts["errors"].items()}
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    with contextlib.suppress(OSError):  # another user's cache can be read and not touched
-        os.utime(target / "store.json")  # the sweep removes what was not used for longest
-    return PixelStore(flat, index, errors, was_cached=True)
-
-
-def _any_readable_again(store: PixelStore, paths: Sequence[Place], preprocess: Preprocess) -> bool:
+def _any_readable_again(errors: dict[int, str], decoder: Decoder) -> bool:
     """Tell whether a file that failed when the store was filled can be read now: it was away for a moment."""
-    return any(not isinstance(_decode_one(paths[position], "", preprocess), str) for position in store.errors)
+    return any(not isinstance(decoder.attempt(position), Failure) for position in errors)
 
 
-def _write(
-    file: BinaryIO, paths: Sequence[Place], digests: Sequence[str], preprocess: Preprocess, threads: int
-) -> Generator[int, None, tuple[npt.NDArray[np.int64], dict[int, str]]]:
-    index = np.zeros((len(paths), 3), np.int64)
+def _estimate(known: Known | None, preprocess: Preprocess) -> int:
+    """Return about how many bytes the shrunk pictures have, 0 where their sizes are not known."""
+    if known is None or not len(known.widths):
+        return 0
+    widths, heights = (np.asarray(side, np.float64) for side in (known.widths, known.heights))
+    is_known = (widths > 0) & (heights > 0)
+    widths, heights = widths[is_known], heights[is_known]
+    if preprocess.fit == "squash":
+        return int(is_known.sum()) * preprocess.size**2 * 3
+    short, long = np.minimum(widths, heights), np.maximum(widths, heights)
+    if preprocess.fit == "pad":
+        sides = preprocess.size * np.maximum(1, np.round(preprocess.size * short / long))
+    else:
+        sides = preprocess.resize * np.round(preprocess.resize * np.minimum(_MOST_ASPECT, long / short))
+    return int(sides.sum()) * 3
+
+
+def _fill(writer: StoreWriter, decoder: Decoder) -> Generator[int, None, None]:
+    """Decode everything into a store on the disk."""
+    index = np.zeros((len(decoder.paths), 3), np.int64)
     errors: dict[int, str] = {}
+    position = 0
+    with closing(decoder.decode_all()) as results:
+        for pictures in results:
+            for picture in pictures:
+                if isinstance(picture, Failure):
+                    errors[position] = reason_of(picture)
+                else:
+                    index[position] = writer.write(picture), *picture.shape[:2]
+                position += 1
+            yield position
+    writer.commit(index, errors)
+
+
+def _hold(
+    decoder: Decoder, errors: dict[int, str]
+) -> Generator[int, None, tuple[npt.NDArray[np.uint8], Index, dict[int, str]]]:
+    """Decode into memory until the budget is used up; what comes after it is streamed."""
+    flat = np.empty(_MEMORY_BYTES, np.uint8)  # pages that are never written cost nothing
+    index = np.zeros((len(decoder.paths), 3), np.int64)
     offset = position = 0
-    for pictures in _decode_in_order(paths, digests, preprocess, threads):
-        for picture in pictures:
-            if isinstance(picture, str):
-                errors[position] = picture
-            else:
-                file.write(np.ascontiguousarray(picture).data)
-                index[position] = offset, *picture.shape[:2]
-                offset += picture.size
-            position += 1
-        yield position
-    return index, errors
-
-
-def _decode_in_order(
-    paths: Sequence[Place], digests: Sequence[str], preprocess: Preprocess, threads: int
-) -> Iterator[list[RGB | str]]:
-    """Decode in threads, a bounded number of tasks ahead, and yield results in the order of ``paths``."""
-
-    def task(chunk: slice) -> list[RGB | str]:
-        pairs = zip(paths[chunk], digests[chunk], strict=True)
-        return [_decode_one(path, digest, preprocess) for path, digest in pairs]
-
-    size = max(1, min(_TASK, len(paths) // (threads * 4) or 1))
-    chunks = (slice(start, start + size) for start in range(0, len(paths), size))
-    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-        waiting = [pool.submit(task, chunk) for chunk in islice(chunks, threads * 2)]
-        while waiting:
-            result = waiting.pop(0).result()
-            waiting += [pool.submit(task, chunk) for chunk in islice(chunks, 1)]
-            yield result
-
-
-def _decode_one(path: Place, digest: str, preprocess: Preprocess) -> RGB | str:
-    """Return the shrunk picture, or why there is none; with a digest, only the content that it belongs to."""
-    try:
-        data = read_bytes(path)
-        if digest and hashlib.sha256(data).hexdigest() != digest:
-            return "the file changed while it was used"
-        return preprocess.shrink(preprocess.decode(data, name=str(path)))
-    except UnreadableImage as error:
-        return error.reason
-
-
-def _fill_memory(
-    paths: Sequence[Place], digests: Sequence[str], preprocess: Preprocess, threads: int, reason: str
-) -> Generator[int, None, PixelStore]:
-    buffer = io.BytesIO()
-    index, errors = yield from _write(buffer, paths, digests, preprocess, threads)
-    return PixelStore(np.frombuffer(buffer.getbuffer(), np.uint8), index, errors, fallback=reason)
-
-
-def _seal(scratch: Path, target: Path, index: npt.NDArray[np.int64], errors: dict[int, str]) -> None:
-    np.save(scratch / "index.npy", index)
-    size = (scratch / "pixels.bin").stat().st_size
-    facts = {"bytes": size, "count": len(index), "errors": errors}
-    (scratch / "store.json").write_text(json.dumps(facts))
-    for name in ("pixels.bin", "index.npy", "store.json"):  # on the disk before the name that makes them valid
-        with (scratch / name).open("rb+") as file:
-            os.fsync(file.fileno())
-    if target.exists() and _load(target) is None:
-        shutil.rmtree(target, ignore_errors=True)
-    try:
-        scratch.rename(target)
-    except OSError:
-        if _load(target) is None:
-            raise
-        shutil.rmtree(scratch, ignore_errors=True)  # another run was faster; both have the same content
-
-
-def _sweep_strays(folder: Path, keep: Path) -> None:
-    """Remove half stores that killed processes left, once nobody can be writing them any more."""
-    for stray in folder.glob("*.tmp-*"):
-        with contextlib.suppress(OSError):
-            newest = max(file.stat().st_mtime for file in (stray, *stray.iterdir()))
-            if stray != keep and time.time() - newest > _STRAY_SECONDS:
-                shutil.rmtree(stray, ignore_errors=True)
-
-
-def _sweep(folder: Path, keep: Path) -> None:
-    """Remove the stores that were not used for longest until the rest fits the limit."""
-    stores = []
-    for facts in folder.glob("*/store.json"):
-        try:
-            stores.append((facts.stat().st_mtime, facts.parent, (facts.parent / "pixels.bin").stat().st_size))
-        except OSError:
-            continue
-    total = sum(size for _, _, size in stores)
-    for _, store, size in sorted(stores, key=lambda row: row[0]):
-        if total <= _LIMIT_BYTES:
-            break
-        if store != keep:
-            shutil.rmtree(store, ignore_errors=True)
-            total -= size
+    with closing(decoder.decode_all()) as results:
+        for pictures in results:
+            for picture in pictures:
+                if isinstance(picture, Failure):
+                    errors.setdefault(position, reason_of(picture))
+                elif position not in errors:
+                    if offset + picture.size > len(flat):
+                        return flat, index, errors
+                    flat[offset : offset + picture.size] = picture.ravel()
+                    index[position] = offset, *picture.shape[:2]
+                    offset += picture.size
+                position += 1
+            yield position
+    return flat, index, errors

@@ -5,9 +5,11 @@ A row is made once for a file, kept in the user's cache folder, and read again a
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from sightline.pixels.decode import decode_image, read_header
 
@@ -49,7 +51,6 @@ _LOOKED_AT = 256  # short side at which sharpness is measured; JPEGs are decoded
 _LONGEST = 16  # times the short side
 _BAND = _SIDE // 16
 _CUT = 1 / 22
-_LAPLACE = ImageFilter.Kernel((3, 3), (0, 1, 0, 1, -4, 1, 0, 1, 0), scale=1, offset=128)
 
 
 def measure_image(data: bytes, *, name: str = "<bytes>", value_range: tuple[float, float] | None = None) -> np.void:
@@ -76,19 +77,31 @@ def measure_image(data: bytes, *, name: str = "<bytes>", value_range: tuple[floa
     row["width"], row["height"], row["bytes"] = header.width, header.height, len(data)
     row["format"], row["mode"], row["remark"] = header.format, header.mode, header.remark
     row["orientation"], row["frames"], row["has_profile"] = header.orientation, header.frames, header.has_profile
-    small = np.asarray(picture.resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float32) / 255
-    luma = small @ _LUMA
-    row["brightness"], row["contrast"] = luma.mean(), luma.std()
-    row["colour"], row["spread"] = small.mean((0, 1)), small.std((0, 1))
-    row["saturation"] = (small.max(2) - small.min(2)).mean()
-    row["border"], row["border_spread"] = small[_IS_BORDER].mean(0), luma[_IS_BORDER].std()
+    small = np.asarray(picture.resize((_SIDE, _SIDE), Image.Resampling.BOX)).reshape(-1, 3)
+    layers = np.empty((4, _SIDE * _SIDE), np.float32)  # red, green, blue and luma: each in one piece of memory
+    colours = np.divide(small.T, np.float32(255), out=layers[:3])
+    np.matmul(_LUMA, colours, out=layers[3])
+    mean, deviation = _moments(layers)
+    row["brightness"], row["contrast"] = mean[3], deviation[3]
+    row["colour"], row["spread"] = mean[:3], deviation[:3]
+    row["saturation"] = np.add.reduce(colours.max(0) - colours.min(0)) / (_SIDE * _SIDE)
+    mean, deviation = _moments(layers.take(_BORDER, 1))
+    row["border"], row["border_spread"] = mean[:3], deviation[3]
     row["sharpness"] = _sharpness(picture)
-    row["signature"] = _signature(luma)
+    row["signature"] = _signature(layers[3].reshape(_SIDE, _SIDE))
     edge = (picture.width * _CUT, picture.height * _CUT)
     box = (*edge, picture.width - edge[0], picture.height - edge[1])
-    inner = np.asarray(picture.resize((_SIDE, _SIDE), Image.Resampling.BOX, box=box), np.float32) / 255
-    row["inner"] = _signature(inner @ _LUMA)
+    inner = np.asarray(picture.resize((_SIDE, _SIDE), Image.Resampling.BOX, box=box), np.float32).reshape(-1, 3)
+    row["inner"] = _signature((inner @ (_LUMA / np.float32(255))).reshape(_SIDE, _SIDE))
     return row
+
+
+def _moments(layers: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return (mean, standard deviation) of each row: what numpy's functions give, at a fraction of their overhead."""
+    count = np.float32(layers.shape[1])
+    mean = np.add.reduce(layers, 1) / count
+    apart = layers - mean[:, None]
+    return mean, np.sqrt(np.add.reduce(apart * apart, 1) / count)
 
 
 def _sharpness(picture: Image.Image) -> float:
@@ -105,8 +118,15 @@ def _sharpness(picture: Image.Image) -> float:
         grey = grey.resize((max(1, round(grey.width * scale)), max(1, round(grey.height * scale))))
     if min(grey.size) < 3:
         return 0.0
-    inner = np.asarray(grey.filter(_LAPLACE))[1:-1, 1:-1]  # the filter leaves the outermost pixels as they were
-    return float(inner.std() / 255)
+    levels = np.asarray(grey, np.int16)
+    edges = levels[:-2, 1:-1] + levels[2:, 1:-1]
+    edges += levels[1:-1, :-2]
+    edges += levels[1:-1, 2:]
+    edges -= levels[1:-1, 1:-1] * np.int16(4)
+    np.maximum(edges, -128, out=edges)
+    values = np.minimum(edges, 127, out=edges).astype(np.float32).ravel()
+    mean = float(np.add.reduce(values)) / len(values)
+    return math.sqrt(max(0.0, float(values @ values) / len(values) - mean * mean)) / 255
 
 
 def _signature(luma: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
@@ -126,6 +146,7 @@ def _signature(luma: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _IS_BORDER = np.ones((_SIDE, _SIDE), bool)
 _IS_BORDER[_BAND:-_BAND, _BAND:-_BAND] = False
+_BORDER = np.flatnonzero(_IS_BORDER)
 _PLACES = (np.arange(_SIDE) + 0.5) * np.pi / _SIDE
 _COSINES = np.cos(np.arange(8)[:, None] * _PLACES).astype(np.float32) * np.float32(np.sqrt(2 / _SIDE))
 _WEIGHTS = np.hypot(np.arange(8)[:, None], np.arange(8)[None]).astype(np.float32)  # 0 for the mean brightness

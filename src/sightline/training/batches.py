@@ -39,9 +39,10 @@ class Batches:
 
     def in_order(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (images ``[B, 3, H, W]`` from 0 to 1, labels ``[B]``) as evaluation sees them, each once."""
-        for start in range(0, len(self), size):
-            rows = self.rows[start : start + size]
-            squares = np.stack([self.preprocess.finish(self.store[row]) for row in rows])
+        starts = range(0, len(self), size)
+        batches = self.store.fetch([self.rows[start : start + size] for start in starts])
+        for start, pictures in zip(starts, batches, strict=True):
+            squares = np.stack([self.preprocess.finish(picture) for picture in pictures])
             yield self._to_device(squares, self.labels[start : start + size])
 
     def shuffled(self, size: int, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -50,12 +51,11 @@ class Batches:
         Batches are of equal size, give or take one, and at most ``size``: batch norms suffer from a small last one.
         """
         random = np.random.default_rng((seed, epoch))
-        order = random.permutation(len(self))
-        for chosen in np.array_split(order, self.steps(size)):
+        parts = np.array_split(random.permutation(len(self)), self.steps(size))
+        batches = self.store.fetch([self.rows[chosen] for chosen in parts])
+        for chosen, pictures in zip(parts, batches, strict=True):
             places = random.random((len(chosen), 2))
-            squares = np.stack(
-                [self._cut(self.store[row], place) for row, place in zip(self.rows[chosen], places, strict=True)]
-            )
+            squares = np.stack([self._cut(picture, place) for picture, place in zip(pictures, places, strict=True)])
             yield self._to_device(squares, self.labels[chosen])
 
     def steps(self, size: int) -> int:

@@ -1,0 +1,268 @@
+"""The files of a store in the cache folder: whole or not there, checked, and no larger than allowed.
+
+A store is a folder of three files: ``pixels.bin``, ``index.bin`` and ``store.json``, which has the checksums of
+the other two and of itself. It is written under a temporary name and renamed when whole; it is removed in the
+same way. So a process that is killed leaves no half store, and two processes may write or remove the same one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import time
+import zlib
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.pixels.decode import RGB
+from sightline.pixels.stream import run_ahead
+from sightline.text import readable_bytes
+
+__all__ = ["NoRoom", "StoreWriter", "Stored", "discard", "make_room", "read_store", "sweep"]
+
+Index = npt.NDArray[np.int64]  # [n, 3]: offset, height, width; all zero where there are no pixels
+
+_BLOCK = 4 * 2**20  # bytes of pixels under one checksum
+_REPORT = 64  # blocks between two signs of life: a small store is checked without one
+_MARGIN = 2**30  # bytes of a disk that are left to others; less on a small one
+_STRAY_SECONDS = 3600  # a store that is being written gets a picture more often than that
+
+
+class NoRoom(Exception):  # noqa: N818  (it is no error: pictures are streamed then)
+    """The pictures are more than the cache may hold; its text says how much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a store on the disk holds.
+
+    Attributes:
+        flat: all pixels, mapped, read-only.
+        index: where each picture is in them.
+        errors: position -> reason, for pictures that have no pixels.
+    """
+
+    flat: npt.NDArray[np.uint8]
+    index: Index
+    errors: dict[int, str]
+
+
+def read_store(target: Path, threads: int) -> Generator[int, None, Stored | None]:
+    """Open a store that is whole; anything else is None, and must be filled again.
+
+    Every byte is read and compared with its checksum, at the speed of the disk. A generator: yields how many
+    pictures are checked, now and then.
+    """
+    found = _read_index(target)
+    if found is None:
+        return None
+    facts, index = found
+    blocks = range(-(-facts["bytes"] // _BLOCK))
+    with contextlib.closing(run_ahead(lambda k: _block_sum(target, k), blocks, threads, 4 * threads)) as sums:
+        for block, (wanted, seen) in enumerate(zip(facts["sums"], sums, strict=True), 1):
+            if wanted != seen:
+                return None
+            if block % _REPORT == 0:
+                yield len(index) * block // len(blocks)
+    try:
+        flat = np.memmap(target / "pixels.bin", np.uint8, "r") if blocks else np.empty(0, np.uint8)
+    except (OSError, ValueError):  # removed since, or cut
+        return None
+    if flat.size != facts["bytes"]:
+        return None
+    with contextlib.suppress(OSError):  # another user's cache can be read and not touched
+        os.utime(target / "store.json")  # the sweep removes what was not used for longest
+    return Stored(flat, index, {int(position): str(reason) for position, reason in facts["errors"].items()})
+
+
+def _read_index(target: Path) -> tuple[dict[str, Any], Index] | None:
+    """Return (facts, index) if they are what was written and fit each other."""
+    try:
+        facts = json.loads((target / "store.json").read_bytes())
+        if facts.pop("check") != _check(facts):
+            return None
+        if (target / "pixels.bin").stat().st_size != facts["bytes"]:
+            return None
+        data = (target / "index.bin").read_bytes()
+        if zlib.crc32(data) != facts["index"]:
+            return None
+        return facts, np.frombuffer(data, "<i8").reshape(facts["count"], 3)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _check(facts: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(facts, sort_keys=True).encode())
+
+
+def _block_sum(target: Path, block: int) -> int:
+    """Return the checksum of one block as it is on the disk, -1 where it can't be read.
+
+    It is read and not looked at through the map: a bad sector would end the process there.
+    """
+    try:
+        with (target / "pixels.bin").open("rb", buffering=0) as file:
+            file.seek(block * _BLOCK)
+            return zlib.crc32(file.read(_BLOCK))
+    except OSError:
+        return -1
+
+
+class StoreWriter:
+    """Writes a store; leaving its ``with`` block without ``commit`` leaves nothing on the disk.
+
+    Raises:
+        NoRoom: when more than ``most`` bytes are written.
+        OSError: when the disk is full or can't be written.
+    """
+
+    def __init__(self, target: Path, most: int) -> None:
+        self._target = target
+        self._most = most
+        self._scratch = Path(tempfile.mkdtemp(prefix=f"{target.name}.tmp-", dir=target.parent))
+        self._file = (self._scratch / "pixels.bin").open("wb")
+        self._sums: list[int] = []
+        self._sum = self._size = 0
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        with contextlib.suppress(OSError):  # closing writes what is left, and the disk may be full
+            self._file.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def write(self, picture: RGB) -> int:
+        """Append a picture; returns where it starts."""
+        start = self._size
+        if start + picture.size > self._most:
+            reason = f"the pictures need more than {readable_bytes(self._most)}, which is what the cache may hold"
+            raise NoRoom(reason)
+        rest = np.ascontiguousarray(picture).data.cast("B")
+        self._file.write(rest)
+        while rest:
+            part = rest[: _BLOCK - self._size % _BLOCK]
+            self._sum = zlib.crc32(part, self._sum)
+            self._size += len(part)
+            rest = rest[len(part) :]
+            if self._size % _BLOCK == 0:
+                self._sums.append(self._sum)
+                self._sum = 0
+        return start
+
+    def commit(self, index: Index, errors: dict[int, str]) -> None:
+        """Give the store its name; the pixels are on the disk before."""
+        data = index.astype("<i8").tobytes()
+        sums = [*self._sums, self._sum] if self._size % _BLOCK else self._sums
+        facts: dict[str, Any] = {
+            "bytes": self._size,
+            "count": len(index),
+            "errors": {str(position): reason for position, reason in errors.items()},
+            "index": zlib.crc32(data),
+            "sums": sums,
+        }
+        facts["check"] = _check(facts)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        for name, content in (("index.bin", data), ("store.json", json.dumps(facts).encode())):
+            with (self._scratch / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        try:
+            self._scratch.rename(self._target)
+        except OSError:
+            if _read_index(self._target) is not None:
+                return  # another process was faster; both have the same content
+            discard(self._target)
+            self._scratch.rename(self._target)
+
+
+def make_room(folder: Path, needed: int, limit: int) -> int:
+    """Remove stores that were not used for longest until ``needed`` bytes fit; returns how many may be written.
+
+    Args:
+        folder: where stores lie.
+        needed: what is going to be written; 0 if that is not known.
+        limit: most bytes of all stores together.
+
+    Raises:
+        NoRoom: if it does not fit even then; nothing is removed in that case.
+    """
+    if needed > limit:
+        reason = f"the pictures need about {readable_bytes(needed)}, and the cache may hold {readable_bytes(limit)}"
+        raise NoRoom(reason)
+    _sweep_strays(folder)
+    margin = min(_MARGIN, shutil.disk_usage(folder).total // 20)
+    room = shutil.disk_usage(folder).free - margin
+    stores = _stores(folder)
+    if needed > room + sum(size for _, size in stores):
+        reason = f"the pictures need about {readable_bytes(needed)}, and {folder} has {readable_bytes(room)} to spare"
+        raise NoRoom(reason)
+    if needed:
+        sweep(folder, limit - needed)
+    for store, _ in _stores(folder):
+        if needed <= room:
+            break
+        discard(store)
+        room = shutil.disk_usage(folder).free - margin
+    return max(0, min(limit, room))
+
+
+def sweep(folder: Path, limit: int, *, keep: Path | None = None) -> None:
+    """Remove the stores that were not used for longest until the rest fits the limit.
+
+    A process that has one of them open goes on reading it (POSIX), or keeps it from being removed (Windows).
+    """
+    stores = _stores(folder)
+    total = sum(size for _, size in stores)
+    for store, size in stores:
+        if total <= limit:
+            break
+        if store != keep and discard(store):
+            total -= size
+
+
+def discard(store: Path) -> bool:
+    """Remove a store, renamed first so that nobody finds half of it; tells whether it is gone."""
+    try:
+        trash = Path(tempfile.mkdtemp(prefix=f"{store.name}.tmp-", dir=store.parent))
+    except OSError:
+        return False
+    try:
+        store.rename(trash / store.name)
+    except OSError:  # not there, or open on Windows
+        return False
+    finally:
+        shutil.rmtree(trash, ignore_errors=True)
+    return True
+
+
+def _stores(folder: Path) -> Sequence[tuple[Path, int]]:
+    """Return (store, bytes of its pixels), the one that was not used for longest first."""
+    found = []
+    for facts in folder.glob("*/store.json"):
+        with contextlib.suppress(OSError):  # another process removes it just now
+            size = (facts.parent / "pixels.bin").stat().st_size
+            if ".tmp-" not in facts.parent.name:
+                found.append((facts.stat().st_mtime, facts.parent, size))
+    return [(store, size) for _, store, size in sorted(found)]
+
+
+def _sweep_strays(folder: Path) -> None:
+    """Remove what killed processes left, once nobody can be writing it any more."""
+    for stray in folder.glob("*.tmp-*"):
+        with contextlib.suppress(OSError):
+            newest = max(file.stat().st_mtime for file in (stray, *stray.rglob("*")))
+            if time.time() - newest > _STRAY_SECONDS:
+                shutil.rmtree(stray, ignore_errors=True)

@@ -1,0 +1,116 @@
+"""Work done by threads, a bounded number of tasks ahead, with results in the order of the tasks.
+
+Pillow, zlib and hashlib release the interpreter's lock, so threads are enough to decode, shrink and check.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.errors import DataError, UnreadableImage
+from sightline.pixels.containers import Place
+from sightline.pixels.decode import RGB
+from sightline.pixels.files import read_bytes
+from sightline.pixels.preprocess import Preprocess
+
+__all__ = ["Decoder", "Failure", "Positions", "in_tasks", "reason_of", "run_ahead"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_TASK = 32  # pictures a thread takes at once: a task for each would cost more than a small picture's decoding
+
+Positions = Sequence[int] | npt.NDArray[np.integer]
+Failure = UnreadableImage | DataError  # why a picture is not there: it can't be read, or it is another one now
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """The images of a store, decoded and shrunk when they are asked for.
+
+    Attributes:
+        paths: the files, by position.
+        digests: sha256 of each file's content; an empty string where there is none.
+        preprocess: how each picture is shrunk.
+        threads: that decode.
+    """
+
+    paths: Sequence[Place]
+    digests: Sequence[str]
+    preprocess: Preprocess
+    threads: int
+
+    def decode(self, position: int) -> RGB:
+        """Return the shrunk picture of the content that was inspected, never of another.
+
+        Raises:
+            UnreadableImage: if the file can't be read.
+            DataError: if its content is not the one that was inspected.
+        """
+        path, digest = self.paths[position], self.digests[position]
+        data = read_bytes(path)
+        if digest and hashlib.sha256(data).hexdigest() != digest:
+            raise DataError(
+                "data.changed",
+                f"{path}: the file changed while it was used",
+                "let the images be until the run is done; start it again to use the new content",
+            )
+        return self.preprocess.shrink(self.preprocess.decode(data, name=str(path)))
+
+    def attempt(self, position: int) -> RGB | Failure:
+        """Return the shrunk picture, or why there is none."""
+        try:
+            return self.decode(position)
+        except (UnreadableImage, DataError) as error:
+            return error
+
+    def decode_all(self) -> Generator[list[RGB | Failure], None, None]:
+        """Yield the pictures, some at a time, in the order of ``paths``."""
+        tasks = in_tasks(range(len(self.paths)), self.threads)
+        return run_ahead(lambda task: [self.attempt(k) for k in task], tasks, self.threads, 2 * self.threads)
+
+
+def reason_of(failure: Failure) -> str:
+    """Return why a picture is not there in a few words, without its name."""
+    return failure.reason if isinstance(failure, UnreadableImage) else "the file changed while it was used"
+
+
+def in_tasks(positions: Positions, threads: int) -> list[Positions]:
+    """Cut positions into the tasks of threads: enough of them to keep every thread busy until the end.
+
+    Example:
+        >>> in_tasks(range(8), 2)
+        [range(0, 2), range(2, 4), range(4, 6), range(6, 8)]
+    """
+    size = max(1, min(_TASK, -(-len(positions) // (2 * threads))))
+    return [positions[start : start + size] for start in range(0, len(positions), size)]
+
+
+def run_ahead(work: Callable[[T], R], tasks: Iterable[T], threads: int, ahead: int) -> Generator[R, None, None]:
+    """Yield ``work(task)`` of each task in order, while threads are at most ``ahead`` tasks further on.
+
+    Whoever stops listening stops the threads after their present task.
+
+    Example:
+        >>> list(run_ahead(abs, [-1, 2, -3], threads=2, ahead=2))
+        [1, 2, 3]
+    """
+    remaining = iter(tasks)
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="pixels")
+    try:
+        waiting = deque(pool.submit(work, task) for task in islice(remaining, ahead))
+        while waiting:
+            result = waiting.popleft().result()
+            waiting.extend(pool.submit(work, task) for task in islice(remaining, 1))
+            yield result
+    finally:
+        pool.shutdown(cancel_futures=True)
