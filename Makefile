@@ -20,6 +20,7 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/cache.py
 
 # The command reference is made from --help, so it can't differ from it; a test compares the two.
 docs: $(VENV)/.dev

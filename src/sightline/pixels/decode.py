@@ -28,6 +28,7 @@ __all__ = [
     "RGB",
     "Header",
     "decode_image",
+    "read_both",
     "read_header",
     "to_rgb_array",
 ]
@@ -137,22 +138,51 @@ def read_header(data: bytes, *, name: str = "<bytes>") -> Header:
     """
     try:
         with open_image(data, name) as image:
-            form, mode = jpeg_name(image), image.mode
-            chunks = read_chunks(data) if form == "PNG" else []
-            width, height = image.size
-            orientation = _orientation(image, in_header=not has_late_metadata(chunks))
-            # Pillow turns a TIFF by itself, and says its size as turned.
-            if form != "TIFF" and orientation in (5, 6, 7, 8):
-                width, height = height, width
-            remark = _remark(image, data, chunks)
-            profile = bool(image.info.get("icc_profile"))
-            # A phone's JPEG carries its depth map as a second picture; that makes it no film.
-            frames = 1 if form == "JPEG" else _count_frames(image)
-            return Header(width, height, form, mode, orientation, frames, profile, remark)
+            return _header_of(image, data, read_chunks(data) if image.format == "PNG" else [])
     except SightlineError:
         raise
     except Exception as error:
         raise UnreadableImage(name, reason_of(error, data)) from error
+
+
+def read_both(
+    data: bytes, *, name: str = "<bytes>", value_range: Range | None = None, least_side: int = 0
+) -> tuple[Header, RGB]:
+    """Return what ``read_header`` and ``decode_image`` return, opening the file once where that is the same.
+
+    Args:
+        data, name, value_range, least_side: as for :func:`decode_image`.
+
+    Raises:
+        UnreadableImage: as they do.
+    """
+    try:
+        with open_image(data, name) as image:
+            chunks = read_chunks(data) if image.format == "PNG" else []
+            header = _header_of(image, data, chunks)
+            # Counting the pictures of an animation moves through it, and a PNG's late metadata come with its pixels.
+            if header.format == "JPEG" or (header.format == "PNG" and not has_late_metadata(chunks)):
+                box = _reduce(image, least_side)
+                return header, _upright_rgb(image, name, Rules(value_range, BACKGROUND), box)
+    except SightlineError:
+        raise
+    except Exception as error:
+        raise UnreadableImage(name, reason_of(error, data)) from error
+    return header, decode_image(data, name=name, value_range=value_range, least_side=least_side)
+
+
+def _header_of(image: Image.Image, data: bytes, chunks: list[Chunk]) -> Header:
+    form, mode = jpeg_name(image), image.mode
+    width, height = image.size
+    orientation = _orientation(image, in_header=not has_late_metadata(chunks))
+    # Pillow turns a TIFF by itself, and says its size as turned.
+    if form != "TIFF" and orientation in (5, 6, 7, 8):
+        width, height = height, width
+    remark = _remark(image, data, chunks)
+    profile = bool(image.info.get("icc_profile"))
+    # A phone's JPEG carries its depth map as a second picture; that makes it no film.
+    frames = 1 if form == "JPEG" else _count_frames(image)
+    return Header(width, height, form, mode, orientation, frames, profile, remark)
 
 
 def _orientation(image: Image.Image, *, in_header: bool = False) -> int:
