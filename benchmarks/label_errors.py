@@ -16,7 +16,7 @@ import numpy as np
 from sightline.checks.labels import _unit_of
 from sightline.checks.subject import Subject
 from sightline.data.split import make_split
-from sightline.evaluation.label_errors import cross_validate, find_label_errors, vote_of_neighbours
+from sightline.evaluation.label_errors import cross_validate, find_label_errors, find_neighbours
 from sightline.pipeline.embed import embed_samples
 from sightline.pipeline.prepare import inspect_source
 
@@ -58,8 +58,7 @@ def main() -> None:
         is_wrong = np.isin(np.arange(len(labels)), wrong)
         start = time.perf_counter()
         probabilities = cross_validate(features, labels, units)
-        votes, _ = vote_of_neighbours(features, labels, units)
-        found = find_label_errors(probabilities, votes, labels)
+        found = find_label_errors(probabilities, find_neighbours(features, labels, units).votes, labels)
         took = time.perf_counter() - start
         hits = is_wrong[found.rows]
         named = (found.suggested == truth[found.rows])[hits].mean()

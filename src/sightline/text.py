@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["csv_text", "duration", "printable", "readable_bytes"]
+__all__ = ["count_of", "csv_text", "duration", "printable", "readable_bytes"]
 
 
 def printable(text: str) -> str:
@@ -18,6 +18,17 @@ def printable(text: str) -> str:
         'a\\\\x1b[31m.jpg'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def count_of(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    Example:
+        >>> count_of(1, "image"), count_of(1200, "image"), count_of(2, "class")
+        ('1 image', '1,200 images', '2 classes')
+    """
+    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{ending}"
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:

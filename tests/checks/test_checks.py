@@ -56,7 +56,7 @@ def test_unreadable_images_are_an_error_with_reasons(table: Table) -> None:
     finding = found(table(LABELS, errors={7: "the file is empty", 3: "no such file"}), "unreadable")
     assert finding.severity == "error"
     assert shown(finding) == ("00003.png: no such file", "00007.png: the file is empty")
-    assert "2 image(s)" in finding.message
+    assert finding.message.startswith("2 images")
 
 
 @pytest.mark.parametrize("other", [2, 62], ids=["train", "val"])
@@ -84,7 +84,7 @@ def test_copies_of_one_class_are_a_note_that_counts_the_surplus(table: Table) ->
     samples = table(LABELS, digests=digests(r12=2, r14=2, r33=31))
     finding = found(samples, "copies")
     assert finding.severity == "note"
-    assert finding.message.startswith("3 image(s)")
+    assert finding.message.startswith("3 images")
     assert set(shown(finding)) == {"00002.png = 00012.png = 00014.png", "00031.png = 00033.png"}
     assert "label-conflict" not in codes(samples)
 
@@ -125,7 +125,7 @@ def test_a_given_part_without_a_class_is_named(table: Table, part: str) -> None:
     labels[60 : 80 if part == "val" else 60] = [0] * (20 if part == "val" else 0)
     labels[80:] = [0] * 20 if part == "test" else labels[80:]
     finding = found(table(labels, given=GIVEN), "missing-class")
-    assert f"no image in {part}: 'class001'" in finding.message
+    assert f"without an image in {part}: 'class001'" in finding.message
     assert finding.severity == "warning"
 
 
@@ -152,8 +152,8 @@ def test_class_names_that_differ_are_no_clash(table: Table) -> None:
 def test_skipped_paths_are_listed_by_reason(table: Table, reason: str, severity: str) -> None:
     samples = table(LABELS, skipped=[("x", reason), ("y", reason), ("z", "something else")])
     by_message = {finding.message: finding for finding in findings(samples)}
-    assert set(by_message) == {f"2 skipped: {reason}", "1 skipped: something else"}
-    finding = by_message[f"2 skipped: {reason}"]
+    assert set(by_message) == {f"2 skipped: {reason} (x, y)", "1 skipped: something else (z)"}
+    finding = by_message[f"2 skipped: {reason} (x, y)"]
     assert (shown(finding), finding.severity) == (("x", "y"), severity)
 
 

@@ -63,3 +63,24 @@ def test_a_copy_does_not_vouch_for_a_wrong_label(subject):
     found = find_label_problems(embedded(subject, labels, features, digests=digests))
     (finding,) = [finding for finding in found if finding.code == "label-error"]
     assert {case.paths[0] for case in finding.cases} == {"00007.png", "00010.png"}
+
+
+def test_two_shots_of_one_thing_are_alike_and_proposed_as_a_group(subject):
+    labels, features = blobs()
+    features = np.concatenate([features, 4 * np.random.default_rng(1).normal(size=(150, 48))], 1)
+    features[30] = features[3] * 1.1 + 0.02
+    found = find_label_problems(embedded(subject, labels, features))
+    (finding,) = [finding for finding in found if finding.code == "alike"]
+    assert finding.cases[0].paths == ("00003.png", "00030.png")
+    assert {(fix.path, fix.action, fix.value) for fix in finding.fixes} == {
+        ("00003.png", "group", "alike-1"),
+        ("00030.png", "group", "alike-1"),
+    }
+
+
+def test_near_duplicates_are_not_told_twice(subject):
+    labels, features = blobs()
+    features = np.concatenate([features, 4 * np.random.default_rng(1).normal(size=(150, 48))], 1)
+    features[30] = features[3]
+    found = find_label_problems(embedded(subject, labels, features, near=[(3, 30)]))
+    assert "alike" not in [finding.code for finding in found]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from sightline.evaluation.label_errors import cross_validate, find_label_errors, vote_of_neighbours
+from sightline.evaluation.label_errors import cross_validate, find_label_errors, find_neighbours
 
 
 def planted(seed: int, classes: int = 5, share: float = 0.05):
@@ -23,7 +23,7 @@ def planted(seed: int, classes: int = 5, share: float = 0.05):
 def test_planted_errors_are_found(seed):
     features, labels, truth, wrong = planted(seed)
     units = np.arange(len(labels))
-    votes, _ = vote_of_neighbours(features, labels, units)
+    votes = find_neighbours(features, labels, units).votes
     found = find_label_errors(cross_validate(features, labels, units), votes, labels)
     hits = wrong & set(found.rows.tolist())
     assert len(hits) / len(wrong) > 0.7
@@ -36,7 +36,7 @@ def test_planted_errors_are_found(seed):
 def test_right_labels_are_left_alone():
     features, _, truth, _ = planted(0)
     units = np.arange(len(truth))
-    votes, _ = vote_of_neighbours(features * 10, truth, units)
+    votes = find_neighbours(features * 10, truth, units).votes
     assert len(find_label_errors(cross_validate(features * 10, truth, units), votes, truth).rows) <= 5
 
 
@@ -51,13 +51,15 @@ def test_one_witness_is_not_enough():
 
 def test_votes_are_those_of_the_nearest_by_cosine():
     features, labels, _, _ = planted(1)
-    votes, near = vote_of_neighbours(features, labels, np.arange(500))
+    near = find_neighbours(features, labels, np.arange(500))
     oracle = NearestNeighbors(n_neighbors=11, metric="cosine").fit(features)
     distances, rows = oracle.kneighbors(features)
     for row in range(500):
         others = [other for other in rows[row] if other != row][:10]
-        np.testing.assert_allclose(votes[row], np.bincount(labels[others], minlength=5) / 10, atol=1e-6)
-    np.testing.assert_allclose(near, 1 - distances[:, 1:].mean(1), atol=1e-4)
+        np.testing.assert_allclose(near.votes[row], np.bincount(labels[others], minlength=5) / 10, atol=1e-6)
+    np.testing.assert_allclose(near.likeness, 1 - distances[:, 1:].mean(1), atol=1e-4)
+    np.testing.assert_allclose(near.cosine, 1 - distances[:, 1], atol=1e-4)
+    assert (near.nearest == rows[:, 1]).mean() > 0.99
 
 
 def test_images_of_one_unit_neither_vote_nor_train_for_each_other():
@@ -69,5 +71,5 @@ def test_images_of_one_unit_neither_vote_nor_train_for_each_other():
     probabilities = cross_validate(doubled, twice, units)
     right = (probabilities.argmax(1) == twice).mean()
     assert right < 0.75  # noise: a copy seen in training would make it 1
-    _, near = vote_of_neighbours(doubled, twice, units)
-    assert near.max() < 0.999
+    near = find_neighbours(doubled, twice, units)
+    assert near.cosine.max() < 0.999

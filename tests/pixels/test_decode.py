@@ -216,7 +216,7 @@ def test_a_16_bit_ramp_keeps_the_high_byte_and_does_not_round() -> None:
 
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_32_bit_and_float_pictures_are_refused(mode: str) -> None:
-    with pytest.raises(UnreadableImage, match=f"mode {mode} .*--range LOW,HIGH"):
+    with pytest.raises(UnreadableImage, match="(integers|floating-point).*--range LOW,HIGH"):
         decode_image(encode(Image.new(mode, (4, 4), 7), "TIFF"))
 
 
@@ -356,7 +356,7 @@ def test_a_named_pipe_does_not_block(tmp_path: Path) -> None:
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
     thread.join(20)
-    assert reasons == ["not a regular file"]
+    assert reasons == ["a pipe, not a regular file"]
 
 
 @pytest.mark.parametrize("side", [10_000, 40_000], ids=["above-our-limit", "above-Pillows"])

@@ -118,14 +118,14 @@ def test_history_has_one_row_an_epoch_and_grows(writer: RunWriter) -> None:
 
 def test_data_are_read_back_with_their_split(writer: RunWriter) -> None:
     samples = {"path": ["a.png", "b,c.png"], "label": ["ant", "bee"], "sha256": ["1", "2"]}
-    writer.write_data(samples, ["train", "test"], [{"code": "copies"}])
+    writer.write_data(samples, {"split": ["train", "test"], "leaked": [0, 1]}, [{"code": "copies"}])
     assert writer.run.samples == [
-        {"path": "a.png", "label": "ant", "sha256": "1", "split": "train"},
-        {"path": "b,c.png", "label": "bee", "sha256": "2", "split": "test"},
+        {"path": "a.png", "label": "ant", "sha256": "1", "split": "train", "leaked": "0"},
+        {"path": "b,c.png", "label": "bee", "sha256": "2", "split": "test", "leaked": "1"},
     ]
     assert writer.run.findings == [{"code": "copies"}]
     with writer.run.split_file.open(newline="") as file:
-        assert next(csv.reader(file)) == ["path", "label", "split"]
+        assert next(csv.reader(file)) == ["path", "label", "split", "leaked"]
 
 
 def test_the_evaluation_is_read_back(writer: RunWriter) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from sightline.checks.finding import Finding
 from sightline.checks.subject import Subject
 from sightline.data.split import MIN_CLASS_SIZE
+from sightline.text import count_of
 
 __all__ = ["find_extra_classes", "find_missing_classes", "find_name_clashes", "find_tiny_classes", "find_unevenness"]
 
@@ -58,7 +59,7 @@ def find_missing_classes(subject: Subject) -> list[Finding]:
         missing = sorted(set(samples.classes) - {subject.label(row) for row in rows})
         if len(rows) and missing:
             shown = ", ".join(map(repr, missing[:5]))
-            message = f"{len(missing)} class(es) have no image in {part}: {shown}"
+            message = f"{count_of(len(missing), 'class')} without an image in {part}: {shown}"
             findings.append(Finding("missing-class", "warning", message, (), f"add images of them to {part}"))
     return findings
 
@@ -68,10 +69,22 @@ def find_extra_classes(subject: Subject) -> list[Finding]:
     extra = subject.samples.extra_classes
     if not extra:
         return []
-    shown = ", ".join(f"{name!r} in {part} ({count:,} images)" for part, name, count in extra[:5])
-    message = f"{len(extra)} class(es) have no image in train: {shown}"
+    shown = ", ".join(f"{name!r} in {part} ({count_of(count, 'image')})" for part, name, count in extra[:5])
+    message = f"{count_of(len(extra), 'class')} without an image in train: {shown}{_renamed(subject)}"
     cure = "add images of them to train, remove them, or give the class folders the same names in every split"
     return [Finding("extra-class", "error", message, (), cure)]
+
+
+def _renamed(subject: Subject) -> str:
+    """Say which class an extra one may be: where a part lacks one class and has one too many, it was renamed."""
+    samples = subject.samples
+    for part in sorted({part for part, *_ in samples.extra_classes}):
+        extra = [name for where, name, _ in samples.extra_classes if where == part]
+        found = {subject.label(row) for row in np.flatnonzero(samples.given == part)}
+        missing = [name for name in samples.classes if name not in found]
+        if len(extra) == len(missing) == 1:
+            return f"; perhaps {extra[0]!r} is {missing[0]!r}, which {part} lacks"
+    return ""
 
 
 def find_name_clashes(subject: Subject) -> list[Finding]:

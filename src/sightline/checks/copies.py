@@ -12,6 +12,7 @@ from sightline.checks.subject import Subject
 from sightline.data.fixes import Fix
 from sightline.data.samples import Samples
 from sightline.data.split import find_twins
+from sightline.text import count_of
 
 __all__ = ["find_conflicts", "find_copies", "find_leaks", "find_near_conflicts", "find_near_copies"]
 
@@ -33,6 +34,11 @@ def _is_split_over_labels(samples: Samples, rows: Rows) -> bool:
     return len(set(samples.labels[rows])) > 1
 
 
+def _is_within(subject: Subject, rows: Rows) -> bool:
+    """Tell whether images have one label and stand in one part: otherwise they are a conflict or a leak."""
+    return not _is_split_over_labels(subject.samples, rows) and len(set(subject.split.parts[rows]) - {""}) < 2
+
+
 def _names(subject: Subject, groups: list[Rows]) -> list[str]:
     """Return the classes of each group of rows in words, where there are several."""
     names = [sorted({subject.label(row) for row in rows}) for rows in groups]
@@ -50,7 +56,7 @@ def find_conflicts(subject: Subject) -> list[Finding]:
         for rows, names in zip(groups, _names(subject, groups), strict=True)
         for row in rows
     )
-    message = f"{len(groups):,} image(s) stand under two labels"
+    message = f"{count_of(len(groups), 'image')} under two labels"
     cases = subject.cases_together(groups, _names(subject, groups))
     return [
         Finding("label-conflict", "error", message, cases, "keep each under its right label only", fixes),
@@ -62,7 +68,7 @@ def find_near_conflicts(subject: Subject) -> list[Finding]:
     groups = [rows for rows in subject.samples.near if _is_split_over_labels(subject.samples, rows)]
     if not groups:
         return []
-    message = f"{len(groups):,} pair(s) of near-duplicates stand under two labels"
+    message = f"{count_of(len(groups), 'pair')} of near-duplicates under two labels"
     cases = subject.cases_together(groups, _names(subject, groups))
     cure = "look at each pair; give both their right label, or keep one"
     return [Finding("near-conflict", "warning", message, cases, cure)]
@@ -71,7 +77,7 @@ def find_near_conflicts(subject: Subject) -> list[Finding]:
 def find_copies(subject: Subject) -> list[Finding]:
     """The same file several times under one label; copies are kept on one side of the split."""
     samples = subject.samples
-    groups = [rows for rows in _copies(samples) if not _is_split_over_labels(samples, rows)]
+    groups = [rows for rows in _copies(samples) if _is_within(subject, rows)]
     if not groups:
         return []
     surplus = [(row, rows[0]) for rows in groups for row in rows[1:]]
@@ -82,9 +88,9 @@ def find_copies(subject: Subject) -> list[Finding]:
         Finding(
             "copies",
             "note",
-            f"{len(surplus):,} image(s) are exact copies of others of their class",
+            f"{count_of(len(surplus), 'image')} of which the same file stands in the class already",
             subject.cases_together(groups),
-            "remove the copies; until then they are kept on one side of a drawn split",
+            "remove the copies; a split that Sightline draws keeps them on one side",
             fixes,
         )
     ]
@@ -92,16 +98,16 @@ def find_copies(subject: Subject) -> list[Finding]:
 
 def find_near_copies(subject: Subject) -> list[Finding]:
     """One picture in several files under one label: resized, saved again, mirrored, slightly cropped."""
-    groups = [rows for rows in subject.samples.near if not _is_split_over_labels(subject.samples, rows)]
+    groups = [rows for rows in subject.samples.near if _is_within(subject, rows)]
     if not groups:
         return []
     return [
         Finding(
             "near-copies",
             "note",
-            f"{len(groups):,} pair(s) of images of one class are near-duplicates",
+            f"{count_of(len(groups), 'pair')} of near-duplicates of one class",
             subject.cases_together(groups),
-            "nothing to do: they are kept on one side of a drawn split; remove one of each if they add nothing",
+            "nothing to do: a split that Sightline draws keeps them on one side; remove those that add nothing",
         )
     ]
 
@@ -114,8 +120,8 @@ def find_leaks(subject: Subject) -> list[Finding]:
         exact = find_twins(samples, split.parts, part, near=False)
         left_out = "; the headline figure leaves them out already" if part == split.headline else ""
         for code, rows, how in (
-            ("leak", sorted(exact), "stand"),
-            ("near-leak", sorted(set(twins) - set(exact)), "stand nearly the same"),
+            ("leak", sorted(exact), "of which the same file is in"),
+            ("near-leak", sorted(set(twins) - set(exact)), "of which a near-duplicate is in"),
         ):
             if not rows:
                 continue
@@ -124,7 +130,7 @@ def find_leaks(subject: Subject) -> list[Finding]:
                 Fix(str(samples.paths[row]), "exclude", reason=f"stands in {earlier} too: {samples.paths[twin]}")
                 for row, twin in ((group[0], group[1]) for group in groups)
             )
-            message = f"{len(rows):,} {part} image(s) {how} in {earlier} too"
+            message = f"{count_of(len(rows), f'{part} image')} {how} {earlier}"
             cases = subject.cases_together(groups, _names(subject, groups))
             findings.append(Finding(code, "error", message, cases, f"remove them from {part}{left_out}", fixes))
     return findings

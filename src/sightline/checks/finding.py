@@ -35,6 +35,7 @@ CODES = (
     "bright",
     "blurred",
     "grey",
+    "alike",
     "outlier",
     "copies",
     "near-copies",

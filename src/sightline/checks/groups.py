@@ -9,6 +9,8 @@ import numpy as np
 from sightline.checks.finding import Case, Finding
 from sightline.checks.subject import Subject
 from sightline.data.groups import assign_groups, suggest_groups
+from sightline.data.split import find_torn
+from sightline.text import count_of
 
 __all__ = ["find_group_patterns", "find_torn_groups"]
 
@@ -22,15 +24,14 @@ def find_group_patterns(subject: Subject) -> list[Finding]:
     if found is None:
         return []
     parts = subject.split.parts
-    groups = assign_groups(samples, found.pattern).groups
-    sides = {(group, part) for group, part in zip(groups, parts, strict=True) if group and part}
-    torn = len(sides) - len({group for group, _ in sides})
+    torn = len(find_torn(assign_groups(samples, found.pattern).groups, parts))
     message = (
-        f"file names look like groups: {found.images:,} images in {found.groups:,} groups such as {found.example!r}"
-        + (f"; the split has {torn:,} of them on several sides" if torn else "")
+        f"file names look like groups: {count_of(found.images, 'image')} in {count_of(found.groups, 'group')} "
+        f"such as {found.example!r}" + (f"; the split has {torn:,} of them on several sides" if torn else "")
     )
+    without = "give the images without their split, and type " if any(samples.given) else ""
     cure = (
-        "if the images of a group show one thing (a patient, a film, a place), keep them on one side: "
+        f"if the images of a group show one thing (a patient, a film, a place), keep them on one side: {without}"
         f"sightline train {shlex.quote(samples.source)} --group {shlex.quote(found.pattern)}"
     )
     return [Finding("group-pattern", "warning" if torn else "note", message, (Case(found.members),), cure)]
@@ -38,18 +39,15 @@ def find_group_patterns(subject: Subject) -> list[Finding]:
 
 def find_torn_groups(subject: Subject) -> list[Finding]:
     """Groups that a given split has on several sides: what is measured was partly seen in training."""
-    samples, parts = subject.samples, subject.split.parts
-    sides: dict[str, set[str]] = {}
-    for group, part in zip(samples.groups, parts, strict=True):
-        if group and part:
-            sides.setdefault(group, set()).add(part)
-    torn = sorted(group for group, seen in sides.items() if len(seen) > 1)
+    samples = subject.samples
+    torn = find_torn(samples.groups, subject.split.parts)
     if not torn:
         return []
     cases = tuple(
         Case(tuple(str(path) for path in samples.paths[np.flatnonzero(samples.groups == group)[:5]]), group)
         for group in torn[:100]
     )
-    message = f"the given split has {len(torn):,} of {len(sides):,} groups on several sides"
+    groups = set(samples.groups) - {""}
+    message = f"the given split has {len(torn):,} of {count_of(len(groups), 'group')} on several sides"
     cure = "move each group to one side, or give the images without a split and let Sightline draw it"
     return [Finding("torn-groups", "error", message, cases, cure)]

@@ -9,11 +9,13 @@ from sightline.checks.finding import Finding
 from sightline.checks.subject import Subject
 from sightline.data.fixes import Fix
 from sightline.data.split import find_units
-from sightline.evaluation.label_errors import cross_validate, find_label_errors, vote_of_neighbours
+from sightline.evaluation.label_errors import Neighbours, cross_validate, find_label_errors, find_neighbours
+from sightline.text import count_of
 
 __all__ = ["find_label_problems"]
 
 _LEAST_IMAGES = 50
+_ALIKE = 0.95  # cosine of two images' features
 _FAR = 3.5  # robust standard deviations below the class's median likeness to its neighbours
 
 
@@ -28,9 +30,9 @@ def find_label_problems(subject: Subject) -> list[Finding]:
         return []
     features = embedding.features[rows].astype(np.float32)
     units = _unit_of(subject, rows)
-    votes, near = vote_of_neighbours(features, labels, units)
-    findings = _label_errors(subject, rows, features, units, votes)
-    return findings + _outliers(subject, rows, near)
+    near = find_neighbours(features, labels, units)
+    findings = _label_errors(subject, rows, features, units, near.votes)
+    return findings + _alike(subject, rows, near) + _outliers(subject, rows, near.likeness)
 
 
 def _unit_of(subject: Subject, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
@@ -59,9 +61,34 @@ def _label_errors(
     fixes = tuple(
         Fix(str(samples.paths[row]), "relabel", name, note) for row, name, note in zip(wrong, names, notes, strict=True)
     )
-    message = f"{len(wrong):,} label(s) are probably wrong, as the features of {subject.embedding.name} see it"  # type: ignore[union-attr]
+    message = f"{count_of(len(wrong), 'label')} probably wrong, as the features of {subject.embedding.name} see it"  # type: ignore[union-attr]
     cure = "look at each: some are wrong, others are hard cases; --fix-list proposes new labels, and you decide"
     return [Finding("label-error", "warning", message, subject.cases(wrong, notes), cure, fixes)]
+
+
+def _alike(subject: Subject, rows: npt.NDArray[np.intp], near: Neighbours) -> list[Finding]:
+    """Pairs that the network hardly tells apart, and that are no near-duplicates by their pixels."""
+    ones = np.flatnonzero((near.nearest[near.nearest] == np.arange(len(rows))) & (near.cosine >= _ALIKE))
+    pairs = [(one, other) for one in ones if one < (other := near.nearest[one])]
+    if not pairs:
+        return []
+    pairs.sort(key=lambda pair: -near.cosine[pair[0]])
+    samples, parts = subject.samples, subject.split.parts
+    groups = [(int(rows[one]), int(rows[other])) for one, other in pairs]
+    notes = [f"cosine {near.cosine[one]:.3f}" for one, _ in pairs]
+    # Where neither is in a group yet, they become one, so that a split keeps them together.
+    fixes = tuple(
+        Fix(str(samples.paths[row]), "group", f"alike-{number}", "hardly told apart by its features")
+        for number, group in enumerate(groups, 1)
+        if not any(samples.groups[list(group)])
+        for row in group
+    )
+    is_torn = any(any(samples.given) and parts[one] != parts[other] for one, other in groups)
+    message = f"{count_of(len(pairs), 'pair')} of images that the network hardly tells apart"
+    cure = "look at each: pictures of one thing, one after the other, belong in one group; --fix-list proposes it"
+    return [
+        Finding("alike", "warning" if is_torn else "note", message, subject.cases_together(groups, notes), cure, fixes)
+    ]
 
 
 def _outliers(subject: Subject, rows: npt.NDArray[np.intp], near: npt.NDArray[np.float32]) -> list[Finding]:
@@ -76,6 +103,6 @@ def _outliers(subject: Subject, rows: npt.NDArray[np.intp], near: npt.NDArray[np
         return []
     found = found[np.argsort(-odd[found], kind="stable")]
     notes = [f"likeness to its nearest neighbours {near[row]:.2f}" for row in found]
-    message = f"{len(found):,} image(s) are like no other"
+    message = f"{count_of(len(found), 'image')} like no other"
     cure = "look at them: some may show nothing of any class"
     return [Finding("outlier", "note", message, subject.cases(rows[found], notes), cure)]

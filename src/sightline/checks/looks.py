@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from sightline.checks.finding import Finding, Severity
 from sightline.checks.subject import Subject
+from sightline.text import count_of
 
 __all__ = ["find_odd_looks"]
 
@@ -72,26 +73,33 @@ def _has_empty_channel(facts: Any, labels: Any, usable: Mask) -> Mask:
     return np.asarray((spread.min(1) < 0.002) & (spread.max(1) > 0.05))
 
 
+_LOOK = "look at them; remove those that show nothing"
 # Code, severity, what is said, the cure, and which images it holds for.
 _LOOKS: tuple[tuple[str, Severity, str, str, Callable[[Any, Any, Mask], Mask]], ...] = (
-    ("flat", "warning", "show next to nothing: all their pixels are alike", "look at them; remove them", _is_flat),
+    ("flat", "warning", "with next to nothing on it: all pixels alike", "look at them; remove them", _is_flat),
     (
         "empty-channel",
         "warning",
-        "have a colour channel that is the same everywhere",
+        "with a colour channel that is the same everywhere",
         "look at them",
         _has_empty_channel,
     ),
-    ("dark", "note", "are far darker than their class", "look at them; remove those that show nothing", _is_dark),
-    ("bright", "note", "are far brighter than their class", "look at them; remove those that show nothing", _is_bright),
+    ("dark", "note", "far darker than others of the class", _LOOK, _is_dark),
+    (
+        "bright",
+        "note",
+        "far brighter than others of the class",
+        _LOOK,
+        _is_bright,
+    ),
     (
         "blurred",
         "note",
-        "are far less sharp than their class",
-        "look at them; remove those that show nothing",
+        "far less sharp than others of the class",
+        _LOOK,
         _is_blurred,
     ),
-    ("grey", "note", "have no colour, unlike nine of ten of their class", "nothing to do if that is right", _is_grey),
+    ("grey", "note", "without colour, unlike nine of ten of the class", "nothing to do if that is right", _is_grey),
 )
 _SHOWN = {"dark": "brightness", "bright": "brightness", "flat": "contrast", "blurred": "sharpness"}
 
@@ -114,5 +122,7 @@ def find_odd_looks(subject: Subject) -> list[Finding]:
             values = facts[_SHOWN[code]]
             rows = rows[np.argsort(-values[rows] if code == "bright" else values[rows], kind="stable")]
             notes = [f"{_SHOWN[code]} {values[row]:.3f}" for row in rows]
-        findings.append(Finding(code, severity, f"{len(rows):,} image(s) {what}", subject.cases(rows, notes), cure))
+        findings.append(
+            Finding(code, severity, f"{count_of(len(rows), 'image')} {what}", subject.cases(rows, notes), cure)
+        )
     return findings

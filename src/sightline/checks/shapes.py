@@ -6,6 +6,7 @@ import numpy as np
 
 from sightline.checks.finding import Finding
 from sightline.checks.subject import Subject
+from sightline.text import count_of
 
 __all__ = ["find_odd_aspects", "find_odd_sizes"]
 
@@ -27,7 +28,7 @@ def find_odd_sizes(subject: Subject) -> list[Finding]:
         return []
     rows = rows[np.argsort(sides[rows], kind="stable")]
     notes = [f"{samples.widths[row]}x{samples.heights[row]}" for row in rows]
-    message = f"{len(rows):,} image(s) are {_TIMES} times smaller or larger than the usual {usual:.0f} px"
+    message = f"{count_of(len(rows), 'image')} {_TIMES} times smaller or larger than the usual {usual:.0f} px"
     cure = "look at them: the small ones may be thumbnails or placeholders"
     return [Finding("odd-size", "note", message, subject.cases(rows, notes), cure)]
 
@@ -43,6 +44,6 @@ def find_odd_aspects(subject: Subject) -> list[Finding]:
         return []
     rows = rows[np.argsort(-aspect[rows], kind="stable")]
     notes = [f"{samples.widths[row]}x{samples.heights[row]}" for row in rows]
-    message = f"{len(rows):,} image(s) are more than {_LONGEST} times as long as wide"
+    message = f"{count_of(len(rows), 'image')} more than {_LONGEST} times as long as wide"
     cure = "look at them: a square shows a part of them, or all of it very small"
     return [Finding("odd-aspect", "note", message, subject.cases(rows, notes), cure)]

@@ -39,5 +39,5 @@ def demo(
     for file in chosen:
         print(f"\n$ sightline predict {run.folder} {file}", file=sys.stderr)
         print_one(classifier.predict(file)[0], most=3)
-    print_result(run, as_json=False, image=chosen[0])
+    print_result(run, as_json=False, image=str(chosen[0]))
     print("Your own images: sightline train FOLDER   (one folder per class)")

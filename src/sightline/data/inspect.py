@@ -19,7 +19,7 @@ from sightline.pixels.containers import Place
 from sightline.pixels.facts import FACTS, measure_image
 from sightline.pixels.files import read_bytes
 
-__all__ = ["MAX_BAD_SHARE", "inspect_samples", "refuse_bad", "refuse_too_many_bad"]
+__all__ = ["MAX_BAD_SHARE", "has_too_many_bad", "inspect_samples", "refuse_bad", "refuse_too_many_bad"]
 
 MAX_BAD_SHARE = 0.01
 _CHUNK = 64
@@ -100,6 +100,11 @@ def _measure(place: Place, value_range: tuple[float, float] | None) -> Measured:
         return _digest(data), error.reason
 
 
+def has_too_many_bad(samples: Samples) -> bool:
+    """Tell whether more than 1 % of the images can't be read; a single one is always let pass."""
+    return len(samples.errors) > max(1, MAX_BAD_SHARE * len(samples))
+
+
 def refuse_bad(samples: Samples, on_bad: str) -> None:
     """Raise ``DataError`` when images can't be read: any of them with ``fail``, too many with ``skip``."""
     if on_bad == "fail" and samples.errors:
@@ -112,7 +117,7 @@ def refuse_too_many_bad(samples: Samples) -> None:
 
     A single bad file is always let pass, however few there are.
     """
-    if len(samples.errors) > max(1, MAX_BAD_SHARE * len(samples)):
+    if has_too_many_bad(samples):
         _refuse(samples, f"more than {MAX_BAD_SHARE:.0%}")
 
 

@@ -7,6 +7,7 @@ are those of the table in ``docs/data.md``; the rule that was used and its reaso
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,16 @@ import numpy.typing as npt
 from sightline.data.samples import PARTS, Samples
 from sightline.errors import DataError, InputError
 
-__all__ = ["MIN_CLASS_SIZE", "Split", "find_leaked", "find_twins", "find_units", "make_split", "make_split_of_nothing"]
+__all__ = [
+    "MIN_CLASS_SIZE",
+    "Split",
+    "find_leaked",
+    "find_torn",
+    "find_twins",
+    "find_units",
+    "make_split",
+    "make_split_of_nothing",
+]
 
 # A smaller class can't spare an image for measuring: all of it is used for training, and that is said.
 MIN_CLASS_SIZE = 5
@@ -47,6 +57,10 @@ class Split:
     def rows(self, part: str) -> npt.NDArray[np.intp]:
         """Return the positions of a part's samples, ascending."""
         return np.flatnonzero(self.parts == part)
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return part and leak of each image as lists, as ``data/split.csv`` holds them."""
+        return {"split": list(self.parts), "leaked": self.leaked.astype(int).tolist()}
 
     def counts(self) -> dict[str, int]:
         """Return images per part."""
@@ -223,13 +237,25 @@ def _notes(samples: Samples, parts: npt.NDArray[np.object_]) -> tuple[str, ...]:
         shown = ", ".join(small[:5]) + (" ..." if len(small) > 5 else "")
         notes.append(f"{len(small)} class(es) are used for training only and can't be measured: {shown}")
     groups = set(samples.groups) - {""}
-    sides = {(group, part) for group, part in zip(samples.groups, parts, strict=True) if group and part}
-    torn = len(sides) - len({group for group, _ in sides})
-    if groups and torn:
-        notes.append(f"the given split tears groups: {torn:,} stand on several sides")
+    torn = find_torn(samples.groups, parts)
+    if torn:
+        notes.append(f"the given split tears groups: {len(torn):,} stand on several sides")
     elif groups:
         notes.append(f"{len(groups):,} groups are kept whole")
     return tuple(notes)
+
+
+def find_torn(groups: npt.NDArray[np.object_], parts: npt.NDArray[np.object_]) -> list[str]:
+    """Return the groups that stand in several parts, sorted.
+
+    Args:
+        groups, parts: ``[N] str``, of each image; an empty string is no group, and no part.
+    """
+    sides: dict[str, set[str]] = {}
+    for group, part in zip(groups, parts, strict=True):
+        if group and part:
+            sides.setdefault(group, set()).add(part)
+    return sorted(group for group, seen in sides.items() if len(seen) > 1)
 
 
 def find_twins(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LabelErrors", "cross_validate", "find_label_errors", "vote_of_neighbours"]
+__all__ = ["LabelErrors", "Neighbours", "cross_validate", "find_label_errors", "find_neighbours"]
 
 _NEIGHBOURS = 10
 _FOLDS = 5
@@ -46,7 +46,7 @@ def find_label_errors(probabilities: Shares, votes: Shares, labels: Labels) -> L
 
     Args:
         probabilities: ``[N, K]``, 0 to 1, of ``cross_validate``.
-        votes: ``[N, K]``, 0 to 1, of ``vote_of_neighbours``.
+        votes: ``[N, K]``, 0 to 1, of ``find_neighbours``.
         labels: ``[N]``, as given.
 
     Example:
@@ -88,10 +88,25 @@ def cross_validate(features: Features, labels: Labels, units: npt.NDArray[np.int
     return probabilities
 
 
-def vote_of_neighbours(features: Features, labels: Labels, units: npt.NDArray[np.intp]) -> tuple[Shares, Shares]:
-    """Return (``[N, K]`` shares of the ten nearest images' labels, ``[N]`` mean cosine to them).
+@dataclass(frozen=True, slots=True, eq=False)
+class Neighbours:
+    """The ten nearest images of each, by the cosine of their features.
 
-    Images of the same unit are no neighbours: a copy would vote for its own label.
+    Attributes:
+        votes: ``[N, K]``, shares of their labels.
+        likeness: ``[N]``, mean cosine to them.
+        nearest: ``[N]``, position of the nearest one.
+        cosine: ``[N]``, cosine to that one.
+    """
+
+    votes: Shares
+    likeness: Shares
+    nearest: npt.NDArray[np.intp]
+    cosine: Shares
+
+
+def find_neighbours(features: Features, labels: Labels, units: npt.NDArray[np.intp]) -> Neighbours:
+    """Return the nearest images of each; those of its own unit are none: a copy would vote for its own label.
 
     Args:
         features, labels, units: as for ``cross_validate``.
@@ -99,12 +114,14 @@ def vote_of_neighbours(features: Features, labels: Labels, units: npt.NDArray[np
     unit_vectors = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     count = min(_NEIGHBOURS, len(labels) - 1)
     votes = np.zeros((len(labels), int(labels.max()) + 1), np.float32)
-    near = np.zeros(len(labels), np.float32)
+    likeness, cosine = np.zeros(len(labels), np.float32), np.zeros(len(labels), np.float32)
+    nearest = np.zeros(len(labels), np.intp)
     for start in range(0, len(labels), _BLOCK):
         rows = np.arange(start, min(start + _BLOCK, len(labels)))
         cosines = unit_vectors[rows] @ unit_vectors.T
         cosines[units[rows][:, None] == units[None]] = -1
         best = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
-        near[rows] = np.take_along_axis(cosines, best, 1).mean(1)
+        likeness[rows] = np.take_along_axis(cosines, best, 1).mean(1)
+        nearest[rows], cosine[rows] = cosines.argmax(1), cosines.max(1)
         np.add.at(votes, (rows[:, None], labels[best]), 1 / count)
-    return votes, near
+    return Neighbours(votes, likeness, nearest, cosine)

@@ -16,6 +16,7 @@ from sightline.errors import DataError
 from sightline.events import Event, StageEnded, StageStarted
 from sightline.pipeline.embed import embed_samples
 from sightline.pipeline.prepare import DataChoices, inspect_source
+from sightline.text import count_of
 
 __all__ = ["CheckUp", "check_source"]
 
@@ -60,5 +61,5 @@ def check_source(
     start = time.monotonic()
     subject = Subject(samples, split, embedding)
     findings = Findings((*more, *check_subject(subject)))
-    yield StageEnded("Checking", f"{len(findings):,} findings", time.monotonic() - start)
+    yield StageEnded("Checking", count_of(len(findings), "finding"), time.monotonic() - start)
     return CheckUp(samples, split, findings, tuple(list_not_run(subject)))

@@ -15,7 +15,7 @@ from sightline.data.sources import Source
 from sightline.errors import DataError, UnreadableImage
 from sightline.evaluation.result import Evaluation, evaluate_rows
 from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
-from sightline.pipeline.prepare import inspect_source
+from sightline.pipeline.prepare import DataChoices, inspect_source
 from sightline.pixels.cache import PixelStore
 from sightline.pixels.files import read_bytes
 from sightline.pixels.preprocess import Preprocess
@@ -35,7 +35,8 @@ def evaluate_source(classifier: Classifier, source: Source) -> Generator[Event, 
     Raises:
         DataError: if the source has a class that the classifier does not know, or nothing is left to measure.
     """
-    samples = yield from inspect_source(source)
+    choices = DataChoices(value_range=classifier.preprocess.value_range)
+    samples = yield from inspect_source(source, choices, compare=False)
     unknown = [name for name in samples.classes if name not in classifier.classes]
     if unknown:
         raise DataError(

@@ -24,6 +24,7 @@ from sightline.planning.facts import Hardware, NetworkFacts, describe_data
 from sightline.planning.plan import Plan, choose_model, make_plan
 from sightline.planning.recipe import Recipe
 from sightline.runs.folder import RUNS_FOLDER
+from sightline.text import count_of
 
 __all__ = ["DataChoices", "Job", "Prepared", "fetch_weights", "inspect_source", "plan_job"]
 
@@ -128,7 +129,7 @@ def _warn_of_worst(samples: Samples, split: Split) -> Iterator[Event]:
 
 
 def inspect_source(
-    source: Source, choices: DataChoices = _NO_CHOICES, *, strict: bool = True
+    source: Source, choices: DataChoices = _NO_CHOICES, *, strict: bool = True, compare: bool = True
 ) -> Generator[Event, None, Samples]:
     """Find the images of a source, decode each once, and find those that show one picture.
 
@@ -136,6 +137,7 @@ def inspect_source(
         source: whatever ``read_samples`` takes.
         choices: about reading the data.
         strict: whether a class that train lacks is an error, or a finding.
+        compare: whether near-duplicates are looked for.
     """
     fetched = yield from _fetch(source)
     yield StageStarted("Reading", describe_source(source))
@@ -148,12 +150,14 @@ def inspect_source(
     skipped = f", {len(samples.skipped):,} files and folders skipped" if samples.skipped else ""
     detail = f"{len(samples):,} images in {len(samples.classes)} classes{bad}{skipped}"
     yield StageEnded("Reading", detail, time.monotonic() - start)
-    yield StageStarted("Comparing", "looking for copies that differ as files")
-    start = time.monotonic()
-    samples = yield from compared(find_duplicates(samples))
-    yield StageEnded("Comparing", f"{len(samples.near):,} pairs of near-duplicates", time.monotonic() - start)
     if fixes:
         yield Noted(f"Fixes of {choices.fixes}: {describe_fixes(fixes)}.")
+    if compare:
+        yield StageStarted("Comparing", "looking for copies that differ as files")
+        start = time.monotonic()
+        samples = yield from compared(find_duplicates(samples))
+        pairs = count_of(len(samples.near), "pair")
+        yield StageEnded("Comparing", f"{pairs} of near-duplicates", time.monotonic() - start)
     return samples
 
 

@@ -18,7 +18,7 @@ from sightline.checks.subject import Subject
 from sightline.data.inspect import refuse_too_many_bad
 from sightline.data.samples import Samples
 from sightline.data.sources import describe_source
-from sightline.data.split import Split, find_leaked
+from sightline.data.split import Split
 from sightline.errors import ExportMismatch, RunError
 from sightline.events import EpochEnded, Event, RunEnded, RunStarted, StageEnded, StageStarted, Warned
 from sightline.installation import cache_folder, cache_limit, require_extra
@@ -55,7 +55,7 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
         refuse_too_many_bad(samples)
         split = _without_bad(prepared.split, samples)
         findings = [finding.to_dict() for finding in check_subject(Subject(samples, split))]
-        writer.write_data(samples.columns(), list(split.parts), findings)
+        writer.write_data(samples.columns(), split.columns(), findings)
         yield from _train(writer, prepared.plan, samples, split, store, weights)
         headline = yield from _finish(writer, prepared.plan, samples, split, store)
         writer.update(headline=headline)
@@ -252,5 +252,5 @@ def _load_data(run: Run) -> tuple[Samples, Split]:
     )
     parts = np.array([row["split"] for row in rows], object)
     part = facts["headline_part"]
-    leaked = find_leaked(samples, parts, part)
+    leaked = np.array([row["leaked"] == "1" for row in rows], bool)
     return samples, Split(parts, 0, facts["split_rule"], tuple(facts["split_notes"]), part, leaked)

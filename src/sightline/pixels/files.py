@@ -12,6 +12,9 @@ from sightline.pixels.limits import MAX_FILE_BYTES
 __all__ = ["MAX_FILE_BYTES", "read_bytes"]
 
 
+_KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
+
+
 def read_bytes(place: str | Place) -> bytes:
     """Return the bytes of a regular file, or of an image in a container; never blocks on a pipe or a device.
 
@@ -22,8 +25,10 @@ def read_bytes(place: str | Place) -> bytes:
         return read_member(place)
     label = str(place)
     try:
-        if not stat.S_ISREG(os.stat(place).st_mode):  # noqa: PTH116  (to open a device can do something)
-            raise UnreadableImage(label, "not a regular file")
+        mode = os.stat(place).st_mode  # noqa: PTH116  (looked at first: to open a device can do something)
+        if not stat.S_ISREG(mode):
+            what = next((words for is_one, words in _KINDS if is_one(mode)), "a device")
+            raise UnreadableImage(label, f"{what}, not a regular file")
         # It may have been swapped since. O_NONBLOCK: opening a named pipe would wait for a writer for ever.
         descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         try:
@@ -39,7 +44,8 @@ def read_bytes(place: str | Place) -> bytes:
         finally:
             os.close(descriptor)
     except FileNotFoundError as error:
-        raise UnreadableImage(label, "no such file") from error
+        is_link = os.path.lexists(place)
+        raise UnreadableImage(label, "a link to no such file" if is_link else "no such file") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise UnreadableImage(label, getattr(error, "strerror", None) or str(error)) from error
     except MemoryError as error:

@@ -104,6 +104,9 @@ def _as_rgb(grey: npt.NDArray[np.uint8]) -> RGB:
     return np.repeat(grey[..., None], 3, axis=2)
 
 
+_NUMBERS = {"I": "32-bit integers and signed 16-bit ones", "F": "floating-point pixels"}
+
+
 def _from_8_bits(image: Image.Image, label: str, rules: Rules, raw_mode: str) -> Image.Image:
     """Turn each Pillow mode of 8 bits or less into RGB."""
     mode = image.mode
@@ -114,7 +117,7 @@ def _from_8_bits(image: Image.Image, label: str, rules: Rules, raw_mode: str) ->
     if mode in ("1", "L", "P", "RGBX", "CMYK", "YCbCr"):
         return image.convert("RGB")
     if mode in ("I", "F"):
-        reason = f"pixels of mode {mode} have no agreed brightness range; say which numbers are black and white"
+        reason = f"{_NUMBERS[mode]} have no agreed brightness range; say which numbers are black and white"
         raise UnreadableImage(label, f"{reason}: --range LOW,HIGH")
     raise UnreadableImage(label, f"there is no rule for pixels of mode {mode}; convert it to 8-bit RGB")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.errors import ModelError, RunError
+from sightline.pixels.containers import Place, place_of
 from sightline.runs.files import recover_folder
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
@@ -186,19 +187,20 @@ class Run:
 
     @property
     def samples(self) -> list[dict[str, str]]:
-        """``data/samples.csv``, one dict an image, with its ``split``."""
-        parts = {row["path"]: row["split"] for row in self._rows(self.split_file)}
-        return [{**row, "split": parts[row["path"]]} for row in self._rows(self.samples_file)]
+        """``data/samples.csv``, one dict an image, with its ``split`` and whether it ``leaked`` (``1``)."""
+        rows = {row["path"]: row for row in self._rows(self.split_file)}
+        found = [(row, rows[row["path"]]) for row in self._rows(self.samples_file)]
+        return [{**row, "split": split["split"], "leaked": split.get("leaked", "0")} for row, split in found]
 
     @property
     def predictions(self) -> list[dict[str, str]]:
         """``evaluation/predictions.csv``, one dict an image."""
         return self._rows(self.predictions_file)
 
-    def files(self, part: str) -> list[Path]:
+    def files(self, part: str) -> list[Place]:
         """Return where the images of ``train``, ``val`` or ``test`` lie, in the order of ``samples``."""
         root = Path(self.facts["data_root"])
-        return [root / row["path"] for row in self.samples if row["split"] == part]
+        return [place_of(root, row["path"]) for row in self.samples if row["split"] == part]
 
     def trained_digests(self) -> set[str]:
         """Return the sha256 of every image that trained the network or chose its epoch."""

@@ -70,10 +70,12 @@ class RunWriter:
         """Write ``plan.toml``."""
         write_text(self.run.plan_file, toml)
 
-    def write_data(self, samples: dict[str, list[Any]], split: list[str], findings: list[dict[str, Any]]) -> None:
-        """Write ``data/``: the table of samples, the split, the findings."""
+    def write_data(
+        self, samples: dict[str, list[Any]], split: dict[str, list[Any]], findings: list[dict[str, Any]]
+    ) -> None:
+        """Write ``data/``: the table of samples, the split's columns, the findings."""
         write_columns(self.run.samples_file, samples)
-        write_columns(self.run.split_file, {"path": samples["path"], "label": samples["label"], "split": split})
+        write_columns(self.run.split_file, {"path": samples["path"], "label": samples["label"], **split})
         write_json(self.run.findings_file, findings)
 
     def write_evaluation(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sightline.errors import ModelError, UnreadableImage
+from sightline.pixels.containers import Place
 from sightline.pixels.decode import RGB
 from sightline.pixels.preprocess import Preprocess
 from sightline.runtime.bundle import METADATA_KEY, Bundle
@@ -84,7 +85,7 @@ class Classifier:
         """How a decoded picture becomes the network's input."""
         return self.bundle.preprocess
 
-    def predict(self, images: Iterable[Any] | str | Path | bytes, *, threads: int = 2) -> Predictions:
+    def predict(self, images: Iterable[Any] | str | Place | bytes, *, threads: int = 2) -> Predictions:
         """Predict images; one row for each, in order, and an error row for each that can't be read.
 
         Args:
@@ -95,7 +96,7 @@ class Classifier:
             ``classifier.predict(["a.jpg", "b.jpg"]).to_csv()``
         """
         is_picture = hasattr(images, "convert") or (isinstance(images, np.ndarray) and images.ndim < 4)
-        many = [images] if isinstance(images, str | Path | bytes) or is_picture else images
+        many = [images] if isinstance(images, str | Place | bytes) or is_picture else images
         parts = list(self.predict_stream(many, threads=threads))
         return Predictions.join(parts) if parts else self._said([], [])
 
@@ -149,7 +150,7 @@ class Classifier:
 
 
 def _name(image: Any) -> str:
-    if isinstance(image, str | Path):
+    if isinstance(image, str | Place):
         return str(image)
     return str(getattr(image, "filename", "") or "<pixels>")
 
