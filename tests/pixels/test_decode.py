@@ -216,7 +216,7 @@ def test_a_16_bit_ramp_keeps_the_high_byte_and_does_not_round() -> None:
 
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_32_bit_and_float_pictures_are_refused(mode: str) -> None:
-    with pytest.raises(UnreadableImage, match="(integers|floating-point).*--range LOW,HIGH"):
+    with pytest.raises(UnreadableImage, match=r"(integers|floating-point).*--range LOW,HIGH"):
         decode_image(encode(Image.new(mode, (4, 4), 7), "TIFF"))
 
 
