@@ -147,6 +147,7 @@ def check(
     *,
     embeddings: str = "",
     weights: str = "",
+    runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
     quiet: bool = False,
     **choices: Any,
@@ -157,12 +158,16 @@ def check(
         data, display, quiet: as for :func:`train`.
         embeddings: a run, a classifier or a pretrained network whose features find label errors and outliers.
         weights: safetensors file for that network.
-        **choices: fields of :class:`~sightline.pipeline.prepare.DataChoices`: ``value_range``, ``group``, ``fixes``.
+        runs: folder that holds runs.
+        **choices: ``group`` (a column or expression), ``fixes`` (a list of fixes), ``value_range`` (low, high).
+
+    Raises:
+        SightlineError: if there are no images, or a choice is not possible.
 
     Example:
         ``[finding.message for finding in sightline.check("photos/")]``
     """
-    up = check_up(data, embeddings=embeddings, weights=weights, display=display, quiet=quiet, **choices)
+    up = check_up(data, embeddings=embeddings, weights=weights, runs=runs, display=display, quiet=quiet, **choices)
     findings: Findings = up.findings
     return findings
 
@@ -172,6 +177,7 @@ def check_up(
     *,
     embeddings: str = "",
     weights: str = "",
+    runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
     quiet: bool = False,
     **choices: Any,
@@ -179,9 +185,10 @@ def check_up(
     """Return the :class:`~sightline.pipeline.check.CheckUp`: what :func:`check` finds, and what it looked at."""
     require_extra("report", "checking data")
     from sightline.pipeline.check import check_source
+    from sightline.pipeline.embed import Eyes
     from sightline.pipeline.prepare import DataChoices
 
-    visit = check_source(data, DataChoices(**choices), embeddings=embeddings, weights=weights)
+    visit = check_source(data, DataChoices.of(**choices), Eyes(embeddings, weights, runs))
     return _drive(visit, display, quiet)
 
 

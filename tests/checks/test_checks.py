@@ -135,6 +135,13 @@ def test_class_names_that_look_alike_are_a_clash(table: Table, names: tuple[str,
     assert all(repr(name) in finding.message for name in names)
 
 
+@pytest.mark.parametrize(("rare", "common"), [("shoess", "shoes"), ("shos", "shoes"), ("shoex", "shoes")])
+def test_a_rare_name_one_letter_from_a_common_one_is_a_clash(table: Table, rare: str, common: str) -> None:
+    samples = table([0] * 60 + [1] * 6, classes=(common, rare))
+    assert repr(rare) in found(samples, "class-name-clash").message
+    assert "class-name-clash" not in codes(table([0] * 60 + [1] * 40, classes=(common, rare)))
+
+
 def test_class_names_that_differ_are_no_clash(table: Table) -> None:
     assert codes(table(LABELS, classes=("cat", "cats"))) == []
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from sightline.checks.files import find_oddities, find_wrong_extensions
+from sightline.checks.files import find_narrow_range, find_oddities, find_unreadable, find_wrong_extensions
+from sightline.checks.looks import find_odd_looks
 from sightline.pixels.decode import REMARKS
 
 LABELS = [0, 1] * 10
@@ -40,6 +43,23 @@ def test_each_remark_of_the_decoder_is_a_finding(subject, remark):
     (finding,) = find_oddities(subject(LABELS, facts={"remark": remarks}))
     assert finding.code == remark
     assert finding.cases[0].paths == ("00003.png",)
+
+
+def test_twelve_bits_in_sixteen_are_named_before_they_are_called_dark(subject):
+    remarks = np.full(20, b"sixteen-bit", "S16")
+    dark = subject(LABELS, facts={"remark": remarks, "brightness": 0.02, "contrast": 0.008, "sharpness": 0.01})
+    (finding,) = find_narrow_range(dark)
+    assert "--range 0,4095" in finding.cure
+    assert find_odd_looks(dark) == []
+    assert find_narrow_range(replace(dark, value_range=(0, 4095))) == []
+    assert find_narrow_range(subject(LABELS, facts={"remark": remarks})) == []
+
+
+def test_a_table_of_which_no_path_exists_is_told_where_paths_begin(subject):
+    (finding,) = find_unreadable(subject(LABELS, errors=dict.fromkeys(range(20), "no such file")))
+    assert finding.message.startswith("none of the 20 paths exists")
+    assert "relative to the table" in finding.cure
+    assert finding.fixes == ()
 
 
 @pytest.mark.parametrize(("name", "value", "code"), [("frames", 3, "animation"), ("orientation", 6, "sideways")])

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from sightline.checks.doctor import list_not_run
+from sightline.checks.finding import Finding, Findings
 from sightline.checks.labels import find_label_problems
 from sightline.checks.subject import Embedding
+from sightline.data.fixes import Fix
 
 
 def embedded(subject, labels, features, **more):
@@ -84,3 +87,25 @@ def test_near_duplicates_are_not_told_twice(subject):
     features[30] = features[3]
     found = find_label_problems(embedded(subject, labels, features, near=[(3, 30)]))
     assert "alike" not in [finding.code for finding in found]
+
+
+@pytest.mark.parametrize(
+    ("labels", "groups"),
+    [
+        (np.repeat(np.arange(13), 4), ()),
+        (np.arange(60) % 2, [f"g{k // 20}" for k in range(60)]),
+        (np.arange(60) // 30, [f"g{k // 30}" for k in range(60)]),
+        (np.arange(60) // 30, ["g"] * 60),
+        (np.array([0] * 59 + [1]), ()),
+    ],
+    ids=["thirteen classes of four", "three groups", "a class a group", "one group", "one of a class"],
+)
+def test_few_units_or_images_of_a_class_are_no_crash(subject, labels, groups):
+    features = np.random.default_rng(0).normal(size=(len(labels), 8))
+    find_label_problems(embedded(subject, labels, features, groups=groups))
+
+
+def test_a_relabelled_image_may_be_in_a_group_too():
+    both = (Fix("a", "relabel", "dog"), Fix("a", "group", "g"), Fix("b", "group", "g"), Fix("b", "exclude"))
+    findings = Findings(Finding("label-error", "note", "x", (), "y", (fix,)) for fix in both)
+    assert findings.fixes == both

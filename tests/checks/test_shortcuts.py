@@ -93,6 +93,17 @@ def test_a_planted_shortcut_is_found_and_named_with_its_class(subject, name):
     assert all("'bee'" in finding.message.split("(")[0] for finding in found)
 
 
+def test_forty_copies_of_two_files_say_nothing(subject):
+    labels = np.arange(80) % 2
+    assert find_shortcuts(subject(labels, digests=[f"d{label}" for label in labels])) == []
+
+
+def test_very_many_small_classes_are_passed_over(subject, monkeypatch):
+    monkeypatch.setattr("sightline.checks.shortcuts._MOST_IMAGES", 300)
+    labels = np.repeat(np.arange(100), 20)
+    assert find_shortcuts(subject(labels, facts={"width": 50 + labels})) == []
+
+
 def test_few_images_say_nothing(subject):
     labels = np.arange(20) % 2
     assert find_shortcuts(subject(labels, facts={"width": 100 + 100 * labels})) == []

@@ -296,7 +296,7 @@ def test_the_plan_as_json(sightline, here, colours):
 def test_check_lists_findings_and_fails_on_request(sightline, here, photos, write_image):
     (photos / "red" / "broken.png").write_bytes(b"nothing")
     status, out, _ = sightline("check", photos)
-    assert status == 0 and "error[unreadable]" in out and "broken.png" in out
+    assert status == 3 and "error[unreadable]" in out and "broken.png" in out
     assert sightline("check", photos, "--fail-on", "error")[0] == 3
     assert_error(sightline("check", photos, "--fail-on", "bad"), "check.fail-on")
 
@@ -311,9 +311,9 @@ def test_check_as_json_has_every_path(sightline, photos):
     assert document["not_run"][0]["how"].startswith("--embeddings")
 
 
-@pytest.mark.parametrize(("wanted", "status"), [("unreadable", 3), ("leak", 0), ("warning", 3), ("note", 3)])
+@pytest.mark.parametrize(("wanted", "status"), [("wrong-extension", 3), ("leak", 0), ("checksum", 0), ("note", 3)])
 def test_check_fails_on_a_severity_or_a_code(sightline, photos, wanted, status):
-    (photos / "red" / "broken.png").write_bytes(b"nothing")
+    (photos / "red" / "0.png").rename(photos / "red" / "0.jpg")
     assert sightline("check", photos, "--fail-on", wanted)[0] == status
 
 
@@ -324,7 +324,7 @@ def test_check_writes_a_page_and_a_list_of_fixes_that_train_takes(sightline, her
     (data / "red" / "broken.png").write_bytes(b"nothing")
     shutil.copy(data / "red" / "000.png", data / "blue" / "wrong.png")
     status, out, _ = sightline("check", data, "--html", "page.html", "--fix-list", "fixes.csv")
-    assert status == 0 and "--fixes fixes.csv" in out
+    assert status == 3 and "--fixes fixes.csv" in out
     page = (here / "page.html").read_text()
     assert "broken.png" in page and "data:image/" in page
     lines = (here / "fixes.csv").read_text().splitlines()
@@ -337,7 +337,31 @@ def test_check_writes_a_page_and_a_list_of_fixes_that_train_takes(sightline, her
     assert status == 0 and "3 exclude" in err
 
 
-@pytest.mark.parametrize("text", ["5", "a,b", "9,1", "1,2,3", "nan,1"])
+def test_outputs_of_check_replace_nothing_and_join_no_images(sightline, here, photos):
+    (here / "mine.csv").write_text("mine")
+    picture = photos / "red" / "0.png"
+    before = picture.read_bytes()
+    for option, path in (
+        ("--fix-list", "mine.csv"),
+        ("--html", "mine.csv"),
+        ("--html", picture),
+        ("--html", photos / "page.html"),
+        ("--html", here),
+        ("--html", here / "none" / "page.html"),
+        ("--html", "/"),
+    ):
+        assert_error(sightline("check", photos, option, path), "check.output")
+    assert (here / "mine.csv").read_text() == "mine" and picture.read_bytes() == before
+    assert sightline("check", photos, "--html", "page.html")[0] == 0
+    assert sightline("check", photos, "--html", "page.html")[0] == 0  # its own page may be replaced
+
+
+def test_what_to_type_next_keeps_what_was_typed(sightline, here, colours):
+    out = sightline("check", colours, "--range", "0,255", "--group", r"(\d\d)\d.png")[1]
+    assert r"--range 0,255 --group '(\d\d)\d.png'" in out.partition("Next:")[2]
+
+
+@pytest.mark.parametrize("text", ["5", "a,b", "9,1", "1,2,3", "nan,1", "0,inf", "-inf,inf", "0,1e400"])
 def test_a_range_that_is_none_is_refused(sightline, photos, text):
     assert_error(sightline("check", photos, "--range", text), "plan.range")
 

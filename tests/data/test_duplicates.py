@@ -14,6 +14,7 @@ from sightline.data.duplicates import find_candidates, find_duplicates
 from sightline.data.inspect import inspect_samples
 from sightline.data.samples import Samples
 from sightline.data.sources import read_samples
+from sightline.data.split import find_units
 
 
 def finish(steps):
@@ -112,7 +113,7 @@ def test_a_second_search_of_the_same_table_is_remembered(tmp_path, monkeypatch):
     pictures["a/copy.jpg"] = scene(1)
     samples = folder_of(tmp_path / "set", pictures)
     first = finish(find_duplicates(samples)).near
-    monkeypatch.setattr("sightline.data.duplicates.find_candidates", lambda samples: 1 / 0)
+    monkeypatch.setattr("sightline.data.duplicates.find_candidates", lambda *_: 1 / 0)
     np.testing.assert_array_equal(finish(find_duplicates(samples)).near, first)
     assert len(first) == 1
 
@@ -130,9 +131,83 @@ def test_candidates_of_many_images_are_the_same_within_cells(tmp_path, monkeypat
     for k in range(10):
         pictures[f"a/copy{k}.jpg"] = ImageOps.mirror(scene(k, 32)) if k % 2 else scene(k, 32)
     samples = folder_of(tmp_path / "set", pictures)
-    whole, _ = find_candidates(samples)
+    rows = np.arange(len(samples))
+    whole = find_candidates(samples, rows)
     monkeypatch.setattr("sightline.data.duplicates._CELL", 20)
-    parts, _ = find_candidates(samples)
+    parts = find_candidates(samples, rows)
     copies = {tuple(pair) for pair in whole.tolist() if "copy" in "".join(samples.paths[list(pair)])}
     assert len(copies) >= 10
     assert copies <= {tuple(pair) for pair in parts.tolist()}
+
+
+def contents_of(samples: Samples) -> set[frozenset[str]]:
+    return {frozenset(pair) for pair in samples.digests[samples.near].tolist()}
+
+
+def film(seed: int, frames: int, side: int = 64) -> list[Image.Image]:
+    """Frames of one still scene: noise and light differ a little."""
+    pixels = np.asarray(scene(seed, side), float)
+    random = np.random.default_rng(seed)
+    noisy = [pixels * random.uniform(0.95, 1.05) + random.normal(0, 2, pixels.shape) for _ in range(frames)]
+    return [Image.fromarray(one.clip(0, 255).astype(np.uint8)) for one in noisy]
+
+
+@pytest.mark.parametrize("films", [1, 2, 5])
+def test_the_more_copies_there_are_the_more_are_found(tmp_path, films):
+    """A class may be a few films: random pairs of it are then copies, and must not set the bar."""
+    frames, pictures, scene_of = 60 // (2 * films), {}, {}
+    for number in range(2 * films):
+        for k, frame in enumerate(film(number, frames)):
+            name = f"{'ab'[number % 2]}/{number}-{k}.jpg"
+            pictures[name], scene_of[name] = frame, number
+    samples = finish(find_duplicates(folder_of(tmp_path / "set", pictures)))
+    pairs = samples.paths[samples.near]
+    assert all(scene_of[one] == scene_of[other] for one, other in pairs)
+    assert len(find_units(samples, np.arange(len(samples)))) == 2 * films
+
+
+def test_a_film_does_not_hide_the_copies_of_other_pictures(tmp_path):
+    pictures = {f"a/film{k}.jpg": frame for k, frame in enumerate(film(0, 80))}
+    for k in range(1, 21):
+        pictures[f"b/{k}.png"] = scene(k, 64)
+        pictures[f"b/{k}-again.jpg"] = cropped(scene(k, 64))
+    samples = finish(find_duplicates(folder_of(tmp_path / "set", pictures)))
+    found = {frozenset(pair) for pair in samples.paths[samples.near].tolist()}
+    assert {frozenset((f"b/{k}.png", f"b/{k}-again.jpg")) for k in range(1, 21)} <= found
+
+
+def test_the_order_of_files_does_not_matter(tmp_path):
+    pictures = {f"{'ab'[k % 2]}/{k}.png": scene(k, 64) for k in range(30)}
+    pictures |= {f"a/again{k}.jpg": jpeg(scene(k, 64)) for k in range(8)}
+    samples = folder_of(tmp_path / "set", pictures)
+    found = []
+    for seed in range(3):
+        rows = np.random.default_rng(seed).permutation(len(samples))
+        shuffled = samples.take(rows)
+        found.append(contents_of(finish(find_duplicates(shuffled, folder=tmp_path / f"cache{seed}"))))
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]) == 8
+
+
+def test_floats_are_compared_within_their_range(tmp_path):
+    pictures = {f"{'ab'[k % 2]}/{k}.tif": scene(k, 64).convert("L") for k in range(12)}
+    pictures["a/again.tif"] = jpeg(pictures["a/2.tif"]).convert("L")
+    root = tmp_path / "set"
+    for name, picture in pictures.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.asarray(picture, np.float32) / 1000).save(root / name)
+    samples = finish(inspect_samples(read_samples(root), value_range=(0, 0.255)))
+    found = finish(find_duplicates(samples, value_range=(0, 0.255)))
+    assert {tuple(sorted(pair)) for pair in found.paths[found.near].tolist()} == {("a/2.tif", "a/again.tif")}
+
+
+def test_a_picture_that_was_away_for_a_moment_is_compared_the_next_time(tmp_path):
+    pictures = {f"{'ab'[k % 2]}/{k}.png": scene(k, 64) for k in range(6)}
+    pictures["a/again.jpg"] = jpeg(scene(2, 64))
+    samples = folder_of(tmp_path / "set", pictures)
+    path = tmp_path / "set" / "a" / "again.jpg"
+    data = path.read_bytes()
+    path.unlink()
+    assert len(finish(find_duplicates(samples)).near) == 0
+    path.write_bytes(data)
+    assert len(finish(find_duplicates(samples)).near) == 1

@@ -50,7 +50,7 @@ def test_one_image_may_be_relabelled_and_grouped(table):
 @pytest.mark.parametrize(
     ("fixes", "code", "cure"),
     [
-        ([Fix("00001.jpg", "exclude")], "fixes.unknown-image", "did you mean '00001.png'?"),
+        ([Fix("other/00001.png", "exclude")], "fixes.unknown-image", "did you mean '00001.png'?"),
         ([Fix("00000.png", "relabel", "clas001")], "fixes.unknown-class", "did you mean 'class001'?"),
         ([Fix("00000.png", "exclude"), Fix("00000.png", "relabel", "class001")], "fixes.contradiction", "one of the"),
         ([Fix("00000.png", "group", "a"), Fix("00000.png", "group", "b")], "fixes.contradiction", "one of the"),
@@ -86,6 +86,18 @@ def test_a_list_that_says_nothing_is_refused_with_its_line(tmp_path, text, code)
 def test_a_missing_list_is_an_error(tmp_path):
     with pytest.raises(InputError, match="No such file"):
         read_fixes(tmp_path / "none.csv")
+
+
+def test_semicolons_of_a_spreadsheet_are_read(tmp_path):
+    path = tmp_path / "fixes.csv"
+    path.write_text("path;action;value;reason\nx.png;relabel;cat;\n")
+    assert read_fixes(path) == [Fix("x.png", "relabel", "cat")]
+
+
+def test_a_list_that_leaves_nothing_is_refused(table):
+    with pytest.raises(DataError) as caught:
+        apply_fixes(table([0, 1]), [Fix("00000.png", "exclude"), Fix("00001.png", "exclude")])
+    assert caught.value.code == "fixes.nothing-left"
 
 
 def test_empty_lines_a_mark_of_order_and_a_missing_reason_are_fine(tmp_path):

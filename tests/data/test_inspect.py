@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import sqlite3
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -139,6 +140,26 @@ def test_without_a_place_to_remember_everything_is_read(photos: Path, tmp_path: 
     (tmp_path / "file").write_text("")
     samples = finish(inspect_samples(read_samples(photos), folder=tmp_path / "file" / "below"))[0]
     assert samples.is_ok.all()
+
+
+@pytest.mark.usefixtures("no_wait")
+def test_another_limit_of_pixels_is_no_reason_to_remember(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert inspected(settled(photos)).is_ok.all()
+    monkeypatch.setenv("SIGHTLINE_MAX_PIXELS", "50")
+    assert len(inspected(photos).errors) == 9
+
+
+def test_a_memory_that_another_process_holds_is_left_alone(photos: Path, cache: Path) -> None:
+    inspected(photos)
+    holder = sqlite3.connect(cache / "facts.sqlite", timeout=0)
+    before = (cache / "facts.sqlite").stat().st_ino
+    holder.execute("PRAGMA locking_mode=EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    try:
+        assert inspected(photos).is_ok.all()
+    finally:
+        holder.close()
+    assert (cache / "facts.sqlite").stat().st_ino == before
 
 
 def test_a_damaged_memory_is_made_again(photos: Path, cache: Path) -> None:

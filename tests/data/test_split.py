@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -299,3 +300,29 @@ def test_the_rows_of_a_part_are_ascending(table: Table) -> None:
     rows = split.rows("train")
     assert (np.diff(rows) > 0).all()
     assert (split.parts[rows] == "train").all()
+
+
+def test_copies_follow_their_near_duplicates_whichever_copy_was_compared(table):
+    """Near pairs name one copy of a content; where that one is a given test image, the other copy is no stranger."""
+    labels = [0, 1] * 40
+    given = ["train"] * 60 + ["test"] * 20
+    digests = [f"d{k:03d}" for k in range(80)]
+    near = []
+    for k in range(8):
+        digests[60 + k] = digests[k]  # a copy in the test set, the one that was compared
+        near.append((60 + k, 30 + k))  # and a near-duplicate in train
+    samples = replace(table(labels, given=given, digests=digests), near=np.array(near, np.intp))
+    for seed in range(5):
+        parts = make_split(samples, seed=seed).parts
+        assert all(parts[k] == parts[30 + k] for k in range(8))
+
+
+@pytest.mark.parametrize("sizes", [[90, *[1] * 10], [50, 2, 2, 2], [30, 1, 1, 1, 1], [5, 40, 5], [1, 1, 200]])
+@pytest.mark.parametrize("seed", range(5))
+def test_one_giant_group_leaves_images_for_every_part(table, sizes, seed):
+    groups = [f"g{k}" for k, size in enumerate(sizes) for _ in range(size)]
+    labels = [0] * 30 + [1] * len(groups)
+    samples = table(labels, groups=[""] * 30 + groups)
+    split = make_split(samples, seed=seed)
+    for part in ("train", "val", "test"):
+        assert (samples.labels[split.rows(part)] == 1).any()

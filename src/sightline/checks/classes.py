@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import unicodedata
 from collections import defaultdict
 
@@ -76,8 +77,12 @@ def find_extra_classes(subject: Subject) -> list[Finding]:
 
 
 def _renamed(subject: Subject) -> str:
-    """Say which class an extra one may be: where a part lacks one class and has one too many, it was renamed."""
+    """Say which class an extra one may be: one of nearly its name, or the only one that the part lacks."""
     samples = subject.samples
+    for _, name, _ in samples.extra_classes:
+        near = difflib.get_close_matches(name, samples.classes, n=1, cutoff=0.7)
+        if near:
+            return f"; perhaps {name!r} is {near[0]!r}"
     for part in sorted({part for part, *_ in samples.extra_classes}):
         extra = [name for where, name, _ in samples.extra_classes if where == part]
         found = {subject.label(row) for row in np.flatnonzero(samples.given == part)}
@@ -87,6 +92,23 @@ def _renamed(subject: Subject) -> str:
     return ""
 
 
+def _misspelt(counts: dict[str, int]) -> list[list[str]]:
+    """Return (rare class, common class) whose names differ in one letter: shoess beside shoes."""
+    found = []
+    for rare, few in counts.items():
+        common = [name for name, many in counts.items() if many >= 5 * max(1, few) and len(name) > 3]
+        found += [[rare, name] for name in common if len(rare) > 3 and _differs_in_one_letter(rare, name)]
+    return found
+
+
+def _differs_in_one_letter(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    if len(long) - len(short) > 1 or one == other:
+        return False
+    start = next((place for place, pair in enumerate(zip(short, long, strict=False)) if pair[0] != pair[1]), len(short))
+    return short[start + (len(short) == len(long)) :] == long[start + 1 :]
+
+
 def find_name_clashes(subject: Subject) -> list[Finding]:
     """Class names that differ in case, spaces, dashes or the form of their letters only: probably one class."""
     alike = defaultdict(set)
@@ -94,6 +116,7 @@ def find_name_clashes(subject: Subject) -> list[Finding]:
         plain = unicodedata.normalize("NFKC", name).casefold()
         alike["".join(letter for letter in plain if letter.isalnum()) or plain].add(name)
     clashes = [sorted(names) for names in alike.values() if len(names) > 1]
+    clashes += _misspelt(subject.samples.counts())
     if not clashes:
         return []
     shown = "; ".join(" and ".join(map(repr, names)) for names in clashes[:3])

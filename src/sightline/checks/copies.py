@@ -16,6 +16,7 @@ from sightline.text import count_of
 
 __all__ = ["find_conflicts", "find_copies", "find_leaks", "find_near_conflicts", "find_near_copies"]
 
+_MOST = 20  # copies of one content that a case names
 Rows = npt.NDArray[np.intp]
 
 
@@ -28,6 +29,15 @@ def _copies(samples: Samples) -> Iterator[Rows]:
     digests = samples.digests[order]
     edges = np.flatnonzero(digests[1:] != digests[:-1]) + 1
     yield from (rows for rows in np.split(order, edges) if len(rows) > 1)
+
+
+def _near(samples: Samples) -> Iterator[Rows]:
+    """Yield the positions of the two contents of each near pair, all copies of both; of very many, the first."""
+    copies: dict[str, list[int]] = {}
+    for row in np.flatnonzero(samples.digests != ""):
+        copies.setdefault(samples.digests[row], []).append(int(row))
+    for one, other in samples.digests[samples.near].tolist():
+        yield np.array(copies[one][:_MOST] + copies[other][:_MOST], np.intp)
 
 
 def _is_split_over_labels(samples: Samples, rows: Rows) -> bool:
@@ -65,7 +75,7 @@ def find_conflicts(subject: Subject) -> list[Finding]:
 
 def find_near_conflicts(subject: Subject) -> list[Finding]:
     """One picture in two files under two labels."""
-    groups = [rows for rows in subject.samples.near if _is_split_over_labels(subject.samples, rows)]
+    groups = [rows for rows in _near(subject.samples) if _is_split_over_labels(subject.samples, rows)]
     if not groups:
         return []
     message = f"{count_of(len(groups), 'pair')} of near-duplicates under two labels"
@@ -98,7 +108,7 @@ def find_copies(subject: Subject) -> list[Finding]:
 
 def find_near_copies(subject: Subject) -> list[Finding]:
     """One picture in several files under one label: resized, saved again, mirrored, slightly cropped."""
-    groups = [rows for rows in subject.samples.near if _is_within(subject, rows)]
+    groups = [rows for rows in _near(subject.samples) if _is_within(subject, rows)]
     if not groups:
         return []
     return [
@@ -125,7 +135,7 @@ def find_leaks(subject: Subject) -> list[Finding]:
         ):
             if not rows:
                 continue
-            groups = [np.array([row, *twins[row]]) for row in rows]
+            groups = [np.array([row, *twins[row][:_MOST]]) for row in rows]
             fixes = tuple(
                 Fix(str(samples.paths[row]), "exclude", reason=f"stands in {earlier} too: {samples.paths[twin]}")
                 for row, twin in ((group[0], group[1]) for group in groups)

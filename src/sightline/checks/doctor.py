@@ -18,7 +18,13 @@ from sightline.checks.copies import (
     find_near_conflicts,
     find_near_copies,
 )
-from sightline.checks.files import find_oddities, find_skipped, find_unreadable, find_wrong_extensions
+from sightline.checks.files import (
+    find_narrow_range,
+    find_oddities,
+    find_skipped,
+    find_unreadable,
+    find_wrong_extensions,
+)
 from sightline.checks.finding import SEVERITIES, Finding, Findings
 from sightline.checks.groups import find_group_patterns, find_torn_groups
 from sightline.checks.labels import find_label_problems
@@ -40,6 +46,7 @@ CHECKS: tuple[Callable[[Subject], list[Finding]], ...] = (
     find_label_problems,
     find_shortcuts,
     find_group_patterns,
+    find_narrow_range,
     find_name_clashes,
     find_tiny_classes,
     find_missing_classes,

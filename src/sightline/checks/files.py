@@ -10,12 +10,19 @@ import numpy as np
 
 from sightline.checks.finding import Finding, Severity
 from sightline.checks.subject import Subject
-from sightline.data.fixes import Fix
+from sightline.data.fixes import EXCLUDED, Fix
 from sightline.data.inspect import MAX_BAD_SHARE, has_too_many_bad
 from sightline.pixels.decode import REMARKS
 from sightline.text import count_of
 
-__all__ = ["find_oddities", "find_skipped", "find_unreadable", "find_wrong_extensions"]
+__all__ = [
+    "find_narrow_range",
+    "find_oddities",
+    "find_skipped",
+    "find_unreadable",
+    "find_wrong_extensions",
+    "is_narrow",
+]
 
 # What a file's ending promises; other endings promise nothing.
 _ENDINGS = {
@@ -40,6 +47,8 @@ def find_unreadable(subject: Subject) -> list[Finding]:
     rows = sorted(errors)
     first = f"{subject.samples.paths[rows[0]]}: {errors[rows[0]]}"
     stops = f"; above {MAX_BAD_SHARE:.0%}, as here, training stops" if has_too_many_bad(subject.samples) else ""
+    if len(errors) == len(subject.samples) and set(errors.values()) == {"no such file"}:
+        return [_none_exists(subject, first)]
     return [
         Finding(
             "unreadable",
@@ -50,6 +59,12 @@ def find_unreadable(subject: Subject) -> list[Finding]:
             tuple(Fix(str(subject.samples.paths[row]), "exclude", reason=errors[row]) for row in rows),
         )
     ]
+
+
+def _none_exists(subject: Subject, first: str) -> Finding:
+    message = f"none of the {count_of(len(subject.samples), 'path')} exists, for example {first}"
+    cure = f"paths of a table are relative to the table, in {subject.samples.root}: move it beside the pictures"
+    return Finding("unreadable", "error", message, subject.cases(sorted(subject.samples.errors)), cure)
 
 
 def find_skipped(subject: Subject) -> list[Finding]:
@@ -64,6 +79,8 @@ def find_skipped(subject: Subject) -> list[Finding]:
         is_usual = reason == "hidden" or reason.startswith(("not an image", "excluded"))
         severity: Severity = "note" if is_usual else "warning"
         cure = "nothing to do if that is right; otherwise move or convert them"
+        if reason == EXCLUDED:
+            cure = "nothing to do; to use them again, delete their lines"
         findings.append(Finding.of_paths("skipped", severity, f"{count:,} skipped: {reason} ({shown})", paths, cure))
     return findings
 
@@ -104,7 +121,7 @@ _ODDITIES: tuple[tuple[str, Severity, str, str, Callable[[Any], Any]], ...] = (
         "sixteen-bit",
         "note",
         "of more than 8 bits a channel, of which the high 8 are used",
-        "if they look dark, their numbers fill a part of the range (12-bit cameras, X-rays): give --range LOW,HIGH",
+        "nothing to do if they look right; --range LOW,HIGH says which numbers are black and white",
         lambda facts: facts["remark"] == b"sixteen-bit",
     ),
     (
@@ -125,10 +142,35 @@ _ODDITIES: tuple[tuple[str, Severity, str, str, Callable[[Any], Any]], ...] = (
 assert {code for code, *_ in _ODDITIES} >= set(REMARKS)
 
 
+# The high 8 of 16 bits are at most 15 where only 12 bits are used; mean and two deviations stay below that.
+_TWELVE_BITS = 16 / 255
+
+
+def find_narrow_range(subject: Subject) -> list[Finding]:
+    """Pictures of 16 bits whose numbers fill a small part of the range: nearly black, though nothing is wrong."""
+    facts = subject.samples.facts
+    rows = np.flatnonzero(is_narrow(facts))
+    if not len(rows) or subject.value_range:
+        return []
+    highest = float((facts["brightness"][rows] + 2 * facts["contrast"][rows]).max()) * 65_535
+    bits = next((bits for bits in (8, 10, 12) if highest < 2**bits), 12)
+    message = f"{count_of(len(rows), 'image')} of 16 bits with small numbers only: all but black as they are read"
+    cure = f"if the camera has {bits} bits, type --range 0,{2**bits - 1} for check and train; do not remove them"
+    return [Finding("narrow-range", "warning", message, subject.cases(rows), cure)]
+
+
+def is_narrow(facts: Any) -> Any:
+    """Return ``[N] bool``: pictures of more than 8 bits that use a sixteenth of their range at most."""
+    peak = facts["brightness"] + 2 * facts["contrast"]
+    return (facts["remark"] == b"sixteen-bit") & (peak < _TWELVE_BITS) & (facts["width"] > 0)
+
+
 def find_oddities(subject: Subject) -> list[Finding]:
     """Files that can be read and have something about them that a person should know."""
     findings = []
     for code, severity, what, cure, holds in _ODDITIES:
+        if code == "sixteen-bit" and subject.value_range:
+            continue  # what their numbers mean was said
         rows = np.flatnonzero(holds(subject.samples.facts))
         if len(rows):
             findings.append(

@@ -25,6 +25,7 @@ CODES = (
     "label-error",
     "shortcut",
     "group-pattern",
+    "narrow-range",
     "tiny-class",
     "missing-class",
     "class-name-clash",
@@ -49,6 +50,7 @@ CODES = (
     "sideways",
     "skipped",
 )
+_NAMED = 4  # paths of one case that a line shows
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
@@ -65,7 +67,8 @@ class Case:
     note: str = ""
 
     def __str__(self) -> str:
-        return ": ".join(filter(None, (" = ".join(self.paths), self.note)))
+        more = f" = {len(self.paths) - _NAMED:,} more" if len(self.paths) > _NAMED else ""
+        return ": ".join(filter(None, (" = ".join(self.paths[:_NAMED]) + more, self.note)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +121,10 @@ class Findings(tuple[Finding, ...]):
     @property
     def fixes(self) -> tuple[Fix, ...]:
         """All proposals, of each image the one of the worst finding."""
-        first: dict[str, Fix] = {}
+        first: dict[tuple[str, bool], Fix] = {}  # an image may be relabelled and be in a group
         for finding in self:
             for fix in finding.fixes:
-                first.setdefault(fix.path, fix)
+                first.setdefault((fix.path, fix.action == "group"), fix)
         return tuple(first.values())
 
     def __repr__(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sightline.checks.files import is_narrow
 from sightline.checks.finding import Finding, Severity
 from sightline.checks.subject import Subject
 from sightline.text import count_of
@@ -107,7 +108,8 @@ _SHOWN = {"dark": "brightness", "bright": "brightness", "flat": "contrast", "blu
 def find_odd_looks(subject: Subject) -> list[Finding]:
     """Images that look unlike others of their class, most odd first."""
     samples, findings = subject.samples, []
-    facts, usable = samples.facts, samples.is_ok & (samples.widths > 0)
+    # What is dark because its range was not given looks like nothing at all; another finding says so.
+    facts, usable = samples.facts, samples.is_ok & (samples.widths > 0) & ~is_narrow(samples.facts)
     if not usable.any():
         return []
     taken = np.zeros(len(samples), bool)  # a flat image is dark as well: one finding says it

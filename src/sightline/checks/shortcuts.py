@@ -72,7 +72,7 @@ def find_shortcuts(subject: Subject) -> list[Finding]:
     samples = subject.samples
     rows = _some_rows(samples)
     labels = samples.labels[rows]
-    if len(rows) < _LEAST_IMAGES or len(np.unique(labels)) < 2:
+    if len(rows) < _LEAST_IMAGES or len(np.unique(labels)) < 2 or len(np.unique(samples.digests[rows])) < 2 * _FOLDS:
         return []
     folds = _folds(samples, rows)
     found = []
@@ -103,7 +103,9 @@ def _some_rows(samples: Samples) -> npt.NDArray[np.intp]:
     """Return readable images of classes with enough of them; of very many, evenly spaced ones."""
     enough = np.bincount(samples.labels[samples.is_ok], minlength=len(samples.classes)) >= 2 * _FOLDS
     rows = np.flatnonzero(samples.is_ok & (samples.widths > 0) & enough[samples.labels])
-    return rows[:: max(1, len(rows) // _MOST_IMAGES)]
+    rows = rows[:: max(1, len(rows) // _MOST_IMAGES)]
+    enough = np.bincount(samples.labels[rows], minlength=len(samples.classes)) >= 2 * _FOLDS
+    return rows[enough[samples.labels[rows]]]
 
 
 def _folds(samples: Samples, rows: npt.NDArray[np.intp]) -> list[tuple[Any, Any]]:

@@ -37,11 +37,13 @@ class Subject:
         samples: inspected.
         split: the split that training would use.
         embedding: features of the images, where they were asked for.
+        value_range: (low, high) that 16-bit, 32-bit and float pictures were read with.
     """
 
     samples: Samples
     split: Split
     embedding: Embedding | None = None
+    value_range: tuple[float, float] | None = None
 
     def cases(self, rows: Iterable[Any], notes: Iterable[str] | None = None) -> tuple[Case, ...]:
         """Return a case for each row, with its note."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["check", "parse_range", "print_findings"]
 
 _SHOWN = 3
-_NOT_RUN = "not run: "
 
 
 def check(
@@ -27,6 +27,7 @@ def check(
         str | None, typer.Option(help="A run or a pretrained network: finds label errors and outliers.")
     ] = None,
     weights: Annotated[str | None, typer.Option(help="Safetensors file for the network of --embeddings.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder that holds runs, for --embeddings.")] = Path("runs"),
     group: Annotated[str | None, typer.Option(help="Column or expression: what must stay on one side.")] = None,
     fixes: Annotated[Path | None, typer.Option(help="Apply a list of fixes first.")] = None,
     value_range: Annotated[
@@ -39,30 +40,38 @@ def check(
 ) -> None:
     """Open every image and say what is wrong with the data. No file is changed."""
     from sightline import api
-    from sightline.data.fixes import fixes_text
+    from sightline.data.fixes import fixes_text, read_fixes
+    from sightline.pipeline.prepare import DataChoices
 
     _check_fail_on(fail_on or [])
+    _refuse_overwriting(data, html, _is_our_page)
+    _refuse_overwriting(data, fix_list, lambda path: False)
     numbers = parse_range(value_range)
+    choices = DataChoices.of(value_range=numbers, group=group, fixes=None if fixes is None else str(fixes))
     up = api.check_up(
         data,
         embeddings=embeddings or "",
         weights=weights or "",
+        runs=runs,
         value_range=numbers,
-        group=group or "",
-        fixes=str(fixes or ""),
+        group=choices.group,
+        fixes=choices.fixes,
     )
     if html:
         from sightline.reporting.check_page import render_check
 
         _write(html, render_check(up.samples, up.findings, up.not_run, numbers))
     if fix_list:
-        _write(fix_list, fixes_text(up.findings.fixes))
+        # What was applied belongs to the new list too, or it would be lost with it.
+        _write(fix_list, fixes_text([*(read_fixes(fixes) if fixes else []), *up.findings.fixes]))
     if as_json:
         print(json.dumps(_document(up)))
     else:
         print_findings(up.samples, up.findings)
-        _print_next(data, up, html, fix_list)
-    if _is_failed(up.findings, fail_on or []):
+        eyes = {"embeddings": embeddings, "weights": weights}
+        again = "".join(f" --{name} {shlex.quote(text)}" for name, text in eyes.items() if text)
+        _print_next(data, up, choices.options(), again, html, fix_list)
+    if up.samples.errors or _is_failed(up.findings, fail_on or []):
         raise typer.Exit(3)
 
 
@@ -112,6 +121,30 @@ def _document(up: Any) -> dict[str, Any]:
     }
 
 
+def _refuse_overwriting(data: str, path: Path | None, is_ours: Callable[[Path], bool]) -> None:
+    """Raise before anything is read: an output never replaces a file of the user's, nor joins the images."""
+    from sightline.errors import InputError
+
+    if path is None:
+        return
+    if path.is_dir() or not path.parent.is_dir():
+        raise InputError("check.output", f"{path} can't be written: it is a folder, or its folder is missing", _NAME)
+    if path.exists() and not is_ours(path):
+        raise InputError("check.output", f"{path} exists already", "give another name, or remove it first")
+    folder = Path(data)
+    if folder.is_dir() and folder.resolve() in path.resolve().parents:
+        raise InputError("check.output", f"{path} would lie among the images", _NAME)
+
+
+_NAME = "give the name of a file in another folder"
+
+
+def _is_our_page(path: Path) -> bool:
+    """Tell whether a file is an earlier page of this command, which a new one may replace."""
+    with path.open("rb") as file:
+        return b"Sightline check</title>" in file.read(4_096)
+
+
 def _write(path: Path, text: str) -> None:
     from sightline.runs.files import write_text
 
@@ -136,20 +169,24 @@ def print_findings(samples: Samples, findings: Findings) -> None:
         print(f"  cure: {printable(finding.cure)}")
 
 
-def _print_next(data: str, up: Any, html: Path | None, fix_list: Path | None) -> None:
+def _print_next(data: str, up: Any, options: str, again: str, html: Path | None, fix_list: Path | None) -> None:
+    """Say where things are and what to type next; ``options`` and ``again`` are those that were typed."""
     for what, how in up.not_run:
-        print(f"\n{_NOT_RUN}{what}; to look for them: {how}")
-    command = f"sightline check {shlex.quote(data)}"
+        print(f"\nnot run: {what}; to look for them: {how}")
+    command = f"sightline check {shlex.quote(data)}{options}{again}"
     print()
     if html:
         print(f"Page        {html}")
     elif any(finding.cases for finding in up.findings):
         print(f"Pictures    {command} --html check.html")
-    proposals = len(up.findings.fixes)
-    if fix_list and proposals:
+    proposals, train = len(up.findings.fixes), f"sightline train {shlex.quote(data)}{options}"
+    if fix_list:
         print(f"Fixes       {fix_list} ({proposals:,} proposals; delete the lines that you don't want)")
-        print(f"\nNext: sightline train {shlex.quote(data)} --fixes {shlex.quote(str(fix_list))}")
-        return
-    if proposals:
+    elif proposals:
         print(f"Fixes       {command} --fix-list fixes.csv ({proposals:,} proposals, no file is changed)")
-    print(f"\nNext: sightline train {shlex.quote(data)}")
+    if up.stops_training:
+        print("\nNext: mend the errors above; until then training stops at them")
+    elif fix_list and proposals:
+        print(f"\nNext: {train.partition(' --fixes ')[0]} --fixes {shlex.quote(str(fix_list))}")
+    else:
+        print(f"\nNext: {train}")

@@ -16,9 +16,10 @@ from sightline.data.samples import Samples
 from sightline.errors import DataError, InputError
 from sightline.text import csv_text
 
-__all__ = ["ACTIONS", "Fix", "apply_fixes", "describe_fixes", "fixes_text", "read_fixes"]
+__all__ = ["ACTIONS", "EXCLUDED", "Fix", "apply_fixes", "describe_fixes", "fixes_text", "read_fixes"]
 
 ACTIONS = ("exclude", "relabel", "group")
+EXCLUDED = "excluded by the list of fixes"
 _COLUMNS = ("path", "action", "value", "reason")
 
 
@@ -59,9 +60,12 @@ def read_fixes(file: str | Path) -> list[Fix]:
     path = Path(file)
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-            table = list(csv.reader(lines, strict=True))
+            first = lines.readline()
+            lines.seek(0)
+            table = list(csv.reader(lines, strict=True, delimiter=max(",;\t", key=first.count)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        is_encoding = isinstance(error, UnicodeDecodeError)
+        reason = "it is not UTF-8" if is_encoding else getattr(error, "strerror", None) or str(error)
         raise InputError("fixes.unreadable", f"{path} can't be read: {reason}", _HOW) from error
     if not table or tuple(table[0][:3]) != _COLUMNS[:3]:
         raise InputError("fixes.form", f"{path} does not begin with path,action,value", _HOW)
@@ -91,7 +95,8 @@ def apply_fixes(samples: Samples, fixes: Iterable[Fix]) -> Samples:
     labels, groups, excluded = samples.labels.copy(), samples.groups.copy(), {}
     for fix in fixes:
         if fix.path not in row_of:
-            raise DataError("fixes.unknown-image", f"{fix.path!r} is not in {samples.source}", _near(fix.path, row_of))
+            message = f"{fix.path!r} is not in {samples.source}"
+            raise DataError("fixes.unknown-image", message, _same_name(fix.path, row_of))
         other = done.setdefault((fix.path, fix.action == "group"), fix)
         if (other.action, other.value) != (fix.action, fix.value):
             message = (
@@ -109,13 +114,12 @@ def apply_fixes(samples: Samples, fixes: Iterable[Fix]) -> Samples:
             raise DataError(
                 "fixes.unknown-class", f"{fix.path!r}: no class {fix.value!r}", _near(fix.value, samples.classes)
             )
+    if len(excluded) == len(samples):
+        raise DataError("fixes.nothing-left", "the list of fixes excludes every image", "delete some of its lines")
     kept = np.array([row for row in range(len(samples)) if row not in excluded], np.intp)
-    skipped = tuple((str(samples.paths[row]), _EXCLUDED) for row in excluded)
+    skipped = tuple((str(samples.paths[row]), EXCLUDED) for row in excluded)
     fixed = replace(samples, labels=labels, groups=groups, skipped=samples.skipped + skipped)
     return fixed.take(kept)
-
-
-_EXCLUDED = "excluded by the list of fixes"
 
 
 def describe_fixes(fixes: Iterable[Fix]) -> str:
@@ -126,6 +130,13 @@ def describe_fixes(fixes: Iterable[Fix]) -> str:
         '2 exclude'
     """
     return ", ".join(f"{count:,} {action}" for action, count in Counter(fix.action for fix in fixes).items())
+
+
+def _same_name(path: str, paths: Iterable[str]) -> str:
+    """Name the image of the same file name elsewhere; another name would be another image."""
+    name = path.rpartition("/")[2]
+    same = [other for other in paths if other.rpartition("/")[2] == name]
+    return f"did you mean {same[0]!r}?" if len(same) == 1 else "remove the line, or correct the path"
 
 
 def _near(word: str, words: Iterable[str]) -> str:

@@ -113,7 +113,7 @@ def _patterns(paths: Sequence[str]) -> Iterator[str]:
                 forms[form] += 1
         yield from sorted(forms, key=forms.__getitem__, reverse=True)[:3]
     if sum(path.count("/") >= 2 for path in paths) >= _LEAST_SHARE * len(paths):
-        yield r"([^/]*\d[^/]*)/[^/]*$"
+        yield r"(?:^|/)([^/\d]*\d[^/]*)/[^/]*$"
 
 
 def _form(stem: str, is_literal: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import PIL
 
 from sightline.data.memory import Memory, Remembered, stamp_of
 from sightline.data.samples import Samples
@@ -47,7 +49,7 @@ def inspect_samples(
     facts = np.zeros(len(samples), FACTS)
     files = samples.files
     with (
-        Memory(folder or cache_folder(), str(value_range or "")) as memory,
+        Memory(folder or cache_folder(), f"{value_range or ''} {_rules()}") as memory,
         ThreadPoolExecutor(threads, thread_name_prefix="inspect") as pool,
     ):
         chunks = (files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK))
@@ -98,6 +100,11 @@ def _measure(place: Place, value_range: tuple[float, float] | None) -> Measured:
         return Remembered(_digest(data), measure_image(data, name=str(place), value_range=value_range))
     except UnreadableImage as error:
         return _digest(data), error.reason
+
+
+def _rules() -> str:
+    """Return what else decides whether and how a file is read: what was remembered under others does not count."""
+    return f"{PIL.__version__} {os.environ.get('SIGHTLINE_MAX_PIXELS', '')}"
 
 
 def has_too_many_bad(samples: Samples) -> bool:

@@ -147,11 +147,13 @@ def _opened(file: Path) -> sqlite3.Connection:
             database.execute("PRAGMA synchronous=OFF")  # it can be measured again
             database.executescript(_SCHEMA)
             return database
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
             database.close()
-            if attempt:
+            # Only what is no database is made again: one that is locked or full belongs to another process too.
+            if attempt or not any(word in str(error) for word in ("not a database", "malformed")):
                 raise
-            file.unlink(missing_ok=True)
+            for name in (file.name, f"{file.name}-wal", f"{file.name}-shm"):
+                file.with_name(name).unlink(missing_ok=True)
     raise AssertionError
 
 

@@ -57,7 +57,9 @@ def describe_source(source: Source) -> str:
         return f"a table of {len(source):,} rows"
     if _is_arrays(source):
         return f"an array of {len(source[0]):,} images"
-    return f"a list of {len(source):,} images"
+    if isinstance(source, list):
+        return f"a list of {len(source):,} images"
+    return f"a {type(source).__name__}"
 
 
 def read_samples(source: Source, *, strict: bool = True) -> Samples:

@@ -7,6 +7,7 @@ are those of the table in ``docs/data.md``; the rule that was used and its reaso
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ __all__ = [
 
 # A smaller class can't spare an image for measuring: all of it is used for training, and that is said.
 MIN_CLASS_SIZE = 5
+_MOST_TWINS = 20
 VAL_SHARE = 0.15
 TEST_SHARE = 0.15
 
@@ -166,9 +168,11 @@ def find_units(samples: Samples, rows: npt.NDArray[np.intp]) -> list[npt.NDArray
         for row in rows:
             if keys[row]:
                 parent[find(int(row))] = find(first.setdefault(keys[row], int(row)))
-    for one, other in samples.near.tolist():
-        if one in parent and other in parent:
-            parent[find(one)] = find(other)
+    # A pair names one copy of each content; the others follow their content.
+    some = {samples.digests[row]: int(row) for row in rows}
+    for one, other in samples.digests[samples.near].tolist():
+        if one in some and other in some:
+            parent[find(some[one])] = find(some[other])
     members: dict[int, list[int]] = {}
     for row in rows:
         members.setdefault(find(int(row)), []).append(int(row))
@@ -199,29 +203,31 @@ def _draw(
         total = sum(map(len, units))
         if total < MIN_CLASS_SIZE or len(units) <= len(shares):
             continue
+        to_come = sum(share > 0 for share in shares.values())
         for part, share in shares.items():
             if not share:
                 continue
+            to_come -= 1
             carried[part] += share * total
-            for unit in _take(units, max(1, round(carried[part]))):
+            for unit in _take(units, max(1, round(carried[part])), leave=to_come + 1):
                 parts[unit] = part
                 carried[part] -= len(unit)
             carried[part] = min(0.5, max(-0.5, carried[part]))  # rounding only: no class pays for another
     return parts
 
 
-def _take(units: list[npt.NDArray[np.intp]], wanted: int) -> list[npt.NDArray[np.intp]]:
+def _take(units: list[npt.NDArray[np.intp]], wanted: int, *, leave: int) -> list[npt.NDArray[np.intp]]:
     """Remove units of about ``wanted`` images in all from a list: each that brings the sum nearer to it.
 
-    At least one unit is taken and at least one is left.
+    At least one unit is taken, and ``leave`` are left: one for each part that is still to come, and for training.
     """
     taken: list[npt.NDArray[np.intp]] = []
     missing = wanted
     for position in reversed(range(len(units))):
-        if len(units) > 1 and len(units[position]) <= 2 * missing:
+        if len(units) > leave and len(units[position]) <= 2 * missing:
             taken.append(units.pop(position))
             missing -= len(taken[-1])
-    if not taken:
+    if not taken and len(units) > leave:
         taken.append(units.pop(min(range(len(units)), key=lambda position: len(units[position]))))
     return taken
 
@@ -261,7 +267,7 @@ def find_torn(groups: npt.NDArray[np.object_], parts: npt.NDArray[np.object_]) -
 def find_twins(
     samples: Samples, parts: npt.NDArray[np.object_], part: str, *, near: bool = True
 ) -> dict[int, list[int]]:
-    """Return image of ``part`` -> its copies and near-duplicates in earlier parts, exact copies first.
+    """Return image of ``part`` -> its copies and near-duplicates in earlier parts, exact copies first; some of many.
 
     Args:
         samples: inspected.
@@ -279,7 +285,8 @@ def find_twins(
     twins = {}
     for row in np.flatnonzero(parts == part):
         digest = samples.digests[row]
-        found = [twin for content in (digest, *alike.get(digest, ())) for twin in earlier.get(content, ())]
+        contents = (digest, *alike.get(digest, ()))
+        found = list(islice((twin for content in contents for twin in earlier.get(content, ())), _MOST_TWINS))
         if found:
             twins[int(row)] = found
     return twins
@@ -295,6 +302,9 @@ def find_leaked(samples: Samples, parts: npt.NDArray[np.object_], part: str) -> 
 def _refuse_empty(split: Split, samples: Samples) -> None:
     counts = split.counts()
     more = "add images (a class needs at least five), or choose other shares with --val and --test"
+    units = len(find_units(samples, np.flatnonzero(samples.is_ok)))
+    if units < 3 * len(samples.classes) and units < len(samples) / 2 and any(samples.groups):
+        more = f"the groups leave only {units:,} units that can be parted: give more groups, or none"
     if not counts["train"] or not counts["val"]:
         raise DataError(
             "split.empty",

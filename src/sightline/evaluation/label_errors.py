@@ -78,11 +78,16 @@ def cross_validate(features: Features, labels: Labels, units: npt.NDArray[np.int
 
     scaled = features / (float(np.sqrt((features**2).mean())) or 1.0)
     probabilities = np.zeros((len(labels), int(labels.max()) + 1), np.float32)
+    folds = min(_FOLDS, len(np.unique(units)), int(np.bincount(labels).max()))
+    if folds < 2:
+        return probabilities
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer images than folds: it is in few of them
         warnings.simplefilter("ignore", ConvergenceWarning)
-        splitter = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
         for train, test in splitter.split(scaled, labels, units):
+            if len(np.unique(labels[train])) < 2:
+                continue  # nobody can tell: zeros are no witness against any label
             model = LogisticRegression(C=_STRENGTH, max_iter=100, tol=1e-3).fit(scaled[train], labels[train])
             probabilities[np.ix_(test, model.classes_)] = model.predict_proba(scaled[test])
     return probabilities
@@ -121,7 +126,9 @@ def find_neighbours(features: Features, labels: Labels, units: npt.NDArray[np.in
         cosines = unit_vectors[rows] @ unit_vectors.T
         cosines[units[rows][:, None] == units[None]] = -1
         best = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
-        likeness[rows] = np.take_along_axis(cosines, best, 1).mean(1)
+        likeness[rows] = np.maximum(np.take_along_axis(cosines, best, 1), 0).mean(1)
         nearest[rows], cosine[rows] = cosines.argmax(1), cosines.max(1)
-        np.add.at(votes, (rows[:, None], labels[best]), 1 / count)
+        is_other = np.take_along_axis(cosines, best, 1) > -1
+        shares = is_other / np.maximum(is_other.sum(1, keepdims=True), 1)
+        np.add.at(votes, (rows[:, None], labels[best]), shares.astype(np.float32))
     return Neighbours(votes, likeness, nearest, cosine)

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from sightline.checks.doctor import check_subject, list_not_run
 from sightline.checks.finding import Finding, Findings
 from sightline.checks.subject import Subject
+from sightline.data.inspect import has_too_many_bad
 from sightline.data.samples import Samples
 from sightline.data.sources import Source
 from sightline.data.split import Split, make_split, make_split_of_nothing
-from sightline.errors import DataError
+from sightline.errors import DataError, InputError
 from sightline.events import Event, StageEnded, StageStarted
-from sightline.pipeline.embed import embed_samples
+from sightline.pipeline.embed import Eyes, embed_samples
 from sightline.pipeline.prepare import DataChoices, inspect_source
 from sightline.text import count_of
 
@@ -37,18 +38,30 @@ class CheckUp:
     findings: Findings
     not_run: tuple[tuple[str, str], ...]
 
+    @property
+    def stops_training(self) -> bool:
+        """Whether a training would refuse these data."""
+        codes = {finding.code for finding in self.findings}
+        return bool(codes & {"no-split", "extra-class"}) or has_too_many_bad(self.samples)
 
-def check_source(
-    source: Source, choices: DataChoices, *, embeddings: str = "", weights: str = ""
-) -> Generator[Event, None, CheckUp]:
+
+_BLIND = Eyes()
+
+
+def check_source(source: Source, choices: DataChoices, eyes: Eyes = _BLIND) -> Generator[Event, None, CheckUp]:
     """Read and decode every image of a source and return what is wrong with it.
 
     Args:
         source: whatever ``read_samples`` takes.
         choices: about reading the data.
-        embeddings: a run, a classifier or a pretrained network whose features find label errors and outliers.
-        weights: safetensors file for that network.
+        eyes: whose features are looked at.
+
+    Raises:
+        InputError: if weights are given, and no network for them.
     """
+    if eyes.weights and not eyes.model:
+        message = "--weights are those of the network of --embeddings, and there is none"
+        raise InputError("check.weights", message, "give --embeddings NETWORK too")
     samples = yield from inspect_source(source, choices, strict=False)
     more: tuple[Finding, ...] = ()
     try:
@@ -56,10 +69,12 @@ def check_source(
     except DataError as error:  # too few to train on; all the more reason to say what else is wrong
         split = make_split_of_nothing(samples)
         more = (Finding("no-split", "error", error.message, (), error.cure),)
-    embedding = (yield from embed_samples(samples, split, embeddings, weights)) if embeddings else None
+    embedding = None
+    if eyes.model:
+        embedding = yield from embed_samples(samples, split, eyes, choices.value_range)
     yield StageStarted("Checking", "")
     start = time.monotonic()
-    subject = Subject(samples, split, embedding)
+    subject = Subject(samples, split, embedding, choices.value_range)
     findings = Findings((*more, *check_subject(subject)))
     yield StageEnded("Checking", count_of(len(findings), "finding"), time.monotonic() - start)
     return CheckUp(samples, split, findings, tuple(list_not_run(subject)))

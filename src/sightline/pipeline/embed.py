@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,46 +13,75 @@ import numpy.typing as npt
 from sightline.checks.subject import Embedding
 from sightline.data.samples import Samples
 from sightline.data.split import Split
-from sightline.errors import RunError, UnreadableImage
-from sightline.events import Event, Progressed, StageEnded, StageStarted
+from sightline.errors import DataError, ModelError, RunError, UnreadableImage
+from sightline.events import Event, Progressed, StageEnded, StageStarted, Warned
 from sightline.installation import require_extra
 from sightline.pixels.files import read_bytes
+from sightline.pixels.modes import Range
 from sightline.planning.recipe import Recipe
 from sightline.runs.folder import RUNS_FOLDER, find_classifier
 from sightline.runtime.classifier import Classifier
 
-__all__ = ["embed_samples"]
+__all__ = ["Eyes", "embed_samples"]
+
+_RUN = "embed with a pretrained network, or leave out --range"
 
 
-def embed_samples(samples: Samples, split: Split, model: str, weights: str = "") -> Generator[Event, None, Embedding]:
+@dataclass(frozen=True, slots=True)
+class Eyes:
+    """Whose features find label errors and outliers.
+
+    Attributes:
+        model: a run, a classifier or a pretrained network; empty for none.
+        weights: safetensors file for that network.
+        runs: folder that holds runs.
+    """
+
+    model: str = ""
+    weights: str = ""
+    runs: str | Path = RUNS_FOLDER
+
+
+def embed_samples(
+    samples: Samples, split: Split, eyes: Eyes, value_range: Range | None = None
+) -> Generator[Event, None, Embedding]:
     """Return features of all images.
 
     Args:
         samples: inspected.
         split: tells the plan how many images there are.
-        model: a run, a classifier, or the name of a network with pretrained weights.
-        weights: safetensors file for the network.
+        eyes: a run, a classifier, or a network with pretrained weights.
+        value_range: (low, high) of 16-bit, 32-bit and float pictures; a classifier brings its own.
 
     Raises:
         SightlineError: if it is neither, or its weights are not there.
     """
+    model = eyes.model
+    if not samples.is_ok.any():
+        raise DataError("check.no-images", "no image can be read, so there is nothing to embed", "replace the files")
     yield StageStarted("Embedding", f"{len(samples):,} images by {model}")
     start = time.monotonic()
-    classifier = None if weights else _open_classifier(model)
+    classifier = None if eyes.weights else _open_classifier(model, eyes.runs)
     if classifier is not None:
+        if value_range not in (None, classifier.preprocess.value_range):
+            own = classifier.preprocess.value_range
+            yield Warned(
+                "check.range", f"{model} was trained with the range {own}; that is used for its features", _RUN
+            )
         features = yield from _by_classifier(samples, classifier)
     else:
-        features = yield from _by_network(samples, split, model, weights)
+        features = yield from _by_network(samples, split, eyes, value_range)
     yield StageEnded("Embedding", f"{features.shape[1]:,} features an image", time.monotonic() - start)
     return Embedding(features, model)
 
 
-def _open_classifier(model: str) -> Classifier | None:
+def _open_classifier(model: str, runs: str | Path) -> Classifier | None:
     """Return the classifier of that name, or None where it must be a network's."""
     try:
-        return Classifier.open(find_classifier(model, folder=RUNS_FOLDER))
-    except RunError:
-        if "/" in model or model == "latest":  # no network is called so
+        return Classifier.open(find_classifier(model, folder=runs))
+    except (RunError, ModelError) as error:
+        is_path = "/" in model or model == "latest" or Path(model).exists()  # no network is called so
+        if is_path or error.code not in ("run.missing", "model.missing"):
             raise
         return None
 
@@ -72,7 +103,7 @@ def _by_classifier(samples: Samples, classifier: Classifier) -> Generator[Event,
 
 
 def _by_network(
-    samples: Samples, split: Split, model: str, weights: str
+    samples: Samples, split: Split, eyes: Eyes, value_range: Range | None
 ) -> Generator[Event, None, npt.NDArray[np.float32]]:
     require_extra("train", "embedding with a network")
     from sightline.networks.describe import describe_network
@@ -85,12 +116,12 @@ def _by_network(
     from sightline.training.setup import make_batches, set_up_network
 
     hardware = probe_hardware(None)
-    network = describe_network(model)
-    options = Recipe(model=model, weights=weights or None, pretrained=True)
+    network = describe_network(eyes.model)
+    options = Recipe(model=eyes.model, weights=eyes.weights or None, pretrained=True, value_range=value_range)
     plan = make_plan(Recipe(), options, describe_data(samples, split), hardware, network)
     path, _ = yield from fetch_weights(Prepared(samples, split, plan, hardware, network))
     _, store = yield from decode_pictures(samples, plan)
-    rows = np.array([row for row in range(len(samples)) if row not in store.errors and row not in samples.errors])
+    rows = np.array([row for row in range(len(samples)) if row not in {**store.errors, **samples.errors}], np.intp)
     built = set_up_network(plan.settings, len(samples.classes), path)
     batches = make_batches(plan, store, rows.tolist(), samples.labels[rows].tolist())
     found = yield from extract_features(built, batches, len(rows), 0)

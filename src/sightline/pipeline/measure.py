@@ -50,9 +50,12 @@ def evaluate_source(classifier: Classifier, source: Source) -> Generator[Event, 
         rows = np.arange(len(samples))
     yield Noted(f"Measured on {'the given test part' if len(rows) < len(samples) else 'all images'}: {len(rows):,}.")
     number = np.array([classifier.classes.index(name) for name in samples.classes], np.int64)
-    number = np.array([classifier.classes.index(name) for name in samples.classes], np.int64)
     run = run_of_classifier(classifier.path)
     trained = run.trained_digests() if run else set()
+    if run:
+        yield Noted(
+            "Images are compared with those of the training by content: one that was saved again is not noticed."
+        )
     if run is None:
         yield Noted(
             "Whether the classifier was trained on some of these images can't be told: it lies outside its run."

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from sightline.checks.doctor import check_subject
 from sightline.checks.subject import Subject
@@ -17,12 +19,14 @@ from sightline.data.inspect import inspect_samples, refuse_bad
 from sightline.data.samples import Samples
 from sightline.data.sources import Source, describe_source, fetch_source, read_samples
 from sightline.data.split import Split, make_split
+from sightline.errors import InputError
 from sightline.events import Event, Noted, Planned, Progressed, StageEnded, StageStarted, Warned
 from sightline.installation import import_library, require_extra
 from sightline.pipeline.progress import compared, counted
 from sightline.planning.facts import Hardware, NetworkFacts, describe_data
 from sightline.planning.plan import Plan, choose_model, make_plan
 from sightline.planning.recipe import Recipe
+from sightline.planning.settings import check_names
 from sightline.runs.folder import RUNS_FOLDER
 from sightline.text import count_of
 
@@ -42,6 +46,33 @@ class DataChoices:
     value_range: tuple[float, float] | None = None
     group: str = ""
     fixes: str = ""
+
+    def __post_init__(self) -> None:
+        low, high = self.value_range or (0.0, 1.0)
+        if not (low < high and math.isfinite(high - low)):
+            message = f"the range {low:g},{high:g} does not rise, or has no end"
+            raise InputError("plan.range", message, "give two numbers, LOW,HIGH, for example 0,4095")
+
+    @classmethod
+    def of(cls, **chosen: Any) -> DataChoices:
+        """Return choices by the names of their settings; None is no choice.
+
+        Raises:
+            InputError: for another name, with the nearest right one.
+        """
+        check_names(chosen)
+        names = [field.name for field in fields(cls)]
+        other = next((name for name in chosen if name not in names), None)
+        if other:
+            message = f"{other!r} is a setting of the training, not of reading the data"
+            raise InputError("check.setting", message, f"use {', '.join(names)}")
+        return cls(**{name: value for name, value in chosen.items() if value is not None})
+
+    def options(self) -> str:
+        """Return the choices as they are typed for a command, each after a blank."""
+        low_high = "" if self.value_range is None else f" --range {self.value_range[0]:g},{self.value_range[1]:g}"
+        group = f" --group {shlex.quote(self.group)}" if self.group else ""
+        return f"{low_high}{group}{f' --fixes {shlex.quote(self.fixes)}' if self.fixes else ''}"
 
 
 _NO_CHOICES = DataChoices()
@@ -96,7 +127,7 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     )
     counts = ", ".join(f"{count:,} {part}" for part, count in split.counts().items() if count)
     yield Noted(f"Split: {counts}. {split.rule}." + "".join(f" {note}." for note in split.notes))
-    yield from _warn_of_worst(samples, split)
+    yield from _warn_of_worst(Subject(samples, split, None, choices.value_range), choices)
 
     yield StageStarted("Planning", "loading torch")
     start = time.monotonic()
@@ -117,15 +148,15 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     return Prepared(samples, split, plan, hardware, network)
 
 
-def _warn_of_worst(samples: Samples, split: Split) -> Iterator[Event]:
+def _warn_of_worst(subject: Subject, choices: DataChoices) -> Iterator[Event]:
     """Say the worst findings, and how to see the others."""
-    findings = check_subject(Subject(samples, split))
+    findings = check_subject(subject)
     worst = [finding for finding in findings if finding.severity != "note"][:_WORST]
     for finding in worst:
         yield Warned(f"data.{finding.code}", finding.message, finding.cure)
     if len(findings) > len(worst):
         more = f"{len(findings) - len(worst):,} {'more ' if worst else ''}finding(s) about the data"
-        yield Noted(f"{more}: sightline check {shlex.quote(samples.source)}")
+        yield Noted(f"{more}: sightline check {shlex.quote(subject.samples.source)}{choices.options()}")
 
 
 def inspect_source(
@@ -145,20 +176,37 @@ def inspect_source(
     found = read_samples(fetched, strict=strict)
     samples = yield from counted(inspect_samples(found, value_range=choices.value_range), len(found))
     fixes = read_fixes(choices.fixes) if choices.fixes else []
-    samples = assign_groups(apply_fixes(samples, fixes), choices.group)
+    # What a person says of single images goes beyond a rule for all names.
+    samples = apply_fixes(samples, [fix for fix in fixes if fix.action != "group"])
+    samples = apply_fixes(assign_groups(samples, choices.group), [fix for fix in fixes if fix.action == "group"])
     bad = f", {len(samples.errors):,} unreadable" if samples.errors else ""
     skipped = f", {len(samples.skipped):,} files and folders skipped" if samples.skipped else ""
     detail = f"{len(samples):,} images in {len(samples.classes)} classes{bad}{skipped}"
     yield StageEnded("Reading", detail, time.monotonic() - start)
     if fixes:
         yield Noted(f"Fixes of {choices.fixes}: {describe_fixes(fixes)}.")
+    if choices.group:
+        yield from _describe_groups(samples, choices.group)
     if compare:
         yield StageStarted("Comparing", "looking for copies that differ as files")
         start = time.monotonic()
-        samples = yield from compared(find_duplicates(samples))
+        samples = yield from compared(find_duplicates(samples, value_range=choices.value_range))
         pairs = count_of(len(samples.near), "pair")
         yield StageEnded("Comparing", f"{pairs} of near-duplicates", time.monotonic() - start)
     return samples
+
+
+def _describe_groups(samples: Samples, rule: str) -> Iterator[Event]:
+    """Say how many groups a rule makes, and warn of images that it leaves without one."""
+    alone = int((samples.groups == "").sum())
+    groups = count_of(len(set(samples.groups) - {""}), "group")
+    yield Noted(f"--group {rule}: {groups} of {count_of(len(samples) - alone, 'image')}.")
+    if alone:
+        some = ", ".join(map(str, samples.paths[samples.groups == ""][:2]))
+        message = (
+            f"--group {rule} leaves {count_of(alone, 'image')} of {len(samples):,} without a group, such as {some}"
+        )
+        yield Warned("data.without-group", message, "correct the expression, unless these are right to be alone")
 
 
 def _fetch(source: Source) -> Generator[Event, None, Source]:

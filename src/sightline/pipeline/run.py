@@ -54,7 +54,10 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
         samples, store = yield from decode_pictures(prepared.samples, prepared.plan)
         refuse_too_many_bad(samples)
         split = _without_bad(prepared.split, samples)
-        findings = [finding.to_dict() for finding in check_subject(Subject(samples, split))]
+        subject = Subject(samples, split, None, prepared.plan.preprocess.value_range)
+        findings = [finding.to_dict() for finding in check_subject(subject)]
+        if prepared.plan.settings.fixes:
+            writer.keep_fixes(prepared.plan.settings.fixes)
         writer.write_data(samples.columns(), split.columns(), findings)
         yield from _train(writer, prepared.plan, samples, split, store, weights)
         headline = yield from _finish(writer, prepared.plan, samples, split, store)

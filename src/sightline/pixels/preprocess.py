@@ -151,7 +151,7 @@ class Preprocess:
                 raise KeyError(*sorted(required - set(values)))
             typed: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
             return cls(**typed)
-        except (TypeError, KeyError) as error:
+        except (TypeError, KeyError, OverflowError) as error:
             raise ModelError(
                 "model.preprocess", f"preprocessing can't be read: {error}", "export the model again"
             ) from error

@@ -70,6 +70,8 @@ class DataFacts:
 def describe_data(samples: Samples, split: Split) -> DataFacts:
     """Return the facts of inspected samples; sizes are those of the training images."""
     rows = split.rows("train")
+    if not len(rows):  # nothing can be trained on; what is there can still be looked at
+        rows = np.flatnonzero(samples.is_ok)
     sizes = np.stack([samples.widths[rows], samples.heights[rows]])
     sizes = sizes[:, sizes[0] > 0]
     aspect = sizes.max(0) / sizes.min(0)

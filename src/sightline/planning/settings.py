@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from sightline.errors import InputError
 
-__all__ = ["Settings", "check_values", "make_settings", "parse_assignment"]
+__all__ = ["Settings", "check_names", "check_values", "make_settings", "parse_assignment"]
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -203,8 +203,9 @@ class Run:
         return [place_of(root, row["path"]) for row in self.samples if row["split"] == part]
 
     def trained_digests(self) -> set[str]:
-        """Return the sha256 of every image that trained the network or chose its epoch."""
-        return {row["sha256"] for row in self.samples if row["split"] in ("train", "val")} - {""}
+        """Return the sha256 of every image that trained the network or chose its epoch, or nearly is such a one."""
+        used = (row for row in self.samples if row["split"] in ("train", "val") or row["leaked"] == "1")
+        return {row["sha256"] for row in used} - {""}
 
     def classifier(self) -> Classifier:
         """Open the run's classifier."""

@@ -78,6 +78,10 @@ class RunWriter:
         write_columns(self.run.split_file, {"path": samples["path"], "label": samples["label"], **split})
         write_json(self.run.findings_file, findings)
 
+    def keep_fixes(self, file: str | Path) -> None:
+        """Copy a list of fixes to ``data/fixes.csv``: what was decided belongs to the run."""
+        write_bytes(self.run.split_file.with_name("fixes.csv"), Path(file).read_bytes())
+
     def write_evaluation(
         self, metrics: dict[str, Any], rows: dict[str, list[Any]], probabilities: Any, features: Any
     ) -> None:
