@@ -60,7 +60,9 @@ def check(
     if html:
         from sightline.reporting.check_page import render_check
 
-        _write(html, render_check(up.samples, up.findings, up.not_run, numbers))
+        quoted = f"{shlex.quote(data)}{choices.options()}"
+        typed = [f"sightline check {quoted} --fix-list fixes.csv", f"sightline train {quoted}"]
+        _write(html, render_check(up.samples, up.findings, up.not_run, numbers, typed))
     if fix_list:
         # What was applied belongs to the new list too, or it would be lost with it.
         _write(fix_list, fixes_text([*(read_fixes(fixes) if fixes else []), *up.findings.fixes]))

@@ -23,6 +23,7 @@ def render_check(
     findings: Sequence[Finding],
     not_run: Sequence[tuple[str, str]],
     value_range: Range | None = None,
+    typed: Sequence[str] = (),
 ) -> str:
     """Return the page as HTML text.
 
@@ -31,6 +32,7 @@ def render_check(
         findings: worst first.
         not_run: (what was not looked for, what to type for it).
         value_range: (low, high) of 16-bit, 32-bit and float pictures.
+        typed: the commands that come next.
     """
     row_of = {str(path): row for row, path in enumerate(samples.paths)}
 
@@ -64,4 +66,5 @@ def render_check(
         counts=samples.counts(),
         findings=shown,
         not_run=not_run,
+        typed=typed,
     )
