@@ -61,7 +61,19 @@ def _names(labels: Any) -> list[str]:
         values = values[:, 0]
     if values.ndim != 1:
         refuse_several_labels(values[:1].tolist(), "the array of labels")
-    return [class_name(str(value)) for value in values.tolist()]
+    names = [class_name(_text(value)) for value in values.tolist()]
+    missing = [number for number, name in enumerate(names) if not name]
+    if missing:
+        message = f"{len(missing):,} of {len(names):,} labels are missing, the first is that of image {missing[0]}"
+        raise DataError("data.array", message, "give each image a label, or leave it out")
+    return names
+
+
+def _text(value: Any) -> str:
+    """Return a label as text; None and NaN are no label."""
+    if value is None or value != value:
+        return ""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _store(pixels: npt.NDArray[np.uint8]) -> Path:
