@@ -78,7 +78,7 @@ def measure_image(data: bytes, *, name: str = "<bytes>", value_range: tuple[floa
     row["format"], row["mode"], row["remark"] = header.format, header.mode, header.remark
     row["orientation"], row["frames"], row["has_profile"] = header.orientation, header.frames, header.has_profile
     # What follows looks at 32 x 32 pixels twice: of a large picture, by way of 128 x 128, which costs half.
-    seen = picture.resize((4 * _SIDE, 4 * _SIDE), Image.Resampling.BOX) if min(picture.size) > 4 * _SIDE else picture
+    seen = picture.resize((4 * _SIDE, 4 * _SIDE), Image.Resampling.BOX) if min(picture.size) > 8 * _SIDE else picture
     small = np.asarray(seen.resize((_SIDE, _SIDE), Image.Resampling.BOX)).reshape(-1, 3)
     layers = np.empty((4, _SIDE * _SIDE), np.float32)  # red, green, blue and luma: each in one piece of memory
     colours = np.divide(small.T, np.float32(255), out=layers[:3])
