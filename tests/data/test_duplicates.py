@@ -211,3 +211,11 @@ def test_a_picture_that_was_away_for_a_moment_is_compared_the_next_time(tmp_path
     assert len(finish(find_duplicates(samples)).near) == 0
     path.write_bytes(data)
     assert len(finish(find_duplicates(samples)).near) == 1
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_hardly_any_readable_picture_is_no_crash(tmp_path, count):
+    pictures = {f"{'ab'[k % 2]}/{k}.png": scene(k, 32) for k in range(4)}
+    samples = folder_of(tmp_path / "set", pictures)
+    samples = samples.with_errors(dict.fromkeys(range(count, 4), "broken"))
+    assert len(finish(find_duplicates(samples)).near) == 0

@@ -131,6 +131,8 @@ def _in_order_of_use(pairs: Pairs, count: int) -> Pairs:
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import reverse_cuthill_mckee
 
+    if not len(pairs):
+        return pairs
     ones = np.ones(2 * len(pairs), bool)
     both = np.concatenate([pairs, pairs[:, ::-1]])
     graph = csr_matrix((ones, (both[:, 0], both[:, 1])), (count, count))
