@@ -52,8 +52,8 @@ def find_duplicates(
     """
     rows = _first_of_each(samples)
     with Memory(folder or cache_folder(), f"near {value_range}") as memory:
-        signatures = np.ascontiguousarray(samples.facts[["signature", "inner", "width", "height"]][rows])
-        table = [*samples.digests[rows], blake2b(signatures.tobytes()).hexdigest()]
+        columns = (samples.facts[name][rows] for name in ("signature", "inner", "width", "height"))
+        table = [*samples.digests[rows], blake2b(b"".join(column.tobytes() for column in columns)).hexdigest()]
         known = memory.recall_pairs(table)
         if known is None:
             known, is_whole = yield from _search(samples, rows, value_range, threads)
