@@ -148,7 +148,9 @@ def test_a_rule_for_groups_that_leaves_images_alone_is_said(photos):
 @pytest.mark.e2e
 def test_groups_of_a_list_of_fixes_win_over_a_rule_and_the_run_keeps_the_list(colours, tmp_path):
     fixes = tmp_path / "fixes.csv"
-    fixes.write_text("path,action,value\nred/000.png,group,twins\nred/019.png,group,twins\nred/001.png,exclude,\n")
+    fixes.write_text(
+        "path,action,value\nred/000.png,group,twins\nred/019.png,group,twins\nred/001.png,exclude,\nred/001.png,group,g\n"
+    )
     choices = DataChoices(group=r"(\d\d)\d\.png", fixes=str(fixes))
     samples = finish(inspect_source(colours, choices, compare=False))
     groups = dict(zip(samples.paths, samples.groups, strict=True))

@@ -155,8 +155,8 @@ def _warn_of_worst(subject: Subject, choices: DataChoices) -> Iterator[Event]:
     for finding in worst:
         yield Warned(f"data.{finding.code}", finding.message, finding.cure)
     if len(findings) > len(worst):
-        more = f"{len(findings) - len(worst):,} {'more ' if worst else ''}finding(s) about the data"
-        yield Noted(f"{more}: sightline check {shlex.quote(subject.samples.source)}{choices.options()}")
+        more = count_of(len(findings) - len(worst), f"{'more ' if worst else ''}finding")
+        yield Noted(f"{more} about the data: sightline check {shlex.quote(subject.samples.source)}{choices.options()}")
 
 
 def inspect_source(
@@ -170,15 +170,17 @@ def inspect_source(
         strict: whether a class that train lacks is an error, or a finding.
         compare: whether near-duplicates are looked for.
     """
+    fixes = read_fixes(choices.fixes) if choices.fixes else []
     fetched = yield from _fetch(source)
     yield StageStarted("Reading", describe_source(source))
     start = time.monotonic()
     found = read_samples(fetched, strict=strict)
     samples = yield from counted(inspect_samples(found, value_range=choices.value_range), len(found))
-    fixes = read_fixes(choices.fixes) if choices.fixes else []
-    # What a person says of single images goes beyond a rule for all names.
+    # What a person says of single images goes beyond a rule for all names; what is excluded needs no group.
     samples = apply_fixes(samples, [fix for fix in fixes if fix.action != "group"])
-    samples = apply_fixes(assign_groups(samples, choices.group), [fix for fix in fixes if fix.action == "group"])
+    excluded = {fix.path for fix in fixes if fix.action == "exclude"}
+    groups = [fix for fix in fixes if fix.action == "group" and fix.path not in excluded]
+    samples = apply_fixes(assign_groups(samples, choices.group), groups)
     bad = f", {len(samples.errors):,} unreadable" if samples.errors else ""
     skipped = f", {len(samples.skipped):,} files and folders skipped" if samples.skipped else ""
     detail = f"{len(samples):,} images in {len(samples.classes)} classes{bad}{skipped}"
