@@ -56,6 +56,7 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "jpeg": jpeg,
     "mirrored": ImageOps.mirror,
     "cropped": cropped,
+    "mirrored and cropped": lambda image: ImageOps.mirror(cropped(image)),
     "grey": lambda image: image.convert("L"),
     "brighter": lambda image: Image.eval(image, lambda level: min(255, round(level * 1.2))),
     "saved again": lambda image: image,
@@ -106,6 +107,16 @@ def test_pictures_of_one_kind_that_are_alike_by_nature_are_no_copies(tmp_path):
 
     pictures = {f"{'ab'[k % 2]}/{k}.png": glyph() for k in range(80)}
     assert len(finish(find_duplicates(folder_of(tmp_path / "set", pictures))).near) == 0
+
+
+def test_a_pair_must_stand_out_from_chance(tmp_path, monkeypatch):
+    pictures = {f"{'ab'[k % 2]}/{k}.png": scene(k) for k in range(6)}
+    pictures["a/again.jpg"] = jpeg(scene(2))
+    samples = folder_of(tmp_path / "set", pictures)
+    monkeypatch.setattr("sightline.data.duplicates._bar", lambda *_: 0.9999)
+    assert len(finish(find_duplicates(samples, folder=tmp_path / "one")).near) == 0
+    monkeypatch.setattr("sightline.data.duplicates._bar", lambda *_: 0.7)
+    assert len(finish(find_duplicates(samples, folder=tmp_path / "two")).near) == 1
 
 
 def test_a_second_search_of_the_same_table_is_remembered(tmp_path, monkeypatch):

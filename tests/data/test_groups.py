@@ -56,6 +56,15 @@ def test_names_without_groups_suggest_none(style):
     assert suggest_groups([f"c{k % 2}/" + style.format(k=k, h=hexes(k)) for k in range(200)]) is None
 
 
+def test_groups_of_which_one_holds_most_are_classes_in_another_word():
+    sizes = {1: 80, 2: 10, 3: 10}
+    assert suggest_groups([f"a/site{g}_{k}.png" for g, size in sizes.items() for k in range(size)]) is None
+
+
+def test_names_of_thousands_of_digits_take_no_time():
+    assert suggest_groups([f"{'1' * 3000}/{'2' * 3000}/{k}.png" for k in range(3)]) is None
+
+
 def test_a_rule_is_a_column_or_an_expression(table):
     samples = table([0, 1, 0], paths=["a/p1_1.png", "a/p2_1.png", "a/x.png"])
     assert assign_groups(samples, r"(p\d)_").groups.tolist() == ["p1", "p2", ""]

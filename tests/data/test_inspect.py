@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from sightline.data.inspect import inspect_samples, refuse_bad, refuse_too_many_bad
+from sightline.data.memory import stamp_of
 from sightline.data.samples import Samples
 from sightline.data.sources import read_samples
 from sightline.errors import DataError
@@ -134,6 +135,29 @@ def test_a_file_written_a_moment_ago_is_read_again(photos: Path) -> None:
     path.write_bytes(b"x" * len(data))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert list(inspected(photos).errors) == [6]
+
+
+@pytest.mark.usefixtures("no_wait")
+def test_a_file_that_changes_while_it_is_read_is_not_remembered(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def swap(place: Path) -> bytes:
+        data = place.read_bytes()
+        if place.name == "1.png":
+            place.write_bytes(data + b"more behind the end")
+        return data
+
+    monkeypatch.setattr("sightline.data.inspect.read_bytes", swap)
+    inspected(settled(photos))
+    monkeypatch.setattr("sightline.data.inspect.read_bytes", Path.read_bytes)
+    samples = inspected(photos)
+    row = list(samples.paths).index("red/1.png")
+    assert samples.digests[row] == hashlib.sha256((photos / "red" / "1.png").read_bytes()).hexdigest()
+
+
+def test_a_file_has_no_stamp_before_the_clock_has_moved_on(photos: Path) -> None:
+    path = photos / "red" / "0.png"
+    path.touch()
+    assert stamp_of(path) is None
+    assert stamp_of(photos / "none") is None
 
 
 def test_without_a_place_to_remember_everything_is_read(photos: Path, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_votes_are_those_of_the_nearest_by_cosine():
 
 def test_images_of_one_unit_neither_vote_nor_train_for_each_other():
     random = np.random.default_rng(0)
-    features = random.normal(0, 1, (60, 40)).astype(np.float32)
+    features = random.normal(0, 1, (60, 2_000)).astype(np.float32)
     labels = random.integers(0, 2, 60)
     doubled, twice = np.concatenate([features] * 2), np.concatenate([labels] * 2)
     units = np.concatenate([np.arange(60)] * 2)

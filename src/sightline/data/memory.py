@@ -98,11 +98,14 @@ class Memory:
         return found
 
     def keep(self, rows: Iterable[tuple[Place, bytes | None, Remembered]]) -> None:
-        """Store rows of (file, its stamp before it was read, what was measured)."""
+        """Store rows of (file, its stamp before it was read, what was measured).
+
+        A file that changed while it was read has another stamp by now, and is read again the next time.
+        """
         values = [
             (self._key(place), stamp, known.digest, known.row.tobytes())
             for place, stamp, known in rows
-            if stamp is not None and stamp == stamp_of(place)  # it did not change while it was read
+            if stamp is not None
         ]
         if self._database is not None:
             with contextlib.suppress(sqlite3.Error), self._database:
