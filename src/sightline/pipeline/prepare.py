@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.checks.doctor import check_subject
+from sightline.checks.finding import Findings
 from sightline.checks.subject import Subject
 from sightline.data.duplicates import find_duplicates
 from sightline.data.fixes import apply_fixes, describe_fixes, read_fixes
@@ -109,6 +110,7 @@ class Prepared:
     plan: Plan
     hardware: Hardware
     network: NetworkFacts
+    findings: Findings = Findings()  # noqa: RUF009  (a tuple)
 
 
 def plan_job(job: Job) -> Generator[Event, None, Prepared]:
@@ -127,7 +129,8 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     )
     counts = ", ".join(f"{count:,} {part}" for part, count in split.counts().items() if count)
     yield Noted(f"Split: {counts}. {split.rule}." + "".join(f" {note}." for note in split.notes))
-    yield from _warn_of_worst(Subject(samples, split, None, choices.value_range), choices)
+    findings = check_subject(Subject(samples, split, None, choices.value_range))
+    yield from _warn_of_worst(findings, samples.source, choices)
 
     yield StageStarted("Planning", "loading torch")
     start = time.monotonic()
@@ -145,18 +148,17 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     seconds = estimate_seconds(plan.settings, len(samples.classes), data.counts["train"], data.counts["val"])
     yield StageEnded("Planning", f"{plan.settings.model} on {hardware.device}", time.monotonic() - start)
     yield Planned(plan.rows(), seconds)
-    return Prepared(samples, split, plan, hardware, network)
+    return Prepared(samples, split, plan, hardware, network, findings)
 
 
-def _warn_of_worst(subject: Subject, choices: DataChoices) -> Iterator[Event]:
+def _warn_of_worst(findings: Findings, source: str, choices: DataChoices) -> Iterator[Event]:
     """Say the worst findings, and how to see the others."""
-    findings = check_subject(subject)
     worst = [finding for finding in findings if finding.severity != "note"][:_WORST]
     for finding in worst:
         yield Warned(f"data.{finding.code}", finding.message, finding.cure)
     if len(findings) > len(worst):
         more = count_of(len(findings) - len(worst), f"{'more ' if worst else ''}finding")
-        yield Noted(f"{more} about the data: sightline check {shlex.quote(subject.samples.source)}{choices.options()}")
+        yield Noted(f"{more} about the data: sightline check {shlex.quote(source)}{choices.options()}")
 
 
 def inspect_source(

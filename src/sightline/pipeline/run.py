@@ -15,7 +15,7 @@ import numpy as np
 
 from sightline.checks.doctor import check_subject
 from sightline.checks.subject import Subject
-from sightline.data.inspect import refuse_too_many_bad
+from sightline.data.inspect import refuse_bad
 from sightline.data.samples import Samples
 from sightline.data.sources import describe_source
 from sightline.data.split import Split
@@ -52,13 +52,14 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
         yield RunStarted(str(run.folder))
         writer.write_plan(prepared.plan.to_toml())
         samples, store = yield from decode_pictures(prepared.samples, prepared.plan)
-        refuse_too_many_bad(samples)
+        refuse_bad(samples, prepared.plan.settings.on_bad)
         split = _without_bad(prepared.split, samples)
-        subject = Subject(samples, split, None, prepared.plan.preprocess.value_range)
-        findings = [finding.to_dict() for finding in check_subject(subject)]
+        findings = prepared.findings
+        if samples.errors != prepared.samples.errors:  # some became unreadable since
+            findings = check_subject(Subject(samples, split, None, prepared.plan.preprocess.value_range))
         if prepared.plan.settings.fixes:
             writer.keep_fixes(prepared.plan.settings.fixes)
-        writer.write_data(samples.columns(), split.columns(), findings)
+        writer.write_data(samples.columns(), split.columns(), [finding.to_dict() for finding in findings])
         yield from _train(writer, prepared.plan, samples, split, store, weights)
         headline = yield from _finish(writer, prepared.plan, samples, split, store)
         writer.update(headline=headline)
