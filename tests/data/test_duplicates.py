@@ -230,3 +230,14 @@ def test_hardly_any_readable_picture_is_no_crash(tmp_path, count):
     samples = folder_of(tmp_path / "set", pictures)
     samples = samples.with_errors(dict.fromkeys(range(count, 4), "broken"))
     assert len(finish(find_duplicates(samples)).near) == 0
+
+
+def test_pictures_of_two_classes_must_fit_better(tmp_path, monkeypatch):
+    """A hundred black trousers are of one class; what looks like one picture under two labels seldom is."""
+    pictures = {f"{'ab'[k % 2]}/{k}.png": scene(k) for k in range(6)}
+    pictures |= {"a/again.jpg": jpeg(scene(2)), "b/again.jpg": jpeg(scene(4))}
+    samples = folder_of(tmp_path / "set", pictures)
+    monkeypatch.setattr("sightline.data.duplicates._bar", lambda *_: 0.66)
+    monkeypatch.setattr("sightline.data.duplicates.compare", lambda *_: 0.7)
+    found = finish(find_duplicates(samples)).near
+    assert [set(samples.paths[pair]) for pair in found] == [{"a/2.png", "a/again.jpg"}]

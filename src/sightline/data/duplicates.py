@@ -32,10 +32,12 @@ Vectors = npt.NDArray[np.float32]
 
 LIKE = 0.80  # cosine of two signatures from which on a pair is looked at
 LIKE_INNER = 0.90  # and of one picture's signature and the other's inner one
+_OTHER_LABEL = 0.08  # by which the fit of two pictures of different classes must pass the bar: they seldom are one
 _EACH = 12  # candidates that an image may have, most alike first: a film of it must not hide the others' copies
 _MOST_EACH = 4  # candidates an image that are looked at in all, on average
 _RANDOM_PAIRS = 200
 _BLOCK = 2_048
+_MANY = 1_000_000  # pairs of one block, of which only the best of each row and column are looked at at all
 _CELL = 50_000  # more images than this are compared within cells
 
 
@@ -53,7 +55,8 @@ def find_duplicates(
     rows = _first_of_each(samples)
     with Memory(folder or cache_folder(), f"near {value_range}") as memory:
         columns = (samples.facts[name][rows] for name in ("signature", "inner", "width", "height"))
-        table = [*samples.digests[rows], blake2b(b"".join(column.tobytes() for column in columns)).hexdigest()]
+        names = [samples.classes[label] for label in _labels_of(samples, rows)]
+        table = [*samples.digests[rows], *names, blake2b(b"".join(column.tobytes() for column in columns)).hexdigest()]
         known = memory.recall_pairs(table)
         if known is None:
             known, is_whole = yield from _search(samples, rows, value_range, threads)
@@ -69,6 +72,14 @@ def _first_of_each(samples: Samples) -> Pairs:
     return usable[first]
 
 
+def _labels_of(samples: Samples, rows: Pairs) -> Pairs:
+    """Return a label of each of these contents: of one that stands under several, the first class's."""
+    least: dict[str, int] = {}
+    for digest, label in zip(samples.digests, samples.labels.tolist(), strict=True):
+        least[digest] = min(label, least.get(digest, label))
+    return np.array([least[digest] for digest in samples.digests[rows]], np.intp)
+
+
 def _search(
     samples: Samples, rows: Pairs, value_range: Range | None, threads: int
 ) -> Generator[tuple[int, int], None, tuple[Pairs, bool]]:
@@ -80,7 +91,9 @@ def _search(
     bars = {
         number: _bar(samples, rows[sides >= LENSES[number].side * number], number, glance) for number in set(lens_of)
     }
-    bar = np.array([bars[number] for number in lens_of])
+    labels = _labels_of(samples, rows)
+    bar = np.array([bars[number] for number in lens_of.tolist()])
+    bar = bar + _OTHER_LABEL * (labels[pairs[:, 0]] != labels[pairs[:, 1]])
     # Where chance gives all that a correlation can, no pair stands out.
     pairs, bar = pairs[bar < 1], bar[bar < 1]
     found: list[float] = []
@@ -144,13 +157,17 @@ def _in_order_of_use(pairs: Pairs, count: int) -> Pairs:
 
 def _rank(pairs: Pairs) -> Pairs:
     """Return the place of each pair, most alike first, in the list of that of its images where it stands higher."""
-    ends = pairs.ravel()  # pair by pair, in falling likeness
-    order = np.argsort(ends, kind="stable")
-    starts = np.r_[0, np.flatnonzero(np.diff(ends[order])) + 1]
-    lengths = np.diff(np.r_[starts, len(ends)])
-    rank = np.empty(len(ends), np.intp)
-    rank[order] = np.arange(len(ends)) - np.repeat(starts, lengths)
-    return np.asarray(rank.reshape(-1, 2).min(1))
+    places = -np.repeat(np.arange(len(pairs), dtype=float), 2)  # pair by pair, in falling likeness
+    return np.asarray(_rank_within(pairs.ravel(), places).reshape(-1, 2).min(1))
+
+
+def _rank_within(keys: Pairs, values: npt.NDArray[np.floating]) -> Pairs:
+    """Return the place of each value, largest first, among those of its key."""
+    order = np.lexsort((-values, keys))
+    starts = np.r_[0, np.flatnonzero(np.diff(keys[order])) + 1]
+    rank = np.empty(len(keys), np.intp)
+    rank[order] = np.arange(len(keys)) - np.repeat(starts, np.diff(np.r_[starts, len(keys)]))
+    return rank
 
 
 def _cells(vectors: Vectors) -> Iterator[Pairs]:
@@ -187,11 +204,15 @@ def _alike(rows: Vectors, columns: Vectors, like: float) -> Iterator[tuple[Pairs
             np.abs(cosine, out=cosine)
             cosine += even_rows[down] @ even_columns[across].T
             a, b = np.nonzero(cosine > like)
-            if len(a) > 4 * _EACH * len(cosine):  # as many as in a film: of each row and column the most alike
+            if len(a) > _MANY:
                 a, b = _most_alike(cosine, like)
             keep = a + top < b + left if rows is columns else a + top != b + left
             a, b = a[keep], b[keep]
-            yield a + top, b + left, cosine[a, b]
+            values = cosine[a, b]
+            if len(a) > 2 * _EACH * len(cosine):  # as many as in a film: of each row and column the most alike
+                best = (_rank_within(a, values) < 2 * _EACH) | (_rank_within(b, values) < 2 * _EACH)
+                a, b, values = a[best], b[best], values[best]
+            yield a + top, b + left, values
 
 
 def _most_alike(cosine: Vectors, like: float) -> tuple[Pairs, Pairs]:

@@ -33,7 +33,7 @@ class Lens:
     side: int
     band: tuple[int, int]  # cycles a picture
     scales: tuple[float, ...]  # the share of the side that a crop leaves, for each of the two
-    same: float  # correlation from which on two pictures are one
+    same: float  # correlation from which on two pictures may be one
 
     @cached_property
     def mask(self) -> npt.NDArray[np.float32]:

@@ -26,7 +26,7 @@ from sightline.pixels.facts import FACTS
 
 __all__ = ["Memory", "Remembered", "stamp_of"]
 
-_VERSION = 3  # raise it when decode.py, facts.py or duplicates.py change what is found
+_VERSION = 4  # raise it when decode.py, facts.py or duplicates.py change what is found
 _FRESH_SECONDS = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (place BLOB PRIMARY KEY, stamp BLOB, digest TEXT, row BLOB);
