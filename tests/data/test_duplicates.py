@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -241,3 +242,9 @@ def test_pictures_of_two_classes_must_fit_better(tmp_path, monkeypatch):
     monkeypatch.setattr("sightline.data.duplicates.compare", lambda *_: 0.7)
     found = finish(find_duplicates(samples)).near
     assert [set(samples.paths[pair]) for pair in found] == [{"a/2.png", "a/again.jpg"}]
+
+
+def test_classes_whose_names_are_no_utf8_are_remembered_too(tmp_path):
+    samples = folder_of(tmp_path / "set", {f"{'ab'[k % 2]}/{k}.png": scene(k) for k in range(4)})
+    odd = replace(samples, classes=("caf\udce9", "\ud800"))
+    assert len(finish(find_duplicates(odd)).near) == 0

@@ -124,7 +124,9 @@ class Memory:
                 self._database.execute("INSERT OR REPLACE INTO pairs VALUES (?,?)", row)
 
     def _key_of(self, table: Iterable[str]) -> bytes:
-        return hashlib.blake2b("\n".join(table).encode(), digest_size=16, key=self._salt).digest()
+        return hashlib.blake2b(
+            "\n".join(table).encode("utf-8", "surrogatepass"), digest_size=16, key=self._salt
+        ).digest()
 
     def _key(self, place: Place) -> bytes:
         path = place.container if isinstance(place, Member) else place
