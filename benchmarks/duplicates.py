@@ -22,16 +22,8 @@ from sightline.data.duplicates import find_duplicates
 from sightline.data.inspect import inspect_samples
 from sightline.data.samples import Samples
 from sightline.data.sources import read_samples
+from sightline.pipeline.progress import result_of
 from sightline.pixels.decode import decode_image
-
-
-def finish(steps):
-    """Return what a generator returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
 
 
 def crop(image: Image.Image, left: float, top: float, right: float, bottom: float) -> Image.Image:
@@ -106,9 +98,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         planted = plant(read_samples(options.images), Path(scratch) / "set", options.count, options.planted)
         start = time.perf_counter()
-        samples = finish(inspect_samples(read_samples(Path(scratch) / "set"), folder=Path(scratch) / "cache"))
+        samples = result_of(inspect_samples(read_samples(Path(scratch) / "set"), folder=Path(scratch) / "cache"))
         inspected = time.perf_counter()
-        samples = finish(find_duplicates(samples, folder=Path(scratch) / "cache"))
+        samples = result_of(find_duplicates(samples, folder=Path(scratch) / "cache"))
         ended = time.perf_counter()
         found, others = Counter(), []
         for one, other in samples.near.tolist():

@@ -530,15 +530,6 @@ def read_with_timm(folder: Folder, watched: set[str], result: Result) -> None:
     read_with(open_with_timm, folder, watched, result)
 
 
-def finish(steps):
-    """Return what a generator returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
-
-
 def in_words(finding) -> str:
     """Return a finding's message, with its first case where the message does not hold it."""
     paths = finding.cases[0].paths[:2] if finding.cases else ()
@@ -552,11 +543,12 @@ def read_with_sightline(folder: Folder, watched: set[str], result: Result) -> No
     from sightline.errors import SightlineError
     from sightline.pipeline.check import check_source
     from sightline.pipeline.prepare import DataChoices, inspect_source
+    from sightline.pipeline.progress import result_of
     from sightline.pixels.decode import decode_image
 
     source = str(folder.source or folder.root)
     try:
-        up = finish(check_source(source, DataChoices()))
+        up = result_of(check_source(source, DataChoices()))
     except SightlineError as error:
         result.error = f"{error.code}: {error.message}"
         return
@@ -568,7 +560,7 @@ def read_with_sightline(folder: Folder, watched: set[str], result: Result) -> No
         pixels = decode_image(samples.file(int(row)))
         result.add(str(samples.given[row]), path, samples.classes[label], label, pixels, watched)
     try:
-        strict = finish(inspect_source(source, strict=True))
+        strict = result_of(inspect_source(source, strict=True))
         refuse_bad(strict, "skip")
         make_split(strict)
     except SightlineError as error:

@@ -19,15 +19,7 @@ from sightline.data.split import make_split
 from sightline.evaluation.label_errors import cross_validate, find_label_errors, find_neighbours
 from sightline.pipeline.embed import embed_samples
 from sightline.pipeline.prepare import inspect_source
-
-
-def finish(steps):
-    """Return what a generator returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
+from sightline.pipeline.progress import result_of
 
 
 def main() -> None:
@@ -40,10 +32,10 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.05)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    samples = finish(inspect_source(options.images))
+    samples = result_of(inspect_source(options.images))
     split = make_split(samples)
     start = time.perf_counter()
-    features = finish(embed_samples(samples, split, options.model, options.weights)).features
+    features = result_of(embed_samples(samples, split, options.model, options.weights)).features
     print(f"{len(samples):,} images embedded in {time.perf_counter() - start:.0f} s")
     rows = np.flatnonzero(np.isfinite(features).all(1))
     features, truth = features[rows], samples.labels[rows]

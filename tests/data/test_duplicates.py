@@ -16,14 +16,7 @@ from sightline.data.inspect import inspect_samples
 from sightline.data.samples import Samples
 from sightline.data.sources import read_samples
 from sightline.data.split import find_units
-
-
-def finish(steps):
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
+from sightline.pipeline.progress import result_of
 
 
 def scene(seed: int, side: int = 96) -> Image.Image:
@@ -69,7 +62,7 @@ def folder_of(root: Path, pictures: dict[str, Image.Image]) -> Samples:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         picture.save(path)
-    return finish(inspect_samples(read_samples(root)))
+    return result_of(inspect_samples(read_samples(root)))
 
 
 @pytest.mark.parametrize("side", [40, 96])
@@ -80,21 +73,21 @@ def test_planted_copies_are_found_and_nothing_else(tmp_path, side):
         original, copy = f"{'ab'[k % 2]}/{k:02d}.png", f"a/copy-{kind}.bmp"
         pictures[copy] = change(pictures[original]).convert("RGB")
         wanted.add(frozenset((original, copy)))
-    samples = finish(find_duplicates(folder_of(tmp_path / "set", pictures)))
+    samples = result_of(find_duplicates(folder_of(tmp_path / "set", pictures)))
     found = {frozenset((samples.paths[one], samples.paths[other])) for one, other in samples.near}
     assert found == wanted
 
 
 def test_exact_copies_are_not_the_matter_here(tmp_path):
     pictures = {f"{'ab'[k % 2]}/{k}.png": scene(k % 4) for k in range(8)}
-    samples = finish(find_duplicates(folder_of(tmp_path / "set", pictures)))
+    samples = result_of(find_duplicates(folder_of(tmp_path / "set", pictures)))
     assert len(set(samples.digests)) == 4
     assert len(samples.near) == 0
 
 
 def test_flat_pictures_are_nobodys_copies(tmp_path):
     pictures = {f"{'ab'[k % 2]}/{k}.png": Image.new("RGB", (64, 64), (k, 90, 200)) for k in range(12)}
-    assert len(finish(find_duplicates(folder_of(tmp_path / "set", pictures))).near) == 0
+    assert len(result_of(find_duplicates(folder_of(tmp_path / "set", pictures))).near) == 0
 
 
 def test_pictures_of_one_kind_that_are_alike_by_nature_are_no_copies(tmp_path):
@@ -107,7 +100,7 @@ def test_pictures_of_one_kind_that_are_alike_by_nature_are_no_copies(tmp_path):
         return image.rotate(random.uniform(-6, 6), translate=tuple(random.integers(-1, 2, 2).tolist()))
 
     pictures = {f"{'ab'[k % 2]}/{k}.png": glyph() for k in range(80)}
-    assert len(finish(find_duplicates(folder_of(tmp_path / "set", pictures))).near) == 0
+    assert len(result_of(find_duplicates(folder_of(tmp_path / "set", pictures))).near) == 0
 
 
 def test_a_pair_must_stand_out_from_chance(tmp_path, monkeypatch):
@@ -115,18 +108,18 @@ def test_a_pair_must_stand_out_from_chance(tmp_path, monkeypatch):
     pictures["a/again.jpg"] = jpeg(scene(2))
     samples = folder_of(tmp_path / "set", pictures)
     monkeypatch.setattr("sightline.data.duplicates._bar", lambda *_: 0.9999)
-    assert len(finish(find_duplicates(samples, folder=tmp_path / "one")).near) == 0
+    assert len(result_of(find_duplicates(samples, folder=tmp_path / "one")).near) == 0
     monkeypatch.setattr("sightline.data.duplicates._bar", lambda *_: 0.7)
-    assert len(finish(find_duplicates(samples, folder=tmp_path / "two")).near) == 1
+    assert len(result_of(find_duplicates(samples, folder=tmp_path / "two")).near) == 1
 
 
 def test_a_second_search_of_the_same_table_is_remembered(tmp_path, monkeypatch):
     pictures = {f"{'ab'[k % 2]}/{k}.png": scene(k % 9) for k in range(12)}
     pictures["a/copy.jpg"] = scene(1)
     samples = folder_of(tmp_path / "set", pictures)
-    first = finish(find_duplicates(samples)).near
+    first = result_of(find_duplicates(samples)).near
     monkeypatch.setattr("sightline.data.duplicates.find_candidates", lambda *_: 1 / 0)
-    np.testing.assert_array_equal(finish(find_duplicates(samples)).near, first)
+    np.testing.assert_array_equal(result_of(find_duplicates(samples)).near, first)
     assert len(first) == 1
 
 
@@ -135,7 +128,7 @@ def test_a_picture_that_went_away_is_compared_with_nothing(tmp_path):
     pictures["a/copy.jpg"] = scene(1)
     samples = folder_of(tmp_path / "set", pictures)
     (tmp_path / "set" / "a" / "copy.jpg").unlink()
-    assert len(finish(find_duplicates(samples)).near) == 0
+    assert len(result_of(find_duplicates(samples)).near) == 0
 
 
 def test_candidates_of_many_images_are_the_same_within_cells(tmp_path, monkeypatch):
@@ -172,7 +165,7 @@ def test_the_more_copies_there_are_the_more_are_found(tmp_path, films):
         for k, frame in enumerate(film(number, frames)):
             name = f"{'ab'[number % 2]}/{number}-{k}.jpg"
             pictures[name], scene_of[name] = frame, number
-    samples = finish(find_duplicates(folder_of(tmp_path / "set", pictures)))
+    samples = result_of(find_duplicates(folder_of(tmp_path / "set", pictures)))
     pairs = samples.paths[samples.near]
     assert all(scene_of[one] == scene_of[other] for one, other in pairs)
     assert len(find_units(samples, np.arange(len(samples)))) == 2 * films
@@ -183,7 +176,7 @@ def test_a_film_does_not_hide_the_copies_of_other_pictures(tmp_path):
     for k in range(1, 21):
         pictures[f"b/{k}.png"] = scene(k, 64)
         pictures[f"b/{k}-again.jpg"] = cropped(scene(k, 64))
-    samples = finish(find_duplicates(folder_of(tmp_path / "set", pictures)))
+    samples = result_of(find_duplicates(folder_of(tmp_path / "set", pictures)))
     found = {frozenset(pair) for pair in samples.paths[samples.near].tolist()}
     assert {frozenset((f"b/{k}.png", f"b/{k}-again.jpg")) for k in range(1, 21)} <= found
 
@@ -196,7 +189,7 @@ def test_the_order_of_files_does_not_matter(tmp_path):
     for seed in range(3):
         rows = np.random.default_rng(seed).permutation(len(samples))
         shuffled = samples.take(rows)
-        found.append(contents_of(finish(find_duplicates(shuffled, folder=tmp_path / f"cache{seed}"))))
+        found.append(contents_of(result_of(find_duplicates(shuffled, folder=tmp_path / f"cache{seed}"))))
     assert found[0] == found[1] == found[2]
     assert len(found[0]) == 8
 
@@ -208,8 +201,8 @@ def test_floats_are_compared_within_their_range(tmp_path):
     for name, picture in pictures.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.asarray(picture, np.float32) / 1000).save(root / name)
-    samples = finish(inspect_samples(read_samples(root), value_range=(0, 0.255)))
-    found = finish(find_duplicates(samples, value_range=(0, 0.255)))
+    samples = result_of(inspect_samples(read_samples(root), value_range=(0, 0.255)))
+    found = result_of(find_duplicates(samples, value_range=(0, 0.255)))
     assert {tuple(sorted(pair)) for pair in found.paths[found.near].tolist()} == {("a/2.tif", "a/again.tif")}
 
 
@@ -220,9 +213,9 @@ def test_a_picture_that_was_away_for_a_moment_is_compared_the_next_time(tmp_path
     path = tmp_path / "set" / "a" / "again.jpg"
     data = path.read_bytes()
     path.unlink()
-    assert len(finish(find_duplicates(samples)).near) == 0
+    assert len(result_of(find_duplicates(samples)).near) == 0
     path.write_bytes(data)
-    assert len(finish(find_duplicates(samples)).near) == 1
+    assert len(result_of(find_duplicates(samples)).near) == 1
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
@@ -230,7 +223,7 @@ def test_hardly_any_readable_picture_is_no_crash(tmp_path, count):
     pictures = {f"{'ab'[k % 2]}/{k}.png": scene(k, 32) for k in range(4)}
     samples = folder_of(tmp_path / "set", pictures)
     samples = samples.with_errors(dict.fromkeys(range(count, 4), "broken"))
-    assert len(finish(find_duplicates(samples)).near) == 0
+    assert len(result_of(find_duplicates(samples)).near) == 0
 
 
 def test_pictures_of_two_classes_must_fit_better(tmp_path, monkeypatch):
@@ -240,11 +233,11 @@ def test_pictures_of_two_classes_must_fit_better(tmp_path, monkeypatch):
     samples = folder_of(tmp_path / "set", pictures)
     monkeypatch.setattr("sightline.data.duplicates._bar", lambda *_: 0.66)
     monkeypatch.setattr("sightline.data.duplicates.compare", lambda *_: 0.7)
-    found = finish(find_duplicates(samples)).near
+    found = result_of(find_duplicates(samples)).near
     assert [set(samples.paths[pair]) for pair in found] == [{"a/2.png", "a/again.jpg"}]
 
 
 def test_classes_whose_names_are_no_utf8_are_remembered_too(tmp_path):
     samples = folder_of(tmp_path / "set", {f"{'ab'[k % 2]}/{k}.png": scene(k) for k in range(4)})
     odd = replace(samples, classes=("caf\udce9", "\ud800"))
-    assert len(finish(find_duplicates(odd)).near) == 0
+    assert len(result_of(find_duplicates(odd)).near) == 0

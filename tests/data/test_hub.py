@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+import pyarrow
 import pytest
 from PIL import Image
+from pyarrow import parquet
 
 from sightline.data.hub import NAMED_SETS, is_set
 from sightline.data.sources import fetch_source, read_samples
 from sightline.errors import DataError, InputError, MissingExtra
 from sightline.pixels.decode import decode_image
-
-pyarrow = pytest.importorskip("pyarrow")
-parquet = pytest.importorskip("pyarrow.parquet")
-hub = pytest.importorskip("huggingface_hub")
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 COLOURS = [(250, 0, 0), (0, 250, 0), (0, 0, 250)]

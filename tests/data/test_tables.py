@@ -12,19 +12,18 @@ from typing import Any
 from unicodedata import normalize
 
 import numpy as np
+import pandas
+import pyarrow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from sightline.data.groups import assign_groups
 from sightline.data.samples import Samples
 from sightline.data.sources import describe_source, read_samples
 from sightline.errors import DataError, InputError
 from sightline.pixels.files import read_bytes
-
-pandas = pytest.importorskip("pandas")
-pyarrow = pytest.importorskip("pyarrow")
-parquet = pytest.importorskip("pyarrow.parquet")
 
 Rows = list[dict[str, Any]]
 ROWS: Rows = [

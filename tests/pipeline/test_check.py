@@ -16,20 +16,13 @@ from sightline.errors import SightlineError
 from sightline.events import Warned
 from sightline.pipeline.embed import Eyes, embed_samples
 from sightline.pipeline.prepare import DataChoices, inspect_source
-
-
-def finish(steps):
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
+from sightline.pipeline.progress import result_of
 
 
 @pytest.mark.e2e
 def test_a_run_embeds_as_its_classifier_predicts(finished_run, colours):
-    samples = finish(inspect_source(colours))
-    embedding = finish(embed_samples(samples, make_split(samples), Eyes(str(finished_run.folder))))
+    samples = result_of(inspect_source(colours))
+    embedding = result_of(embed_samples(samples, make_split(samples), Eyes(str(finished_run.folder))))
     said = finished_run.classifier().predict(samples.files)
     np.testing.assert_array_equal(embedding.features, said.features)
     assert embedding.name == str(finished_run.folder)
@@ -112,11 +105,11 @@ def deep(tmp_path):
 
 @pytest.mark.e2e
 def test_a_network_sees_the_range_that_was_given(deep, own_weights):
-    samples = finish(inspect_source(deep))
+    samples = result_of(inspect_source(deep))
     eyes = Eyes("resnet18", str(own_weights))
     unsplit = make_split_of_nothing(samples)
     black, seen = (
-        finish(embed_samples(samples, unsplit, eyes, value_range)).features for value_range in (None, (0, 4095))
+        result_of(embed_samples(samples, unsplit, eyes, value_range)).features for value_range in (None, (0, 4095))
     )
     spread = [float(np.linalg.norm(features - features.mean(0), axis=1).mean()) for features in (black, seen)]
     assert spread[1] > 5 * spread[0]
@@ -152,7 +145,7 @@ def test_groups_of_a_list_of_fixes_win_over_a_rule_and_the_run_keeps_the_list(co
         "path,action,value\nred/000.png,group,twins\nred/019.png,group,twins\nred/001.png,exclude,\nred/001.png,group,g\n"
     )
     choices = DataChoices(group=r"(\d\d)\d\.png", fixes=str(fixes))
-    samples = finish(inspect_source(colours, choices, compare=False))
+    samples = result_of(inspect_source(colours, choices, compare=False))
     groups = dict(zip(samples.paths, samples.groups, strict=True))
     assert groups["red/000.png"] == groups["red/019.png"] == "twins"
     assert groups["red/002.png"] == "00"

@@ -243,7 +243,6 @@ def test_an_array_that_is_cut_off_is_refused(tmp_path: Path) -> None:
 @pytest.fixture
 def parquet(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes images into a Parquet file."""
-    pytest.importorskip("pyarrow")
     import pyarrow
     import pyarrow.parquet
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sightline.events import Event, Progressed
 
-__all__ = ["compared", "counted"]
+__all__ = ["compared", "counted", "result_of"]
 
 T = TypeVar("T")
 
@@ -36,3 +36,13 @@ def compared(steps: Generator[tuple[int, int], None, T]) -> Generator[Event, Non
             result: T = stop.value
             return result
         yield Progressed(done, total, "pairs")
+
+
+def result_of(steps: Generator[Any, None, T]) -> T:
+    """Drive a generator to its end and return its result; what it yields on the way is not shown."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result

@@ -19,6 +19,7 @@ from sightline.errors import SightlineError
 from sightline.events import Event, StageStarted
 from sightline.pipeline.check import check_source
 from sightline.pipeline.prepare import DataChoices, Job
+from sightline.pipeline.progress import result_of
 from sightline.pipeline.run import train_job
 from sightline.planning.recipe import Recipe
 from sightline.runs.folder import Run
@@ -63,7 +64,7 @@ def run_selftest(folder: Path, *, quick: bool = False) -> Generator[Verdict | Ev
         photos = defects[0].source
         yield StageStarted("Training", "one epoch of a small network, on the photos with all their defects")
         try:
-            run = _drained(train_job(_job(photos, folder)))
+            run = result_of(train_job(_job(photos, folder)))
         except SightlineError as error:
             yield Verdict("a training passes over the defects", "a finished run", f"{error.code}: {error}", False)
         else:
@@ -110,20 +111,10 @@ def hash_tree(folder: Path) -> dict[str, str]:
     return found
 
 
-def _drained(steps: Generator[Event, None, T]) -> T:
-    """Drive a generator to its end and return its result; what happens on the way is not shown."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-
-
 def _check(source: Path, defects: Sequence[Defect]) -> Generator[Verdict, None, None]:
     """Check one source and judge what is said to each of its defects."""
     try:
-        up = _drained(check_source(source, DataChoices()))
+        up = result_of(check_source(source, DataChoices()))
     except SightlineError as error:
         for defect in defects:
             ok = error.code == defect.code and defect.says in error.message
