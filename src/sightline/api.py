@@ -51,7 +51,7 @@ def train(
 
     Args:
         data: class folders, split folders, or a CSV with the columns ``path,label[,split,group]``.
-        recipe: a :class:`sightline.Recipe`, or the path of a TOML file with settings.
+        recipe: a :class:`sightline.Recipe`, the name of a packaged one, or the path of a TOML file with settings.
         out: folder that holds runs.
         name: of the run; by default made of the date, the data's name and a number.
         keep_checkpoints: keep the best epoch's checkpoint after the run is finished.
@@ -234,7 +234,7 @@ def _job(data: Source, recipe: Any, settings: dict[str, Any], **more: Any) -> An
     from sightline.planning.recipe import Recipe
 
     if isinstance(recipe, str | Path):
-        recipe = Recipe.from_toml(recipe)
+        recipe = Recipe.find(recipe)
     return Job(data, recipe or Recipe(), Recipe(**settings), **more)
 
 

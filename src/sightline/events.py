@@ -19,6 +19,7 @@ __all__ = [
     "RunStarted",
     "StageEnded",
     "StageStarted",
+    "StepEnded",
     "TrainingStopped",
     "Warned",
 ]
@@ -82,6 +83,24 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class StepEnded:
+    """One update of the weights is made; ``step`` counts from 0 over the whole training.
+
+    Attributes:
+        loss: of this step's images, as it was minimised, in nats.
+        gradient_norm: of the whole gradient, before clipping.
+        is_clipped: whether clipping changed the gradient.
+    """
+
+    step: int
+    epoch: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    is_clipped: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EpochEnded:
     """One pass over the training images is finished. Losses are mean cross-entropy in nats.
 
@@ -135,6 +154,7 @@ Event = (
     | Noted
     | Warned
     | Planned
+    | StepEnded
     | EpochEnded
     | CheckpointSaved
     | TrainingStopped

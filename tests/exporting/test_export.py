@@ -24,7 +24,7 @@ from sightline.runtime.classifier import Classifier
 BUNDLE = Bundle(
     classes=("ant", "bee", "naïve <wasp>"),
     preprocess=Preprocess(size=16, resize=20),
-    model="small-cnn",
+    model="small-fast",
     feature_size=128,
     weights="none",
     licence="none",

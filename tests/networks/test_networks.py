@@ -57,13 +57,13 @@ def test_an_unknown_tag_is_answered_with_the_known_ones():
 
 @pytest.mark.parametrize("size", [16, 24, 32, 40, 64])
 def test_the_small_network_takes_its_sizes_and_any_batch(size):
-    network = build_network(settings_for("small-cnn", size=size), 7, None).eval()
+    network = build_network(settings_for("small-fast", size=size), 7, None).eval()
     images = torch.rand(3, 3, size, size)
     assert network(images).shape == (3, 7)
     assert network.features(images).shape == (3, network.feature_size)
 
 
-@pytest.mark.parametrize("model", ["small-cnn", TIMM, "test_convnext", "test_vit"])
+@pytest.mark.parametrize("model", ["small-fast", TIMM, "test_convnext", "test_vit"])
 def test_the_same_seed_gives_the_same_network_and_another_does_not(model):
     first, again, other = (build_network(settings_for(model, seed=s, pretrained=False), 2, None) for s in (1, 1, 2))
     assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
@@ -71,7 +71,7 @@ def test_the_same_seed_gives_the_same_network_and_another_does_not(model):
 
 
 def test_normalisation_is_inside():
-    network = build_network(settings_for("small-cnn"), 2, None).eval()
+    network = build_network(settings_for("small-fast"), 2, None).eval()
     images = torch.rand(2, 3, 32, 32)
     assert torch.allclose(network.features(images), network.body((images - 0.5) / 0.25))
 
@@ -168,5 +168,5 @@ def test_without_network_the_error_names_the_ways_on(hub):
     with pytest.raises(WeightsError) as caught:
         find_weights(describe_network("resnet18"), "")
     assert caught.value.code == "weights.unavailable"
-    for way in ("--weights", "--no-pretrained", "--model small-cnn"):
+    for way in ("--weights", "--no-pretrained", "--model small-fast"):
         assert way in caught.value.cure

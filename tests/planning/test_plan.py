@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from sightline.errors import InputError, RunError
 from sightline.planning.facts import DataFacts, Hardware, NetworkFacts
-from sightline.planning.plan import SMALL_NETWORK, Plan, choose_model, make_plan
+from sightline.planning.own_networks import SMALL_NETWORK
+from sightline.planning.plan import Plan, choose_model, make_plan
 from sightline.planning.recipe import Recipe
 from sightline.planning.settings import Settings, parse_assignment
 

@@ -24,7 +24,7 @@ def rows_of(batches, epoch: int, size: int = 8) -> list[int]:
     shuffled = batches.shuffled(size, seed=1, epoch=epoch)
     return [
         known[(image.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy().tobytes()]
-        for images, _ in shuffled
+        for images, _, _ in shuffled
         for image in images
     ]
 
@@ -33,7 +33,7 @@ def rows_of(batches, epoch: int, size: int = 8) -> list[int]:
 def test_an_epoch_has_each_image_once_in_batches_of_about_one_size(make_batches, count, sizes):
     batches = make_batches(count)
     assert sorted(rows_of(batches, epoch=1)) == list(range(count))
-    assert [len(labels) for _, labels in batches.shuffled(8, seed=1, epoch=1)] == sizes
+    assert [len(labels) for _, labels, _ in batches.shuffled(8, seed=1, epoch=1)] == sizes
     assert batches.steps(8) == len(sizes)
 
 
@@ -48,7 +48,7 @@ def test_order_is_a_function_of_seed_and_epoch(make_batches):
 
 
 def test_labels_stay_with_their_images(make_batches):
-    for images, labels in make_batches(32).shuffled(8, seed=0, epoch=1):
+    for images, labels, _ in make_batches(32).shuffled(8, seed=0, epoch=1):
         assert torch.equal((images.mean((1, 2, 3)) > 0.4).long(), labels)
 
 
@@ -66,7 +66,7 @@ def test_random_crops_come_from_all_over_the_picture_and_nowhere_else(make_batch
     places = {picture[top : top + 4, left : left + 4].tobytes(): (top, left) for top in range(3) for left in range(6)}
     seen = set()
     for epoch in range(300):
-        ((images, _),) = batches.shuffled(1, seed=0, epoch=epoch)
+        ((images, _, _),) = batches.shuffled(1, seed=0, epoch=epoch)
         seen.add(places[(images[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy().tobytes()])
     assert len(seen) == 18
 
@@ -77,7 +77,7 @@ def test_a_part_is_made_of_its_own_rows(make_batches):
     for batches in (part.in_order(2), part.shuffled(2, seed=0, epoch=1)):
         seen = {
             (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy().tobytes(): int(label)
-            for images, labels in batches
+            for images, labels, *_ in batches
             for image, label in zip(images, labels, strict=True)
         }
         assert seen == {whole.store[9].tobytes(): 0, whole.store[30].tobytes(): 1, whole.store[4].tobytes(): 1}
@@ -109,9 +109,9 @@ def test_streamed_batches_are_those_of_the_store(stored_and_streamed):
     stored, streamed = stored_and_streamed
     for epoch in (1, 2):
         pairs = zip(stored.shuffled(4, 0, epoch), streamed.shuffled(4, 0, epoch), strict=True)
-        assert all(torch.equal(a, b) and torch.equal(c, d) for (a, c), (b, d) in pairs)
+        assert all(torch.equal(a, b) and torch.equal(c, d) for (a, c, *_), (b, d, *_) in pairs)
     pairs = zip(stored.in_order(8), streamed.in_order(8), strict=True)
-    assert all(torch.equal(a, b) and torch.equal(c, d) for (a, c), (b, d) in pairs)
+    assert all(torch.equal(a, b) and torch.equal(c, d) for (a, c, *_), (b, d, *_) in pairs)
 
 
 def test_streamed_training_gives_the_same_weights_bit_for_bit(stored_and_streamed, plan_settings, tmp_path):

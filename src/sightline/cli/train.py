@@ -18,8 +18,8 @@ __all__ = ["train"]
 
 def train(
     data: Annotated[str, typer.Argument(help="Class folders, split folders, a table, an archive, or a named set.")],
-    recipe: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
-    model: Annotated[str | None, typer.Option(help="Network: any timm name, or small-cnn.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="A packaged recipe (sightline recipes), or a TOML file.")] = None,
+    model: Annotated[str | None, typer.Option(help="Network: any timm name, or one of ours.")] = None,
     weights: Annotated[str | None, typer.Option(help="Safetensors file to start from.")] = None,
     no_pretrained: Annotated[bool, typer.Option("--no-pretrained", help="Start from random weights.")] = False,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,

@@ -11,7 +11,7 @@ from torch import nn
 from sightline.errors import InputError, WeightsError
 from sightline.networks.network import Network
 from sightline.networks.small import SmallBody
-from sightline.planning.plan import SMALL_NETWORK
+from sightline.planning.own_networks import OWN_NETWORKS
 from sightline.planning.settings import Settings
 
 __all__ = ["build_network"]
@@ -30,10 +30,10 @@ def build_network(settings: Settings, classes: int, weights: Path | None) -> Net
         InputError: if the network can't take images of this size.
     """
     torch.manual_seed(settings.seed)
-    if settings.model == SMALL_NETWORK:
+    if settings.model in OWN_NETWORKS:
         if weights is not None:
             raise WeightsError(
-                "weights.not-for-small", f"{SMALL_NETWORK} takes no weights", "choose a timm --model for them"
+                "weights.not-for-small", f"{settings.model} takes no weights", "choose a timm --model for them"
             )
         body: nn.Module = SmallBody(settings.size)
         return Network(body, SmallBody(settings.size).feature_size, classes, settings.mean, settings.std)

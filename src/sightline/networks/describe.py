@@ -7,7 +7,7 @@ import difflib
 from sightline.errors import InputError
 from sightline.installation import import_library
 from sightline.planning.facts import NetworkFacts
-from sightline.planning.plan import SMALL_NETWORK
+from sightline.planning.own_networks import OWN_NETWORKS, SMALL_NETWORK
 
 __all__ = ["describe_network"]
 
@@ -15,16 +15,16 @@ _INTERPOLATIONS = ("bilinear", "bicubic", "lanczos")
 
 
 def describe_network(name: str) -> NetworkFacts:
-    """Return the facts about ``small-cnn`` or any timm name, with or without a tag.
+    """Return the facts about one of our own or any timm name, with or without a tag.
 
     Raises:
         InputError: if there is no such network; the nearest names are given.
 
     Example:
-        >>> describe_network("small-cnn").has_weights
+        >>> describe_network("small-fast").has_weights
         False
     """
-    if name == SMALL_NETWORK:
+    if name in OWN_NETWORKS:
         half, quarter = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
         return NetworkFacts(name, "small", 32, 32, "bilinear", half, quarter, False, "none: trained from scratch")
     timm = import_library("timm")

@@ -109,7 +109,7 @@ def _unavailable(network: NetworkFacts, error: Exception) -> WeightsError:
         f"the weights of {network.name} are not on this machine and can't be downloaded "
         f"({type(error).__name__}: {text[0][:160] if text else 'no details'})",
         "connect to the network once; or give --weights FILE (safetensors); or train from scratch with "
-        "--no-pretrained; or use --model small-cnn, which needs no weights",
+        "--no-pretrained; or use --model small-fast, which needs no weights",
     )
 
 

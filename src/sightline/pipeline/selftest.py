@@ -125,7 +125,7 @@ def _check(source: Path, defects: Sequence[Defect]) -> Generator[Verdict, None, 
 
 
 def _job(photos: Path, folder: Path) -> Job:
-    options = Recipe(model="small-cnn", epochs=1, device="cpu", on_bad="skip")
+    options = Recipe(model="small-fast", epochs=1, device="cpu", on_bad="skip")
     return Job(photos, options=options, out=folder / "runs", name="selftest")
 
 

@@ -65,6 +65,7 @@ class DataFacts:
     counts: dict[str, int] = field(hash=False)
     median_short_side: int
     wide_aspect: float  # nine of ten images are no wider (or higher) than this, long side over short
+    class_counts: tuple[int, ...] = ()  # training images of each class
 
 
 def describe_data(samples: Samples, split: Split) -> DataFacts:
@@ -80,4 +81,5 @@ def describe_data(samples: Samples, split: Split) -> DataFacts:
         counts=split.counts(),
         median_short_side=int(np.median(sizes.min(0))),
         wide_aspect=round(float(np.quantile(aspect, 0.9)), 2),
+        class_counts=tuple(np.bincount(samples.labels[rows], minlength=len(samples.classes)).tolist()),
     )

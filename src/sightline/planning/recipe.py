@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sightline.errors import InputError
 
-__all__ = ["Recipe"]
+__all__ = ["PACKAGED", "Recipe", "RecipeFacts", "list_recipes"]
+
+PACKAGED = Path(__file__).with_name("recipes")  # each file is a recipe, its stem the name
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeFacts:
+    """What a packaged recipe says of itself, in its table ``about``.
+
+    Attributes:
+        name: what ``--recipe`` takes.
+        summary: what it is, in a line.
+        command: how its figures were taken.
+        time: what that took, and on what machine; or "not measured".
+        accuracy: what it reached, on which data; or "not measured" and why.
+    """
+
+    name: str
+    summary: str
+    command: str
+    time: str
+    accuracy: str
+
+
+def list_recipes() -> tuple[RecipeFacts, ...]:
+    """Return the packaged recipes, by name.
+
+    Example:
+        >>> all(recipe.summary for recipe in list_recipes())
+        True
+    """
+    files = sorted(PACKAGED.glob("*.toml"))
+    return tuple(RecipeFacts(file.stem, **tomllib.loads(file.read_text("utf-8"))["about"]) for file in files)
 
 
 class Recipe:
@@ -48,9 +82,30 @@ class Recipe:
         """
         try:
             tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            tables.pop("about", None)  # words about the recipe, for people
             # A run's plan.toml is a recipe too: each setting is a table there, with its value.
             return cls(**{n: v["value"] if isinstance(v, dict) and "value" in v else v for n, v in tables.items()})
         except OSError as error:
             raise InputError("recipe.missing", f"no recipe at {path}: {error.strerror}", "check the path") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InputError("recipe.toml", f"{path} is not TOML: {error}", "write lines like: epochs = 5") from error
+
+    @classmethod
+    def find(cls, name: str | Path) -> Recipe:
+        """Return a packaged recipe by its name, or read a TOML file.
+
+        Raises:
+            InputError: if there is neither, with the nearest names; or as ``from_toml``.
+
+        Example:
+            ``Recipe.find("fast-small-images").chosen["optimizer"]``
+        """
+        packaged = PACKAGED / f"{name}.toml"
+        if str(name) == packaged.stem and packaged.is_file():
+            return cls.from_toml(packaged)
+        if not Path(name).exists() and not str(name).endswith(".toml"):
+            names = [file.stem for file in sorted(PACKAGED.glob("*.toml"))]
+            near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.4)
+            cure = f"did you mean {near[0]!r}? sightline recipes lists them all" if near else "see sightline recipes"
+            raise InputError("recipe.unknown", f"there is no recipe {str(name)!r}, and no such file", cure)
+        return cls.from_toml(name)

@@ -10,7 +10,7 @@ import difflib
 import tomllib
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from sightline.errors import InputError
 
@@ -19,6 +19,12 @@ __all__ = ["Settings", "check_names", "check_values", "make_settings", "parse_as
 
 Model = TypeVar("Model", bound=BaseModel)
 _Spread = Annotated[float, Field(ge=1e-3)]  # what pixels are divided by
+_Weight = Annotated[float, Field(gt=0, le=100)]
+
+
+def _as_sum(value: Any) -> Any:
+    """Let a loss be named alone: ``focal`` is ``{"focal": 1.0}``."""
+    return {value: 1.0} if isinstance(value, str) else value
 
 
 class Settings(BaseModel):
@@ -26,9 +32,17 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    model: str = Field(description="network: a timm name, or small-cnn")
+    model: str = Field(description="network: a timm name, or one of our own (sightline models small-*)")
     pretrained: bool = Field(description="start from pretrained weights")
-    weights: str = Field(description="safetensors file to start from; empty: the network's published weights")
+    weights: str = Field(description="safetensors file, or an earlier run, to start from; empty: the published weights")
+    width: int = Field(
+        ge=0, le=4096, description="channels of the first stage of our own networks; 0: timm's are fixed"
+    )
+    depth: int = Field(ge=0, le=64, description="blocks a stage of our own networks; 0: timm's are fixed")
+    dropout: float = Field(ge=0, lt=1, description="probability of dropping a feature before the last layer")
+    stage_dropout: float = Field(ge=0, lt=1, description="probability of dropping a channel after each stage of ours")
+    stochastic_depth: float = Field(ge=0, lt=1, description="probability of skipping the last block; rises to it")
+
     size: int = Field(ge=8, le=1024, description="side of the network's square input, in pixels")
     resize: int = Field(ge=8, le=2048, description="short side that pictures are stored at, before the crop")
     fit: Literal["crop", "pad", "squash"] = Field(description="how a picture becomes a square")
@@ -39,6 +53,7 @@ class Settings(BaseModel):
     value_range: tuple[()] | tuple[float, float] = Field(
         description="black and white of 16-bit, 32-bit, float pictures"
     )
+
     on_bad: Literal["skip", "fail"] = Field(description="what images that can't be read do: are left out, or end it")
     group: str = Field(description="column or regular expression that names what must stay on one side of the split")
     fixes: str = Field(description="CSV of path,action,value: images to exclude, relabel or group; empty: none")
@@ -46,24 +61,72 @@ class Settings(BaseModel):
     test_share: float = Field(ge=0, lt=1, description="share drawn for the test where none is given")
     select_on_val: bool = Field(description="use a given val folder for selection although there is no test")
     seed: int = Field(ge=0, lt=2**31, description="of split, initial weights, order and augmentation")
+
     epochs: int = Field(ge=0, le=10_000, description="passes over the training images")
     batch_size: int = Field(ge=1, le=65_536, description="images a step")
-    optimizer: Literal["adamw", "sgd"] = Field(description="rule of the weights' update")
-    learning_rate: float = Field(gt=0, le=100, description="the highest of the schedule")
-    momentum: float = Field(ge=0, lt=1, description="of SGD; adamw ignores it")
-    weight_decay: float = Field(ge=0, le=10, description="decoupled; norms and biases are left out")
-    schedule: Literal["cosine", "constant"] = Field(description="course of the learning rate after warm-up")
-    warmup: float = Field(ge=0, lt=1, description="share of all steps in which the rate rises from zero")
-    label_smoothing: float = Field(ge=0, lt=1, description="probability spread over all classes in the target")
-    clip_norm: float = Field(ge=0, description="largest norm of the gradient; 0: no clipping")
-    patience: int = Field(ge=0, description="epochs without a better validation loss before stopping; 0: never")
-    flip: float = Field(ge=0, le=1, description="probability of a left-right flip")
-    translate: float = Field(ge=0, le=0.5, description="largest shift, as a share of the side")
-    zoom: float = Field(ge=0, le=0.9, description="largest share of the side that a random crop leaves out")
-    color: float = Field(ge=0, le=1, description="strength of random brightness, contrast and saturation")
+    accumulate: int = Field(ge=1, le=4096, description="parts that a step's images go through the network in")
     head_first: bool = Field(description="fit the head on frozen features before training the whole network")
     freeze_body: bool = Field(description="train the head only")
     freeze_norm: bool = Field(description="keep the batch norms' running statistics as they are")
+    unfreeze_every: float = Field(
+        ge=0, description="epochs until the next group of layers thaws, from the head; 0: all"
+    )
+    early_size: int = Field(ge=0, le=1024, description="side of the input in the early epochs; 0: size throughout")
+    early_share: float = Field(ge=0, lt=1, description="share of the steps that are made at early_size")
+
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop", "muon"] = Field(description="rule of the weights' update")
+    learning_rate: float = Field(gt=0, le=100, description="the highest of the schedule")
+    momentum: float = Field(ge=0, lt=1, description="of SGD (Nesterov), RMSprop and Muon; the first beta of the Adams")
+    weight_decay: float = Field(ge=0, le=10, description="decoupled in adamw and muon, else added to the gradient")
+    decay_norms: bool = Field(description="decay the weights of norms and the biases too")
+    bias_rate: float = Field(gt=0, le=1000, description="factor on the learning rate of norms and biases")
+    layer_decay: float = Field(gt=0, le=1, description="factor on the rate for each group of layers below the head")
+    schedule: Literal["constant", "cosine", "linear", "step", "exponential", "one-cycle", "plateau"] = Field(
+        description="course of the learning rate after warm-up"
+    )
+    warmup: float = Field(ge=0, lt=1, description="share of all steps in which the rate rises")
+    decay_factor: float = Field(gt=0, le=1, description="what step, exponential and plateau multiply the rate by")
+    decay_every: float = Field(gt=0, description="epochs (see decay_unit) from one such factor to the next")
+    decay_unit: Literal["epochs", "steps"] = Field(description="unit of decay_every")
+    clip_norm: float = Field(ge=0, description="largest norm of the gradient; 0: no clipping")
+    clip_value: float = Field(ge=0, description="largest value in the gradient; 0: no clipping")
+    ema: float = Field(
+        ge=0, lt=1, description="decay a step of the averaged weights that are measured and kept; 0: none"
+    )
+    precision: Literal["fp32", "bf16", "fp16"] = Field(description="type of the network's arithmetic in training")
+    compile: bool = Field(description="compile the network with torch.compile")
+
+    loss: Annotated[
+        dict[Literal["cross_entropy", "focal", "binary_cross_entropy"], _Weight], BeforeValidator(_as_sum)
+    ] = Field(min_length=1, description="losses and their weights in the sum, for example {cross_entropy = 1.0}")
+    focal_gamma: float = Field(ge=0, le=10, description="how much the focal loss turns from easy images to hard ones")
+    label_smoothing: float = Field(ge=0, lt=1, description="probability spread over all classes in the target")
+    imbalance: Literal["none", "class_weights", "balanced_sampling", "auto"] = Field(
+        description="what is done about classes of uneven size"
+    )
+    select_by: Literal["loss", "accuracy"] = Field(description="figure on validation that chooses the epoch")
+    patience: int = Field(ge=0, description="epochs without a better figure before stopping; 0: never")
+
+    flip: float = Field(ge=0, le=1, description="probability of a left-right flip")
+    flip_mode: Literal["random", "alternating"] = Field(description="each time by chance, or every other epoch")
+    flip_vertical: float = Field(ge=0, le=1, description="probability of an upside-down flip")
+    rotate: float = Field(ge=0, le=180, description="largest rotation either way, in degrees")
+    translate: float = Field(ge=0, le=0.5, description="largest shift, as a share of the side")
+    zoom: float = Field(ge=0, le=0.9, description="largest share of the side that a random crop leaves out")
+    zoom_out: float = Field(ge=0, le=2, description="largest share of the side that is added around")
+    shear: float = Field(ge=0, le=60, description="largest shear either way, in degrees")
+    brightness: float = Field(ge=0, le=1, description="largest change of brightness, as a share")
+    contrast: float = Field(ge=0, le=1, description="largest change of contrast, as a share")
+    saturation: float = Field(ge=0, le=1, description="largest change of saturation, as a share")
+    hue: float = Field(ge=0, le=0.5, description="largest turn of the hue, as a share of the colour circle")
+    blur: float = Field(ge=0, le=1, description="probability of a Gaussian blur")
+    blur_sigma: float = Field(gt=0, le=20, description="largest standard deviation of the blur, in pixels at 224")
+    erasing: float = Field(ge=0, le=1, description="probability of erasing a random rectangle")
+    policy: Literal["none", "randaugment", "trivialaugment"] = Field(description="random operations in a row, as named")
+    mixup: float = Field(ge=0, le=10, description="alpha of the share in which two images are mixed; 0: none")
+    cutmix: float = Field(ge=0, le=10, description="alpha of the share of a patch from another image; 0: none")
+    views: int = Field(ge=1, le=10, description="views that are averaged for a further figure on the test images")
+
     device: str = Field(pattern=r"^(cpu|mps|cuda(:\d+)?)$", description="cpu, mps, cuda or cuda:N")
     threads: int = Field(ge=1, le=1024, description="CPU threads; results are the same only at the same number")
 

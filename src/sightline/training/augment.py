@@ -50,16 +50,29 @@ def zoom(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     return zoomed
 
 
-def color(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Change brightness, contrast and saturation of each image by a factor within ``1 - s`` to ``1 + s``."""
-    draw = 1 + strength * (2 * torch.rand(3, len(images), 1, 1, 1, generator=generator) - 1)
-    brightness, contrast, saturation = draw.to(images)
-    images = images * brightness
-    mean = images.mean((1, 2, 3), keepdim=True)
-    images = (images - mean) * contrast + mean
-    grey = (images * images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    colored: Tensor = ((images - grey) * saturation + grey).clamp(0, 1)
-    return colored
+def brightness(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Multiply each image by a factor within ``1 - strength`` to ``1 + strength``."""
+    return (images * _factors(images, strength, generator)).clamp(0, 1)
+
+
+def contrast(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Move each image away from its mean grey, or towards it, by such a factor."""
+    mean = _grey(images).mean((1, 2, 3), keepdim=True)
+    return ((images - mean) * _factors(images, strength, generator) + mean).clamp(0, 1)
+
+
+def saturation(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Move each pixel away from its grey, or towards it, by such a factor for each image."""
+    grey = _grey(images)
+    return ((images - grey) * _factors(images, strength, generator) + grey).clamp(0, 1)
+
+
+def _factors(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    return (1 + strength * (2 * torch.rand(len(images), 1, 1, 1, generator=generator) - 1)).to(images)
+
+
+def _grey(images: Tensor) -> Tensor:
+    return (images * images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 # A new augmentation is one function, one row and one setting of its name. They run in this order.
@@ -67,7 +80,9 @@ AUGMENTATIONS: dict[str, Callable[[Tensor, float, torch.Generator], Tensor]] = {
     "zoom": zoom,
     "translate": translate,
     "flip": flip,
-    "color": color,
+    "brightness": brightness,
+    "contrast": contrast,
+    "saturation": saturation,
 }
 
 

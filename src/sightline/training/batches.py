@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,21 @@ from torch import Tensor
 from sightline.pixels.cache import PixelStore
 from sightline.pixels.preprocess import Preprocess
 
-__all__ = ["Batches"]
+__all__ = ["Batch", "Batches"]
+
+
+class Batch(NamedTuple):
+    """Some training images.
+
+    Attributes:
+        images: ``[B, 3, H, W]`` float32 from 0 to 1, on the training device.
+        labels: ``[B]`` int64, there too.
+        positions: ``[B]``, which images of the part these are.
+    """
+
+    images: Tensor
+    labels: Tensor
+    positions: npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +60,7 @@ class Batches:
             squares = np.stack([self.preprocess.finish(picture) for picture in pictures])
             yield self._to_device(squares, self.labels[start : start + size])
 
-    def shuffled(self, size: int, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def shuffled(self, size: int, seed: int, epoch: int) -> Iterator[Batch]:
         """Yield batches of one epoch in random order, each image once, cut at random places.
 
         Batches are of equal size, give or take one, and at most ``size``: batch norms suffer from a small last one.
@@ -56,7 +71,7 @@ class Batches:
         for chosen, pictures in zip(parts, batches, strict=True):
             places = random.random((len(chosen), 2))
             squares = np.stack([self._cut(picture, place) for picture, place in zip(pictures, places, strict=True)])
-            yield self._to_device(squares, self.labels[chosen])
+            yield Batch(*self._to_device(squares, self.labels[chosen]), chosen)
 
     def steps(self, size: int) -> int:
         """Return how many batches ``shuffled`` yields."""

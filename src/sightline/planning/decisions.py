@@ -1,0 +1,55 @@
+"""Decisions: one setting each, with where its value came from and why; what a person chose wins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sightline.planning.recipe import Recipe
+
+__all__ = ["Decision", "Decisions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One setting: its value, where it came from (option, recipe, data, hardware, network, default), and why."""
+
+    name: str
+    value: Any
+    origin: str
+    reason: str
+
+
+class Decisions:
+    """Collects decisions; what a person chose wins over what is suggested.
+
+    Attributes:
+        values: decisions by the name of their setting, in the order in which they were made.
+    """
+
+    def __init__(self, recipe: Recipe, options: Recipe) -> None:
+        self._chosen = [("option", options.chosen), ("recipe", recipe.chosen)]
+        self.values: dict[str, Decision] = {}
+
+    def __call__(self, name: str, value: Any, origin: str, reason: str) -> Any:
+        """Decide a setting; returns its value, which is the suggested one unless a person chose another."""
+        for where, chosen in self._chosen:
+            if name in chosen:
+                words = "chosen by you" if where == "option" else "from the recipe"
+                value, origin, reason = chosen[name], where, words
+                break
+        self.values[name] = Decision(name, value, origin, reason)
+        return value
+
+    def default(self, **suggested: tuple[Any, str]) -> None:
+        """Decide settings whose suggestion depends on nothing: name=(value, reason)."""
+        for name, (value, reason) in suggested.items():
+            self(name, value, "default", reason)
+
+    def replace(self, name: str, value: Any, origin: str, reason: str) -> None:
+        """Decide a setting whatever was chosen: a choice that can't be kept, or that left it open."""
+        self.values[name] = Decision(name, value, origin, reason)
+
+    def value(self, name: str) -> Any:
+        """Return the value of a setting that is decided already."""
+        return self.values[name].value

@@ -1,0 +1,37 @@
+"""Our own networks by name, for small images: what a plan needs to know of each before torch is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["OWN_NETWORKS", "SMALL_NETWORK", "OwnNetwork"]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnNetwork:
+    """One of our own networks.
+
+    Attributes:
+        description: what it is, in a few words.
+        width: channels of its first stage, unless chosen otherwise.
+        depth: blocks a stage, unless chosen otherwise.
+        dropout: before its last layer.
+        stage_dropout: after each stage.
+    """
+
+    description: str
+    width: int
+    depth: int
+    dropout: float = 0.0
+    stage_dropout: float = 0.0
+
+
+# A new network of our own is one row here and one in ``networks.build.BODIES``.
+OWN_NETWORKS = {
+    "small-fast": OwnNetwork("plain convolutions, made to learn in few epochs (as the CIFAR-10 speed records)", 64, 2),
+    "small-resnet": OwnNetwork("residual blocks of two convolutions", 64, 1),
+    "small-convnext": OwnNetwork("ConvNeXt blocks (depthwise convolution, LayerNorm, inverted bottleneck)", 48, 2),
+    "small-cnn": OwnNetwork("three stages of convolution, pooling and dropout, and a dense layer", 32, 1, 0.5, 0.3),
+}
+
+SMALL_NETWORK = "small-fast"  # the default from scratch
