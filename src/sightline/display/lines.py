@@ -13,6 +13,7 @@ from sightline.events import (
     RunStarted,
     StageEnded,
     StageStarted,
+    StepEnded,
     TrainingStopped,
     Warned,
 )
@@ -53,7 +54,7 @@ def _text_of(event: Event) -> str | None:
             return f"Training stopped: {reason}; the network of epoch {best_epoch} is kept"
         case RunEnded(folder, headline):
             return f"{headline}\nRun {folder}"
-        case Progressed() | CheckpointSaved():
+        case Progressed() | StepEnded() | CheckpointSaved():
             return None
 
 
