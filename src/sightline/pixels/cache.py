@@ -94,7 +94,7 @@ class PixelStore:
             return self._decoder.decode(position)
         return self._flat[offset : offset + height * width * 3].reshape(height, width, 3)
 
-    def squares(self, side: int) -> tuple[npt.NDArray[np.uint8], Positions] | None:
+    def squares(self, side: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.intp]] | None:
         """Return all pictures as one array, and where in it each lies, if all are here and are squares of this side.
 
         Returns:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sightline.data.samples import Samples
-from sightline.data.split import Split
+from sightline.data.split import Split, default_shares
 
 __all__ = ["DataFacts", "Hardware", "NetworkFacts", "describe_data"]
 
@@ -66,6 +66,7 @@ class DataFacts:
     median_short_side: int
     wide_aspect: float  # nine of ten images are no wider (or higher) than this, long side over short
     class_counts: tuple[int, ...] = ()  # training images of each class
+    shares: tuple[float, float] = (0.15, 0.15)  # usual for so many images, for validation and test
 
 
 def describe_data(samples: Samples, split: Split) -> DataFacts:
@@ -82,4 +83,5 @@ def describe_data(samples: Samples, split: Split) -> DataFacts:
         median_short_side=int(np.median(sizes.min(0))),
         wide_aspect=round(float(np.quantile(aspect, 0.9)), 2),
         class_counts=tuple(np.bincount(samples.labels[rows], minlength=len(samples.classes)).tolist()),
+        shares=default_shares(samples),
     )

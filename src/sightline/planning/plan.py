@@ -108,7 +108,7 @@ def make_plan(recipe: Recipe, options: Recipe, data: DataFacts, hardware: Hardwa
     model = choose_model(recipe, options, data, hardware)
     name = network.name if model.origin in ("option", "recipe") else model.value
     decide.replace("model", name, model.origin, model.reason)
-    decide_data(decide)
+    decide_data(decide, data)
     decide_network(decide, network)
     decide_pixels(decide, data, network)
     decide_augmentation(decide, data)
