@@ -109,8 +109,8 @@ def make_split(
         parts, rule = (
             _draw(samples, parts, {"val": val}, seed),
             (
-                f"the given validation images are kept untouched as the test set; {_percent(val)} of train is drawn for "
-                "validation (--select-on-val for the other way)"
+                f"the given validation images are kept untouched as the test set; {_percent(val)} of train is drawn "
+                "for validation (--select-on-val for the other way)"
             ),
         )
     elif given == {"train", "test"}:
@@ -122,7 +122,8 @@ def make_split(
         parts[:] = "train"
         shares = {"val": val, "test": test}
         parts = _draw(samples, parts, shares, seed)
-        rule = f"{_percent(1 - val - test)} / {_percent(val)} / {_percent(test)} for train, validation and test, stratified by class"
+        three = " / ".join(_percent(share) for share in (1 - val - test, val, test))
+        rule = f"{three} for train, validation and test, stratified by class"
     parts[~samples.is_ok & (parts != "test")] = ""  # a test image that can't be read is counted as such
     notes = _notes(samples, parts)
     if "test" in given and test_share:
