@@ -22,6 +22,7 @@ class Hardware:
         threads: CPU threads that training uses.
         reason: why this device.
         warning: what is broken about a better device, or an empty string.
+        has_bf16: whether it computes in bf16 natively, faster than in fp32.
     """
 
     device: str
@@ -29,6 +30,7 @@ class Hardware:
     threads: int
     reason: str
     warning: str = ""
+    has_bf16: bool = False
 
 
 @dataclass(frozen=True, slots=True)
