@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -20,7 +21,7 @@ from sightline.training.warp import draw_maps, draw_moves, is_resampled, move_pi
 
 __all__ = ["CHANGES", "augment_batch", "is_mirrored_this_epoch", "step_generator"]
 
-Positions = np.ndarray[tuple[int], np.dtype[np.intp]]
+Positions = npt.NDArray[np.intp]
 
 
 def augment_batch(images: Tensor, settings: Settings, step: int, epoch: int, positions: Positions) -> Tensor:
@@ -40,10 +41,11 @@ def augment_batch(images: Tensor, settings: Settings, step: int, epoch: int, pos
         ``augment_batch(batch.images, plan.settings, step=0, epoch=1, positions=batch.positions)``
     """
     generator = step_generator(settings.seed, step)
+    layout = torch.contiguous_format if images.is_contiguous() else torch.channels_last
     images = change_geometry(images, settings, generator, _mirrored(settings, epoch, positions, generator))
     for change in CHANGES:
         images = change(images, settings, generator)
-    return images
+    return images.contiguous(memory_format=layout)
 
 
 def change_geometry(images: Tensor, settings: Settings, generator: torch.Generator, mirror: Tensor | None) -> Tensor:
@@ -79,7 +81,7 @@ def _mirrored(settings: Settings, epoch: int, positions: Positions, generator: t
     return torch.rand(len(positions), generator=generator) < settings.flip
 
 
-def is_mirrored_this_epoch(seed: int, epoch: int, positions: Positions) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def is_mirrored_this_epoch(seed: int, epoch: int, positions: Positions) -> npt.NDArray[np.bool_]:
     """Tell for each image whether it is mirrored: half of them by a hash, the other half in the next epoch.
 
     So each image is seen both ways in any two epochs, which chance does for half of them. ``flip`` only says whether:
@@ -105,7 +107,8 @@ def is_mirrored_this_epoch(seed: int, epoch: int, positions: Positions) -> np.nd
         bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         bits ^= bits >> np.uint64(31)
-    return (bits + np.uint64(epoch)) % np.uint64(2) == 1
+    is_odd: npt.NDArray[np.bool_] = (bits + np.uint64(epoch)) % np.uint64(2) == 1
+    return is_odd
 
 
 def change_by_policy(images: Tensor, settings: Settings, generator: torch.Generator) -> Tensor:

@@ -80,9 +80,6 @@ def change_colours(images: Tensor, draws: dict[str, Tensor]) -> Tensor:
     count, _, height, width = images.shape
     means = images.mean((2, 3))
     matrix, offset = colour_matrices(means, **{name: values.to(images) for name, values in draws.items()})
-    if images.is_contiguous():
-        changed = torch.baddbmm(offset[:, :, None], matrix, images.view(count, 3, -1))
-        return changed.clamp_(0, 1).view_as(images)
-    pixels = images.permute(0, 2, 3, 1).reshape(count, -1, 3)  # channels-last, as batches come from the store
-    changed = torch.baddbmm(offset[:, None], pixels, matrix.transpose(1, 2))
-    return changed.clamp_(0, 1).view(count, height, width, 3).permute(0, 3, 1, 2)
+    # Channels-last, the product of so many narrow rows takes seven times as long.
+    changed = torch.baddbmm(offset[:, :, None], matrix, images.reshape(count, 3, -1))
+    return changed.clamp_(0, 1).view(count, 3, height, width)
