@@ -23,6 +23,7 @@ from sightline.data.split import Split, make_split
 from sightline.errors import InputError
 from sightline.events import Event, Noted, Planned, Progressed, StageEnded, StageStarted, Warned
 from sightline.installation import import_library, require_extra
+from sightline.pipeline.probe import probe_changes, warn_of_harm
 from sightline.pipeline.progress import compared, counted
 from sightline.planning.facts import Hardware, NetworkFacts, describe_data
 from sightline.planning.plan import Plan, choose_model, make_plan
@@ -132,6 +133,8 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     findings = check_subject(Subject(samples, split, None, choices.value_range))
     yield from _warn_of_worst(findings, samples.source, choices)
 
+    data = yield from probe_changes(samples, split, describe_data(samples, split), chosen)
+
     yield StageStarted("Planning", "loading torch")
     start = time.monotonic()
     import_library("torch")
@@ -142,12 +145,12 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     hardware = probe_hardware(chosen.get("device"))
     if hardware.warning:
         yield Warned("device.broken-cuda", hardware.warning, "sightline doctor says more; the CPU is used")
-    data = describe_data(samples, split)
     network = describe_network(str(choose_model(job.recipe, job.options, data, hardware).value))
     plan = make_plan(job.recipe, job.options, data, hardware, network)
     seconds = estimate_seconds(plan.settings, len(samples.classes), data.counts["train"], data.counts["val"])
     yield StageEnded("Planning", f"{plan.settings.model} on {hardware.device}", time.monotonic() - start)
     yield Planned(plan.rows(), seconds)
+    yield from warn_of_harm(plan.settings, data, chosen)
     return Prepared(samples, split, plan, hardware, network, findings)
 
 
