@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from sightline.errors import InputError, WeightsError
 from sightline.networks.build import build_network
 from sightline.networks.describe import describe_network
-from sightline.networks.weights import download_weights, find_weights
+from sightline.networks.weights import StartWeights, download_weights, find_weights
 from sightline.planning.facts import DataFacts, Hardware
 from sightline.planning.plan import make_plan
 from sightline.planning.recipe import Recipe
@@ -77,7 +77,7 @@ def test_normalisation_is_inside():
 
 
 def test_given_weights_make_the_features_that_timm_makes(own_weights):
-    network = build_network(settings_for(TIMM, weights=str(own_weights)), 2, own_weights).eval()
+    network = build_network(settings_for(TIMM, weights=str(own_weights)), 2, StartWeights(own_weights)).eval()
     reference = timm.create_model(TIMM, pretrained=True, pretrained_cfg_overlay={"file": str(own_weights)}).eval()
     images = torch.rand(2, 3, 160, 160)
     wanted = reference.forward_head(reference.forward_features(images), pre_logits=True)
@@ -88,7 +88,7 @@ def test_weights_of_another_class_count_are_taken_without_their_classifier(tmp_p
     path = tmp_path / "seven.safetensors"
     mine = timm.create_model(TIMM, num_classes=7)
     save_file(mine.state_dict(), path)
-    network = build_network(settings_for(TIMM, weights=str(path)), 2, path)
+    network = build_network(settings_for(TIMM, weights=str(path)), 2, StartWeights(path))
     theirs = mine.state_dict()
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in network.body.state_dict().items())
 
@@ -101,12 +101,12 @@ def test_weights_that_lack_a_tensor_are_refused_and_never_filled_in_at_random(ow
     path = tmp_path / "holes.safetensors"
     save_file(state, path)
     with pytest.raises(WeightsError, match=r"layer1\.0\.conv1\.weight"):
-        build_network(settings_for(TIMM, weights=str(path)), 2, path)
+        build_network(settings_for(TIMM, weights=str(path)), 2, StartWeights(path))
 
 
 def test_weights_of_another_network_are_refused(own_weights):
     with pytest.raises(WeightsError, match="does not fit"):
-        build_network(settings_for("test_convnext", weights=str(own_weights)), 2, own_weights)
+        build_network(settings_for("test_convnext", weights=str(own_weights)), 2, StartWeights(own_weights))
 
 
 @pytest.mark.parametrize("name", ["model.pth", "model.safetensors"])
@@ -161,7 +161,7 @@ def test_published_weights_come_from_the_hubs_cache_when_they_are_there(hub, own
     assert found.path == snapshot / "model.safetensors"
     assert found.licence == facts.licence
     assert download_weights(facts, found) == found.path
-    assert build_network(settings_for(TIMM), 2, found.path).feature_size > 0
+    assert build_network(settings_for(TIMM), 2, StartWeights(found.path)).feature_size > 0
 
 
 def test_without_network_the_error_names_the_ways_on(hub):

@@ -13,9 +13,23 @@ from typing import Any
 from sightline.errors import WeightsError
 from sightline.planning.facts import NetworkFacts
 
-__all__ = ["WeightsFile", "download_weights", "find_weights"]
+__all__ = ["StartWeights", "WeightsFile", "download_weights", "find_weights", "read_normalisation"]
 
 _FILE = "model.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class StartWeights:
+    """Weights that a network starts from.
+
+    Attributes:
+        path: a safetensors file.
+        rows: for a file of an earlier run, the row of its head for each class that it knows, by the class's
+            position here; None for a file in timm's names.
+    """
+
+    path: Path
+    rows: dict[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +109,21 @@ def download_weights(network: NetworkFacts, weights: WeightsFile) -> Path:
         return Path(hf_hub_download(weights.repository, _FILE))
     except Exception as error:  # as above
         raise _unavailable(network, error) from error
+
+
+def read_normalisation(file: Path) -> dict[str, tuple[float, ...]]:
+    """Return the ``mean`` and ``std`` that a run's ``model.safetensors`` holds.
+
+    Raises:
+        WeightsError: if it is damaged, or no run's.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy") as tensors:
+            return {name: tuple(tensors.get_tensor(name).ravel().round(6).tolist()) for name in ("mean", "std")}
+    except SafetensorError as error:
+        raise WeightsError("weights.mismatch", f"{file} is not of a run: {error}", "give the run itself") from error
 
 
 def _repository(name: str, config: Any) -> str:
