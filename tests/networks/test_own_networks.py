@@ -84,12 +84,12 @@ def test_a_convnext_block_computes_what_timms_does():
 
 
 def test_the_cnn_is_the_published_one():
-    keras = torch.nn.Sequential(  # layer by layer
-        *(layer for a, b in ((3, 32), (32, 64), (64, 128)) for layer in (
-            torch.nn.Conv2d(a, b, 3, padding="same"), torch.nn.ReLU(), torch.nn.MaxPool2d(2), torch.nn.Dropout(0.3)
-        )),
-        torch.nn.Flatten(), torch.nn.Linear(2048, 128), torch.nn.ReLU(), torch.nn.Dropout(0.5), torch.nn.Linear(128, 10),
-    )  # fmt: skip
+    layers: list[torch.nn.Module] = []
+    for inputs, outputs in ((3, 32), (32, 64), (64, 128)):
+        layers += [torch.nn.Conv2d(inputs, outputs, 3, padding="same"), torch.nn.ReLU()]
+        layers += [torch.nn.MaxPool2d(2), torch.nn.Dropout(0.3)]
+    layers += [torch.nn.Flatten(), torch.nn.Linear(2048, 128), torch.nn.ReLU()]
+    keras = torch.nn.Sequential(*layers, torch.nn.Dropout(0.5), torch.nn.Linear(128, 10))
     network = build_network(settings_for("small-cnn"), 10, None)
     assert (network.body.stages[3].p, network.dropout.p) == (0.3, 0.5)
     for theirs, ours in zip(keras.parameters(), network.parameters(), strict=True):

@@ -185,9 +185,10 @@ def _refuse_shape(settings: Settings) -> None:
         if not getattr(settings, name):
             message = f"{name} = 0 leaves {settings.model} without layers"
             raise InputError("plan.conflict", message, f"give --set {name}={usual}, or leave it out")
-    if settings.stochastic_depth and not own.is_residual:
-        message = f"stochastic_depth = {settings.stochastic_depth:g}, and {settings.model} has no blocks to skip"
-        raise InputError("plan.conflict", message, "give --set stochastic_depth=0, or --model small-resnet")
+    for name in own.lacks:
+        if getattr(settings, name):
+            message = f"{name} = {getattr(settings, name):g}, which {settings.model} does not have"
+            raise InputError("plan.conflict", message, f"give --set {name}=0, or --model small-resnet")
 
 
 def _shown(value: Any) -> str:
