@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sightline.data.samples import Samples
-from sightline.data.split import Split
+from sightline.data.split import Split, default_shares
 
 __all__ = ["DataFacts", "EarlierRun", "Hardware", "NetworkFacts", "describe_data"]
 
@@ -24,6 +24,7 @@ class Hardware:
         threads: CPU threads that training uses.
         reason: why this device.
         warning: what is broken about a better device, or an empty string.
+        has_bf16: whether it computes in bf16 natively, faster than in fp32.
     """
 
     device: str
@@ -31,6 +32,7 @@ class Hardware:
     threads: int
     reason: str
     warning: str = ""
+    has_bf16: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class DataFacts:
     median_short_side: int
     wide_aspect: float  # nine of ten images are no wider (or higher) than this, long side over short
     class_counts: tuple[int, ...] = ()  # training images of each class
+    shares: tuple[float, float] = (0.15, 0.15)  # usual for so many images, for validation and test
 
 
 def describe_data(samples: Samples, split: Split) -> DataFacts:
@@ -118,4 +121,5 @@ def describe_data(samples: Samples, split: Split) -> DataFacts:
         median_short_side=int(np.median(sizes.min(0))),
         wide_aspect=round(float(np.quantile(aspect, 0.9)), 2),
         class_counts=tuple(np.bincount(samples.labels[rows], minlength=len(samples.classes)).tolist()),
+        shares=default_shares(samples),
     )

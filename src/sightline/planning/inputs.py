@@ -13,7 +13,7 @@ _CROP_ASPECT = 1.18
 _SQUASH_ASPECT = 2
 
 
-def decide_data(decide: Decisions) -> None:
+def decide_data(decide: Decisions, data: DataFacts) -> None:
     """Decide which images are used, and for what."""
     decide.default(
         draft=(2, "a photo far larger than the input is decoded at reduced scale: several times faster"),
@@ -21,8 +21,8 @@ def decide_data(decide: Decisions) -> None:
         on_bad=("skip", "images that can't be read are left out and counted, up to 1 %"),
         group=("", "no groups but those that a table names; copies stay together in any case"),
         fixes=("", "the data as they are"),
-        val_share=(0.15, "enough to choose the epoch"),
-        test_share=(0.15, "kept untouched for the final figure"),
+        val_share=(data.shares[0], "enough to choose the epoch: 15 %, at most 5,000 images"),
+        test_share=(data.shares[1], "kept untouched for the final figure: 15 %, at most 10,000 images"),
         select_on_val=(False, "a given val folder is worth more as an untouched test set"),
         seed=(0, "the same seed and threads give the same weights on a CPU"),
     )

@@ -131,7 +131,7 @@ def make_plan(
     """
     decide = Decisions(recipe, options)
     model = choose_model(recipe, options, data, hardware, earlier)
-    decide_data(decide)
+    decide_data(decide, data)
     decide_network(decide, network, earlier)
     # A tag names published weights; where a file is what is loaded, only the architecture is known.
     is_file = bool(decide.value("weights")) and not earlier

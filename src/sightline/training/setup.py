@@ -17,7 +17,7 @@ from sightline.pixels.cache import PixelStore
 from sightline.planning.plan import Plan
 from sightline.planning.settings import Settings
 from sightline.runs.files import recover_folder
-from sightline.training.batches import Batches
+from sightline.training.batches import Batches, keep_on_device
 from sightline.training.checkpoint import load_checkpoint
 from sightline.training.loop import measure_step
 
@@ -33,14 +33,12 @@ def set_up_network(settings: Settings, classes: int, weights: StartWeights | Non
 
 
 def make_batches(plan: Plan, store: PixelStore, rows: Sequence[int], labels: Sequence[int]) -> Batches:
-    """Return the images of one part as batches on the planned device."""
-    return Batches(
-        store,
-        np.asarray(rows, np.intp),
-        np.asarray(labels, np.int64),
-        plan.preprocess,
-        torch.device(plan.settings.device),
-    )
+    """Return the images of one part as batches on the planned device; on a GPU they lie there, if they fit."""
+    device = torch.device(plan.settings.device)
+    batches = Batches(store, np.asarray(rows, np.intp), np.asarray(labels, np.int64), plan.preprocess, device)
+    if device.type == "cuda":
+        return keep_on_device(batches, torch.cuda.mem_get_info(device)[0])
+    return batches
 
 
 def load_trained(settings: Settings, classes: int, checkpoint: Path, shipped: Path) -> tuple[Network, int | None]:
