@@ -139,29 +139,24 @@ def test_a_file_that_is_no_weights_is_refused(tmp_path, content, code):
     assert caught.value.code == code
 
 
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """A hub cache of the test's own, and no network."""
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.file_download.HF_HUB_CACHE", str(tmp_path), raising=False)
-    return tmp_path
-
-
-def test_published_weights_come_from_the_hubs_cache_when_they_are_there(hub, own_weights):
+def test_published_weights_come_from_the_hubs_cache_when_they_are_there(cache_weights, own_weights):
     facts = describe_network(TIMM)
-    snapshot = hub / f"models--timm--{facts.name}" / "snapshots" / "abc"
-    snapshot.mkdir(parents=True)
-    (snapshot.parents[1] / "refs").mkdir()
-    (snapshot.parents[1] / "refs" / "main").write_text("abc")
-    (snapshot / "model.safetensors").write_bytes(own_weights.read_bytes())
+    file = cache_weights(facts.name, own_weights)
     found = find_weights(facts, "")
-    assert found.path == snapshot / "model.safetensors"
+    assert found.path == file
     assert found.licence == facts.licence
-    assert download_weights(facts, found) == found.path
-    assert build_network(settings_for(TIMM), 2, StartWeights(found.path)).feature_size > 0
+    assert download_weights(facts, found) == file
+
+
+def test_the_hubs_cache_gives_what_timms_own_loader_gives(cache_weights, own_weights):
+    facts = describe_network(TIMM)
+    cache_weights(facts.name, own_weights)
+    path = find_weights(facts, "").path
+    assert path is not None
+    network = build_network(settings_for(TIMM), 2, StartWeights(path)).eval()
+    reference = timm.create_model(facts.name, pretrained=True, num_classes=0).eval()  # reads the same cache
+    images = torch.rand(2, 3, 160, 160)
+    assert torch.equal(network.body(images), reference(images))
 
 
 def test_without_network_the_error_names_the_ways_on(hub):
