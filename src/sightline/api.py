@@ -21,7 +21,7 @@ from sightline.installation import require_extra
 from sightline.runs.folder import RUNS_FOLDER, Run, find_classifier, find_run
 from sightline.runtime.classifier import Classifier
 
-__all__ = ["Display", "check", "check_up", "evaluate", "export", "load", "plan", "report", "train"]
+__all__ = ["Display", "check", "check_up", "evaluate", "export", "list_models", "load", "plan", "report", "train"]
 
 T = TypeVar("T")
 
@@ -93,6 +93,27 @@ def plan(
     from sightline.pipeline.prepare import plan_job
 
     return _drive(plan_job(_job(data, recipe, settings)), display, quiet).plan
+
+
+def list_models(pattern: str = "") -> Any:
+    """Return the networks that ``model`` takes: ours and, for a pattern, timm's with published weights.
+
+    Args:
+        pattern: shell wildcards (``resnet*``), or a part of the name; empty for ours alone.
+
+    Returns:
+        A tuple of :class:`~sightline.networks.listing.ListedNetwork`: name, parameters, size, licence, is_cached.
+
+    Raises:
+        InputError: if nothing matches, with the nearest names.
+
+    Example:
+        ``[model.name for model in sightline.api.list_models("convnext_tiny*") if model.is_cached]``
+    """
+    require_extra("train", "listing networks")
+    from sightline.networks.listing import list_networks
+
+    return list_networks(pattern)
 
 
 def load(model: str | Path = "latest", *, runs: str | Path = RUNS_FOLDER) -> Classifier:

@@ -19,6 +19,7 @@ from sightline.cli.demo import demo
 from sightline.cli.doctor import doctor
 from sightline.cli.evaluate import evaluate
 from sightline.cli.export import export
+from sightline.cli.models import models
 from sightline.cli.predict import predict
 from sightline.cli.recipes import recipes
 from sightline.cli.report import report
@@ -28,7 +29,7 @@ from sightline.errors import SightlineError
 
 __all__ = ["VERBS", "app", "main"]
 
-VERBS = (demo, check, train, predict, evaluate, report, export, recipes, doctor, selftest)
+VERBS = (demo, check, train, predict, evaluate, report, export, recipes, models, doctor, selftest)
 
 app = typer.Typer(
     name="sightline",

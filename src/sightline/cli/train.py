@@ -20,7 +20,7 @@ def train(
     data: Annotated[str, typer.Argument(help="Class folders, split folders, a table, an archive, or a named set.")],
     recipe: Annotated[str | None, typer.Option(help="A packaged recipe (sightline recipes), or a TOML file.")] = None,
     model: Annotated[str | None, typer.Option(help="Network: any timm name, or one of ours.")] = None,
-    weights: Annotated[str | None, typer.Option(help="Safetensors file to start from.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Safetensors file, or an earlier run, to start from.")] = None,
     no_pretrained: Annotated[bool, typer.Option("--no-pretrained", help="Start from random weights.")] = False,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,

@@ -9,7 +9,7 @@ from collections.abc import Generator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,13 +23,16 @@ from sightline.errors import ExportMismatch, RunError
 from sightline.events import EpochEnded, Event, RunEnded, RunStarted, StageEnded, StageStarted, Warned
 from sightline.installation import cache_folder, cache_limit, require_extra
 from sightline.pipeline.measure import evaluate_samples, small_pictures
-from sightline.pipeline.prepare import Job, Prepared, fetch_weights, plan_job
+from sightline.pipeline.prepare import Job, Prepared, compare_classes, fetch_weights, plan_job
 from sightline.pipeline.progress import counted
 from sightline.pixels.cache import Known, PixelStore, open_store
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run
 from sightline.runs.writer import RunWriter, refuse_name
 from sightline.runtime.bundle import Bundle
+
+if TYPE_CHECKING:
+    from sightline.networks.weights import StartWeights
 
 __all__ = ["export_run", "train_job"]
 
@@ -112,6 +115,7 @@ def _facts(job: Job, prepared: Prepared, weights: tuple[str, str]) -> dict[str, 
         "model": prepared.plan.settings.model,
         "weights": weights[0],
         "licence": weights[1],
+        **({"earlier_classes": compare_classes(prepared)} if prepared.earlier else {}),
         "hardware": {
             "device": prepared.hardware.device,
             "name": prepared.hardware.name,
@@ -157,7 +161,7 @@ def _without_bad(split: Split, samples: Samples) -> Split:
 
 
 def _train(
-    writer: RunWriter, plan: Plan, samples: Samples, split: Split, store: PixelStore, weights: Path | None
+    writer: RunWriter, plan: Plan, samples: Samples, split: Split, store: PixelStore, weights: StartWeights | None
 ) -> Generator[Event, None, None]:
     from sightline.training.loop import train_network
     from sightline.training.setup import make_batches, set_up_network
@@ -207,8 +211,7 @@ def _export(writer: RunWriter, plan: Plan, samples: Samples, split: Split) -> Ge
     facts = run.facts
     yield StageStarted("Exporting", "model.onnx, compared with the network on real images")
     start = time.monotonic()
-    shipped = run.classifier_folder / "model.safetensors"
-    network, epoch = load_trained(plan.settings, len(samples.classes), run.best_checkpoint, shipped)
+    network, epoch = load_trained(plan.settings, len(samples.classes), run.best_checkpoint, run.weights_file)
     bundle = Bundle(
         classes=samples.classes,
         preprocess=plan.preprocess,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sightline.data.samples import Samples
 from sightline.data.split import Split, default_shares
 
-__all__ = ["DataFacts", "Hardware", "NetworkFacts", "Survival", "describe_data"]
+__all__ = ["DataFacts", "EarlierRun", "Hardware", "NetworkFacts", "Survival", "describe_data"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,40 @@ class Survival:
             f"validation accuracy of a quick probe with {copies} copies {100 * self.with_copies:.3g} % against "
             f"{100 * self.plain:.3g} % without ({error}, n={self.n:,})"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRun:
+    """A training of ours whose network a new one starts from.
+
+    Attributes:
+        name: of the run or folder, in words.
+        file: its ``model.safetensors``.
+        model: its network.
+        classes: its classes, in the order of its head's rows.
+        source: where its own start came from, in words.
+        licence: of that start, which is inherited.
+        settings: what its weights are made for: size, interpolation, mean, std, width, depth, as far as known.
+    """
+
+    name: str
+    file: Path
+    model: str
+    classes: tuple[str, ...]
+    source: str
+    licence: str
+    settings: dict[str, Any] = field(hash=False)
+
+    def head_rows(self, classes: tuple[str, ...]) -> dict[int, int]:
+        """Return the row of this run's head for each position in ``classes`` that has one; matched by name.
+
+        Example:
+            >>> run = EarlierRun("first", Path("a"), "small-cnn", ("ant", "bee"), "", "", {})
+            >>> run.head_rows(("bee", "cat"))
+            {0: 1}
+        """
+        rows = {name: row for row, name in enumerate(self.classes)}
+        return {position: rows[name] for position, name in enumerate(classes) if name in rows}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sightline.planning.decisions import Decisions
-from sightline.planning.facts import DataFacts, NetworkFacts
+from sightline.planning.facts import DataFacts, EarlierRun, NetworkFacts
 
 __all__ = ["SMALL_SIDE", "decide_data", "decide_pixels"]
 
@@ -28,10 +28,12 @@ def decide_data(decide: Decisions, data: DataFacts) -> None:
     )
 
 
-def decide_pixels(decide: Decisions, data: DataFacts, network: NetworkFacts) -> None:
+def decide_pixels(decide: Decisions, data: DataFacts, network: NetworkFacts, earlier: EarlierRun | None = None) -> None:
     """Decide the size of the input and how a picture is brought to it."""
     side = data.median_short_side
-    if network.family == "small":
+    if earlier and "size" in earlier.settings:
+        size = decide("size", earlier.settings["size"], "weights", f"as in {earlier.name}")
+    elif network.family == "small":
         size = max(16, min(SMALL_SIDE, -(-side // 8) * 8))
         reason = f"median short side is {side} px, rounded up to 8, within 16 to {SMALL_SIDE}"
         size = decide("size", size, "data", reason)
@@ -50,4 +52,7 @@ def decide_pixels(decide: Decisions, data: DataFacts, network: NetworkFacts) -> 
         decide("resize", resize, "network", "short side before the centre crop, as its authors evaluate it")
     else:
         decide("resize", size, "default", "the short side becomes the input's side: no border is cut off")
-    decide("interpolation", network.interpolation, "network", "as the network's authors resize")
+    if earlier and "interpolation" in earlier.settings:
+        decide("interpolation", earlier.settings["interpolation"], "weights", f"as in {earlier.name}")
+    else:
+        decide("interpolation", network.interpolation, "network", "as the network's authors resize")

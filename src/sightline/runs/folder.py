@@ -107,6 +107,11 @@ class Run:
         return self.classifier_folder / MODEL_FILE
 
     @property
+    def weights_file(self) -> Path:
+        """``classifier/model.safetensors``."""
+        return self.classifier_folder / "model.safetensors"
+
+    @property
     def predictions_file(self) -> Path:
         """``evaluation/predictions.csv``."""
         return self.folder / "evaluation" / "predictions.csv"

@@ -12,6 +12,7 @@ import torch
 from sightline.errors import RunError
 from sightline.networks.build import build_network
 from sightline.networks.network import Network
+from sightline.networks.weights import StartWeights
 from sightline.pixels.cache import PixelStore
 from sightline.planning.plan import Plan
 from sightline.planning.settings import Settings
@@ -23,7 +24,7 @@ from sightline.training.loop import measure_step
 __all__ = ["estimate_seconds", "load_trained", "make_batches", "set_up_network", "versions"]
 
 
-def set_up_network(settings: Settings, classes: int, weights: Path | None) -> Network:
+def set_up_network(settings: Settings, classes: int, weights: StartWeights | None) -> Network:
     """Build the planned network on the planned device, with the planned threads and seed."""
     torch.set_num_threads(settings.threads)
     network = build_network(settings, classes, weights).to(torch.device(settings.device))
