@@ -16,7 +16,7 @@ from sightline.planning.recipe import Recipe
 
 @pytest.fixture(scope="module")
 def arrows(tmp_path_factory):
-    """Split folders of bright halves: an ``ant`` is bright on the left, a ``bee`` on the right; the test part is dark."""
+    """Split folders of bright halves: ``ant`` bright on the left, ``bee`` on the right, the test part dark."""
     root, random = tmp_path_factory.mktemp("arrows"), np.random.default_rng(0)
     for part, count in (("train", 60), ("val", 20), ("test", 20)):
         for name in ("ant", "bee"):

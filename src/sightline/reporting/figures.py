@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import io
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sightline.reporting.canvas import INK, any_letters, empty_figure
+from sightline.reporting.views import draw_views
 from sightline.runs.folder import Run
 from sightline.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURES", "best_row", "draw_confusion", "draw_curves", "svg_uri", "write_figures"]
+__all__ = [
+    "FIGURES",
+    "best_row",
+    "draw_confusion",
+    "draw_curves",
+    "svg_uri",
+    "write_figures",
+]
 
-_INK = {"light": "#333a45", "dark": "#c9d1dc"}
 _TRAIN, _VAL, _BEST = "#d97706", "#2563eb", "#8b95a3"
 _MAX_CLASSES = 40
 
@@ -32,7 +38,7 @@ def draw_curves(run: Run, theme: str = "light") -> Figure | None:
     if not history:
         return None
     best = history["epoch"][best_row(run)]
-    figure = _figure((9, 3.2))
+    figure = empty_figure((9, 3.2))
     for position, (name, unit) in enumerate((("loss", "cross-entropy, nats"), ("accuracy", "share right"))):
         axes = figure.add_subplot(1, 2, position + 1)
         axes.axvline(best, color=_BEST, linestyle=":", linewidth=1.2, label="best epoch")
@@ -40,9 +46,9 @@ def draw_curves(run: Run, theme: str = "light") -> Figure | None:
         axes.plot(history["epoch"], history[f"val_{name}"], "s-", ms=3, lw=1.6, color=_VAL, label="validation")
         axes.set(title=f"{name.capitalize()} ({unit})", xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(frameon=False, labelcolor=_INK[theme], fontsize=9)
-        _paint(axes, _INK[theme])
-    with _any_letters():
+        axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9)
+        _paint(axes, INK[theme])
+    with any_letters():
         figure.tight_layout()
     return figure
 
@@ -64,7 +70,7 @@ def draw_confusion(run: Run, theme: str = "light") -> Figure | None:
     full = [printable(row["class"]) for row in metrics["classes"]]
     names = [name if len(name) <= 24 else name[:23] + "…" for name in full]
     side = 2.4 + 0.42 * len(matrix)
-    figure = _figure((side + 0.6, side))
+    figure = empty_figure((side + 0.6, side))
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted", ylabel="true class")
@@ -73,14 +79,26 @@ def draw_confusion(run: Run, theme: str = "light") -> Figure | None:
     for row, column in zip(*np.nonzero(matrix), strict=True):
         shade = "white" if shares[row, column] > 0.55 else "#1f2733"
         axes.text(column, row, f"{matrix[row, column]:.0f}", ha="center", va="center", fontsize=8, color=shade)
-    _paint(axes, _INK[theme])
-    with _any_letters():
+    _paint(axes, INK[theme])
+    with any_letters():
         figure.tight_layout()
     return figure
 
 
+def draw_augmented(run: Run, theme: str = "light") -> Figure | None:
+    """Return some training images beside their random changes, or None for a run that kept none."""
+    views = run.views
+    if views is None:
+        return None
+    return draw_views(run.facts["classes"], **views, theme=theme)
+
+
 # A new figure is one function and one row.
-FIGURES: dict[str, Callable[[Run, str], Any]] = {"curves": draw_curves, "confusion": draw_confusion}
+FIGURES: dict[str, Callable[[Run, str], Any]] = {
+    "curves": draw_curves,
+    "confusion": draw_confusion,
+    "augmented": draw_augmented,
+}
 
 
 def write_figures(run: Run) -> None:
@@ -89,7 +107,7 @@ def write_figures(run: Run) -> None:
     for name, draw in FIGURES.items():
         figure = draw(run, "light")
         if figure is not None:
-            with _any_letters():
+            with any_letters():
                 figure.savefig(run.figures_folder / f"{name}.png", dpi=150, facecolor="white")
                 figure.savefig(run.figures_folder / f"{name}.svg", metadata={"Date": None})
 
@@ -97,26 +115,9 @@ def write_figures(run: Run) -> None:
 def svg_uri(figure: Figure) -> str:
     """Return a figure as a data URI of an SVG picture, for an ``img`` element."""
     out = io.BytesIO()
-    with _any_letters():
+    with any_letters():
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(out.getvalue()).decode("ascii")
-
-
-@contextlib.contextmanager
-def _any_letters() -> Iterator[None]:
-    """Let matplotlib draw a box, without a remark, for a letter that its font lacks: an emoji, say."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        yield
-
-
-def _figure(size: tuple[float, float]) -> Figure:
-    """Return an empty figure without pyplot, which keeps state and wants a screen."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    matplotlib.rcParams.update({"svg.hashsalt": "sightline", "font.size": 10, "text.parse_math": False})
-    return Figure(figsize=size)
 
 
 def _paint(axes: Any, ink: str) -> None:
