@@ -37,6 +37,6 @@ def test_it_draws_every_image_and_version_once(count, theme):
 
 def test_a_mixed_picture_names_what_is_in_it():
     shares = np.array([0.25, 0.0, 0.75], np.float32)
-    assert describe_mix(["ant", "bee", "a very long name"], shares, 0) == "+ 75 % a very l…"
+    assert describe_mix(["ant", "bee", "a very long name"], shares, 0) == "+ 75 % a very…"
     assert describe_mix(["ant", "bee", "a very long name"], shares, 2) == "+ 25 % ant"
     assert describe_mix(["ant", "bee", "cat"], np.array([0, 1, 0], np.float32), 1) == ""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["describe_mix", "draw_views", "name_of"]
 
 _TILE, _NAME, _HEAD, _GAP, _EDGE, _SPACE = 1.0, 0.2, 0.55, 0.35, 0.1, 0.03  # inches
-_LETTERS = 16  # that fit above a tile
+_LETTERS = 15  # that fit above a tile
 _SMALL = 100  # px: fewer are shown as the squares that they are
 _ROWS = 5  # from which on two blocks stand side by side
 
@@ -29,7 +29,7 @@ def draw_views(
     changed: npt.NDArray[np.uint8],
     shares: npt.NDArray[np.float32],
     *,
-    title: str = "",
+    title: str = "Training images and their random changes",
     theme: str = "light",
 ) -> Figure:
     """Return a figure with a row an image: the plain square, then its changed versions, each under its classes.
@@ -91,4 +91,4 @@ def describe_mix(classes: Sequence[str], shares: npt.NDArray[np.float32], label:
     others = np.array(shares)
     others[label] = 0
     other = int(others.argmax())
-    return f"+ {100 * others[other]:.0f} % {name_of(classes[other], 9)}" if others[other] >= 0.005 else ""
+    return f"+ {100 * others[other]:.0f} % {name_of(classes[other], 7)}" if others[other] >= 0.005 else ""
