@@ -444,3 +444,13 @@ def test_a_reader_that_stops_early_is_no_error(finished_run, colours):
     )
     assert result.returncode == 0
     assert result.stdout.startswith("path,label") and "Traceback" not in result.stderr
+
+
+def test_models_are_rows_or_json_and_a_wrong_name_has_a_cure(sightline):
+    status, out, _ = sightline("models", "resnet18")
+    row = next(line for line in out.splitlines() if line.startswith("resnet18.tv_in1k"))
+    assert status == 0 and "11.2 M" in row and "224 px" in row and "bsd-3-clause" in row
+    status, out, _ = sightline("models", "--json")
+    assert {network["name"] for network in json.loads(out)["models"]} >= {"small-cnn", "small-resnet"}
+    status, _, err = sightline("models", "resnet81")
+    assert status == 2 and "error[model.no-match]" in err and "resnet18" in err
