@@ -6,7 +6,7 @@ and have the names of the plan's settings.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -20,6 +20,7 @@ from sightline.events import Event, RunStarted
 from sightline.installation import require_extra
 from sightline.runs.folder import RUNS_FOLDER, Run, find_classifier, find_run
 from sightline.runtime.classifier import Classifier
+from sightline.tracking.trackers import Trackers
 
 __all__ = ["Display", "check", "check_up", "evaluate", "export", "list_models", "load", "plan", "report", "train"]
 
@@ -43,6 +44,7 @@ def train(
     out: str | Path = RUNS_FOLDER,
     name: str | None = None,
     keep_checkpoints: bool = False,
+    track: Sequence[str] = (),
     display: Display | None = None,
     quiet: bool = False,
     **settings: Any,
@@ -55,6 +57,7 @@ def train(
         out: folder that holds runs.
         name: of the run; by default made of the date, the data's name and a number.
         keep_checkpoints: keep the best epoch's checkpoint after the run is finished.
+        track: who listens besides: ``tensorboard``, ``mlflow``, ``wandb``, ``csv``.
         display: where events go; by default the notebook's cell or the terminal.
         quiet: show warnings only.
         **settings: any setting of the plan, for example ``epochs=5, model="resnet18", seed=1``.
@@ -71,7 +74,7 @@ def train(
     from sightline.pipeline.run import train_job
 
     job = _job(data, recipe, settings, out=out, name=name, keep_checkpoints=keep_checkpoints)
-    return _drive(train_job(job), display, quiet)
+    return _drive(train_job(job), display, quiet, Trackers(track))
 
 
 def plan(
@@ -259,11 +262,27 @@ def _job(data: Source, recipe: Any, settings: dict[str, Any], **more: Any) -> An
     return Job(data, recipe or Recipe(), Recipe(**settings), **more)
 
 
-def _drive(events: Generator[Event, None, T], display: Display | None, quiet: bool) -> T:
-    """Show every event, write those of a run into its ``log.txt``, and return what the generator returns."""
+def _drive(
+    events: Generator[Event, None, T], display: Display | None, quiet: bool, trackers: Trackers | None = None
+) -> T:
+    """Show every event to the display and the trackers, and return what the generator returns.
+
+    The lines of a run's events go into its ``log.txt`` too.
+    """
     shown: Display = display or (Notebook(quiet=quiet) if in_notebook() else Terminal(quiet=quiet))
+    trackers = trackers or Trackers()
     lines: list[str] = []
     log: Path | None = None
+
+    def tell(told: Iterable[Event]) -> None:
+        nonlocal lines
+        for event in told:
+            shown.show(event)
+            lines += [text for text in [line_of(event)] if text is not None]
+        if log is not None and lines:
+            _append(log, lines)
+            lines = []
+
     try:
         while True:
             try:
@@ -271,17 +290,12 @@ def _drive(events: Generator[Event, None, T], display: Display | None, quiet: bo
             except StopIteration as stop:
                 result: T = stop.value
                 return result
-            shown.show(event)
-            text = line_of(event)
-            if text is not None:
-                lines.append(text)
             if isinstance(event, RunStarted):
                 log = Run(event.folder).log_file
-            if log is not None and lines:
-                _append(log, lines)
-                lines = []
+            tell([event, *trackers.show(event)])
     finally:
         events.close()
+        tell(trackers.close())
         shown.close()
 
 

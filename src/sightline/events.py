@@ -7,11 +7,18 @@ notebook's table; ``pipeline`` writes some of them into the run folder.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 __all__ = [
     "CheckpointSaved",
     "EpochEnded",
     "Event",
+    "InputsSeen",
+    "MistakesSeen",
     "Noted",
     "Planned",
     "Progressed",
@@ -21,6 +28,7 @@ __all__ = [
     "StageStarted",
     "StepEnded",
     "TrainingStopped",
+    "ValidationMeasured",
     "Warned",
 ]
 
@@ -100,6 +108,49 @@ class StepEnded:
     is_clipped: bool
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class InputsSeen:
+    """Some images as the network got them at a step: cut, augmented.
+
+    Attributes:
+        pictures: ``[N, H, W, 3] uint8``, a few of the step's images.
+    """
+
+    step: int
+    pictures: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ValidationMeasured:
+    """What the network says of the validation images after an epoch; comes before the epoch's ``EpochEnded``.
+
+    Attributes:
+        labels, predicted: ``[N] int64``, positions in the classes.
+        confidence: ``[N] float32``, the probability of ``predicted``.
+    """
+
+    epoch: int
+    labels: npt.NDArray[np.int64]
+    predicted: npt.NDArray[np.int64]
+    confidence: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MistakesSeen:
+    """The validation images that the network is surest of and wrong about after an epoch, the surest first.
+
+    Attributes:
+        pictures: ``[M, H, W, 3] uint8``, as the network sees them.
+        labels, predicted, confidence: ``[M]``, as in :class:`ValidationMeasured`.
+    """
+
+    epoch: int
+    pictures: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    predicted: npt.NDArray[np.int64]
+    confidence: npt.NDArray[np.float32]
+
+
 @dataclass(frozen=True, slots=True)
 class EpochEnded:
     """One pass over the training images is finished. Losses are mean cross-entropy in nats.
@@ -155,6 +206,9 @@ Event = (
     | Warned
     | Planned
     | StepEnded
+    | InputsSeen
+    | ValidationMeasured
+    | MistakesSeen
     | EpochEnded
     | CheckpointSaved
     | TrainingStopped

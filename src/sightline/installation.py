@@ -42,6 +42,9 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "hub": ("huggingface_hub", "pyarrow"),
     "train": ("torch", "torchvision", "timm", "safetensors", "onnx", "onnxscript", "huggingface_hub"),
     "heic": ("pi_heif",),
+    "tensorboard": ("tensorboard",),
+    "mlflow": ("mlflow",),
+    "wandb": ("wandb",),
 }
 
 # Extras that nobody needs who has no such data, and what they add.
@@ -49,6 +52,9 @@ _ADDED = {
     "heic": "HEIC photos of iPhones",
     "parquet": "Parquet tables",
     "hub": "the sets of the Hugging Face hub",
+    "tensorboard": "--track tensorboard",
+    "mlflow": "--track mlflow",
+    "wandb": "--track wandb",
 }
 
 _TORCH_PROBE = """

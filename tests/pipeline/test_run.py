@@ -59,6 +59,7 @@ def test_a_finished_run_has_everything_and_says_so(finished_run):
         "run.json",
         "plan.toml",
         "history.csv",
+        "steps.csv",
         "log.txt",
         "report.html",
         "data/samples.csv",

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from sightline.errors import TrainingError
-from sightline.events import CheckpointSaved, EpochEnded, Progressed, TrainingStopped
+from sightline.events import (
+    CheckpointSaved,
+    EpochEnded,
+    InputsSeen,
+    Progressed,
+    TrainingStopped,
+    ValidationMeasured,
+)
 from sightline.networks.build import build_network
 from sightline.training import loop
 from sightline.training.loop import measure, train_network
+
+SAID = (np.zeros(16, np.int64), np.full(16, 0.5, np.float32))  # what a faked measure says of the validation images
 
 
 @pytest.fixture
@@ -36,7 +46,7 @@ def epochs_of(events) -> list[EpochEnded]:
 
 def test_it_learns(train, make_batches):
     network, _ = train(epochs=10)
-    loss, accuracy = measure(network, make_batches(64, seed=2))
+    loss, accuracy, _ = measure(network, make_batches(64, seed=2))
     assert accuracy > 0.95 and loss < 0.4
 
 
@@ -51,7 +61,7 @@ def test_the_network_of_the_best_epoch_is_kept(train, monkeypatch):
 
     def fake(network, batches):
         kept.append([tensor.clone() for tensor in state(network)])
-        return next(losses), 0.5
+        return next(losses), 0.5, SAID
 
     monkeypatch.setattr(loop, "measure", fake)
     network, events = train(epochs=3)
@@ -64,7 +74,7 @@ def test_the_network_of_the_best_epoch_is_kept(train, monkeypatch):
 
 def test_it_stops_when_patience_is_over(train, monkeypatch):
     losses = iter([0.5, 0.6, 0.7, 0.8, 0.9])
-    monkeypatch.setattr(loop, "measure", lambda network, batches: (next(losses), 0.5))
+    monkeypatch.setattr(loop, "measure", lambda network, batches: (next(losses), 0.5, SAID))
     _, events = train(epochs=5, patience=2)
     assert len(epochs_of(events)) == 3
     assert "2 epochs" in events[-1].reason
@@ -115,7 +125,7 @@ def test_frozen_norms_keep_their_statistics(train, plan_settings):
 
 
 def test_the_fitted_head_is_epoch_0_and_is_kept_when_nothing_is_better(train, monkeypatch):
-    monkeypatch.setattr(loop, "measure", lambda network, batches: (99.0, 0.5))
+    monkeypatch.setattr(loop, "measure", lambda network, batches: (99.0, 0.5, SAID))
     _, events = train(head_first=True, epochs=2)
     first = epochs_of(events)[0]
     assert first.epoch == 0 and first.is_best
@@ -129,6 +139,30 @@ def test_measuring_counts_each_image_once(make_batches, plan_settings):
     labels = torch.cat([labels for _, labels in batches.in_order(5)])
     with torch.inference_mode():
         wanted = torch.nn.functional.cross_entropy(network(images), labels)
-    loss, accuracy = measure(network, batches)
+    loss, accuracy, _ = measure(network, batches)
     assert loss == pytest.approx(float(wanted), abs=1e-5)
     assert accuracy == pytest.approx(float((network(images).argmax(1) == labels).float().mean()))
+
+
+def test_what_validation_says_is_an_event_before_the_end_of_its_epoch(train, make_batches):
+    network, events = train(epochs=1)
+    kinds = [type(event) for event in events]
+    assert kinds.index(ValidationMeasured) < kinds.index(EpochEnded)
+    (said,) = (event for event in events if isinstance(event, ValidationMeasured))
+    val = make_batches(16, seed=1)
+    network.eval()
+    ((images, labels),) = val.in_order(16)
+    with torch.no_grad():
+        confidence, predicted = network(images).softmax(1).max(1)
+    assert said.epoch == 1 and said.labels.tolist() == labels.tolist()
+    assert said.predicted.tolist() == predicted.tolist()
+    assert np.allclose(said.confidence, confidence.numpy(), atol=1e-5)
+
+
+def test_the_first_inputs_are_shown_as_the_network_gets_them(train, monkeypatch):
+    got = []
+    monkeypatch.setattr(loop, "augment_batch", lambda images, *rest: got.append(images) or images)
+    _, events = train(epochs=2)
+    (seen,) = (event for event in events if isinstance(event, InputsSeen))
+    wanted = (got[0][:16].permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
+    assert seen.pictures.dtype == np.uint8 and np.array_equal(seen.pictures, wanted)

@@ -48,6 +48,9 @@ def train(
         list[str] | None, typer.Option(help='Exit with 5 unless met, e.g. "accuracy>=0.9" (lower bound).')
     ] = None,
     keep_checkpoints: Annotated[bool, typer.Option("--keep-checkpoints", help="Keep the best checkpoint.")] = False,
+    track: Annotated[
+        list[str] | None, typer.Option(help="Who listens too: tensorboard, mlflow, wandb, csv; repeatable.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
@@ -93,7 +96,14 @@ def train(
         return
     try:
         run = api.train(
-            data, recipe, display=terminal, out=out, name=name, keep_checkpoints=keep_checkpoints, **settings
+            data,
+            recipe,
+            display=terminal,
+            out=out,
+            name=name,
+            keep_checkpoints=keep_checkpoints,
+            track=track or (),
+            **settings,
         )
     except (KeyboardInterrupt, SystemExit):
         print(f"\n{interrupted_words(terminal.folder)}", file=sys.stderr)

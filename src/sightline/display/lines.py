@@ -6,6 +6,8 @@ from sightline.events import (
     CheckpointSaved,
     EpochEnded,
     Event,
+    InputsSeen,
+    MistakesSeen,
     Noted,
     Planned,
     Progressed,
@@ -15,6 +17,7 @@ from sightline.events import (
     StageStarted,
     StepEnded,
     TrainingStopped,
+    ValidationMeasured,
     Warned,
 )
 from sightline.text import duration, printable
@@ -55,6 +58,8 @@ def _text_of(event: Event) -> str | None:
         case RunEnded(folder, headline):
             return f"{headline}\nRun {folder}"
         case Progressed() | StepEnded() | CheckpointSaved():
+            return None
+        case InputsSeen() | ValidationMeasured() | MistakesSeen():
             return None
 
 

@@ -14,7 +14,16 @@ from sightline.data.samples import Samples
 from sightline.data.sources import Source
 from sightline.errors import DataError, UnreadableImage
 from sightline.evaluation.result import Evaluation, evaluate_rows
-from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
+from sightline.events import (
+    Event,
+    MistakesSeen,
+    Noted,
+    Progressed,
+    StageEnded,
+    StageStarted,
+    ValidationMeasured,
+    Warned,
+)
 from sightline.pipeline.prepare import DataChoices, inspect_source
 from sightline.pixels.cache import PixelStore
 from sightline.pixels.files import read_bytes
@@ -23,7 +32,9 @@ from sightline.runs.folder import run_of_classifier
 from sightline.runtime.classifier import Classifier
 from sightline.runtime.predictions import Predictions
 
-__all__ = ["evaluate_samples", "evaluate_source", "small_pictures"]
+__all__ = ["evaluate_samples", "evaluate_source", "picture_mistakes", "small_pictures"]
+
+_MISTAKES = 16
 
 
 def evaluate_source(classifier: Classifier, source: Source) -> Generator[Event, None, Evaluation]:
@@ -125,3 +136,17 @@ def small_pictures(
         square = Image.fromarray(preprocess.finish(picture))
         small[place * step] = np.asarray(square.resize((16, 16), Image.Resampling.BOX), np.float32).ravel()
     return small
+
+
+def picture_mistakes(
+    measured: ValidationMeasured, store: PixelStore, preprocess: Preprocess, rows: npt.NDArray[np.intp]
+) -> MistakesSeen:
+    """Return the surest mistakes with their pictures; ``rows`` are the positions in the store of what was measured."""
+    wrong = np.flatnonzero(measured.predicted != measured.labels)
+    wrong = wrong[np.argsort(-measured.confidence[wrong], kind="stable")][:_MISTAKES]
+    found = [(wrong[place], preprocess.finish(picture)) for place, picture in store.readable(rows[wrong])]
+    side = preprocess.size
+    pictures = np.stack([picture for _, picture in found]) if found else np.zeros((0, side, side, 3), np.uint8)
+    chosen = np.array([place for place, _ in found], np.intp)
+    said = (measured.labels[chosen], measured.predicted[chosen], measured.confidence[chosen])
+    return MistakesSeen(measured.epoch, pictures, *said)

@@ -23,6 +23,7 @@ from sightline.data.split import Split, make_split
 from sightline.errors import InputError
 from sightline.events import Event, Noted, Planned, Progressed, StageEnded, StageStarted, Warned
 from sightline.installation import import_library, require_extra
+from sightline.pipeline.probe import probe_changes, warn_of_harm
 from sightline.pipeline.progress import compared, counted
 from sightline.planning.facts import EarlierRun, Hardware, NetworkFacts, describe_data
 from sightline.planning.plan import Plan, choose_model, make_plan
@@ -138,6 +139,8 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     findings = check_subject(Subject(samples, split, None, choices.value_range))
     yield from _warn_of_worst(findings, samples.source, choices)
 
+    data = yield from probe_changes(samples, split, describe_data(samples, split), chosen)
+
     yield StageStarted("Planning", "loading torch")
     start = time.monotonic()
     import_library("torch")
@@ -149,7 +152,6 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     hardware = probe_hardware(chosen.get("device"))
     if hardware.warning:
         yield Warned("device.broken-cuda", hardware.warning, "sightline doctor says more; the CPU is used")
-    data = describe_data(samples, split)
     if earlier and "mean" not in earlier.settings:  # a classifier's folder without its run
         earlier = replace(earlier, settings={**earlier.settings, **read_normalisation(earlier.file)})
     network = describe_network(str(choose_model(job.recipe, job.options, data, hardware, earlier).value))
@@ -157,6 +159,7 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     seconds = estimate_seconds(plan.settings, len(samples.classes), data.counts["train"], data.counts["val"])
     yield StageEnded("Planning", f"{plan.settings.model} on {hardware.device}", time.monotonic() - start)
     yield Planned(plan.rows(), seconds)
+    yield from warn_of_harm(plan.settings, data, chosen)
     return Prepared(samples, split, plan, hardware, network, findings, earlier)
 
 

@@ -20,9 +20,19 @@ from sightline.data.samples import Samples
 from sightline.data.sources import describe_source
 from sightline.data.split import Split
 from sightline.errors import ExportMismatch, RunError
-from sightline.events import EpochEnded, Event, RunEnded, RunStarted, StageEnded, StageStarted, Warned
+from sightline.events import (
+    EpochEnded,
+    Event,
+    RunEnded,
+    RunStarted,
+    StageEnded,
+    StageStarted,
+    StepEnded,
+    ValidationMeasured,
+    Warned,
+)
 from sightline.installation import cache_folder, cache_limit, require_extra
-from sightline.pipeline.measure import evaluate_samples, small_pictures
+from sightline.pipeline.measure import evaluate_samples, picture_mistakes, small_pictures
 from sightline.pipeline.prepare import Job, Prepared, compare_classes, fetch_weights, plan_job
 from sightline.pipeline.progress import counted
 from sightline.pixels.cache import Known, PixelStore, open_store
@@ -35,6 +45,9 @@ if TYPE_CHECKING:
     from sightline.networks.weights import StartWeights
 
 __all__ = ["export_run", "train_job"]
+
+_EPOCH = [name for name in EpochEnded.__dataclass_fields__ if name not in ("epochs", "is_best")]
+_STEP = [name for name in StepEnded.__dataclass_fields__ if name != "is_clipped"]
 
 
 def train_job(job: Job) -> Generator[Event, None, Run]:
@@ -52,8 +65,8 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
     writer = RunWriter.create(job.out, job.name, data_name, _facts(job, prepared, description))
     run = writer.run
     try:
+        writer.write_plan(prepared.plan.to_toml())  # first: who listens looks it up
         yield RunStarted(str(run.folder))
-        writer.write_plan(prepared.plan.to_toml())
         samples, store = yield from decode_pictures(prepared.samples, prepared.plan)
         refuse_bad(samples, prepared.plan.settings.on_bad)
         split = _without_bad(prepared.split, samples)
@@ -174,10 +187,14 @@ def _train(
         for rows in (split.rows("train"), split.rows("val"))
     )
     for event in train_network(network, train, val, plan.settings, writer.run.best_checkpoint):
+        if isinstance(event, StepEnded):
+            writer.add_step({name: getattr(event, name) for name in _STEP})
         if isinstance(event, EpochEnded):
-            names = [name for name in EpochEnded.__dataclass_fields__ if name not in ("epochs", "is_best")]
-            writer.add_epoch({name: getattr(event, name) for name in names})
+            writer.add_epoch({name: getattr(event, name) for name in _EPOCH})
+            writer.keep_steps()
         yield event
+        if isinstance(event, ValidationMeasured):
+            yield picture_mistakes(event, store, plan.preprocess, split.rows("val"))
     yield StageEnded("Training", "", time.monotonic() - start)
 
 

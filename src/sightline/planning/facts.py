@@ -11,7 +11,7 @@ import numpy as np
 from sightline.data.samples import Samples
 from sightline.data.split import Split, default_shares
 
-__all__ = ["DataFacts", "EarlierRun", "Hardware", "NetworkFacts", "describe_data"]
+__all__ = ["DataFacts", "EarlierRun", "Hardware", "NetworkFacts", "Survival", "describe_data"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,36 @@ class NetworkFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Survival:
+    """Whether classes survive a change of their pictures, as ``evaluation.survival`` measured it on validation.
+
+    Attributes:
+        change: ``mirror``, ``upside-down``, ``turn`` (by up to 15 degrees) or ``quarter-turn``.
+        verdict: ``harmful``, ``harmless``, or ``unclear``.
+        n: validation images.
+        plain, with_copies: accuracy of a quick classifier that learnt without and with changed copies, 0 to 1.
+        rise: of its squared error with them, as a share.
+        can_tell: whether it beats the most frequent class at all.
+    """
+
+    change: str
+    verdict: str
+    n: int
+    plain: float
+    with_copies: float
+    rise: float
+    can_tell: bool = True
+
+    def __str__(self) -> str:
+        copies = {"mirror": "mirrored", "upside-down": "upside-down"}.get(self.change, "turned")
+        error = f"error {100 * self.rise:+.0f} %".replace("-", "\u2212") if abs(self.rise) < 10 else "error many times"
+        return (
+            f"validation accuracy of a quick probe with {copies} copies {100 * self.with_copies:.3g} % against "
+            f"{100 * self.plain:.3g} % without ({error}, n={self.n:,})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class EarlierRun:
     """A training of ours whose network a new one starts from.
 
@@ -97,7 +127,12 @@ class EarlierRun:
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """The data, as far as a plan depends on them."""
+    """The data, as far as a plan depends on them.
+
+    Attributes:
+        survivals: change -> whether classes survive it, for the changes that were probed.
+        not_probed: why none was, in words; or an empty string.
+    """
 
     classes: tuple[str, ...]
     counts: dict[str, int] = field(hash=False)
@@ -105,6 +140,8 @@ class DataFacts:
     wide_aspect: float  # nine of ten images are no wider (or higher) than this, long side over short
     class_counts: tuple[int, ...] = ()  # training images of each class
     shares: tuple[float, float] = (0.15, 0.15)  # usual for so many images, for validation and test
+    survivals: dict[str, Survival] = field(default_factory=dict, hash=False)
+    not_probed: str = ""
 
 
 def describe_data(samples: Samples, split: Split) -> DataFacts:

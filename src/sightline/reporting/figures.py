@@ -6,10 +6,11 @@ import base64
 import contextlib
 import io
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sightline.runs.folder import Run
 from sightline.text import printable
@@ -17,7 +18,16 @@ from sightline.text import printable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURES", "best_row", "draw_confusion", "draw_curves", "svg_uri", "write_figures"]
+__all__ = [
+    "FIGURES",
+    "best_row",
+    "draw_confusion",
+    "draw_curves",
+    "draw_matrix",
+    "draw_pictures",
+    "svg_uri",
+    "write_figures",
+]
 
 _INK = {"light": "#333a45", "dark": "#c9d1dc"}
 _TRAIN, _VAL, _BEST = "#d97706", "#2563eb", "#8b95a3"
@@ -57,11 +67,24 @@ def best_row(run: Run) -> int:
 def draw_confusion(run: Run, theme: str = "light") -> Figure | None:
     """Return the confusion matrix, rows in percent of the true class; None above 40 classes."""
     metrics = run.metrics
-    matrix = np.array(metrics["confusion"], float)
+    return draw_matrix(np.array(metrics["confusion"]), [row["class"] for row in metrics["classes"]], theme=theme)
+
+
+def draw_matrix(
+    matrix: npt.NDArray[np.int64], classes: Sequence[str], *, theme: str = "light", normalize: bool = False
+) -> Figure | None:
+    """Return a picture of a confusion matrix, or None above 40 classes.
+
+    Args:
+        matrix: ``[K, K]`` counts, row the true class, column the predicted one; colours are shares of the row.
+        classes: K names.
+        theme: ``light`` or ``dark``.
+        normalize: write shares of the row in percent instead of counts.
+    """
     if len(matrix) > _MAX_CLASSES:
         return None
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    full = [printable(row["class"]) for row in metrics["classes"]]
+    full = [printable(name) for name in classes]
     names = [name if len(name) <= 24 else name[:23] + "…" for name in full]
     side = 2.4 + 0.42 * len(matrix)
     figure = _figure((side + 0.6, side))
@@ -72,8 +95,29 @@ def draw_confusion(run: Run, theme: str = "light") -> Figure | None:
     axes.set_yticks(range(len(names)), names, parse_math=False)
     for row, column in zip(*np.nonzero(matrix), strict=True):
         shade = "white" if shares[row, column] > 0.55 else "#1f2733"
-        axes.text(column, row, f"{matrix[row, column]:.0f}", ha="center", va="center", fontsize=8, color=shade)
+        text = f"{100 * shares[row, column]:.0f}" if normalize else f"{matrix[row, column]:.0f}"
+        axes.text(column, row, text, ha="center", va="center", fontsize=8, color=shade)
     _paint(axes, _INK[theme])
+    with _any_letters():
+        figure.tight_layout()
+    return figure
+
+
+def draw_pictures(pictures: Sequence[npt.NDArray[np.uint8]], titles: Sequence[str]) -> Figure:
+    """Return pictures in rows of four, each under its title.
+
+    Args:
+        pictures: ``[H, W, 3] uint8`` each, of any size.
+        titles: one for each.
+    """
+    columns = min(4, max(1, len(pictures)))
+    rows = max(1, -(-len(pictures) // columns))
+    figure = _figure((2.3 * columns, 2.6 * rows))
+    for position, (picture, title) in enumerate(zip(pictures, titles, strict=True), 1):
+        axes = figure.add_subplot(rows, columns, position)
+        axes.imshow(picture)
+        axes.set_title("\n".join(printable(line)[:30] for line in title.split("\n")), fontsize=9, parse_math=False)
+        axes.axis("off")
     with _any_letters():
         figure.tight_layout()
     return figure

@@ -13,6 +13,7 @@ from sightline.errors import RunError
 from sightline.text import csv_text
 
 __all__ = [
+    "append_text",
     "recover_folder",
     "replace_folder",
     "sync_folder",
@@ -41,11 +42,25 @@ def write_bytes(path: Path, data: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             scratch.unlink()
-        raise RunError(
-            "run.write",
-            f"{path} can't be written: {error.strerror}",
-            "free some space or choose another --out",
-        ) from error
+        raise _unwritten(path, error) from error
+
+
+def _unwritten(path: Path, error: OSError) -> RunError:
+    message = f"{path} can't be written: {error.strerror}"
+    return RunError("run.write", message, "free some space or choose another --out")
+
+
+def append_text(path: Path, text: str) -> None:
+    """Add UTF-8 text to the end of a file, for one that only grows.
+
+    Raises:
+        RunError: if the disk is full or can't be written.
+    """
+    try:
+        with path.open("a", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except OSError as error:
+        raise _unwritten(path, error) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -92,6 +92,16 @@ class Run:
         return self.folder / "history.csv"
 
     @property
+    def steps_file(self) -> Path:
+        """``steps.csv``: one row an update of the weights."""
+        return self.folder / "steps.csv"
+
+    @property
+    def tensorboard_folder(self) -> Path:
+        """``tensorboard``, where TensorBoard was asked for."""
+        return self.folder / "tensorboard"
+
+    @property
     def best_checkpoint(self) -> Path:
         """``checkpoints/best``: the network of the best epoch."""
         return self.folder / "checkpoints" / "best"
@@ -167,10 +177,12 @@ class Run:
     @property
     def history(self) -> dict[str, list[float]]:
         """The training's history as columns, one entry an epoch (``epoch``, ``train_loss``, ``val_loss`` ...)."""
-        if not self.history_file.is_file():
-            return {}
-        rows = self._rows(self.history_file)
-        return {name: [float(row[name]) for row in rows] for name in (rows[0] if rows else {})}
+        return self._columns(self.history_file)
+
+    @property
+    def steps(self) -> dict[str, list[float]]:
+        """The training's steps as columns (``step``, ``epoch``, ``loss``, ``learning_rate`` ...)."""
+        return self._columns(self.steps_file)
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -220,6 +232,15 @@ class Run:
     def _rows(path: Path) -> list[dict[str, str]]:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             return list(csv.DictReader(file))
+
+    @staticmethod
+    def _columns(path: Path) -> dict[str, list[float]]:
+        """Return a file of numbers as columns; a last line that a crash cut short is left out."""
+        if not path.is_file():
+            return {}
+        text = path.read_text(encoding="utf-8")
+        rows = list(csv.DictReader(text[: text.rfind("\n") + 1].splitlines()))
+        return {name: [float(row[name]) for row in rows] for name in (rows[0] if rows else {})}
 
     def _repr_html_(self) -> str:
         """Show the run in a notebook: status, headline and the history."""

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from sightline.errors import InputError, RunError
-from sightline.runs.files import sync_folder, write_bytes, write_columns, write_json, write_text
+from sightline.runs.files import append_text, sync_folder, write_bytes, write_columns, write_json, write_text
 from sightline.runs.folder import Run
+from sightline.text import csv_text
 
 __all__ = ["RunWriter", "refuse_name"]
 
@@ -30,6 +31,7 @@ class RunWriter:
         self.run = run
         self._facts = facts
         self._history: dict[str, list[Any]] = {}
+        self._steps: list[list[Any]] = []
         self._before = float(facts.get("seconds", 0))
         self._start = time.monotonic()
 
@@ -98,6 +100,21 @@ class RunWriter:
         for name, value in row.items():
             self._history.setdefault(name, []).append(value)
         write_columns(self.run.history_file, self._history)
+
+    def add_step(self, row: dict[str, Any]) -> None:
+        """Remember one row of ``steps.csv``; ``keep_steps`` writes it."""
+        if not self._steps and not self.run.steps_file.exists():
+            self._steps.append(list(row))
+        self._steps.append(list(row.values()))
+
+    def keep_steps(self) -> None:
+        """Append the rows of ``add_step`` to ``steps.csv``; of a crash in between, the last line may be cut short.
+
+        Raises:
+            RunError: if the disk is full or can't be written.
+        """
+        append_text(self.run.steps_file, csv_text(self._steps))
+        self._steps = []
 
     def drop_checkpoints(self) -> None:
         """Remove the checkpoints of a finished run; its weights are in the classifier."""

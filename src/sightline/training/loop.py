@@ -13,12 +13,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.errors import TrainingError, WeightsError
-from sightline.events import CheckpointSaved, EpochEnded, Event, Progressed, TrainingStopped
+from sightline.events import (
+    CheckpointSaved,
+    EpochEnded,
+    Event,
+    InputsSeen,
+    Progressed,
+    StepEnded,
+    TrainingStopped,
+    ValidationMeasured,
+)
 from sightline.networks.network import Network
 from sightline.planning.settings import Settings
 from sightline.training.augment import augment_batch
@@ -29,6 +39,7 @@ from sightline.training.optim import learning_rate_at, make_optimizer, norm_laye
 
 __all__ = ["measure_step", "train_network"]
 
+_INPUTS = 16  # images that are shown as the network gets them
 _NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 
 
@@ -54,7 +65,7 @@ def train_network(
     best_loss, best_epoch, reason = math.inf, 0, "all epochs done"
     epochs = _named_errors(_epochs(network, train, val, settings))
     for epoch in epochs:
-        if isinstance(epoch, Progressed):
+        if not isinstance(epoch, EpochEnded):
             yield epoch
             continue
         is_best = epoch.val_loss < best_loss
@@ -76,9 +87,7 @@ def train_network(
     yield TrainingStopped(reason, best_epoch, time.monotonic() - start)
 
 
-def _named_errors(
-    epochs: Generator[Progressed | EpochEnded, None, None],
-) -> Generator[Progressed | EpochEnded, None, None]:
+def _named_errors(epochs: Generator[Event, None, None]) -> Generator[Event, None, None]:
     """Give torch's errors that a user can cause a name and a cure."""
     try:
         yield from epochs
@@ -93,9 +102,7 @@ def _named_errors(
         raise
 
 
-def _epochs(
-    network: Network, train: Batches, val: Batches, settings: Settings
-) -> Generator[Progressed | EpochEnded, None, None]:
+def _epochs(network: Network, train: Batches, val: Batches, settings: Settings) -> Generator[Event, None, None]:
     """Yield progress and one EpochEnded an epoch: first the fitted head, if planned, then epochs of steps."""
     if settings.head_first:
         yield (yield from _fit_head(network, train, val, settings))
@@ -108,20 +115,26 @@ def _epochs(
         _set_training(network, settings)
         loss_sum = hits = torch.zeros((), device=train.device)
         seen = 0
-        for position, (images, labels, _) in enumerate(train.shuffled(settings.batch_size, settings.seed, epoch), 1):
+        for position, (images, labels, chosen) in enumerate(
+            train.shuffled(settings.batch_size, settings.seed, epoch), 1
+        ):
             step = (epoch - 1) * steps + position - 1
-            images = augment_batch(images, settings, step)
+            images = augment_batch(images, settings, step, epoch, chosen)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate_at(settings, step, steps * settings.epochs)
-            loss, logits = _step(network, optimizer, images, labels, settings)
+            if step == 0:
+                yield InputsSeen(step, as_pictures(images[:_INPUTS]))
+            loss, logits, norm = _step(network, optimizer, images, labels, settings)
             _refuse_not_finite(loss, step)
             loss_sum = loss_sum + loss * len(labels)
             hits = hits + (logits.argmax(1) == labels).sum()
             seen = seen + len(labels)
+            yield StepEnded(step, epoch, float(loss), group["lr"], norm, 0 < settings.clip_norm < norm)
             yield Progressed(seen, len(train), "images")
         rate = learning_rate_at(settings, epoch * steps - 1, steps * settings.epochs)
         speed = seen / max(1e-9, time.monotonic() - start)
-        val_loss, val_accuracy = measure(network, val)
+        val_loss, val_accuracy, said = measure(network, val)
+        yield ValidationMeasured(epoch, val.labels, *said)
         figures = float(loss_sum / seen), float(hits / seen), val_loss, val_accuracy
         yield EpochEnded(epoch, settings.epochs, *figures, rate, time.monotonic() - start, speed, False)
 
@@ -154,22 +167,23 @@ def _head_figures(network: Network, features: Tensor, labels: Tensor) -> tuple[f
 
 def _step(
     network: Network, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, settings: Settings
-) -> tuple[Tensor, Tensor]:
-    """Make one update; returns (loss, logits), both detached. A loss that is no number changes no weight.
+) -> tuple[Tensor, Tensor, float]:
+    """Make one update; returns (loss, logits, norm of the gradient). A loss that is no number changes no weight.
 
     The loss returned is the plain cross-entropy, without smoothing, so that it compares with validation.
     """
     optimizer.zero_grad(set_to_none=True)
     logits = network(images)
     loss = F.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
+    norm = torch.zeros(())
     if torch.isfinite(loss):
         loss.backward()
         norm = nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm or math.inf)
         if torch.isfinite(norm):
             optimizer.step()
         else:
-            return norm, logits.detach()
-    return F.cross_entropy(logits.detach(), labels), logits.detach()
+            return norm, logits.detach(), float(norm)
+    return F.cross_entropy(logits.detach(), labels), logits.detach(), float(norm)
 
 
 def _set_training(network: Network, settings: Settings) -> None:
@@ -191,16 +205,27 @@ def _diverged(message: str) -> TrainingError:
     return TrainingError("training.diverged", message, cure)
 
 
+def as_pictures(images: Tensor) -> npt.NDArray[np.uint8]:
+    """Return ``[B, 3, H, W]`` images from 0 to 1 as ``[B, H, W, 3] uint8``, for people."""
+    pixels: npt.NDArray[np.uint8] = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    return pixels
+
+
 @torch.inference_mode()
-def measure(network: Network, batches: Batches) -> tuple[float, float]:
-    """Return (mean cross-entropy in nats, accuracy) of all images, each counted once."""
+def measure(
+    network: Network, batches: Batches
+) -> tuple[float, float, tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
+    """Return (mean cross-entropy in nats, accuracy, (predicted class, its probability)) of all images, each once."""
     network.eval()
     loss = hits = torch.zeros((), device=batches.device)
+    said = []
     for images, labels in batches.in_order(128):
         logits = network(images)
         loss = loss + F.cross_entropy(logits, labels, reduction="sum")
         hits = hits + (logits.argmax(1) == labels).sum()
-    return float(loss) / len(batches), float(hits) / len(batches)
+        said.append(logits.float().softmax(1).max(1))
+    confidence, predicted = (torch.cat(column).cpu().numpy() for column in zip(*said, strict=True))
+    return float(loss) / len(batches), float(hits) / len(batches), (predicted, confidence)
 
 
 def measure_step(network: Network, settings: Settings, device: torch.device) -> float:
