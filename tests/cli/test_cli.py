@@ -471,3 +471,13 @@ def test_a_preview_replaces_no_picture_of_the_users(sightline, here, colours):
 )
 def test_what_a_preview_cannot_do_is_said_first(sightline, here, colours, arguments, code):
     assert_error(sightline("preview", colours, *arguments, "-q"), code)
+
+
+def test_models_are_rows_or_json_and_a_wrong_name_has_a_cure(sightline):
+    status, out, _ = sightline("models", "resnet18")
+    row = next(line for line in out.splitlines() if line.startswith("resnet18.tv_in1k"))
+    assert status == 0 and "11.2 M" in row and "224 px" in row and "bsd-3-clause" in row
+    status, out, _ = sightline("models", "--json")
+    assert {network["name"] for network in json.loads(out)["models"]} >= {"small-cnn", "small-resnet"}
+    status, _, err = sightline("models", "resnet81")
+    assert status == 2 and "error[model.no-match]" in err and "resnet18" in err

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.errors import InputError, RunError
+from sightline.errors import InputError, RunError, WeightsError
 from sightline.planning.augmentation import changes_to_probe, harmful_choices
-from sightline.planning.facts import DataFacts, Hardware, NetworkFacts, Survival
+from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts, Survival
 from sightline.planning.own_networks import SMALL_NETWORK
 from sightline.planning.plan import Plan, choose_model, make_plan
 from sightline.planning.recipe import Recipe
@@ -265,3 +266,47 @@ def test_what_a_person_chose_stays_and_is_found_harmful():
 )
 def test_only_changes_that_are_on_are_probed(chosen, wanted):
     assert changes_to_probe(chosen) == wanted
+
+
+def test_given_weights_are_named_by_architecture_and_file_not_by_the_tag_of_published_ones():
+    for chosen in ({}, {"model": "net.tag"}):
+        plan = decide(options=Recipe(weights="mine.safetensors", **chosen), network=LARGE, data=facts(300))
+        assert (plan.settings.model, plan.settings.weights) == ("net", "mine.safetensors")
+        assert decision(plan, "mean").reason == "as net.tag expects it"
+    assert decide(options=Recipe(model="net.tag"), network=LARGE, data=facts(300)).settings.model == "net.tag"
+
+
+EARLIER = EarlierRun(
+    "run first",
+    Path("m"),
+    "small-cnn",
+    ("bee", "ant"),
+    "run first",
+    "mit",
+    {"size": 40, "width": 12, "mean": (0.1,) * 3},
+)
+CNN = NetworkFacts("small-cnn", "small", 32, 32, "bilinear", (0.5,) * 3, (0.25,) * 3, False, "none")
+
+
+def test_an_earlier_run_decides_what_its_weights_are_made_for_unless_chosen_otherwise():
+    options = Recipe(weights="first", width=16)
+    assert choose_model(Recipe(), options, facts(), CPU, EARLIER).value == "small-cnn"
+    plan = make_plan(Recipe(), options, facts(), CPU, CNN, EARLIER)
+    settings = plan.settings
+    assert (settings.size, settings.width, settings.mean, settings.depth) == (40, 16, (0.1,) * 3, 1)
+    assert decision(plan, "size").origin == "weights" and decision(plan, "width").origin == "option"
+    assert settings.pretrained and not settings.head_first
+    other = make_plan(Recipe(), options, facts(classes=("cat", "dog")), CPU, CNN, EARLIER)
+    assert other.settings.head_first  # no row to keep
+
+
+def test_another_network_than_the_earlier_runs_is_refused_and_another_tag_is_not():
+    with pytest.raises(WeightsError, match="small-cnn"):
+        choose_model(Recipe(model="resnet18"), Recipe(), facts(), CPU, EARLIER)
+    timms = replace(EARLIER, model="resnet18.tv_in1k")
+    assert choose_model(Recipe(model="resnet18"), Recipe(), facts(), CPU, timms).value == "resnet18.tv_in1k"
+
+
+def test_rows_of_a_head_are_found_by_name():
+    assert EARLIER.head_rows(("ant", "bee", "cat")) == {0: 1, 1: 0}
+    assert EARLIER.head_rows(("cat",)) == {}

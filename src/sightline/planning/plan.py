@@ -82,7 +82,9 @@ def choose_model(
     side = data.median_short_side
     if earlier:
         decide("model", earlier.model, "weights", f"the network of {earlier.name}")
-        _refuse_other(decide.values["model"], earlier)
+        chosen = decide.values["model"]
+        _refuse_other(chosen, earlier)
+        decide.replace("model", earlier.model, chosen.origin, chosen.reason)  # another tag is the same network
     elif side <= SMALL_SIDE:
         reason = f"images are small ({side} px): our own small network from scratch, no download"
         decide("model", SMALL_NETWORK, "data", reason)
@@ -134,8 +136,8 @@ def make_plan(
     decide_data(decide, data)
     decide_network(decide, network, earlier)
     # A tag names published weights; where a file is what is loaded, only the architecture is known.
-    is_file = bool(decide.value("weights")) and not earlier
-    decide.replace("model", network.name.split(".")[0] if is_file else network.name, model.origin, model.reason)
+    name = network.name.split(".")[0] if decide.value("weights") else network.name
+    decide.replace("model", earlier.model if earlier else name, model.origin, model.reason)
     decide_pixels(decide, data, network, earlier)
     decide_augmentation(decide, data)
     decide_learning(decide, data, hardware, earlier)
