@@ -20,12 +20,23 @@ from sightline.data.samples import Samples
 from sightline.data.sources import describe_source
 from sightline.data.split import Split
 from sightline.errors import ExportMismatch, RunError
-from sightline.events import EpochEnded, Event, RunEnded, RunStarted, StageEnded, StageStarted, Warned
+from sightline.events import (
+    EpochEnded,
+    Event,
+    RateFound,
+    RunEnded,
+    RunStarted,
+    StageEnded,
+    StageStarted,
+    StepEnded,
+    Warned,
+)
 from sightline.installation import cache_folder, cache_limit, require_extra
 from sightline.pipeline.measure import evaluate_samples, small_pictures
 from sightline.pipeline.prepare import Job, Prepared, fetch_weights, plan_job
 from sightline.pipeline.progress import counted
 from sightline.pixels.cache import Known, PixelStore, open_store
+from sightline.planning.decisions import Decision
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run
 from sightline.runs.writer import RunWriter, refuse_name
@@ -169,12 +180,26 @@ def _train(
         make_batches(plan, store, rows.tolist(), samples.labels[rows].tolist())
         for rows in (split.rows("train"), split.rows("val"))
     )
+    steps: list[StepEnded] = []
     for event in train_network(network, train, val, plan.settings, writer.run.best_checkpoint):
-        if isinstance(event, EpochEnded):
+        if isinstance(event, StepEnded):
+            steps.append(event)
+        elif isinstance(event, RateFound):
+            writer.write_plan(_with_rate(plan, event).to_toml())
+            writer.write_rates(event.rates, event.losses)
+        elif isinstance(event, EpochEnded):
             names = [name for name in EpochEnded.__dataclass_fields__ if name not in ("epochs", "is_best")]
             writer.add_epoch({name: getattr(event, name) for name in names})
+            writer.add_steps(steps)
+            steps = []
         yield event
     yield StageEnded("Training", "", time.monotonic() - start)
+
+
+def _with_rate(plan: Plan, found: RateFound) -> Plan:
+    """Return the plan with the rate that was found; trained again from its file, it is not looked for again."""
+    plan = plan.replace(Decision("learning_rate", found.rate, "finder", found.reason))
+    return plan.replace(Decision("find_rate", False, "finder", "it was looked for, and stands in learning_rate"))
 
 
 def _finish(

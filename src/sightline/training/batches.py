@@ -60,13 +60,15 @@ class Batches:
             squares = np.stack([self.preprocess.finish(picture) for picture in pictures])
             yield self._to_device(squares, self.labels[start : start + size])
 
-    def shuffled(self, size: int, seed: int, epoch: int) -> Iterator[Batch]:
+    def shuffled(self, size: int, seed: int, epoch: int, order: npt.NDArray[np.intp] | None = None) -> Iterator[Batch]:
         """Yield batches of one epoch in random order, each image once, cut at random places.
+
+        Another ``order``, of as many positions, may leave images out and repeat others.
 
         Batches are of equal size, give or take one, and at most ``size``: batch norms suffer from a small last one.
         """
         random = np.random.default_rng((seed, epoch))
-        parts = np.array_split(random.permutation(len(self)), self.steps(size))
+        parts = np.array_split(random.permutation(len(self)) if order is None else order, self.steps(size))
         batches = self.store.fetch([self.rows[chosen] for chosen in parts])
         for chosen, pictures in zip(parts, batches, strict=True):
             places = random.random((len(chosen), 2))
