@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from sightline.errors import InputError, RunError
+from sightline.events import StepEnded
 from sightline.runs.folder import Run
 from sightline.runs.writer import RunWriter
 
@@ -114,6 +115,46 @@ def test_history_has_one_row_an_epoch_and_grows(writer: RunWriter) -> None:
         "train_loss": [1, 1 / 2, 1 / 3],
         "val_accuracy": [0.1, 0.2, 0.1 * 3],
     }
+
+
+def step(number: int, *, is_clipped: bool = False) -> StepEnded:
+    return StepEnded(number, 1, 0.5 / (number + 1), 1e-3 / 3, 2.0, is_clipped)
+
+
+def test_steps_are_appended_in_blocks_and_read_back_exactly(writer: RunWriter) -> None:
+    assert writer.run.steps == {}
+    writer.add_steps([step(0), step(1, is_clipped=True)])
+    assert writer.run.steps["step"] == [0, 1]
+    writer.add_steps([step(2)])
+    writer.add_steps([])
+    assert writer.run.steps == {
+        "step": [0, 1, 2],
+        "epoch": [1, 1, 1],
+        "loss": [0.5, 0.25, 0.5 / 3],
+        "learning_rate": [1e-3 / 3] * 3,
+        "gradient_norm": [2.0] * 3,
+        "is_clipped": [0, 1, 0],
+    }
+
+
+def test_steps_before_the_first_epoch_are_a_header(writer: RunWriter) -> None:
+    writer.add_steps([])
+    assert writer.run.steps_file.read_text().startswith("step,epoch,loss,")
+    assert writer.run.steps == {}
+
+
+def test_a_last_step_that_a_crash_cut_off_is_not_read(writer: RunWriter) -> None:
+    writer.add_steps([step(0), step(1)])
+    whole = writer.run.steps_file.read_bytes()
+    for end in range(len(whole)):
+        writer.run.steps_file.write_bytes(whole[:end])
+        assert len(writer.run.steps.get("step", [])) == max(0, whole[:end].count(b"\n") - 1)
+
+
+def test_what_the_finder_saw_is_read_back(writer: RunWriter) -> None:
+    assert writer.run.rates == {}
+    writer.write_rates((1e-4, 1e-3), (2.5, 0.5))
+    assert writer.run.rates == {"learning_rate": [1e-4, 1e-3], "loss": [2.5, 0.5]}
 
 
 def test_data_are_read_back_with_their_split(writer: RunWriter) -> None:

@@ -23,6 +23,7 @@ from sightline.errors import ExportMismatch, RunError
 from sightline.events import (
     EpochEnded,
     Event,
+    RateFound,
     RunEnded,
     RunStarted,
     StageEnded,
@@ -37,6 +38,7 @@ from sightline.pipeline.prepare import Job, Prepared, compare_classes, fetch_wei
 from sightline.pipeline.progress import counted
 from sightline.pipeline.views import add_views
 from sightline.pixels.cache import Known, PixelStore, open_store
+from sightline.planning.decisions import Decision
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run
 from sightline.runs.writer import RunWriter, refuse_name
@@ -48,7 +50,6 @@ if TYPE_CHECKING:
 __all__ = ["export_run", "train_job"]
 
 _EPOCH = [name for name in EpochEnded.__dataclass_fields__ if name not in ("epochs", "is_best")]
-_STEP = [name for name in StepEnded.__dataclass_fields__ if name != "is_clipped"]
 _VIEW_SIDE = 96  # px of the pictures of random changes that a run keeps
 
 
@@ -189,12 +190,17 @@ def _train(
         for rows in (split.rows("train"), split.rows("val"))
     )
     _keep_views(writer, train, plan.settings, len(samples.classes))
+    steps: list[StepEnded] = []
     for event in train_network(network, train, val, plan.settings, writer.run.best_checkpoint):
         if isinstance(event, StepEnded):
-            writer.add_step({name: getattr(event, name) for name in _STEP})
-        if isinstance(event, EpochEnded):
+            steps.append(event)
+        elif isinstance(event, RateFound):
+            writer.write_plan(_with_rate(plan, event).to_toml())
+            writer.write_rates(event.rates, event.losses)
+        elif isinstance(event, EpochEnded):
             writer.add_epoch({name: getattr(event, name) for name in _EPOCH})
-            writer.keep_steps()
+            writer.add_steps(steps)
+            steps = []
         yield event
         if isinstance(event, ValidationMeasured):
             yield picture_mistakes(event, store, plan.preprocess, split.rows("val"))
@@ -208,6 +214,12 @@ def _keep_views(writer: RunWriter, train: Any, settings: Any, classes: int) -> N
     views = make_views(take_batches(train, choose_rows(train.labels, 4)), settings, classes, 6)
     small = views.shrunk(_VIEW_SIDE)
     writer.write_views(labels=small.labels, plain=small.plain, changed=small.changed, shares=small.shares)
+
+
+def _with_rate(plan: Plan, found: RateFound) -> Plan:
+    """Return the plan with the rate that was found; trained again from its file, it is not looked for again."""
+    plan = plan.replace(Decision("learning_rate", found.rate, "finder", found.reason))
+    return plan.replace(Decision("find_rate", False, "finder", "it was looked for, and stands in learning_rate"))
 
 
 def _finish(

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+from sightline.errors import InputError
 from sightline.planning.decisions import Decisions
 from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts
 from sightline.planning.own_networks import OWN_NETWORKS
+from sightline.planning.settings import Settings
 
-__all__ = ["decide_learning", "decide_network"]
+__all__ = ["decide_learning", "decide_network", "refuse_contradictions"]
 
 _HEAD_REASON = "logistic regression on frozen features: a good model in seconds, and a safe start for fine-tuning"
 _UNEVEN = 10  # largest class over smallest, from which on the loss is weighted
 
-# The highest learning rate of each optimiser: (from scratch, a head alone, a pretrained network).
+# The highest learning rate of each optimiser: (our own networks, timm's from scratch, a head alone, a pretrained
+# network). AdamW: timm's recipes for batches of about a hundred; SGD: torchvision's; Muon: its authors' 0.02.
 _RATES = {
-    "sgd": (0.1, 0.1, 1e-3),
-    "adam": (1e-3, 1e-3, 1e-4),
-    "adamw": (4e-3, 1e-3, 1e-4),
-    "rmsprop": (1e-3, 1e-3, 1e-4),
-    "muon": (0.02, 0.02, 2e-3),
+    "sgd": (0.1, 0.05, 0.1, 1e-3),
+    "adam": (1e-3, 1e-3, 1e-3, 1e-4),
+    "adamw": (4e-3, 1e-3, 1e-3, 1e-4),
+    "rmsprop": (1e-3, 1e-3, 1e-3, 1e-4),
+    "muon": (0.02, 0.02, 0.02, 2e-3),
 }
 _DECAYS = {"sgd": 5e-4, "adam": 0.0, "adamw": 0.05, "rmsprop": 0.0, "muon": 0.01}
+_MOMENTA = {"sgd": 0.9, "adam": 0.9, "adamw": 0.9, "rmsprop": 0.0, "muon": 0.95}
+
+# Of each schedule: share of warm-up from scratch and pretrained, decay_factor, decay_every (below 1: a share of all
+# epochs).
+_SCHEDULES = {
+    "constant": ((0.05, 0.05), 0.1, 7.0),
+    "cosine": ((0.2, 0.1), 0.1, 7.0),
+    "linear": ((0.2, 0.1), 0.1, 7.0),
+    "step": ((0.05, 0.05), 0.1, 1 / 3),
+    "exponential": ((0.05, 0.05), 0.9, 1.0),
+    "one-cycle": ((0.3, 0.3), 0.1, 7.0),  # as torch's pct_start
+    "plateau": ((0.05, 0.05), 0.1, 3.0),
+}
 
 
 def decide_network(decide: Decisions, network: NetworkFacts, earlier: EarlierRun | None = None) -> None:
@@ -59,11 +75,15 @@ def decide_learning(decide: Decisions, data: DataFacts, hardware: Hardware, earl
     count = data.counts["train"]
     known = earlier.head_rows(data.classes) if earlier else {}
     _decide_length(decide, count, hardware, earlier.name if earlier and known else "")
-    _decide_updates(decide, pretrained)
+    _decide_early_size(decide)
+    _decide_updates(decide)
+    _decide_rates(decide)
     _decide_loss(decide, data)
     decide("select_by", "loss", "default", "it sees how sure the network is, accuracy only which class wins")
-    patience = 3 if pretrained else max(10, decide.value("epochs") // 2)
     figure = decide.value("select_by")
+    patience = 3 if pretrained else max(10, decide.value("epochs") // 2)
+    if decide.value("schedule") == "plateau":
+        patience = max(patience, 2 * round(decide.value("decay_every")) + 1)  # a lower rate gets its chance
     decide("patience", patience, "default", f"stop when the validation {figure} no longer gets better")
     if not pretrained:
         decide("freeze_norm", False, "default", "batch norms must learn the data's statistics")
@@ -71,6 +91,44 @@ def decide_learning(decide: Decisions, data: DataFacts, hardware: Hardware, earl
         decide("freeze_norm", True, "data", f"{count:,} training images are too few for new batch statistics")
     else:
         decide("freeze_norm", False, "data", f"{count:,} training images are enough for new batch statistics")
+
+
+def refuse_contradictions(settings: Settings) -> None:
+    """Raise ``InputError`` for settings about learning that are possible one by one, and not together."""
+    s = settings
+    rules = (
+        (s.freeze_body and s.unfreeze_every, "freeze_body and unfreeze_every are both on", "give one of them"),
+        (s.freeze_body and s.layer_decay < 1, "layer_decay has no layers under freeze_body", "give one of them"),
+        (
+            s.early_size > s.size,
+            f"early_size = {s.early_size} is more than size = {s.size}",
+            f"give --set early_size={s.size // 4 * 3} or less",
+        ),
+        (0 < s.early_size < 8, f"early_size = {s.early_size} is less than 8", "give --set early_size=8 or more"),
+        (
+            bool(s.early_size) != bool(s.early_share),
+            f"early_size = {s.early_size} and early_share = {s.early_share:g} need each other",
+            "give both, or neither",
+        ),
+        (
+            s.schedule == "plateau" and s.decay_unit == "steps",
+            "the schedule plateau counts epochs, not steps",
+            "leave out --set decay_unit=steps",
+        ),
+        (
+            s.precision == "fp16" and s.device == "cpu",
+            "fp16 needs a GPU",
+            "give --set precision=fp32, or bf16, which a CPU can do",
+        ),
+        (
+            s.accumulate > s.batch_size,
+            f"accumulate = {s.accumulate} parts of batch_size = {s.batch_size} images",
+            "give fewer parts, or a larger --batch-size",
+        ),
+    )
+    for is_so, message, cure in rules:
+        if is_so:
+            raise InputError("plan.conflict", message, cure)
 
 
 def _decide_length(decide: Decisions, count: int, hardware: Hardware, head_of: str) -> None:
@@ -93,44 +151,86 @@ def _decide_length(decide: Decisions, count: int, hardware: Hardware, head_of: s
     decide.default(
         accumulate=(1, "a whole batch goes through at once"),
         unfreeze_every=(0.0, "all layers learn from the first step"),
-        early_size=(0, "one size throughout"),
-        early_share=(0.0, "one size throughout"),
-        compile=(False, "compiling costs a minute or more, which a short training does not win back"),
     )
+    if decide(
+        "compile", False, "default", "compiling costs a minute or more, which a short training does not win back"
+    ):
+        _explain(decide, "compile", "the first step takes a minute or more, the others less")
     if hardware.device.startswith("cuda"):
         decide("precision", "bf16", "hardware", "several times as fast on a GPU, with the range of fp32")
     else:
         decide("precision", "fp32", "hardware", "the fastest on this device")
+        if decide.value("precision") == "bf16" and hardware.device == "cpu":
+            _explain(decide, "precision", "most CPUs are slower with it")
 
 
-def _decide_updates(decide: Decisions, pretrained: bool) -> None:
-    frozen = decide.value("freeze_body")
+def _explain(decide: Decisions, name: str, words: str) -> None:
+    """Add what follows from a choice to its reason."""
+    made = decide.values[name]
+    decide.replace(name, made.value, made.origin, f"{made.reason}; {words}")
+
+
+def _decide_early_size(decide: Decisions) -> None:
+    """Decide a smaller side for the first steps; who chooses one of the two settings gets the other."""
+    size = decide("early_size", 0, "default", "one size throughout")
+    share = decide(
+        "early_share", 0.5 if size else 0.0, "default", "half of the steps" if size else "one size throughout"
+    )
+    if share and not size:
+        smaller = max(8, decide.value("size") * 3 // 4 // 8 * 8)
+        decide("early_size", smaller, "default", "three quarters of the side: about half of the time a step")
+
+
+def _decide_updates(decide: Decisions) -> None:
+    pretrained = decide.value("pretrained")
     optimizer = decide("optimizer", "adamw", "default", "works without tuning")
-    scratch, head, tuned = _RATES.get(optimizer, _RATES["adamw"])  # another name is refused with the settings
-    if pretrained and not frozen:
-        reason = "a tenth of a head's rate, so that pretrained features are kept"
-        decide("learning_rate", tuned, "default", reason)
-    else:
-        reason = "usual for a head" if frozen else f"usual for {optimizer} from scratch"
-        decide("learning_rate", head if frozen else scratch, "default", reason)
-    decide("momentum", 0.9, "default", f"usual for {optimizer}")
     decide("weight_decay", _DECAYS.get(optimizer, 0.0), "default", f"usual for {optimizer}")
-    decide("schedule", "cosine", "default", "falls to zero with the last step")
-    decide("warmup", 0.1 if pretrained else 0.2, "default", "the first steps are the most fragile")
     decide.default(
         decay_norms=(False, "they are few, and decaying them only hurts"),
         bias_rate=(1.0, "one rate for all"),
         layer_decay=(1.0, "one rate for all"),
-        decay_factor=(0.1, "usual for steps"),
-        decay_every=(7.0, "usual for steps"),
-        decay_unit=("epochs", "usual for steps"),
         clip_value=(0.0, "no single value is cut"),
-        ema=(0.0, "the weights of the last step are measured"),
     )
+    if decide("ema", 0.0, "default", "the weights of the last step are measured"):
+        _explain(decide, "ema", "the averaged weights are measured and kept")
     if pretrained:
         decide("clip_norm", 1.0, "default", "no single batch may undo the pretraining")
     else:
         decide("clip_norm", 0.0, "default", "batch norms keep gradients in range")
+
+
+def _decide_rates(decide: Decisions) -> None:
+    pretrained, frozen, optimizer = (decide.value(name) for name in ("pretrained", "freeze_body", "optimizer"))
+    rates = _RATES.get(optimizer, _RATES["adamw"])  # another name is refused with the settings
+    own, scratch, head, tuned = rates
+    if frozen:
+        decide("learning_rate", head, "default", "usual for a head")
+    elif pretrained:
+        decide("learning_rate", tuned, "default", "a tenth of a head's rate, so that pretrained features are kept")
+    elif decide.value("model") in OWN_NETWORKS:
+        decide("learning_rate", own, "default", f"usual for {optimizer} and a small network from scratch")
+    else:
+        decide("learning_rate", scratch, "default", f"usual for {optimizer} from scratch")
+    if decide("find_rate", False, "default", "the usual rate is a good one; --find-lr looks for a better one"):
+        if decide.values["learning_rate"].origin == "option" and decide.values["find_rate"].origin == "option":
+            message = "a learning rate is given, and one is to be looked for"
+            raise InputError("plan.conflict", message, "leave out --lr or --find-lr")
+        _explain(decide, "learning_rate", "the finder looks around it and puts its own in its place")
+    schedule = decide("schedule", "cosine", "default", "falls to zero with the last step")
+    warmups, factor, every = _SCHEDULES.get(schedule, _SCHEDULES["cosine"])
+    if schedule == "one-cycle":
+        momentum, reason = max(_MOMENTA.get(optimizer, 0.9), 0.95), "as in torch: 0.1 less where the rate is highest"
+    else:
+        momentum, reason = _MOMENTA.get(optimizer, 0.9), f"usual for {optimizer}"
+    decide("momentum", momentum, "default", reason)
+    words = "the share in which it rises" if schedule == "one-cycle" else "the first steps are the most fragile"
+    decide("warmup", warmups[pretrained], "default", words)
+    if every < 1:
+        every = max(1.0, round(decide.value("epochs") * every))
+    used = f"usual for {schedule}" if schedule in ("step", "exponential", "plateau") else f"not used by {schedule}"
+    decide("decay_factor", factor, "default", used)
+    decide("decay_every", every, "default", used)
+    decide("decay_unit", "epochs", "default", used)
 
 
 def _decide_loss(decide: Decisions, data: DataFacts) -> None:

@@ -13,7 +13,7 @@ from sightline.planning.augmentation import decide_augmentation
 from sightline.planning.decisions import Decision, Decisions
 from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts
 from sightline.planning.inputs import SMALL_SIDE, decide_data, decide_pixels
-from sightline.planning.learning import decide_learning, decide_network
+from sightline.planning.learning import decide_learning, decide_network, refuse_contradictions
 from sightline.planning.own_networks import OWN_NETWORKS, SMALL_NETWORK
 from sightline.planning.recipe import Recipe
 from sightline.planning.settings import Settings, make_settings
@@ -54,6 +54,11 @@ class Plan:
 
         tables = {d.name: {"value": d.value, "origin": d.origin, "reason": d.reason} for d in self.decisions}
         return tomli_w.dumps(tables)
+
+    def replace(self, decision: Decision) -> Plan:
+        """Return the plan with another value for one setting: what was found out after planning."""
+        settings = make_settings({**self.settings.model_dump(), decision.name: decision.value})
+        return Plan(settings, tuple(decision if d.name == decision.name else d for d in self.decisions))
 
     @classmethod
     def from_toml(cls, text: str, *, source: str) -> Plan:
@@ -147,6 +152,7 @@ def make_plan(
         decide.replace("device", hardware.device, "hardware", hardware.reason)
     settings = make_settings({name: decision.value for name, decision in decide.values.items()})
     _refuse_conflicts(settings)
+    refuse_contradictions(settings)
     ordered = tuple(
         Decision(name, value, decide.values[name].origin, decide.values[name].reason)
         for name, value in settings.model_dump().items()

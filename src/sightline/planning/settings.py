@@ -76,6 +76,7 @@ class Settings(BaseModel):
 
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop", "muon"] = Field(description="rule of the weights' update")
     learning_rate: float = Field(gt=0, le=100, description="the highest of the schedule")
+    find_rate: bool = Field(description="look for the learning rate in a short range test before the training")
     momentum: float = Field(ge=0, lt=1, description="of SGD (Nesterov), RMSprop and Muon; the first beta of the Adams")
     weight_decay: float = Field(ge=0, le=10, description="decoupled in adamw and muon, else added to the gradient")
     decay_norms: bool = Field(description="decay the weights of norms and the biases too")

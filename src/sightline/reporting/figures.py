@@ -25,12 +25,15 @@ __all__ = [
     "draw_curves",
     "draw_matrix",
     "draw_pictures",
+    "draw_rates",
+    "draw_steps",
     "svg_uri",
     "write_figures",
 ]
 
 _TRAIN, _VAL, _BEST = "#d97706", "#2563eb", "#8b95a3"
 _MAX_CLASSES = 40
+_MAX_POINTS = 1500  # of a curve by step, in a report that is one file
 
 
 def draw_curves(run: Run, theme: str = "light") -> Figure | None:
@@ -51,6 +54,49 @@ def draw_curves(run: Run, theme: str = "light") -> Figure | None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9)
         _paint(axes, INK[theme])
+    with any_letters():
+        figure.tight_layout()
+    return figure
+
+
+def draw_steps(run: Run, theme: str = "light") -> Figure | None:
+    """Return learning rate and norm of the gradient by step, or None before the first epoch."""
+    steps = run.steps
+    if not steps:
+        return None
+    each = -(-len(steps["step"]) // _MAX_POINTS)
+    columns = {name: np.array(column)[::each] for name, column in steps.items()}
+    figure = empty_figure((9, 2.6))
+    axes = figure.add_subplot(1, 2, 1)
+    axes.plot(columns["step"], columns["learning_rate"], lw=1.6, color=_TRAIN)
+    axes.set(title="Learning rate", xlabel="step")
+    _paint(axes, INK[theme])
+    axes = figure.add_subplot(1, 2, 2)
+    clipped = columns["is_clipped"] > 0
+    axes.plot(columns["step"], columns["gradient_norm"], ".", ms=2, color=_VAL, label="as it was")
+    if clipped.any():
+        norms = columns["gradient_norm"][clipped]
+        axes.plot(columns["step"][clipped], norms, ".", ms=2, color=_TRAIN, label="clipped")
+        axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9)
+    axes.set(title="Norm of the gradient", xlabel="step", yscale="log")
+    _paint(axes, INK[theme])
+    with any_letters():
+        figure.tight_layout()
+    return figure
+
+
+def draw_rates(run: Run, theme: str = "light") -> Figure | None:
+    """Return what the learning rate finder saw, and the rate that it chose; None where it was not used."""
+    rates = run.rates
+    if not rates:
+        return None
+    figure = empty_figure((9, 2.6))
+    axes = figure.add_subplot()
+    axes.plot(rates["learning_rate"], rates["loss"], lw=1.6, color=_VAL)
+    axes.axvline(run.plan.settings.learning_rate, color=_BEST, linestyle=":", linewidth=1.2, label="chosen")
+    axes.set(title="Learning rate finder", xlabel="learning rate", ylabel="loss, smoothed", xscale="log")
+    axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9)
+    _paint(axes, INK[theme])
     with any_letters():
         figure.tight_layout()
     return figure
@@ -133,6 +179,8 @@ def draw_augmented(run: Run, theme: str = "light") -> Figure | None:
 # A new figure is one function and one row.
 FIGURES: dict[str, Callable[[Run, str], Any]] = {
     "curves": draw_curves,
+    "steps": draw_steps,
+    "learning_rate": draw_rates,
     "confusion": draw_confusion,
     "augmented": draw_augmented,
 }

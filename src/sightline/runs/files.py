@@ -13,7 +13,7 @@ from sightline.errors import RunError
 from sightline.text import csv_text
 
 __all__ = [
-    "append_text",
+    "append_bytes",
     "recover_folder",
     "replace_folder",
     "sync_folder",
@@ -61,6 +61,25 @@ def append_text(path: Path, text: str) -> None:
             file.write(text)
     except OSError as error:
         raise _unwritten(path, error) from error
+
+
+def append_bytes(path: Path, data: bytes) -> None:
+    """Append to a file, and have it on the disk when this returns; a crash may leave a part of the last line.
+
+    Raises:
+        RunError: if the disk is full or can't be written.
+    """
+    try:
+        with path.open("ab") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise RunError(
+            "run.write",
+            f"{path} can't be written: {error.strerror}",
+            "free some space or choose another --out",
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -107,6 +107,11 @@ class Run:
         return self.folder / "tensorboard"
 
     @property
+    def rates_file(self) -> Path:
+        """``learning_rate.csv``: what the learning rate finder saw; not there where it was not asked for."""
+        return self.folder / "learning_rate.csv"
+
+    @property
     def best_checkpoint(self) -> Path:
         """``checkpoints/best``: the network of the best epoch."""
         return self.folder / "checkpoints" / "best"
@@ -182,12 +187,21 @@ class Run:
     @property
     def history(self) -> dict[str, list[float]]:
         """The training's history as columns, one entry an epoch (``epoch``, ``train_loss``, ``val_loss`` ...)."""
-        return self._columns(self.history_file)
+        return _columns(self.history_file)
 
     @property
     def steps(self) -> dict[str, list[float]]:
-        """The training's steps as columns (``step``, ``epoch``, ``loss``, ``learning_rate`` ...)."""
-        return self._columns(self.steps_file)
+        """Every update as columns: ``step``, ``epoch``, ``loss``, ``learning_rate``, ``gradient_norm``, ``is_clipped``.
+
+        Example:
+            ``max(Run("runs/first").steps["gradient_norm"])``
+        """
+        return _columns(self.steps_file)
+
+    @property
+    def rates(self) -> dict[str, list[float]]:
+        """What the learning rate finder saw, as columns (``learning_rate``, ``loss``); empty where it was not used."""
+        return _columns(self.rates_file)
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -274,6 +288,16 @@ class Run:
         )
         table = f"<table><tr>{head}</tr>{body}</table>" if names else ""
         return "<div>" + "<br>".join(lines) + table + "</div>"
+
+
+def _columns(path: Path) -> dict[str, list[float]]:
+    """Return the columns of a file of numbers; none where there is no file. A line that was cut off is left out."""
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = [line for line in file if line.endswith("\n")]
+    names, *rows = csv.reader(lines) if lines else [[]]
+    return {name: [float(row[place]) for row in rows] for place, name in enumerate(names)} if rows else {}
 
 
 def list_runs(folder: str | Path = RUNS_FOLDER) -> list[Run]:

@@ -19,9 +19,8 @@ from sightline.planning.settings import Settings
 from sightline.runs.files import recover_folder
 from sightline.training.batches import Batches, keep_on_device
 from sightline.training.checkpoint import load_checkpoint
-from sightline.training.loop import measure_step
 
-__all__ = ["estimate_seconds", "load_trained", "make_batches", "set_up_network", "versions"]
+__all__ = ["load_trained", "make_batches", "set_up_network", "versions"]
 
 
 def set_up_network(settings: Settings, classes: int, weights: StartWeights | None) -> Network:
@@ -64,17 +63,6 @@ def load_trained(settings: Settings, classes: int, checkpoint: Path, shipped: Pa
         text = " ".join(str(error).split())[:200]
         raise RunError("run.weights", f"the weights of this run don't fit its plan: {text}", "train again") from error
     return network, epoch
-
-
-def estimate_seconds(settings: Settings, classes: int, train: int, val: int) -> float:
-    """Return about how many seconds the training will take, from a step measured on this machine."""
-    network = set_up_network(settings, classes, None)
-    if settings.freeze_body:
-        network.body.requires_grad_(False)
-    step = measure_step(network, settings, torch.device(settings.device))
-    forward = step if settings.freeze_body else step / 3  # backward costs about twice the forward pass
-    seconds = settings.epochs * (train * step + val * forward)
-    return seconds + ((train + val) * forward if settings.head_first else 0)
 
 
 def versions() -> dict[str, str]:
