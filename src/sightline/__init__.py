@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sightline.api import check, evaluate, export, load, train
+    from sightline.api import check, evaluate, export, load, preview, train
     from sightline.errors import SightlineError
     from sightline.planning.recipe import Recipe
     from sightline.runs.folder import Run, list_runs
@@ -27,6 +27,7 @@ __all__ = [
     "export",
     "list_runs",
     "load",
+    "preview",
     "train",
 ]
 
@@ -41,6 +42,7 @@ _HOME = {
     "export": "sightline.api",
     "list_runs": "sightline.runs.folder",
     "load": "sightline.api",
+    "preview": "sightline.api",
     "train": "sightline.api",
 }
 

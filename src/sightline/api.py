@@ -22,7 +22,19 @@ from sightline.runs.folder import RUNS_FOLDER, Run, find_classifier, find_run
 from sightline.runtime.classifier import Classifier
 from sightline.tracking.trackers import Trackers
 
-__all__ = ["Display", "check", "check_up", "evaluate", "export", "list_models", "load", "plan", "report", "train"]
+__all__ = [
+    "Display",
+    "check",
+    "check_up",
+    "evaluate",
+    "export",
+    "list_models",
+    "load",
+    "plan",
+    "preview",
+    "report",
+    "train",
+]
 
 T = TypeVar("T")
 
@@ -117,6 +129,32 @@ def list_models(pattern: str = "") -> Any:
     from sightline.networks.listing import list_networks
 
     return list_networks(pattern)
+
+
+def preview(
+    data: Source,
+    recipe: Any = None,
+    *,
+    count: int = 16,
+    display: Display | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> Any:
+    """Return a matplotlib figure of training images beside what the network would get of them; nothing is trained.
+
+    Args:
+        data, recipe, display, quiet, **settings: as for :func:`train`.
+        count: training images to show, 1 to 64; each with five random versions.
+
+    Raises:
+        SightlineError: for whatever can be mended by the caller, as :func:`train`.
+
+    Example:
+        ``sightline.preview("photos/", rotate=20, hue=0.1).savefig("preview.png")``
+    """
+    from sightline.pipeline.preview import preview_job
+
+    return _drive(preview_job(_job(data, recipe, settings), count), display, quiet)
 
 
 def load(model: str | Path = "latest", *, runs: str | Path = RUNS_FOLDER) -> Classifier:

@@ -30,6 +30,7 @@ PUBLIC = [
     "export",
     "list_runs",
     "load",
+    "preview",
     "train",
 ]
 

@@ -446,6 +446,33 @@ def test_a_reader_that_stops_early_is_no_error(finished_run, colours):
     assert result.stdout.startswith("path,label") and "Traceback" not in result.stderr
 
 
+# -- previews -------------------------------------------------------------------------------------------------
+
+
+def test_a_preview_is_a_picture_and_may_be_made_again(sightline, here, colours):
+    for angle in (0, 20):
+        status, out, err = sightline("preview", colours, "--set", f"rotate={angle}", "--count", 4)
+        assert status == 0 and out == "preview.png\n", err
+    with Image.open("preview.png") as picture:
+        assert picture.size[0] > 600 and np.asarray(picture.convert("L")).std() > 10
+    assert "Training" not in err and not Path("runs").exists()
+
+
+def test_a_preview_replaces_no_picture_of_the_users(sightline, here, colours):
+    Image.new("RGB", (9, 9)).save("mine.png")
+    before = Path("mine.png").read_bytes()
+    assert_error(sightline("preview", colours, "--out", "mine.png"), "check.output", "exists already")
+    assert Path("mine.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["--out", "a.bmp"], "preview.format"), (["--count", "0"], "preview.count"), (["--count", "65"], "preview.count")],
+)
+def test_what_a_preview_cannot_do_is_said_first(sightline, here, colours, arguments, code):
+    assert_error(sightline("preview", colours, *arguments, "-q"), code)
+
+
 def test_models_are_rows_or_json_and_a_wrong_name_has_a_cure(sightline):
     status, out, _ = sightline("models", "resnet18")
     row = next(line for line in out.splitlines() if line.startswith("resnet18.tv_in1k"))

@@ -146,6 +146,9 @@ def print_result(run: Run, *, as_json: bool, image: Path | str = "IMAGE", more: 
     if "accuracy_with_leaks" in metrics:
         with_leaks = Figure(**metrics["accuracy_with_leaks"])
         print(f"  without {metrics['count_leaked']} leaked image(s); with them {with_leaks}")
+    if "accuracy_with_views" in metrics:
+        averaged = Figure(**metrics["accuracy_with_views"])
+        print(f"  averaged over {metrics['count_views']} views of each image {averaged}; predictions look once")
     print(f"  macro F1 {Figure(**metrics['macro_f1'])}")
     print(f"  without learning much: {baselines}")
     print(f"\nRun         {run.folder}")

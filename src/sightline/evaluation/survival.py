@@ -112,7 +112,7 @@ def _scores(features: Floats, labels: Labels, seen: Floats, count: int) -> Float
 
 def _describe(pictures: Pictures) -> Floats:
     """Return ``[N, D]``: histograms of gradients in 8 x 8 and 4 x 4 cells, and the mean colours of 4 x 4."""
-    colours = pictures.astype(np.float32) / 255
+    colours = pictures.astype(np.float32) / np.float32(255)
     grey = colours @ np.array([0.299, 0.587, 0.114], np.float32)
     across, down = np.zeros_like(grey), np.zeros_like(grey)
     across[:, :, 1:-1] = grey[:, :, 2:] - grey[:, :, :-2]
@@ -127,7 +127,7 @@ def _describe(pictures: Pictures) -> Floats:
     np.put_along_axis(histogram, (first + 1) % _BINS, (strength * share)[..., None], 3)
     parts = [_cells(colours, 4).reshape(len(pictures), -1)]
     for cells in (8, 4):
-        flat = _cells(histogram.astype(np.float32, copy=False), cells).reshape(len(pictures), -1)
+        flat = _cells(histogram, cells).reshape(len(pictures), -1)
         parts.append(np.sqrt(flat / (np.linalg.norm(flat, axis=1, keepdims=True) + 1e-3)))
     return np.concatenate(parts, 1)
 

@@ -35,6 +35,7 @@ from sightline.installation import cache_folder, cache_limit, require_extra
 from sightline.pipeline.measure import evaluate_samples, picture_mistakes, small_pictures
 from sightline.pipeline.prepare import Job, Prepared, compare_classes, fetch_weights, plan_job
 from sightline.pipeline.progress import counted
+from sightline.pipeline.views import add_views
 from sightline.pixels.cache import Known, PixelStore, open_store
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run
@@ -48,6 +49,7 @@ __all__ = ["export_run", "train_job"]
 
 _EPOCH = [name for name in EpochEnded.__dataclass_fields__ if name not in ("epochs", "is_best")]
 _STEP = [name for name in StepEnded.__dataclass_fields__ if name != "is_clipped"]
+_VIEW_SIDE = 96  # px of the pictures of random changes that a run keeps
 
 
 def train_job(job: Job) -> Generator[Event, None, Run]:
@@ -186,6 +188,7 @@ def _train(
         make_batches(plan, store, rows.tolist(), samples.labels[rows].tolist())
         for rows in (split.rows("train"), split.rows("val"))
     )
+    _keep_views(writer, train, plan.settings, len(samples.classes))
     for event in train_network(network, train, val, plan.settings, writer.run.best_checkpoint):
         if isinstance(event, StepEnded):
             writer.add_step({name: getattr(event, name) for name in _STEP})
@@ -196,6 +199,15 @@ def _train(
         if isinstance(event, ValidationMeasured):
             yield picture_mistakes(event, store, plan.preprocess, split.rows("val"))
     yield StageEnded("Training", "", time.monotonic() - start)
+
+
+def _keep_views(writer: RunWriter, train: Any, settings: Any, classes: int) -> None:
+    """Write a few training images as the network gets them, small, for the report."""
+    from sightline.training.views import choose_rows, make_views, take_batches
+
+    views = make_views(take_batches(train, choose_rows(train.labels, 4)), settings, classes, 6)
+    small = views.shrunk(_VIEW_SIDE)
+    writer.write_views(labels=small.labels, plain=small.plain, changed=small.changed, shares=small.shares)
 
 
 def _finish(
@@ -213,6 +225,9 @@ def _finish(
         small_pictures(store, plan.preprocess, train, 20_000),
         small_pictures(store, plan.preprocess, rows, None),
     )
+    if plan.settings.views > 1:
+        looks = plan.settings.views, plan.settings.flip > 0
+        evaluation = yield from add_views(run.classifier(), samples, rows, evaluation, looks)
     said = evaluation.predictions
     features = said.features.astype(np.float16)
     writer.write_evaluation(evaluation.metrics, evaluation.columns(), said.probabilities, features)
