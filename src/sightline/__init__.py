@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sightline.api import check, evaluate, export, load, train
+    from sightline.api import check, cross_validate, evaluate, export, load, repeat, train
     from sightline.errors import SightlineError
     from sightline.planning.recipe import Recipe
     from sightline.runs.folder import Run, list_runs
@@ -23,10 +23,12 @@ __all__ = [
     "Run",
     "SightlineError",
     "check",
+    "cross_validate",
     "evaluate",
     "export",
     "list_runs",
     "load",
+    "repeat",
     "train",
 ]
 
@@ -37,10 +39,12 @@ _HOME = {
     "Run": "sightline.runs.folder",
     "SightlineError": "sightline.errors",
     "check": "sightline.api",
+    "cross_validate": "sightline.api",
     "evaluate": "sightline.api",
     "export": "sightline.api",
     "list_runs": "sightline.runs.folder",
     "load": "sightline.api",
+    "repeat": "sightline.api",
     "train": "sightline.api",
 }
 

@@ -26,10 +26,12 @@ PUBLIC = [
     "Run",
     "SightlineError",
     "check",
+    "cross_validate",
     "evaluate",
     "export",
     "list_runs",
     "load",
+    "repeat",
     "train",
 ]
 

@@ -19,6 +19,8 @@ from sightline.errors import DataError, InputError
 __all__ = [
     "MIN_CLASS_SIZE",
     "Split",
+    "check_shares",
+    "draw_parts",
     "find_leaked",
     "find_torn",
     "find_twins",
@@ -91,7 +93,7 @@ def make_split(
         InputError: if the shares are impossible.
         DataError: if no image is left for training or for validation.
     """
-    _check_shares(val_share, test_share)
+    check_shares(val_share, test_share)
     val = VAL_SHARE if val_share is None else val_share
     test = TEST_SHARE if test_share is None else test_share
     parts = samples.given.copy()
@@ -105,7 +107,7 @@ def make_split(
     elif given == {"train", "val"}:
         parts[parts == "val"] = "test"
         parts, rule = (
-            _draw(samples, parts, {"val": val}, seed),
+            draw_parts(samples, parts, {"val": val}, seed),
             (
                 f"the given validation images are kept untouched as the test set; {val:.0%} of train is drawn for "
                 "validation (--select-on-val for the other way)"
@@ -113,13 +115,13 @@ def make_split(
         )
     elif given == {"train", "test"}:
         parts, rule = (
-            _draw(samples, parts, {"val": val}, seed),
+            draw_parts(samples, parts, {"val": val}, seed),
             f"test as given; {val:.0%} of train is drawn for validation",
         )
     else:
         parts[:] = "train"
         shares = {"val": val, "test": test}
-        parts = _draw(samples, parts, shares, seed)
+        parts = draw_parts(samples, parts, shares, seed)
         rule = f"{1 - val - test:.0%} / {val:.0%} / {test:.0%} for train, validation and test, stratified by class"
     parts[~samples.is_ok & (parts != "test")] = ""  # a test image that can't be read is counted as such
     notes = _notes(samples, parts)
@@ -139,7 +141,8 @@ def make_split_of_nothing(samples: Samples) -> Split:
     return Split(empty, 0, "no split", (), "test", np.zeros(len(samples), bool))
 
 
-def _check_shares(val: float | None, test: float | None) -> None:
+def check_shares(val: float | None, test: float | None) -> None:
+    """Raise ``InputError`` for shares of validation and test that leave nothing; None is the default."""
     for name, share in (("--val", val), ("--test", test)):
         if share is not None and not 0 <= share < 1:
             raise InputError("split.share", f"{name} is {share}", "give a share from 0 to below 1, for example 0.2")
@@ -179,7 +182,7 @@ def find_units(samples: Samples, rows: npt.NDArray[np.intp]) -> list[npt.NDArray
     return [np.array(unit) for unit in members.values()]
 
 
-def _draw(
+def draw_parts(
     samples: Samples, parts: npt.NDArray[np.object_], shares: dict[str, float], seed: int
 ) -> npt.NDArray[np.object_]:
     """Move shares of ``train`` to other parts, class by class, whole units only.
