@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from sightline.api import check, cross_validate, evaluate, export, load, repeat, train
     from sightline.errors import SightlineError
     from sightline.planning.recipe import Recipe
+    from sightline.reporting.plots import (
+        plot_confusion,
+        plot_curves,
+        plot_mistakes,
+        plot_predictions,
+        plot_samples,
+        plot_steps,
+    )
     from sightline.runs.folder import Run, list_runs
     from sightline.runtime.classifier import Classifier
     from sightline.runtime.predictions import Predictions
@@ -28,6 +36,12 @@ __all__ = [
     "export",
     "list_runs",
     "load",
+    "plot_confusion",
+    "plot_curves",
+    "plot_mistakes",
+    "plot_predictions",
+    "plot_samples",
+    "plot_steps",
     "repeat",
     "train",
 ]
@@ -44,6 +58,12 @@ _HOME = {
     "export": "sightline.api",
     "list_runs": "sightline.runs.folder",
     "load": "sightline.api",
+    "plot_confusion": "sightline.reporting.plots",
+    "plot_curves": "sightline.reporting.plots",
+    "plot_mistakes": "sightline.reporting.plots",
+    "plot_predictions": "sightline.reporting.plots",
+    "plot_samples": "sightline.reporting.plots",
+    "plot_steps": "sightline.reporting.plots",
     "repeat": "sightline.api",
     "train": "sightline.api",
 }

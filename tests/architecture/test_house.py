@@ -31,6 +31,12 @@ PUBLIC = [
     "export",
     "list_runs",
     "load",
+    "plot_confusion",
+    "plot_curves",
+    "plot_mistakes",
+    "plot_predictions",
+    "plot_samples",
+    "plot_steps",
     "repeat",
     "train",
 ]

@@ -25,6 +25,7 @@ __all__ = [
     "draw_curves",
     "draw_matrix",
     "draw_pictures",
+    "draw_steps",
     "svg_uri",
     "write_figures",
 ]
@@ -51,6 +52,22 @@ def draw_curves(run: Run, theme: str = "light") -> Figure | None:
         axes.set(title=f"{name.capitalize()} ({unit})", xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False, labelcolor=_INK[theme], fontsize=9)
+        _paint(axes, _INK[theme])
+    with _any_letters():
+        figure.tight_layout()
+    return figure
+
+
+def draw_steps(run: Run, theme: str = "light") -> Figure | None:
+    """Return learning rate and training loss by step, or None before the first epoch."""
+    steps = run.steps
+    if not steps:
+        return None
+    figure = _figure((9, 3.2))
+    for position, (name, title) in enumerate((("learning_rate", "Learning rate"), ("loss", "Training loss (nats)"))):
+        axes = figure.add_subplot(1, 2, position + 1)
+        axes.plot(steps["step"], steps[name], lw=1.2, color=(_VAL, _TRAIN)[position])
+        axes.set(title=title, xlabel="step")
         _paint(axes, _INK[theme])
     with _any_letters():
         figure.tight_layout()
