@@ -9,9 +9,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sightline.api import check, evaluate, export, load, preview, train
+    from sightline.api import check, cross_validate, evaluate, export, load, preview, repeat, train
     from sightline.errors import SightlineError
     from sightline.planning.recipe import Recipe
+    from sightline.reporting.plots import (
+        plot_confusion,
+        plot_curves,
+        plot_mistakes,
+        plot_predictions,
+        plot_samples,
+        plot_steps,
+    )
     from sightline.runs.folder import Run, list_runs
     from sightline.runtime.classifier import Classifier
     from sightline.runtime.predictions import Predictions
@@ -23,11 +31,19 @@ __all__ = [
     "Run",
     "SightlineError",
     "check",
+    "cross_validate",
     "evaluate",
     "export",
     "list_runs",
     "load",
+    "plot_confusion",
+    "plot_curves",
+    "plot_mistakes",
+    "plot_predictions",
+    "plot_samples",
+    "plot_steps",
     "preview",
+    "repeat",
     "train",
 ]
 
@@ -38,11 +54,19 @@ _HOME = {
     "Run": "sightline.runs.folder",
     "SightlineError": "sightline.errors",
     "check": "sightline.api",
+    "cross_validate": "sightline.api",
     "evaluate": "sightline.api",
     "export": "sightline.api",
     "list_runs": "sightline.runs.folder",
     "load": "sightline.api",
     "preview": "sightline.api",
+    "plot_confusion": "sightline.reporting.plots",
+    "plot_curves": "sightline.reporting.plots",
+    "plot_mistakes": "sightline.reporting.plots",
+    "plot_predictions": "sightline.reporting.plots",
+    "plot_samples": "sightline.reporting.plots",
+    "plot_steps": "sightline.reporting.plots",
+    "repeat": "sightline.api",
     "train": "sightline.api",
 }
 

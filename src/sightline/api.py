@@ -26,12 +26,14 @@ __all__ = [
     "Display",
     "check",
     "check_up",
+    "cross_validate",
     "evaluate",
     "export",
     "list_models",
     "load",
     "plan",
     "preview",
+    "repeat",
     "report",
     "train",
 ]
@@ -89,10 +91,79 @@ def train(
     return _drive(train_job(job), display, quiet, Trackers(track))
 
 
+def cross_validate(
+    data: Source,
+    folds: int = 5,
+    recipe: Any = None,
+    *,
+    out: str | Path = RUNS_FOLDER,
+    name: str | None = None,
+    track: Sequence[str] = (),
+    display: Display | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> Run:
+    """Measure a recipe on a small set: train once a fold, so that every image is tested exactly once.
+
+    Args:
+        data: images without a given split.
+        folds: how many trainings; groups, copies and near-duplicates stay in one fold.
+        recipe, out, name, track, display, quiet, **settings: as for :func:`train`.
+
+    Returns:
+        A run with the pooled ``metrics`` and ``predictions``, and the trainings as ``run.parts``. It has no
+        classifier: train one on all images with :func:`train` and the same settings.
+
+    Raises:
+        SightlineError: if a split is given, a class has fewer images than folds; or as :func:`train`.
+
+    Example:
+        ``sightline.cross_validate("photos/", 5).metrics["spread"]["accuracy"]["mean"]``
+    """
+    from sightline.pipeline.repeat import repeat_job
+
+    job = _job(data, recipe, settings, out=out, name=name, folds=folds)
+    return _drive(repeat_job(job), display, quiet, Trackers(track))
+
+
+def repeat(
+    data: Source,
+    seeds: int = 5,
+    recipe: Any = None,
+    *,
+    out: str | Path = RUNS_FOLDER,
+    name: str | None = None,
+    track: Sequence[str] = (),
+    display: Display | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> Run:
+    """Train several times on one split with several seeds, and say how far chance alone moves the figures.
+
+    The seeds are ``seed``, ``seed + 1`` ...; they vary initial weights, order and augmentation, not the split.
+
+    Args:
+        data, recipe, out, name, track, display, quiet, **settings: as for :func:`train`.
+        seeds: how many trainings.
+
+    Returns:
+        A run with the averaged ``metrics`` and their ``spread``, and the trainings as ``run.parts``.
+
+    Example:
+        ``sightline.repeat("photos/", 3).metrics["spread"]["accuracy"]["standard_deviation"]``
+    """
+    from sightline.pipeline.repeat import repeat_job
+
+    job = _job(data, recipe, settings, out=out, name=name, seeds=seeds)
+    return _drive(repeat_job(job), display, quiet, Trackers(track))
+
+
 def plan(
     data: Source,
     recipe: Any = None,
     *,
+    folds: int = 0,
+    seeds: int = 0,
     display: Display | None = None,
     quiet: bool = False,
     **settings: Any,
@@ -101,13 +172,14 @@ def plan(
 
     Args:
         data, recipe, display, quiet, **settings: as for :func:`train`.
+        folds, seeds: as for :func:`cross_validate` and :func:`repeat`; 0: one training.
 
     Example:
         ``sightline.api.plan("photos/").settings.epochs``
     """
     from sightline.pipeline.prepare import plan_job
 
-    return _drive(plan_job(_job(data, recipe, settings)), display, quiet).plan
+    return _drive(plan_job(_job(data, recipe, settings, folds=folds, seeds=seeds)), display, quiet).plan
 
 
 def list_models(pattern: str = "") -> Any:
@@ -328,7 +400,7 @@ def _drive(
             except StopIteration as stop:
                 result: T = stop.value
                 return result
-            if isinstance(event, RunStarted):
+            if isinstance(event, RunStarted) and log is None:  # of several runs the one that holds the others
                 log = Run(event.folder).log_file
             tell([event, *trackers.show(event)])
     finally:

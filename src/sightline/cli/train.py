@@ -50,6 +50,8 @@ def train(
     require: Annotated[
         list[str] | None, typer.Option(help='Exit with 5 unless met, e.g. "accuracy>=0.9" (lower bound).')
     ] = None,
+    folds: Annotated[int, typer.Option(help="Cross-validate: test every image once, in this many trainings.")] = 0,
+    seeds: Annotated[int, typer.Option(help="Train this often, with other seeds, to see how far chance goes.")] = 0,
     keep_checkpoints: Annotated[bool, typer.Option("--keep-checkpoints", help="Keep the best checkpoint.")] = False,
     track: Annotated[
         list[str] | None, typer.Option(help="Who listens too: tensorboard, mlflow, wandb, csv; repeatable.")
@@ -92,28 +94,37 @@ def train(
     settings |= dict(parse_assignment(text) for text in assign or [])
     terminal = Terminal(quiet=quiet, show_plan=not only_plan)
     if only_plan:
-        plan = api.plan(data, recipe, display=terminal, **settings)
+        plan = api.plan(data, recipe, folds=folds, seeds=seeds, display=terminal, **settings)
         if as_json:
             print(json.dumps({"schema_version": 1, "settings": plan.settings.model_dump()}))
         else:
             print("\n".join(plan_lines(plan.rows(), None)))
         return
+    shown: dict[str, Any] = {"out": out, "name": name, "track": track or (), "display": terminal}
     try:
-        run = api.train(
-            data,
-            recipe,
-            display=terminal,
-            out=out,
-            name=name,
-            keep_checkpoints=keep_checkpoints,
-            track=track or (),
-            **settings,
-        )
+        if folds or seeds:
+            run = _train_several(data, recipe, folds, seeds, keep_checkpoints, {**shown, **settings})
+        else:
+            run = api.train(data, recipe, keep_checkpoints=keep_checkpoints, **shown, **settings)
     except (KeyboardInterrupt, SystemExit):
         print(f"\n{interrupted_words(terminal.folder)}", file=sys.stderr)
         raise
     print_result(run, as_json=as_json, more=requirement_fields(run.metrics, require))
     check_requirements(run.metrics, require, as_json=as_json)
+
+
+def _train_several(
+    data: str, recipe: str | None, folds: int, seeds: int, keep_checkpoints: bool, chosen: dict[str, Any]
+) -> Run:
+    from sightline import api
+    from sightline.errors import InputError
+
+    if folds and seeds:
+        message = "--folds and --seeds ask for two different things"
+        raise InputError("plan.conflict", message, "give one of them; folds vary the data, seeds the training")
+    if keep_checkpoints:
+        raise InputError("plan.conflict", "--keep-checkpoints is for a single training", "leave it out")
+    return api.cross_validate(data, folds, recipe, **chosen) if folds else api.repeat(data, seeds, recipe, **chosen)
 
 
 def interrupted_words(folder: str) -> str:
@@ -122,6 +133,12 @@ def interrupted_words(folder: str) -> str:
 
     if not folder:
         return "Stopped; nothing was written."
+    above = Path(folder).parent
+    if (above / "run.json").is_file() and Run(above).is_repeated:
+        folder = str(above)
+    if Run(folder).is_repeated:
+        facts = Run(folder).facts
+        return f"Stopped; {facts['done']} of {facts['times']} {facts['kind']} are done, and {folder} has their figures."
     if not Run(folder).best_checkpoint.is_dir():
         return f"Stopped before the first epoch ended; {folder} says interrupted and holds no network."
     return f"Stopped; {folder} says interrupted. Its best epoch as a classifier: sightline export {shlex.quote(folder)}"
@@ -138,6 +155,9 @@ def print_result(run: Run, *, as_json: bool, image: Path | str = "IMAGE", more: 
             **(more or {}),
         }
         print(json.dumps(fields))
+        return
+    if run.is_repeated:
+        _print_repeated(run)
         return
     metrics = run.metrics
     from sightline.evaluation.intervals import Figure
@@ -160,3 +180,24 @@ def print_result(run: Run, *, as_json: bool, image: Path | str = "IMAGE", more: 
     print(f"Classifier  {run.model_file}")
     folder, picture = (shlex.quote(str(word)) for word in (run.folder, image))
     print(f"\nNext: sightline predict {folder} {picture}")
+
+
+def _print_repeated(run: Run) -> None:
+    """Print the figures of several trainings, how far they spread, and what to type for a classifier."""
+    from sightline.evaluation.intervals import Figure
+
+    metrics, facts = run.metrics, run.facts
+    print(f"\n{facts['headline']}\n")
+    print(f"{'figure':<16}  {'together':<28}    mean  deviation     min     max")
+    for name, spread in metrics["spread"].items():
+        if name == "log_loss":
+            continue
+        cells = (spread[key] for key in ("mean", "standard_deviation", "min", "max"))
+        mean, deviation, low, high = ("-" if cell is None else f"{100 * cell:.1f} %" for cell in cells)
+        whole = str(Figure(**metrics[name]))
+        print(f"{name.replace('_', ' '):<16}  {whole:<28}  {mean:>6}  {deviation:>9}  {low:>6}  {high:>6}")
+    print(f"\nRun         {run.folder}")
+    print(f"Report      {run.report_file}")
+    print("Classifier  none: this measures the recipe")
+    plan_file = shlex.quote(str(run.plan_file))
+    print(f"\nNext: sightline train {shlex.quote(facts['data'])} --recipe {plan_file}")

@@ -19,7 +19,9 @@ from sightline.errors import DataError, InputError
 __all__ = [
     "MIN_CLASS_SIZE",
     "Split",
+    "check_shares",
     "default_shares",
+    "draw_parts",
     "find_leaked",
     "find_torn",
     "find_twins",
@@ -92,7 +94,7 @@ def make_split(
         InputError: if the shares are impossible.
         DataError: if no image is left for training or for validation.
     """
-    _check_shares(val_share, test_share)
+    check_shares(val_share, test_share)
     usual = default_shares(samples)
     val = usual[0] if val_share is None else val_share
     test = usual[1] if test_share is None else test_share
@@ -107,7 +109,7 @@ def make_split(
     elif given == {"train", "val"}:
         parts[parts == "val"] = "test"
         parts, rule = (
-            _draw(samples, parts, {"val": val}, seed),
+            draw_parts(samples, parts, {"val": val}, seed),
             (
                 f"the given validation images are kept untouched as the test set; {_percent(val)} of train is drawn "
                 "for validation (--select-on-val for the other way)"
@@ -115,13 +117,13 @@ def make_split(
         )
     elif given == {"train", "test"}:
         parts, rule = (
-            _draw(samples, parts, {"val": val}, seed),
+            draw_parts(samples, parts, {"val": val}, seed),
             f"test as given; {_percent(val)} of train is drawn for validation",
         )
     else:
         parts[:] = "train"
         shares = {"val": val, "test": test}
-        parts = _draw(samples, parts, shares, seed)
+        parts = draw_parts(samples, parts, shares, seed)
         three = " / ".join(_percent(share) for share in (1 - val - test, val, test))
         rule = f"{three} for train, validation and test, stratified by class"
     parts[~samples.is_ok & (parts != "test")] = ""  # a test image that can't be read is counted as such
@@ -152,7 +154,8 @@ def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
-def _check_shares(val: float | None, test: float | None) -> None:
+def check_shares(val: float | None, test: float | None) -> None:
+    """Raise ``InputError`` for shares of validation and test that leave nothing; None is the default."""
     for name, share in (("--val", val), ("--test", test)):
         if share is not None and not 0 <= share < 1:
             raise InputError("split.share", f"{name} is {share}", "give a share from 0 to below 1, for example 0.2")
@@ -192,7 +195,7 @@ def find_units(samples: Samples, rows: npt.NDArray[np.intp]) -> list[npt.NDArray
     return [np.array(unit) for unit in members.values()]
 
 
-def _draw(
+def draw_parts(
     samples: Samples, parts: npt.NDArray[np.object_], shares: dict[str, float], seed: int
 ) -> npt.NDArray[np.object_]:
     """Move shares of ``train`` to other parts, class by class, whole units only.

@@ -15,6 +15,7 @@ from sightline.checks.finding import Findings
 from sightline.checks.subject import Subject
 from sightline.data.duplicates import find_duplicates
 from sightline.data.fixes import apply_fixes, describe_fixes, read_fixes
+from sightline.data.folds import make_folds
 from sightline.data.groups import assign_groups
 from sightline.data.inspect import inspect_samples, refuse_bad
 from sightline.data.samples import Samples
@@ -96,6 +97,8 @@ class Job:
         out: folder that holds runs.
         name: of the run; None makes one.
         keep_checkpoints: keep the best epoch's checkpoint after the run is finished.
+        folds: of a cross-validation; 0: none.
+        seeds: trainings that differ in their seed alone; 0: one training.
     """
 
     source: Source
@@ -104,11 +107,13 @@ class Job:
     out: str | Path = RUNS_FOLDER
     name: str | None = None
     keep_checkpoints: bool = False
+    folds: int = 0
+    seeds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is known before the first picture is decoded for training."""
+    """What is known before the first picture is decoded for training; ``folds`` are those of a cross-validation."""
 
     samples: Samples
     split: Split
@@ -117,23 +122,20 @@ class Prepared:
     network: NetworkFacts
     findings: Findings = Findings()  # noqa: RUF009  (a tuple)
     earlier: EarlierRun | None = None
+    folds: tuple[Split, ...] = ()
 
 
 def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     """Look at data, machine and network, and decide every setting; nothing is written and nothing trained."""
     require_extra("train", "training")
+    _refuse_repeats(job)
     chosen = {**job.recipe.chosen, **job.options.chosen}
     earlier = find_earlier(chosen.get("weights", ""), folder=job.out)
     choices = DataChoices(chosen.get("value_range") or None, chosen.get("group", ""), chosen.get("fixes", ""))
     samples = yield from inspect_source(job.source, choices)
     refuse_bad(samples, chosen.get("on_bad", "skip"))
-    split = make_split(
-        samples,
-        seed=chosen.get("seed", 0),
-        val_share=chosen.get("val_share"),
-        test_share=chosen.get("test_share"),
-        select_on_val=chosen.get("select_on_val", False),
-    )
+    folds = _make_folds(samples, job, chosen)
+    split = folds[0] if folds else _make_split(samples, chosen)
     counts = ", ".join(f"{count:,} {part}" for part, count in split.counts().items() if count)
     yield Noted(f"Split: {counts}. {split.rule}." + "".join(f" {note}." for note in split.notes))
     findings = check_subject(Subject(samples, split, None, choices.value_range))
@@ -158,9 +160,38 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     plan = make_plan(job.recipe, job.options, data, hardware, network, earlier)
     seconds = estimate_seconds(plan.settings, len(samples.classes), data.counts["train"], data.counts["val"])
     yield StageEnded("Planning", f"{plan.settings.model} on {hardware.device}", time.monotonic() - start)
-    yield Planned(plan.rows(), seconds)
+    yield Planned(plan.rows(), seconds * max(1, job.folds, job.seeds))
     yield from warn_of_harm(plan.settings, data, chosen)
-    return Prepared(samples, split, plan, hardware, network, findings, earlier)
+    return Prepared(samples, split, plan, hardware, network, findings, earlier, folds)
+
+
+def _make_split(samples: Samples, chosen: dict[str, Any]) -> Split:
+    return make_split(
+        samples,
+        seed=chosen.get("seed", 0),
+        val_share=chosen.get("val_share"),
+        test_share=chosen.get("test_share"),
+        select_on_val=chosen.get("select_on_val", False),
+    )
+
+
+def _make_folds(samples: Samples, job: Job, chosen: dict[str, Any]) -> tuple[Split, ...]:
+    if not job.folds:
+        return ()
+    return make_folds(samples, job.folds, seed=chosen.get("seed", 0), val_share=chosen.get("val_share"))
+
+
+def _refuse_repeats(job: Job) -> None:
+    """Raise ``InputError`` for repeats that make no sense, before anything is read."""
+    if job.folds and job.seeds:
+        message = "--folds and --seeds ask for two different things"
+        raise InputError("plan.conflict", message, "give one of them; folds vary the data, seeds the training")
+    if job.seeds == 1 or job.seeds < 0:
+        raise InputError("plan.seeds", f"--seeds is {job.seeds}", "give 2 or more, for example --seeds 5")
+    for name in ("test_share", "select_on_val") if job.folds else ():
+        if job.options.chosen.get(name):
+            message = f"{name} is given, and in folds every image is tested once"
+            raise InputError("plan.conflict", message, "leave it out, or leave out --folds")
 
 
 def _warn_of_worst(findings: Findings, source: str, choices: DataChoices) -> Iterator[Event]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sightline.checks.doctor import check_subject
+from sightline.checks.finding import Findings
 from sightline.checks.subject import Subject
 from sightline.data.inspect import refuse_bad
 from sightline.data.samples import Samples
@@ -40,7 +42,7 @@ from sightline.pipeline.views import add_views
 from sightline.pixels.cache import Known, PixelStore, open_store
 from sightline.planning.decisions import Decision
 from sightline.planning.plan import Plan
-from sightline.runs.folder import Run
+from sightline.runs.folder import Run, refuse_repeated
 from sightline.runs.writer import RunWriter, refuse_name
 from sightline.runtime.bundle import Bundle
 
@@ -48,6 +50,17 @@ if TYPE_CHECKING:
     from sightline.networks.weights import StartWeights
 
 __all__ = ["export_run", "train_job"]
+__all__ = [
+    "Material",
+    "data_name",
+    "decode_material",
+    "export_run",
+    "kept_status",
+    "run_facts",
+    "train_job",
+    "train_whole",
+    "write_page",
+]
 
 _EPOCH = [name for name in EpochEnded.__dataclass_fields__ if name not in ("epochs", "is_best")]
 _VIEW_SIDE = 96  # px of the pictures of random changes that a run keeps
@@ -63,36 +76,72 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
     cache_limit()  # a wrong one is said before anything is done
     prepared = yield from plan_job(job)
     weights, description = yield from fetch_weights(prepared)
-    source = Path(describe_source(job.source)).resolve()
-    data_name = source.name if source.is_dir() else source.stem
-    writer = RunWriter.create(job.out, job.name, data_name, _facts(job, prepared, description))
+    facts = run_facts(job, prepared, prepared.split, description)
+    writer = RunWriter.create(job.out, job.name, data_name(job), facts)
     run = writer.run
-    try:
+    with kept_status(writer):
         writer.write_plan(prepared.plan.to_toml())  # first: who listens looks it up
         yield RunStarted(str(run.folder))
-        samples, store = yield from decode_pictures(prepared.samples, prepared.plan)
-        refuse_bad(samples, prepared.plan.settings.on_bad)
+        material = yield from decode_material(prepared, weights)
+        headline = yield from train_whole(writer, prepared.plan, material, prepared.split)
+    if not job.keep_checkpoints:
+        writer.drop_checkpoints()
+    yield RunEnded(str(run.folder), f"{headline}; {time.monotonic() - started:.0f} s in all")
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What trainings on the same images share: the pictures, decoded once, and the weights that they start from."""
+
+    samples: Samples
+    store: PixelStore
+    weights: StartWeights | None
+    findings: Findings
+
+
+def decode_material(prepared: Prepared, weights: StartWeights | None) -> Generator[Event, None, Material]:
+    """Decode the pictures, once; what became unreadable since they were inspected is a finding."""
+    samples, store = yield from decode_pictures(prepared.samples, prepared.plan)
+    refuse_bad(samples, prepared.plan.settings.on_bad)
+    findings = prepared.findings
+    if samples.errors != prepared.samples.errors:
         split = _without_bad(prepared.split, samples)
-        findings = prepared.findings
-        if samples.errors != prepared.samples.errors:  # some became unreadable since
-            findings = check_subject(Subject(samples, split, None, prepared.plan.preprocess.value_range))
-        if prepared.plan.settings.fixes:
-            writer.keep_fixes(prepared.plan.settings.fixes)
-        writer.write_data(samples.columns(), split.columns(), [finding.to_dict() for finding in findings])
-        yield from _train(writer, prepared.plan, samples, split, store, weights)
-        headline = yield from _finish(writer, prepared.plan, samples, split, store)
-        writer.update(headline=headline)
-        yield from _report(run)
-        writer.update(status="finished")
+        findings = check_subject(Subject(samples, split, None, prepared.plan.preprocess.value_range))
+    return Material(samples, store, weights, findings)
+
+
+def train_whole(writer: RunWriter, plan: Plan, material: Material, split: Split) -> Generator[Event, None, str]:
+    """Fill a run's folder, from its data to its report; returns the headline."""
+    samples, store = material.samples, material.store
+    split = _without_bad(split, samples)
+    if plan.settings.fixes:
+        writer.keep_fixes(plan.settings.fixes)
+    writer.write_data(samples.columns(), split.columns(), [finding.to_dict() for finding in material.findings])
+    yield from _train(writer, plan, samples, split, store, material.weights)
+    headline = yield from _finish(writer, plan, samples, split, store)
+    writer.update(headline=headline)
+    yield from write_page(writer.run)
+    writer.update(status="finished")
+    return headline
+
+
+@contextlib.contextmanager
+def kept_status(writer: RunWriter) -> Iterator[None]:
+    """Write into the run's folder that it was interrupted or failed, whatever ends it early."""
+    try:
+        yield
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)
         with contextlib.suppress(RunError):  # a full disk must not hide what went wrong first
             writer.update(status="interrupted" if stopped else "failed", error=str(error) or type(error).__name__)
         raise
-    if not job.keep_checkpoints:
-        writer.drop_checkpoints()
-    yield RunEnded(str(run.folder), f"{headline}; {time.monotonic() - started:.0f} s in all")
-    return run
+
+
+def data_name(job: Job) -> str:
+    """Return what the data are called in a run's name."""
+    source = Path(describe_source(job.source)).resolve()
+    return source.name if source.is_dir() else source.stem
 
 
 def export_run(run: Run) -> Generator[Event, None, Run]:
@@ -102,6 +151,7 @@ def export_run(run: Run) -> Generator[Event, None, Run]:
         RunError: if the run has no epoch to export.
     """
     require_extra("train", "exporting")
+    refuse_repeated(run)
     if not run.split_file.is_file():
         raise RunError("run.no-checkpoint", f"{run.folder} was stopped before its first epoch", "train again")
     plan = run.plan
@@ -111,12 +161,13 @@ def export_run(run: Run) -> Generator[Event, None, Run]:
     headline = yield from _finish(writer, plan, samples, split, store)
     status = "interrupted" if run.status == "running" else run.status  # killed: nobody could say so
     writer.update(headline=headline, status=status)
-    yield from _report(run)
+    yield from write_page(run)
     yield RunEnded(str(run.folder), headline)
     return run
 
 
-def _facts(job: Job, prepared: Prepared, weights: tuple[str, str]) -> dict[str, Any]:
+def run_facts(job: Job, prepared: Prepared, split: Split, weights: tuple[str, str]) -> dict[str, Any]:
+    """Return what ``run.json`` says before a training starts; ``weights`` are (source, licence) in words."""
     from sightline.training.setup import versions
 
     return {
@@ -125,9 +176,9 @@ def _facts(job: Job, prepared: Prepared, weights: tuple[str, str]) -> dict[str, 
         "data_root": str(prepared.samples.root.resolve()),
         "data_fingerprint": prepared.samples.fingerprint(),
         "classes": list(prepared.samples.classes),
-        "split_rule": prepared.split.rule,
-        "split_notes": list(prepared.split.notes),
-        "headline_part": prepared.split.headline,
+        "split_rule": split.rule,
+        "split_notes": list(split.notes),
+        "headline_part": split.headline,
         "model": prepared.plan.settings.model,
         "weights": weights[0],
         "licence": weights[1],
@@ -142,6 +193,7 @@ def _facts(job: Job, prepared: Prepared, weights: tuple[str, str]) -> dict[str, 
 
 
 def decode_pictures(samples: Samples, plan: Plan) -> Generator[Event, None, tuple[Samples, PixelStore]]:
+    """Return (samples with what can't be read, the store of their pictures)."""
     yield StageStarted("Decoding", f"{len(samples):,} images, once")
     start = time.monotonic()
     folder = cache_folder() / "pixels"
@@ -279,7 +331,8 @@ def _export(writer: RunWriter, plan: Plan, samples: Samples, split: Split) -> Ge
     yield StageEnded("Exporting", detail, time.monotonic() - start)
 
 
-def _report(run: Run) -> Generator[Event, None, None]:
+def write_page(run: Run) -> Generator[Event, None, None]:
+    """Write the report, with events."""
     from sightline.reporting.page import write_report
 
     yield StageStarted("Reporting", "")

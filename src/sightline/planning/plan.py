@@ -4,7 +4,7 @@ data and hardware suggest, that beats the defaults."""
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sightline.errors import InputError, RunError, WeightsError
@@ -43,6 +43,11 @@ class Plan:
             draft=s.draft,
             value_range=s.value_range or None,
         )
+
+    def with_seed(self, seed: int, reason: str) -> Plan:
+        """Return the same plan with another seed, and why."""
+        changed = [replace(d, value=seed, reason=reason) if d.name == "seed" else d for d in self.decisions]
+        return Plan(self.settings.model_copy(update={"seed": seed}), tuple(changed))
 
     def rows(self) -> tuple[tuple[str, str, str, str], ...]:
         """Return (setting, value, origin, reason) as text."""

@@ -110,8 +110,10 @@ def best_row(run: Run) -> int:
 
 
 def draw_confusion(run: Run, theme: str = "light") -> Figure | None:
-    """Return the confusion matrix, rows in percent of the true class; None above 40 classes."""
+    """Return the confusion matrix, rows in percent of the true class; None above 40 classes, and over seeds."""
     metrics = run.metrics
+    if "confusion" not in metrics:
+        return None
     return draw_matrix(np.array(metrics["confusion"]), [row["class"] for row in metrics["classes"]], theme=theme)
 
 

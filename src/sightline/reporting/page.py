@@ -14,7 +14,7 @@ from typing import Any
 from sightline.installation import require_extra
 from sightline.reporting.card import write_model_card
 from sightline.reporting.figures import write_figures
-from sightline.reporting.sections import SECTIONS
+from sightline.reporting.sections import OF_FOLDS, OF_SEEDS, SECTIONS
 from sightline.runs.files import write_text
 from sightline.runs.folder import Run
 from sightline.text import printable
@@ -31,14 +31,16 @@ def write_report(run: Run) -> None:
     """
     require_extra("report", "the report")
     write_figures(run)
-    write_model_card(run)
+    if not run.is_repeated:
+        write_model_card(run)
     write_text(run.report_file, render_report(run))
 
 
 def render_report(run: Run) -> str:
     """Return the page as HTML text."""
+    shown = {"folds": OF_FOLDS, "seeds": OF_SEEDS}.get(run.facts.get("kind", ""), SECTIONS)
     sections: list[dict[str, Any]] = [
-        {"id": section.id, "title": section.title, "values": section.collect(run)} for section in SECTIONS
+        {"id": section.id, "title": section.title, "values": section.collect(run)} for section in shown
     ]
     return render_page("report.html.jinja", name=run.folder.name, facts=run.facts, sections=sections)
 

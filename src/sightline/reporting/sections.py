@@ -17,6 +17,7 @@ import numpy as np
 
 from sightline.errors import UnreadableImage
 from sightline.evaluation.intervals import Figure
+from sightline.evaluation.repeats import describe_spread
 from sightline.pixels.containers import place_of
 from sightline.reporting.figures import best_row, draw_curves, draw_rates, draw_steps, svg_uri
 from sightline.reporting.thumbnails import picture_uri, thumbnail
@@ -24,7 +25,7 @@ from sightline.reporting.views import describe_mix
 from sightline.runs.folder import Run
 from sightline.text import duration
 
-__all__ = ["SECTIONS", "Section"]
+__all__ = ["OF_FOLDS", "OF_SEEDS", "SECTIONS", "Section"]
 
 _MATRIX_CLASSES = 25
 _MISTAKES = 24
@@ -251,6 +252,41 @@ def use(run: Run) -> dict[str, Any]:
     return {"facts": run.facts, "bundle": bundle, "sizes": sizes, "folder": run.folder.name}
 
 
+def repeated(run: Run) -> dict[str, Any]:
+    """What several trainings of one recipe say together, and each of them."""
+    metrics, facts = run.metrics, run.facts
+    names = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
+    share, low, high = Figure(**metrics["accuracy"]).percents()
+    return {
+        "kind": facts["kind"],
+        "times": facts["times"],
+        "done": metrics["done"],
+        "is_test": metrics["part"] == "test",
+        "accuracy": Figure(**metrics["accuracy"]),
+        "share": f"{share} %",
+        "range": f"{low} to {high} %",
+        "spread": describe_spread(metrics, facts["kind"]),
+        "baselines": {name.replace("_", " "): Figure(**fields) for name, fields in metrics["baselines"].items()},
+        "names": [name.replace("_", " ") for name in names],
+        "rows": [
+            {"name": part.folder.name, "seed": part.plan.settings.seed, "n": part.metrics["accuracy"]["n"]}
+            | {"values": [part.metrics[name]["value"] for name in names]}
+            for part in run.parts
+        ],
+        "summary": {
+            word: [metrics["spread"][name][key] for name in names]
+            for word, key in (
+                ("mean", "mean"),
+                ("standard deviation", "standard_deviation"),
+                ("least", "min"),
+                ("greatest", "max"),
+            )
+        },
+        "data": facts["data"],
+        "folder": str(run.folder),
+    }
+
+
 # A new section is one function, one template and one row.
 SECTIONS = (
     Section("verdict", "Verdict", verdict),
@@ -263,3 +299,13 @@ SECTIONS = (
     Section("plan", "Every choice and its reason", plan),
     Section("use", "Using the classifier", use),
 )
+
+# Of a run that holds several trainings: pooled predictions are there for folds alone.
+OF_FOLDS = (
+    Section("repeated", "Verdict", repeated),
+    Section("mistakes", "Most confident mistakes", mistakes),
+    Section("classes", "Each class", classes),
+    Section("confusion", "What is taken for what", confusion),
+    Section("plan", "Every choice and its reason", plan),
+)
+OF_SEEDS = (OF_FOLDS[0], OF_FOLDS[-1])

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import html
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from sightline.runtime.classifier import MODEL_FILE, Classifier
 if TYPE_CHECKING:
     from sightline.planning.plan import Plan
 
-__all__ = ["Run", "find_classifier", "find_run", "list_runs", "run_of_classifier"]
+__all__ = ["Run", "find_classifier", "find_run", "list_runs", "refuse_repeated", "run_of_classifier"]
 
 RUNS_FOLDER = "runs"
 _DAMAGED = "train again, or put another run's folder in its place"
@@ -183,6 +184,18 @@ class Run:
     def status(self) -> str:
         """``running``, ``interrupted``, ``failed`` or ``finished``."""
         return str(self.facts["status"])
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether this measures a recipe by several runs, which lie inside (``fold-1``, ``seed-1`` ...)."""
+        return self.facts.get("kind") in ("folds", "seeds")
+
+    @property
+    def parts(self) -> list[Run]:
+        """The finished runs inside, where there are several, in order."""
+        found = [Run(file.parent) for file in self.folder.glob("*/run.json")]
+        done = [run for run in found if run.status == "finished"]
+        return sorted(done, key=lambda run: int(run.folder.name.rpartition("-")[2]))
 
     @property
     def history(self) -> dict[str, list[float]]:
@@ -371,6 +384,7 @@ def find_classifier(name: str | Path, *, folder: str | Path = RUNS_FOLDER) -> Pa
                 "give a run folder, a classifier folder, a model.onnx, or latest; train one: sightline train DATA",
             )
     run = find_run(name, folder=folder)
+    refuse_repeated(run)
     recover_folder(run.classifier_folder)
     if not run.model_file.is_file():
         raise RunError(
@@ -379,6 +393,15 @@ def find_classifier(name: str | Path, *, folder: str | Path = RUNS_FOLDER) -> Pa
             f"make one of its best epoch: sightline export {run.folder}",
         )
     return run.model_file
+
+
+def refuse_repeated(run: Run) -> None:
+    """Raise ``RunError`` for a run that measures a recipe by several trainings: it has no classifier of its own."""
+    if run.is_repeated:
+        facts = run.facts
+        message = f"{run.folder} measures a recipe over {facts['times']} {facts['kind']}; no classifier ships with it"
+        cure = f"train one: sightline train {shlex.quote(facts['data'])} --recipe {run.plan_file}"
+        raise RunError("run.repeated", message, cure)
 
 
 def _not_a_pickle(path: Path) -> Path:

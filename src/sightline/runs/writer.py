@@ -95,9 +95,11 @@ class RunWriter:
     def write_evaluation(
         self, metrics: dict[str, Any], rows: dict[str, list[Any]], probabilities: Any, features: Any
     ) -> None:
-        """Write ``evaluation/``: figures, one row an image, ``[N, K]`` probabilities, ``[N, D]`` features."""
+        """Write ``evaluation/``: figures, one row an image, ``[N, K]`` probabilities, ``[N, D]`` features or None."""
         write_columns(self.run.predictions_file, rows)
         for path, array in ((self.run.probabilities_file, probabilities), (self.run.features_file, features)):
+            if array is None:
+                continue
             out = io.BytesIO()
             np.save(out, array, allow_pickle=False)
             write_bytes(path, out.getvalue())

@@ -78,7 +78,7 @@ class Trackers:
         if isinstance(event, RunStarted):
             said += self.close()
             run = Run(event.folder)
-            for name in self._names:
+            for name in () if run.is_repeated else self._names:  # the runs inside are listened to, one by one
                 said += self._guarded(name, partial(self._start, name, run))
             said += [Noted(f"Tracking: {tracker.where}.") for tracker in self._open.values()]
         for name, tracker in list(self._open.items()):

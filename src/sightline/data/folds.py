@@ -1,0 +1,91 @@
+"""Cross-validation: several splits of the same images, in which each is tested exactly once."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.data.samples import Samples
+from sightline.data.split import Split, check_shares, default_shares, draw_parts, find_units
+from sightline.errors import DataError, InputError
+
+__all__ = ["make_folds"]
+
+
+def make_folds(samples: Samples, folds: int, *, seed: int = 0, val_share: float | None = None) -> tuple[Split, ...]:
+    """Split inspected samples into folds: each readable image is tested in one of them, and trained on in the others.
+
+    Groups, exact copies and near-duplicates stay in one fold, as they stay on one side of any split. Classes are
+    spread evenly: of each, units go to the folds one by one, large ones first, always to the one that has fewest
+    images of it. Within a fold validation is drawn from what is left for training.
+
+    Args:
+        samples: with ``digests``.
+        folds: how many, at least 2.
+        seed: the same seed and data give the same folds, whatever the order of files; fold k draws its validation
+            with ``seed + k - 1``.
+        val_share: share of the rest that selects the epoch; 0.15 by default.
+
+    Raises:
+        InputError: if the number or the share is impossible.
+        DataError: if a split is given, or a class has fewer units than there are folds.
+
+    References:
+        R. Kohavi, IJCAI 1995, for stratified folds.
+    """
+    if folds < 2:
+        raise InputError("split.folds", f"--folds is {folds}", "give 2 or more, for example --folds 5")
+    check_shares(val_share, 0)
+    if any(samples.given):
+        given = ", ".join(sorted(set(samples.given) - {""}))
+        message = f"folds test every image once, but the data come with a split: {given}"
+        raise DataError("split.folds-given", message, "give the class folders without it, or leave out --folds")
+    number = _assign(samples, folds, seed)
+    val = default_shares(samples)[0] if val_share is None else val_share
+    groups = len(set(samples.groups) - {""})
+    notes = (f"{groups:,} groups are kept whole",) if groups else ()
+    splits = []
+    for fold in range(folds):
+        parts = np.full(len(samples), "train", object)
+        parts[number == fold] = "test"
+        parts[~samples.is_ok] = ""
+        parts = draw_parts(samples, parts, {"val": val}, seed + fold)
+        rule = f"fold {fold + 1} of {folds}: every image is tested in one of them; {val:.0%} of the others validate"
+        splits.append(Split(parts, seed, rule, notes, "test", np.zeros(len(samples), bool)))
+    if any(not split.counts()["val"] for split in splits):
+        message = f"{folds} folds leave no image for validation"
+        raise DataError("split.empty", message, "add images (a class needs at least five), or give a larger --val")
+    return tuple(splits)
+
+
+def _assign(samples: Samples, folds: int, seed: int) -> npt.NDArray[np.intp]:
+    """Return ``[N]``: the fold that tests each image, from 0; -1 for those that can't be read."""
+    by_class: dict[int, list[npt.NDArray[np.intp]]] = {}
+    for unit in find_units(samples, np.flatnonzero(samples.is_ok)):
+        by_class.setdefault(int(np.bincount(samples.labels[unit]).argmax()), []).append(unit)
+    _refuse_small(samples, by_class, folds)
+    number = np.full(len(samples), -1, np.intp)
+    random = np.random.default_rng(seed)
+    total = np.zeros(folds, int)
+    for label in sorted(by_class):
+        units = sorted(by_class[label], key=lambda unit: min((samples.digests[r], samples.paths[r]) for r in unit))
+        units = [units[position] for position in random.permutation(len(units))]
+        count = np.zeros(folds, int)
+        for unit in sorted(units, key=len, reverse=True):
+            fold = min(range(folds), key=lambda k: (count[k], total[k]))
+            number[unit] = fold
+            count[fold] += len(unit)
+            total[fold] += len(unit)
+    return number
+
+
+def _refuse_small(samples: Samples, by_class: dict[int, list[npt.NDArray[np.intp]]], folds: int) -> None:
+    for label, name in enumerate(samples.classes):
+        units = by_class.get(label, [])
+        if len(units) < folds:
+            images = int(((samples.labels == label) & samples.is_ok).sum())
+            what = f"{images} readable image{'' if images == 1 else 's'}"
+            if len(units) < images:
+                what += f", of which groups and copies leave {len(units)} that can be parted"
+            cure = f"give at most --folds {len(units)}" if len(units) > 1 else "add images to it, or leave it out"
+            raise DataError("split.small-class", f"class {name!r} has {what}: too few for {folds} folds", cure)

@@ -1,0 +1,102 @@
+"""Figures of several trainings of one recipe: pooled over folds, averaged over seeds, and how far they spread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.evaluation.intervals import Figure, wilson
+from sightline.evaluation.metrics import MACRO_METRICS
+from sightline.evaluation.result import evaluate_rows
+from sightline.runtime.predictions import Predictions
+
+__all__ = ["average_metrics", "describe_spread", "pool_folds", "spread_of"]
+
+FIGURES = ("accuracy", *MACRO_METRICS)
+
+
+def pool_folds(
+    said: Sequence[Predictions], labels: Sequence[npt.NDArray[np.int64]], metrics: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the figures over all images of a cross-validation, each of which was tested once.
+
+    The intervals are those of that many independent images; that folds share training images is not in them.
+
+    Args:
+        said, labels, metrics: of each fold; ``metrics`` give the baselines, whose hits are added up.
+    """
+    evaluation = evaluate_rows(Predictions.join(said), np.concatenate(labels)).with_part("test")
+    baselines = {
+        name: wilson(
+            sum(round(fold["baselines"][name]["value"] * fold["baselines"][name]["n"]) for fold in metrics),
+            sum(fold["baselines"][name]["n"] for fold in metrics),
+        ).to_dict()
+        for name in metrics[0]["baselines"]
+        if all(name in fold["baselines"] for fold in metrics)
+    }
+    return {**evaluation.metrics, "baselines": baselines, "spread": spread_of(metrics)}
+
+
+def average_metrics(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the figures of trainings that differ in their seed, measured on the same images.
+
+    Each is the mean of the seeds' values, and so are the ends of its interval: the count stays that of the images,
+    since measuring them again makes them no more.
+    """
+    first = metrics[0]
+    kept = ("schema_version", "part", "count", "count_bad", "count_leaked")
+    return {
+        **{key: first[key] for key in kept},
+        **{name: _mean([one[name] for one in metrics]) for name in FIGURES},
+        "baselines": {name: _mean([one["baselines"][name] for one in metrics]) for name in first["baselines"]},
+        "spread": spread_of(metrics),
+    }
+
+
+def _mean(figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    value, low, high = (float(np.mean([figure[end] for figure in figures])) for end in ("value", "low", "high"))
+    first = Figure(**figures[0])
+    return Figure(value, low, high, first.n, f"mean over {len(figures)} seeds; {first.method}").to_dict()
+
+
+def spread_of(metrics: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return figure -> mean, standard deviation (of a sample; None for one training), least, greatest, values.
+
+    Example:
+        >>> two = [{name: {"value": v} for name in FIGURES} | {"log_loss": {"value": v}} for v in (0.5, 0.7)]
+        >>> round(spread_of(two)["accuracy"]["standard_deviation"], 3)
+        0.141
+    """
+    spread = {}
+    for name in (*FIGURES, "log_loss"):
+        values = [float(one[name]["value"]) for one in metrics]
+        spread[name] = {
+            "mean": float(np.mean(values)),
+            "standard_deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+            "min": min(values),
+            "max": max(values),
+            "values": values,
+        }
+    return spread
+
+
+def describe_spread(metrics: dict[str, Any], kind: str) -> str:
+    """Return how far the accuracies of the trainings lie apart, in words.
+
+    Args:
+        metrics: of ``pool_folds`` or ``average_metrics``.
+        kind: ``folds`` or ``seeds``.
+    """
+    figures = metrics["spread"]["accuracy"]
+    low, high = 100 * figures["min"], 100 * figures["max"]
+    if figures["standard_deviation"] is None:
+        return f"one of the {kind} is done: how far they spread can't be told yet"
+    points = 100 * figures["standard_deviation"]
+    said = f"accuracy from {low:.1f} to {high:.1f} % over {len(figures['values'])} {kind}, "
+    said += f"mean {100 * figures['mean']:.1f} %, standard deviation {points:.1f} points"
+    if kind == "folds":
+        return f"{said}; part of that is chance in which images a fold tests"
+    return f"{said}; between two trainings of one seed each, a difference up to {2.8 * points:.1f} points is chance"

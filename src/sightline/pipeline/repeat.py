@@ -1,0 +1,107 @@
+"""One recipe, several trainings: over the folds of a cross-validation, or with several seeds. Decoded once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.evaluation.intervals import Figure
+from sightline.evaluation.repeats import average_metrics, describe_spread, pool_folds
+from sightline.events import Event, Noted, RunEnded, RunStarted
+from sightline.installation import cache_limit
+from sightline.pipeline.prepare import Job, Prepared, fetch_weights, plan_job
+from sightline.pipeline.run import data_name, decode_material, kept_status, run_facts, train_whole, write_page
+from sightline.planning.plan import Plan
+from sightline.runs.folder import Run
+from sightline.runs.writer import RunWriter, refuse_name
+from sightline.runtime.predictions import Predictions
+
+__all__ = ["repeat_job"]
+
+_MOST_SEED = 2**31
+
+
+def repeat_job(job: Job) -> Generator[Event, None, Run]:
+    """Train ``job.folds`` or ``job.seeds`` times; returns the run that holds the others and their figures together.
+
+    After each training the figures so far are written, so that whatever ends it early, they are there and say
+    how many trainings they rest on.
+    """
+    started = time.monotonic()
+    kind, times = ("folds", job.folds) if job.folds else ("seeds", job.seeds)
+    refuse_name(job.out, job.name)
+    cache_limit()
+    prepared = yield from plan_job(job)
+    weights, description = yield from fetch_weights(prepared)
+    facts = run_facts(job, prepared, prepared.split, description)
+    rule = f"{times} folds: every image is tested in one of them, and trained on in the others"
+    top_facts = {**facts, "kind": kind, "times": times, "done": 0, **({"split_rule": rule} if job.folds else {})}
+    writer = RunWriter.create(job.out, job.name, data_name(job), top_facts)
+    with kept_status(writer):
+        writer.write_plan(prepared.plan.to_toml())
+        yield RunStarted(str(writer.run.folder))
+        material = yield from decode_material(prepared, weights)
+        for number, split in enumerate(prepared.folds or (prepared.split,) * times, 1):
+            what = f"{kind.removesuffix('s')} {number} of {times}"
+            yield Noted(f"{what[:1].upper()}{what[1:]}.")
+            name = f"{kind.removesuffix('s')}-{number}"
+            own = {**facts, "split_rule": split.rule, "repeat": what}
+            inner = RunWriter.create(writer.run.folder, name, "", own)
+            plan = _plan_of(prepared, number, what)
+            with kept_status(inner):
+                inner.write_plan(plan.to_toml())
+                yield RunStarted(str(inner.run.folder))
+                said = yield from train_whole(inner, plan, material, split)
+            inner.drop_checkpoints()
+            yield RunEnded(str(inner.run.folder), said)
+            headline = _write_together(writer, kind, times, number)
+            yield from write_page(writer.run)
+        writer.update(status="finished")
+    yield RunEnded(str(writer.run.folder), f"{headline}; {time.monotonic() - started:.0f} s in all")
+    return writer.run
+
+
+def _plan_of(prepared: Prepared, number: int, what: str) -> Plan:
+    """Return the plan with this training's seed; everything else is as in all others."""
+    seed = (prepared.plan.settings.seed + number - 1) % _MOST_SEED
+    drawn = "weights, order, augmentation" + (
+        " and validation" if prepared.folds else "; the split is that of the first"
+    )
+    return prepared.plan.with_seed(seed, f"{what}: of {drawn}")
+
+
+def _write_together(writer: RunWriter, kind: str, times: int, done: int) -> str:
+    """Write the figures of the trainings so far into the run that holds them; returns the headline."""
+    runs = writer.run.parts
+    metrics, tables = [run.metrics for run in runs], [run.predictions for run in runs]
+    rows: dict[str, list[Any]] = {
+        "run": [run.folder.name for run, table in zip(runs, tables, strict=True) for _ in table]
+    }
+    rows |= {column: [row[column] for table in tables for row in table] for column in tables[0][0]}
+    probabilities = [np.load(run.probabilities_file) for run in runs]
+    if kind == "folds":
+        classes = tuple(writer.run.facts["classes"])
+        labels = [np.array([classes.index(row["label"]) for row in table], np.int64) for table in tables]
+        said = [_as_predictions(classes, table, array) for table, array in zip(tables, probabilities, strict=True)]
+        together = pool_folds(said, labels, metrics)
+    else:
+        together = average_metrics(metrics)
+    together = {"kind": kind, "times": times, "done": done, **together}
+    writer.write_evaluation(together, rows, np.concatenate(probabilities), None)
+    some = f"{times} {kind}" if done == times else f"{done} of {times} {kind}"
+    part = "Test" if together["part"] == "test" else "Validation"
+    headline = f"{part} accuracy over {some}: {Figure(**together['accuracy'])}; {describe_spread(together, kind)}"
+    writer.update(done=done, headline=headline)
+    return headline
+
+
+def _as_predictions(
+    classes: tuple[str, ...], table: list[dict[str, str]], probabilities: npt.NDArray[np.float32]
+) -> Predictions:
+    """Return what a run said of its test images, as it wrote it down, without features: no two networks share them."""
+    paths, errors = tuple(row["path"] for row in table), tuple(row["error"] or None for row in table)
+    return Predictions(classes, paths, probabilities, np.zeros((len(table), 0), np.float32), errors)

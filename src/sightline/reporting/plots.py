@@ -1,0 +1,166 @@
+"""Figures for notebooks: each is a function of a run or of predictions and returns a matplotlib figure."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sightline.errors import RunError, UnreadableImage
+from sightline.installation import require_extra
+from sightline.pixels.containers import place_of
+from sightline.pixels.decode import decode_image
+from sightline.pixels.modes import Range
+from sightline.reporting.figures import draw_curves, draw_matrix, draw_pictures, draw_steps
+from sightline.runs.folder import Run
+from sightline.runtime.predictions import Predictions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_confusion", "plot_curves", "plot_mistakes", "plot_predictions", "plot_samples", "plot_steps"]
+
+_SIDE = 256  # px that are decoded of a picture that is shown small
+
+
+def plot_curves(run: Run) -> Figure:
+    """Return loss and accuracy of training and validation by epoch.
+
+    Raises:
+        RunError: before the first epoch, and for a run that holds several (plot each of ``run.parts``).
+
+    Example:
+        ``sightline.plot_curves(run).savefig("curves.png")``
+    """
+    require_extra("report", "a figure")
+    return _shown(draw_curves(run), run, "no epochs")
+
+
+def plot_steps(run: Run) -> Figure:
+    """Return learning rate and training loss by step, that is, by update of the weights.
+
+    Raises:
+        RunError: as for :func:`plot_curves`.
+
+    Example:
+        ``sightline.plot_steps(run)``
+    """
+    require_extra("report", "a figure")
+    return _shown(draw_steps(run), run, "no steps")
+
+
+def plot_confusion(run: Run, *, normalize: bool = False) -> Figure:
+    """Return the confusion matrix on the measured images: row the true class, column the predicted one.
+
+    Args:
+        run: evaluated.
+        normalize: shares of the row in percent instead of counts.
+
+    Raises:
+        RunError: if the run was not evaluated, or has more than 40 classes.
+
+    Example:
+        ``sightline.plot_confusion(run, normalize=True)``
+    """
+    require_extra("report", "a figure")
+    metrics = run.metrics
+    if "confusion" not in metrics:
+        raise _nothing(run, "no confusion matrix of its own")
+    names = [row["class"] for row in metrics["classes"]]
+    figure = draw_matrix(np.array(metrics["confusion"]), names, normalize=normalize)
+    return _shown(figure, run, f"{len(names)} classes, too many for a picture")
+
+
+def plot_mistakes(run: Run, *, count: int = 12) -> Figure:
+    """Return the measured images that are classified wrongly, the surest first, with what was said and what is true.
+
+    Args:
+        run: evaluated; its pictures are read again from where they lie.
+        count: at most.
+
+    Raises:
+        RunError: if the run was not evaluated. Without a mistake the figure says so.
+
+    Example:
+        ``sightline.plot_mistakes(run, count=8)``
+    """
+    require_extra("report", "a figure")
+    wrong = [row for row in run.predictions if row["correct"] == "0"] if run.metrics else []
+    wrong.sort(key=lambda row: -float(row["confidence"]))
+    rows = [(row["path"], f"{row['predicted']} {float(row['confidence']):.0%}\nis {row['label']}") for row in wrong]
+    return _pictured(rows[:count], *_place_of_data(run), "no mistakes")
+
+
+def plot_samples(run: Run, part: str = "train", *, count: int = 12) -> Figure:
+    """Return some pictures of ``train``, ``val`` or ``test`` with their classes, spread over the whole part.
+
+    Args:
+        run: its pictures are read again from where they lie.
+        part: of the split.
+        count: at most.
+
+    Example:
+        ``sightline.plot_samples(run, "test", count=8)``
+    """
+    require_extra("report", "a figure")
+    rows = [(row["path"], row["label"]) for row in run.samples if row["split"] == part and not row["error"]]
+    chosen = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)
+    return _pictured([rows[place] for place in chosen], *_place_of_data(run), f"no images in {part}")
+
+
+def plot_predictions(predictions: Predictions, *, count: int = 12) -> Figure:
+    """Return the first pictures of predictions that were made from paths, each with its most probable class.
+
+    Args:
+        predictions: of ``classifier.predict(paths)``.
+        count: at most.
+
+    Example:
+        ``sightline.plot_predictions(classifier.predict(["a.jpg", "b.jpg"]))``
+    """
+    require_extra("report", "a figure")
+    rows = [(row.path, f"{row.label} {row.confidence:.0%}") for row in predictions if not row.error]
+    return _pictured(rows[:count], Path(), None, "no pictures that could be read")
+
+
+def _place_of_data(run: Run) -> tuple[Path, Range | None]:
+    return Path(run.facts["data_root"]), run.plan.preprocess.value_range
+
+
+def _pictured(rows: list[tuple[str, str]], root: Path, value_range: Range | None, nothing: str) -> Figure:
+    """Return (path, title) rows as pictures; one that can't be read any more is grey."""
+    pictures = []
+    for path, _ in rows:
+        try:
+            pictures.append(decode_image(place_of(root, path), value_range=value_range, least_side=_SIDE))
+        except UnreadableImage:
+            pictures.append(np.full((8, 8, 3), 200, np.uint8))
+    figure = draw_pictures(pictures, [title for _, title in rows])
+    if not rows:
+        figure.text(0.5, 0.5, nothing, ha="center", va="center")
+    return _in_cells(figure)
+
+
+def _shown(figure: Figure | None, run: Run, why: str) -> Figure:
+    if figure is None:
+        raise _nothing(run, why)
+    return _in_cells(figure)
+
+
+def _nothing(run: Run, why: str) -> RunError:
+    cure = "plot one of run.parts" if run.is_repeated else "see run.metrics, and the report"
+    return RunError("run.no-figure", f"{run.folder} has {why}", cure)
+
+
+def _in_cells(figure: Figure) -> Figure:
+    """Let a notebook show the figure as a picture; without pyplot, which keeps state, it would show its name."""
+
+    def picture(**_: Any) -> bytes:
+        out = io.BytesIO()
+        figure.savefig(out, format="png", dpi=100, facecolor="white")
+        return out.getvalue()
+
+    figure._repr_png_ = picture  # type: ignore[attr-defined]
+    return figure

@@ -1,0 +1,74 @@
+"""Several trainings together: against scikit-learn and the statistics module."""
+
+from __future__ import annotations
+
+import statistics
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, f1_score
+
+from sightline.evaluation.intervals import wilson
+from sightline.evaluation.repeats import average_metrics, describe_spread, pool_folds, spread_of
+from sightline.evaluation.result import evaluate_rows
+from sightline.runtime.predictions import Predictions
+
+CLASSES = ("ant", "bee", "cat")
+
+
+def fold(seed: int, count: int = 30) -> tuple[Predictions, np.ndarray, dict]:
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 3, count)
+    probabilities = random.dirichlet([1, 1, 1], count).astype(np.float32)
+    names = tuple(f"{seed}-{k}" for k in range(count))
+    said = Predictions(CLASSES, names, probabilities, np.zeros((count, 0), np.float32), (None,) * count)
+    evaluation = evaluate_rows(said, labels).with_part("test")
+    hits = int(random.integers(0, count))
+    return said, labels, {**evaluation.metrics, "baselines": {"majority_class": wilson(hits, count).to_dict()}}
+
+
+@pytest.fixture(scope="module")
+def folds():
+    return [fold(seed, 20 + 5 * seed) for seed in range(4)]
+
+
+def test_pooled_figures_are_those_of_all_images_at_once(folds):
+    metrics = pool_folds(*zip(*folds, strict=True))
+    labels = np.concatenate([labels for _, labels, _ in folds])
+    predicted = np.concatenate([said.probabilities.argmax(1) for said, _, _ in folds])
+    assert metrics["accuracy"]["value"] == pytest.approx(accuracy_score(labels, predicted))
+    assert metrics["macro_f1"]["value"] == pytest.approx(f1_score(labels, predicted, average="macro"))
+    assert metrics["accuracy"]["n"] == metrics["count"] == 20 + 25 + 30 + 35
+    hits = sum(round(one["baselines"]["majority_class"]["value"] * one["count"]) for _, _, one in folds)
+    assert metrics["baselines"]["majority_class"] == wilson(hits, 110).to_dict()
+
+
+def test_the_spread_is_that_of_the_trainings(folds):
+    values = [one["accuracy"]["value"] for _, _, one in folds]
+    spread = spread_of([one for _, _, one in folds])["accuracy"]
+    assert spread["mean"] == pytest.approx(statistics.mean(values))
+    assert spread["standard_deviation"] == pytest.approx(statistics.stdev(values))
+    assert (spread["min"], spread["max"], spread["values"]) == (min(values), max(values), values)
+    assert spread_of([folds[0][2]])["accuracy"]["standard_deviation"] is None
+
+
+def test_seeds_on_the_same_images_are_averaged_and_are_no_more_images():
+    metrics = [fold(seed)[2] for seed in range(3)]
+    together = average_metrics(metrics)
+    for end in ("value", "low", "high"):
+        expected = statistics.mean(one["accuracy"][end] for one in metrics)
+        assert together["accuracy"][end] == pytest.approx(expected)
+    assert together["accuracy"]["n"] == 30
+    assert "confusion" not in together
+
+
+def test_the_spread_in_words_has_its_numbers():
+    metrics = {
+        "spread": {
+            "accuracy": {"mean": 0.9, "standard_deviation": 0.01, "min": 0.89, "max": 0.91, "values": [0.89, 0.91]}
+        }
+    }
+    said = describe_spread(metrics, "seeds")
+    for part in ("89.0 to 91.0 %", "2 seeds", "mean 90.0 %", "deviation 1.0 points", "up to 2.8 points"):
+        assert part in said
+    assert "chance in which images" in describe_spread(metrics, "folds")
