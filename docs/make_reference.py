@@ -30,7 +30,8 @@ def commands() -> str:
 
 def section(command: str) -> str:
     """Return one command's help as a section."""
-    code = "from sightline.cli import main; main()"
+    # This checkout's code, whichever one is installed.
+    code = f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); from sightline.cli import main; main()"
     arguments = [sys.executable, "-c", code, *command.split()[1:], "--help"]
     environment = {"COLUMNS": "100", "PATH": "", "SYSTEMROOT": ""}
     text = subprocess.run(arguments, capture_output=True, text=True, check=True, env=environment).stdout

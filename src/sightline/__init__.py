@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sightline.api import check, cross_validate, evaluate, export, load, repeat, train
+    from sightline.api import check, cross_validate, evaluate, export, load, preview, repeat, train
     from sightline.errors import SightlineError
     from sightline.planning.recipe import Recipe
     from sightline.reporting.plots import (
@@ -42,6 +42,7 @@ __all__ = [
     "plot_predictions",
     "plot_samples",
     "plot_steps",
+    "preview",
     "repeat",
     "train",
 ]
@@ -64,6 +65,7 @@ _HOME = {
     "plot_predictions": "sightline.reporting.plots",
     "plot_samples": "sightline.reporting.plots",
     "plot_steps": "sightline.reporting.plots",
+    "preview": "sightline.api",
     "repeat": "sightline.api",
     "train": "sightline.api",
 }

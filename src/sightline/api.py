@@ -6,47 +6,33 @@ and have the names of the plan's settings.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from sightline.checks.finding import Findings
 from sightline.data.sources import Source
-from sightline.display.lines import line_of
-from sightline.display.notebook import Notebook, in_notebook
-from sightline.display.terminal import Terminal
+from sightline.driving import Display, drive
 from sightline.evaluation.result import Evaluation
-from sightline.events import Event, RunStarted
 from sightline.installation import require_extra
 from sightline.runs.folder import RUNS_FOLDER, Run, find_classifier, find_run
 from sightline.runtime.classifier import Classifier
 from sightline.tracking.trackers import Trackers
 
 __all__ = [
-    "Display",
     "check",
     "check_up",
     "cross_validate",
     "evaluate",
     "export",
+    "list_models",
     "load",
     "plan",
+    "preview",
     "repeat",
     "report",
     "train",
 ]
-
-T = TypeVar("T")
-
-
-class Display(Protocol):
-    """Where events go."""
-
-    def show(self, event: Event) -> None:
-        """Show one event."""
-
-    def close(self) -> None:
-        """Show no more."""
 
 
 def train(
@@ -86,7 +72,7 @@ def train(
     from sightline.pipeline.run import train_job
 
     job = _job(data, recipe, settings, out=out, name=name, keep_checkpoints=keep_checkpoints)
-    return _drive(train_job(job), display, quiet, Trackers(track))
+    return drive(train_job(job), display, quiet, Trackers(track))
 
 
 def cross_validate(
@@ -121,7 +107,7 @@ def cross_validate(
     from sightline.pipeline.repeat import repeat_job
 
     job = _job(data, recipe, settings, out=out, name=name, folds=folds)
-    return _drive(repeat_job(job), display, quiet, Trackers(track))
+    return drive(repeat_job(job), display, quiet, Trackers(track))
 
 
 def repeat(
@@ -153,7 +139,7 @@ def repeat(
     from sightline.pipeline.repeat import repeat_job
 
     job = _job(data, recipe, settings, out=out, name=name, seeds=seeds)
-    return _drive(repeat_job(job), display, quiet, Trackers(track))
+    return drive(repeat_job(job), display, quiet, Trackers(track))
 
 
 def plan(
@@ -177,7 +163,54 @@ def plan(
     """
     from sightline.pipeline.prepare import plan_job
 
-    return _drive(plan_job(_job(data, recipe, settings, folds=folds, seeds=seeds)), display, quiet).plan
+    return drive(plan_job(_job(data, recipe, settings, folds=folds, seeds=seeds)), display, quiet).plan
+
+
+def list_models(pattern: str = "") -> Any:
+    """Return the networks that ``model`` takes: ours and, for a pattern, timm's with published weights.
+
+    Args:
+        pattern: shell wildcards (``resnet*``), or a part of the name; empty for ours alone.
+
+    Returns:
+        A tuple of :class:`~sightline.networks.listing.ListedNetwork`: name, parameters, size, licence, is_cached.
+
+    Raises:
+        InputError: if nothing matches, with the nearest names.
+
+    Example:
+        ``[model.name for model in sightline.api.list_models("convnext_tiny*") if model.is_cached]``
+    """
+    require_extra("train", "listing networks")
+    from sightline.networks.listing import list_networks
+
+    return list_networks(pattern)
+
+
+def preview(
+    data: Source,
+    recipe: Any = None,
+    *,
+    count: int = 16,
+    display: Display | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> Any:
+    """Return a matplotlib figure of training images beside what the network would get of them; nothing is trained.
+
+    Args:
+        data, recipe, display, quiet, **settings: as for :func:`train`.
+        count: training images to show, 1 to 64; each with five random versions.
+
+    Raises:
+        SightlineError: for whatever can be mended by the caller, as :func:`train`.
+
+    Example:
+        ``sightline.preview("photos/", rotate=20, hue=0.1).savefig("preview.png")``
+    """
+    from sightline.pipeline.preview import preview_job
+
+    return drive(preview_job(_job(data, recipe, settings), count), display, quiet)
 
 
 def load(model: str | Path = "latest", *, runs: str | Path = RUNS_FOLDER) -> Classifier:
@@ -224,7 +257,7 @@ def evaluate(
     from sightline.pipeline.measure import evaluate_source
 
     classifier = model if isinstance(model, Classifier) else load(model, runs=runs)
-    return _drive(evaluate_source(classifier, data), display, quiet)
+    return drive(evaluate_source(classifier, data), display, quiet)
 
 
 def check(
@@ -274,7 +307,7 @@ def check_up(
     from sightline.pipeline.prepare import DataChoices
 
     visit = check_source(data, DataChoices.of(**choices), Eyes(embeddings, weights, runs))
-    return _drive(visit, display, quiet)
+    return drive(visit, display, quiet)
 
 
 def export(
@@ -297,7 +330,7 @@ def export(
     """
     from sightline.pipeline.run import export_run
 
-    return _drive(export_run(run if isinstance(run, Run) else find_run(run, folder=runs)), display, quiet)
+    return drive(export_run(run if isinstance(run, Run) else find_run(run, folder=runs)), display, quiet)
 
 
 def report(run: str | Path | Run, *, runs: str | Path = RUNS_FOLDER) -> Path:
@@ -321,48 +354,3 @@ def _job(data: Source, recipe: Any, settings: dict[str, Any], **more: Any) -> An
     if isinstance(recipe, str | Path):
         recipe = Recipe.find(recipe)
     return Job(data, recipe or Recipe(), Recipe(**settings), **more)
-
-
-def _drive(
-    events: Generator[Event, None, T], display: Display | None, quiet: bool, trackers: Trackers | None = None
-) -> T:
-    """Show every event to the display and the trackers, and return what the generator returns.
-
-    The lines of a run's events go into its ``log.txt`` too.
-    """
-    shown: Display = display or (Notebook(quiet=quiet) if in_notebook() else Terminal(quiet=quiet))
-    trackers = trackers or Trackers()
-    lines: list[str] = []
-    log: Path | None = None
-
-    def tell(told: Iterable[Event]) -> None:
-        nonlocal lines
-        for event in told:
-            shown.show(event)
-            lines += [text for text in [line_of(event)] if text is not None]
-        if log is not None and lines:
-            _append(log, lines)
-            lines = []
-
-    try:
-        while True:
-            try:
-                event = next(events)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
-            if isinstance(event, RunStarted) and log is None:  # of several runs the one that holds the others
-                log = Run(event.folder).log_file
-            tell([event, *trackers.show(event)])
-    finally:
-        events.close()
-        tell(trackers.close())
-        shown.close()
-
-
-def _append(log: Path, lines: list[str]) -> None:
-    """Add lines to the log; a full disk must not stop a training for it."""
-    import contextlib
-
-    with contextlib.suppress(OSError), log.open("a", encoding="utf-8", errors="backslashreplace") as file:
-        file.writelines(f"{line}\n" for line in lines)

@@ -37,6 +37,7 @@ PUBLIC = [
     "plot_predictions",
     "plot_samples",
     "plot_steps",
+    "preview",
     "repeat",
     "train",
 ]

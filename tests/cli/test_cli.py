@@ -480,3 +480,40 @@ def test_an_interrupted_repeat_says_how_many_are_done(tmp_path):
     inner = RunWriter.create(top.run.folder, "fold-3", "", {})
     for folder in (top.run.folder, inner.run.folder):
         assert "2 of 5 folds are done" in interrupted_words(str(folder))
+
+
+# -- previews -------------------------------------------------------------------------------------------------
+
+
+def test_a_preview_is_a_picture_and_may_be_made_again(sightline, here, colours):
+    for angle in (0, 20):
+        status, out, err = sightline("preview", colours, "--set", f"rotate={angle}", "--count", 4)
+        assert status == 0 and out == "preview.png\n", err
+    with Image.open("preview.png") as picture:
+        assert picture.size[0] > 600 and np.asarray(picture.convert("L")).std() > 10
+    assert "Training" not in err and not Path("runs").exists()
+
+
+def test_a_preview_replaces_no_picture_of_the_users(sightline, here, colours):
+    Image.new("RGB", (9, 9)).save("mine.png")
+    before = Path("mine.png").read_bytes()
+    assert_error(sightline("preview", colours, "--out", "mine.png"), "check.output", "exists already")
+    assert Path("mine.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["--out", "a.bmp"], "preview.format"), (["--count", "0"], "preview.count"), (["--count", "65"], "preview.count")],
+)
+def test_what_a_preview_cannot_do_is_said_first(sightline, here, colours, arguments, code):
+    assert_error(sightline("preview", colours, *arguments, "-q"), code)
+
+
+def test_models_are_rows_or_json_and_a_wrong_name_has_a_cure(sightline):
+    status, out, _ = sightline("models", "resnet18")
+    row = next(line for line in out.splitlines() if line.startswith("resnet18.tv_in1k"))
+    assert status == 0 and "11.2 M" in row and "224 px" in row and "bsd-3-clause" in row
+    status, out, _ = sightline("models", "--json")
+    assert {network["name"] for network in json.loads(out)["models"]} >= {"small-cnn", "small-resnet"}
+    status, _, err = sightline("models", "resnet81")
+    assert status == 2 and "error[model.no-match]" in err and "resnet18" in err

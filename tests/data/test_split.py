@@ -33,7 +33,7 @@ def test_without_a_split_70_15_15_are_drawn(table: Table) -> None:
     split = make_split(table([0] * 200 + [1] * 200))
     assert split.counts() == {"train": 280, "val": 60, "test": 60}
     assert split.headline == "test"
-    assert split.rule.startswith("70% / 15% / 15%")
+    assert split.rule.startswith("70 % / 15 % / 15 %")
 
 
 def test_three_given_parts_are_used_as_given(table: Table) -> None:
@@ -326,3 +326,11 @@ def test_one_giant_group_leaves_images_for_every_part(table, sizes, seed):
     split = make_split(samples, seed=seed)
     for part in ("train", "val", "test"):
         assert (samples.labels[split.rows(part)] == 1).any()
+
+
+def test_of_many_images_only_as_many_are_drawn_as_measuring_needs(table):
+    split = make_split(table([0, 1] * 50_000))
+    assert (len(split.rows("val")), len(split.rows("test"))) == (5_000, 10_000)
+    assert split.rule.startswith("85 % / 5 % / 10 %")
+    given = make_split(table([0, 1] * 50_000, given=["train"] * 80_000 + ["test"] * 20_000))
+    assert (len(given.rows("val")), len(given.rows("test"))) == (5_000, 20_000)

@@ -16,7 +16,7 @@ from sightline.exporting import export as exporting
 from sightline.exporting.export import export_classifier
 from sightline.exporting.parity import prove_parity, see_images
 from sightline.networks.network import Network
-from sightline.networks.small import SmallBody
+from sightline.networks.small_resnet import SmallResnet
 from sightline.pixels.preprocess import Preprocess
 from sightline.runtime.bundle import Bundle
 from sightline.runtime.classifier import Classifier
@@ -36,7 +36,7 @@ BUNDLE = Bundle(
 
 def make_network(seed: int = 0) -> Network:
     torch.manual_seed(seed)
-    network = Network(SmallBody(16), 128, 3, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
+    network = Network(SmallResnet(16, 16, 1), 128, 3, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
     network.train()(torch.rand(64, 3, 16, 16))  # batch norms with statistics other than 0 and 1
     return network.eval()
 

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from sightline.errors import InputError, WeightsError
 from sightline.networks.build import build_network
 from sightline.networks.describe import describe_network
-from sightline.networks.weights import download_weights, find_weights
+from sightline.networks.weights import StartWeights, download_weights, find_weights
 from sightline.planning.facts import DataFacts, Hardware
 from sightline.planning.plan import make_plan
 from sightline.planning.recipe import Recipe
@@ -77,7 +77,7 @@ def test_normalisation_is_inside():
 
 
 def test_given_weights_make_the_features_that_timm_makes(own_weights):
-    network = build_network(settings_for(TIMM, weights=str(own_weights)), 2, own_weights).eval()
+    network = build_network(settings_for(TIMM, weights=str(own_weights)), 2, StartWeights(own_weights)).eval()
     reference = timm.create_model(TIMM, pretrained=True, pretrained_cfg_overlay={"file": str(own_weights)}).eval()
     images = torch.rand(2, 3, 160, 160)
     wanted = reference.forward_head(reference.forward_features(images), pre_logits=True)
@@ -88,7 +88,7 @@ def test_weights_of_another_class_count_are_taken_without_their_classifier(tmp_p
     path = tmp_path / "seven.safetensors"
     mine = timm.create_model(TIMM, num_classes=7)
     save_file(mine.state_dict(), path)
-    network = build_network(settings_for(TIMM, weights=str(path)), 2, path)
+    network = build_network(settings_for(TIMM, weights=str(path)), 2, StartWeights(path))
     theirs = mine.state_dict()
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in network.body.state_dict().items())
 
@@ -101,12 +101,12 @@ def test_weights_that_lack_a_tensor_are_refused_and_never_filled_in_at_random(ow
     path = tmp_path / "holes.safetensors"
     save_file(state, path)
     with pytest.raises(WeightsError, match=r"layer1\.0\.conv1\.weight"):
-        build_network(settings_for(TIMM, weights=str(path)), 2, path)
+        build_network(settings_for(TIMM, weights=str(path)), 2, StartWeights(path))
 
 
 def test_weights_of_another_network_are_refused(own_weights):
     with pytest.raises(WeightsError, match="does not fit"):
-        build_network(settings_for("test_convnext", weights=str(own_weights)), 2, own_weights)
+        build_network(settings_for("test_convnext", weights=str(own_weights)), 2, StartWeights(own_weights))
 
 
 @pytest.mark.parametrize("name", ["model.pth", "model.safetensors"])
@@ -139,29 +139,24 @@ def test_a_file_that_is_no_weights_is_refused(tmp_path, content, code):
     assert caught.value.code == code
 
 
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """A hub cache of the test's own, and no network."""
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.file_download.HF_HUB_CACHE", str(tmp_path), raising=False)
-    return tmp_path
-
-
-def test_published_weights_come_from_the_hubs_cache_when_they_are_there(hub, own_weights):
+def test_published_weights_come_from_the_hubs_cache_when_they_are_there(cache_weights, own_weights):
     facts = describe_network(TIMM)
-    snapshot = hub / f"models--timm--{facts.name}" / "snapshots" / "abc"
-    snapshot.mkdir(parents=True)
-    (snapshot.parents[1] / "refs").mkdir()
-    (snapshot.parents[1] / "refs" / "main").write_text("abc")
-    (snapshot / "model.safetensors").write_bytes(own_weights.read_bytes())
+    file = cache_weights(facts.name, own_weights)
     found = find_weights(facts, "")
-    assert found.path == snapshot / "model.safetensors"
+    assert found.path == file
     assert found.licence == facts.licence
-    assert download_weights(facts, found) == found.path
-    assert build_network(settings_for(TIMM), 2, found.path).feature_size > 0
+    assert download_weights(facts, found) == file
+
+
+def test_the_hubs_cache_gives_what_timms_own_loader_gives(cache_weights, own_weights):
+    facts = describe_network(TIMM)
+    cache_weights(facts.name, own_weights)
+    path = find_weights(facts, "").path
+    assert path is not None
+    network = build_network(settings_for(TIMM), 2, StartWeights(path)).eval()
+    reference = timm.create_model(facts.name, pretrained=True, num_classes=0).eval()  # reads the same cache
+    images = torch.rand(2, 3, 160, 160)
+    assert torch.equal(network.body(images), reference(images))
 
 
 def test_without_network_the_error_names_the_ways_on(hub):

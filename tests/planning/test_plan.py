@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.errors import InputError, RunError
-from sightline.planning.facts import DataFacts, Hardware, NetworkFacts
+from sightline.errors import InputError, RunError, WeightsError
+from sightline.planning.augmentation import changes_to_probe, harmful_choices
+from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts, Survival
 from sightline.planning.own_networks import SMALL_NETWORK
 from sightline.planning.plan import Plan, choose_model, make_plan
 from sightline.planning.recipe import Recipe
@@ -211,3 +215,98 @@ def test_a_wrong_recipe_is_refused(tmp_path, text, code):
 def test_a_missing_recipe_is_named(tmp_path):
     with pytest.raises(InputError, match="nowhere"):
         Recipe.from_toml(tmp_path / "nowhere.toml")
+
+
+def probed(verdict: str, change: str = "mirror", **more: object) -> DataFacts:
+    survival = Survival(change, verdict, 300, 0.83, 0.61, 0.9, **more)
+    return replace(facts(classes=("turn_left", "turn_right")), survivals={change: survival})
+
+
+def test_a_probe_that_finds_harm_turns_the_mirror_off_with_its_figures():
+    flip = decision(decide(data=replace(probed("harmful"), classes=("ant", "bee"))), "flip")
+    assert (flip.value, flip.origin) == (0, "data")
+    assert "61 % against 83 % without" in flip.reason and "n=300" in flip.reason
+
+
+def test_a_probe_that_finds_none_beats_the_rule_of_names():
+    assert decision(decide(data=probed("harmless")), "flip").value == 0.5
+
+
+@pytest.mark.parametrize("can_tell", [True, False])
+def test_names_decide_where_the_probe_cannot(can_tell):
+    flip = decision(decide(data=probed("unclear", can_tell=can_tell)), "flip")
+    assert flip.value == 0 and "turn_left" in flip.reason and "can't tell" in flip.reason
+
+
+def test_why_nothing_was_probed_stands_in_the_reason():
+    flip = decision(decide(data=replace(facts(), not_probed="12 validation images are too few")), "flip")
+    assert flip.value == 0.5 and "12 validation images" in flip.reason
+
+
+def test_what_a_person_chose_stays_and_is_found_harmful():
+    data = probed("harmful")
+    plan = decide(options=Recipe(flip=0.4), data=data)
+    assert plan.settings.flip == 0.4
+    assert [name for name, _ in harmful_choices(plan.settings, data)] == ["flip"]
+    assert not list(harmful_choices(decide(data=data).settings, data))
+    turned = probed("harmful", "quarter-turn")
+    assert not list(harmful_choices(decide(options=Recipe(rotate=30)).settings, turned))
+    assert [name for name, _ in harmful_choices(decide(options=Recipe(rotate=90)).settings, turned)] == ["rotate"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "wanted"),
+    [
+        ({}, ("mirror",)),
+        ({"flip": 0.0}, ()),
+        ({"flip_vertical": 0.5}, ("mirror", "upside-down")),
+        ({"rotate": 10.0, "flip": 0.0}, ("turn",)),
+        ({"rotate": 72.0}, ("mirror", "turn", "quarter-turn")),
+    ],
+)
+def test_only_changes_that_are_on_are_probed(chosen, wanted):
+    assert changes_to_probe(chosen) == wanted
+
+
+def test_given_weights_are_named_by_architecture_and_file_not_by_the_tag_of_published_ones():
+    for chosen in ({}, {"model": "net.tag"}):
+        plan = decide(options=Recipe(weights="mine.safetensors", **chosen), network=LARGE, data=facts(300))
+        assert (plan.settings.model, plan.settings.weights) == ("net", "mine.safetensors")
+        assert decision(plan, "mean").reason == "as net.tag expects it"
+    assert decide(options=Recipe(model="net.tag"), network=LARGE, data=facts(300)).settings.model == "net.tag"
+
+
+EARLIER = EarlierRun(
+    "run first",
+    Path("m"),
+    "small-cnn",
+    ("bee", "ant"),
+    "run first",
+    "mit",
+    {"size": 40, "width": 12, "mean": (0.1,) * 3},
+)
+CNN = NetworkFacts("small-cnn", "small", 32, 32, "bilinear", (0.5,) * 3, (0.25,) * 3, False, "none")
+
+
+def test_an_earlier_run_decides_what_its_weights_are_made_for_unless_chosen_otherwise():
+    options = Recipe(weights="first", width=16)
+    assert choose_model(Recipe(), options, facts(), CPU, EARLIER).value == "small-cnn"
+    plan = make_plan(Recipe(), options, facts(), CPU, CNN, EARLIER)
+    settings = plan.settings
+    assert (settings.size, settings.width, settings.mean, settings.depth) == (40, 16, (0.1,) * 3, 1)
+    assert decision(plan, "size").origin == "weights" and decision(plan, "width").origin == "option"
+    assert settings.pretrained and not settings.head_first
+    other = make_plan(Recipe(), options, facts(classes=("cat", "dog")), CPU, CNN, EARLIER)
+    assert other.settings.head_first  # no row to keep
+
+
+def test_another_network_than_the_earlier_runs_is_refused_and_another_tag_is_not():
+    with pytest.raises(WeightsError, match="small-cnn"):
+        choose_model(Recipe(model="resnet18"), Recipe(), facts(), CPU, EARLIER)
+    timms = replace(EARLIER, model="resnet18.tv_in1k")
+    assert choose_model(Recipe(model="resnet18"), Recipe(), facts(), CPU, timms).value == "resnet18.tv_in1k"
+
+
+def test_rows_of_a_head_are_found_by_name():
+    assert EARLIER.head_rows(("ant", "bee", "cat")) == {0: 1, 1: 0}
+    assert EARLIER.head_rows(("cat",)) == {}

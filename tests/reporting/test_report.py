@@ -195,3 +195,27 @@ def test_a_browser_finds_every_section_and_complains_about_nothing(copied_run, t
     elements = Elements(result.stdout)
     assert {a.get("id") for a in elements.named("section")} == {section.id for section in SECTIONS}
     assert not [line for line in result.stderr.splitlines() if "CONSOLE" in line]
+
+
+def test_the_pictures_of_random_changes_are_in_the_page_and_the_figures(page, finished_run):
+    views = finished_run.views
+    strips = [a for a in Elements(page).named("div") if a.get("class") == "strip"]
+    assert len(strips) == len(views["labels"]) == 4
+    assert "What it sees while learning" in page
+    assert {"augmented.png", "augmented.svg"} <= {path.name for path in finished_run.figures_folder.iterdir()}
+
+
+def test_a_run_without_such_pictures_has_its_report_all_the_same(copied_run):
+    copied_run.views_file.unlink()
+    assert "What it sees while learning" not in render_report(copied_run)
+
+
+def test_a_figure_over_views_stands_beside_the_headline(copied_run):
+    metrics = copied_run.metrics
+    metrics |= {
+        "accuracy_with_views": {**metrics["accuracy"], "value": 0.123, "low": 0.1, "high": 0.2},
+        "count_views": 6,
+    }
+    copied_run.metrics_file.write_text(json.dumps(metrics))
+    text = " ".join(Elements(render_report(copied_run)).text.split())
+    assert "Averaged over 6 views" in text and "12 % (10 to 20" in text

@@ -46,3 +46,21 @@ def make_batches() -> Callable[..., Batches]:
         return Batches(store, np.arange(count), labels.astype(np.int64), rules, torch.device("cpu"))
 
     return make
+
+
+@pytest.fixture
+def noise() -> Callable[..., torch.Tensor]:
+    """Return a function that makes ``[N, 3, H, W]`` noise from 0 to 1, the same for the same shape."""
+
+    def make(count: int = 4, side: int = 16, width: int | None = None) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(0)
+        return torch.rand(count, 3, side, side if width is None else width, generator=generator)
+
+    return make
+
+
+@pytest.fixture
+def plain_settings(plan_settings) -> Callable[..., Settings]:
+    """Return a function that makes settings in which nothing is changed by chance but what is chosen."""
+    names = ("flip", "translate", "zoom", "brightness", "contrast", "saturation")
+    return lambda **chosen: plan_settings(**{**dict.fromkeys(names, 0.0), **chosen})

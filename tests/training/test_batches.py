@@ -12,8 +12,9 @@ import torch
 
 from sightline.errors import DataError
 from sightline.pixels import cache
+from sightline.pixels.cache import PixelStore
 from sightline.pixels.preprocess import Preprocess
-from sightline.training.batches import Batches
+from sightline.training.batches import Batches, keep_on_device
 from sightline.training.loop import train_network
 from sightline.training.setup import set_up_network
 
@@ -136,3 +137,25 @@ def test_a_picture_that_changes_while_it_is_streamed_stops_the_training(stored_a
 def test_an_epoch_that_is_left_early_leaves_no_thread(stored_and_streamed):
     next(stored_and_streamed[1].shuffled(4, 0, 1))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("pixels")]
+
+
+def test_pictures_kept_on_the_device_are_the_same(make_batches):
+    whole = make_batches(24)
+    part = replace(whole, rows=np.array([9, 20, 4, 4, 0]), labels=np.array([1, 0, 0, 0, 0]))
+    resident = keep_on_device(part, 10**9)
+    assert resident.resident is not None and part.resident is None
+    assert keep_on_device(part, 2 * 5 * 16 * 16 * 3 - 1) is part  # more than half of what is free
+    for one, other in ((part.in_order(2), resident.in_order(2)), (part.shuffled(2, 3, 1), resident.shuffled(2, 3, 1))):
+        assert all(torch.equal(a, b) and torch.equal(c, d) for (a, c, *_), (b, d, *_) in zip(one, other, strict=True))
+
+
+def test_squares_of_a_store_are_its_pictures_and_others_have_none(make_batches):
+    store = make_batches(12).store
+    pictures, place = store.squares(16)
+    assert all(np.array_equal(pictures[place[k]], store[k]) for k in range(12))
+    assert store.squares(8) is None
+    flat = np.arange(3 * 12, dtype=np.uint8)
+    gap = PixelStore(flat, np.array([[0, 2, 2], [0, 0, 0], [12, 2, 2]]), {1: "damaged"})
+    pictures, place = gap.squares(2)
+    assert place.tolist() == [0, -1, 1] and np.array_equal(pictures[1], gap[2])
+    assert PixelStore(flat, np.array([[0, 2, 2], [12, 2, 1]]), {}).squares(2) is None

@@ -19,7 +19,9 @@ from sightline.cli.demo import demo
 from sightline.cli.doctor import doctor
 from sightline.cli.evaluate import evaluate
 from sightline.cli.export import export
+from sightline.cli.models import models
 from sightline.cli.predict import predict
+from sightline.cli.preview import preview
 from sightline.cli.recipes import recipes
 from sightline.cli.report import report
 from sightline.cli.selftest import selftest
@@ -28,7 +30,7 @@ from sightline.errors import SightlineError
 
 __all__ = ["VERBS", "app", "main"]
 
-VERBS = (demo, check, train, predict, evaluate, report, export, recipes, doctor, selftest)
+VERBS = (demo, check, preview, train, predict, evaluate, report, export, recipes, models, doctor, selftest)
 
 app = typer.Typer(
     name="sightline",

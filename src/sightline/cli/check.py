@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sightline.checks.finding import Findings
     from sightline.data.samples import Samples
 
-__all__ = ["check", "parse_range", "print_findings"]
+__all__ = ["check", "parse_range", "print_findings", "refuse_overwriting"]
 
 _SHOWN = 3
 
@@ -44,8 +44,8 @@ def check(
     from sightline.pipeline.prepare import DataChoices
 
     _check_fail_on(fail_on or [])
-    _refuse_overwriting(data, html, _is_our_page)
-    _refuse_overwriting(data, fix_list, lambda path: False)
+    refuse_overwriting(data, html, _is_our_page)
+    refuse_overwriting(data, fix_list, lambda path: False)
     numbers = parse_range(value_range)
     choices = DataChoices.of(value_range=numbers, group=group, fixes=None if fixes is None else str(fixes))
     up = api.check_up(
@@ -123,7 +123,7 @@ def _document(up: Any) -> dict[str, Any]:
     }
 
 
-def _refuse_overwriting(data: str, path: Path | None, is_ours: Callable[[Path], bool]) -> None:
+def refuse_overwriting(data: str, path: Path | None, is_ours: Callable[[Path], bool]) -> None:
     """Raise before anything is read: an output never replaces a file of the user's, nor joins the images."""
     from sightline.errors import InputError
 

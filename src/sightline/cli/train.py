@@ -20,7 +20,7 @@ def train(
     data: Annotated[str, typer.Argument(help="Class folders, split folders, a table, an archive, or a named set.")],
     recipe: Annotated[str | None, typer.Option(help="A packaged recipe (sightline recipes), or a TOML file.")] = None,
     model: Annotated[str | None, typer.Option(help="Network: any timm name, or one of ours.")] = None,
-    weights: Annotated[str | None, typer.Option(help="Safetensors file to start from.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Safetensors file, or an earlier run, to start from.")] = None,
     no_pretrained: Annotated[bool, typer.Option("--no-pretrained", help="Start from random weights.")] = False,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
@@ -166,6 +166,9 @@ def print_result(run: Run, *, as_json: bool, image: Path | str = "IMAGE", more: 
     if "accuracy_with_leaks" in metrics:
         with_leaks = Figure(**metrics["accuracy_with_leaks"])
         print(f"  without {metrics['count_leaked']} leaked image(s); with them {with_leaks}")
+    if "accuracy_with_views" in metrics:
+        averaged = Figure(**metrics["accuracy_with_views"])
+        print(f"  averaged over {metrics['count_views']} views of each image {averaged}; predictions look once")
     print(f"  macro F1 {Figure(**metrics['macro_f1'])}")
     print(f"  without learning much: {baselines}")
     print(f"\nRun         {run.folder}")

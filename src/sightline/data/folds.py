@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.data.samples import Samples
-from sightline.data.split import VAL_SHARE, Split, check_shares, draw_parts, find_units
+from sightline.data.split import Split, check_shares, default_shares, draw_parts, find_units
 from sightline.errors import DataError, InputError
 
 __all__ = ["make_folds"]
@@ -24,7 +24,7 @@ def make_folds(samples: Samples, folds: int, *, seed: int = 0, val_share: float 
         folds: how many, at least 2.
         seed: the same seed and data give the same folds, whatever the order of files; fold k draws its validation
             with ``seed + k - 1``.
-        val_share: share of the rest that selects the epoch; 0.15 by default.
+        val_share: share of the rest that selects the epoch; by default as for any split.
 
     Raises:
         InputError: if the number or the share is impossible.
@@ -41,7 +41,7 @@ def make_folds(samples: Samples, folds: int, *, seed: int = 0, val_share: float 
         message = f"folds test every image once, but the data come with a split: {given}"
         raise DataError("split.folds-given", message, "give the class folders without it, or leave out --folds")
     number = _assign(samples, folds, seed)
-    val = VAL_SHARE if val_share is None else val_share
+    val = default_shares(samples)[0] if val_share is None else val_share
     groups = len(set(samples.groups) - {""})
     notes = (f"{groups:,} groups are kept whole",) if groups else ()
     splits = []

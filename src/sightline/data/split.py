@@ -20,6 +20,7 @@ __all__ = [
     "MIN_CLASS_SIZE",
     "Split",
     "check_shares",
+    "default_shares",
     "draw_parts",
     "find_leaked",
     "find_torn",
@@ -32,8 +33,8 @@ __all__ = [
 # A smaller class can't spare an image for measuring: all of it is used for training, and that is said.
 MIN_CLASS_SIZE = 5
 _MOST_TWINS = 20
-VAL_SHARE = 0.15
-TEST_SHARE = 0.15
+_VAL_SHARE, _MOST_VAL = 0.15, 5_000  # more images would say little more: these know an accuracy to within a point
+_TEST_SHARE, _MOST_TEST = 0.15, 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,9 +85,9 @@ def make_split(
     Args:
         samples: with ``digests``, so that copies of one file stay together.
         seed: the same seed and data give the same split, whatever the order of files.
-        val_share: share of the images that selects the epoch; 0.15 by default.
-        test_share: share that is measured in the end; 0.15 by default. 0 leaves no test set: then the
-            result is a validation figure. Ignored where a test set is given.
+        val_share: share of the images that selects the epoch; None for that of ``default_shares``.
+        test_share: share that is measured in the end; None for that of ``default_shares``. 0 leaves no test set:
+            then the result is a validation figure. Ignored where a test set is given.
         select_on_val: with only ``train`` and ``val`` given, select on ``val`` instead of testing on it.
 
     Raises:
@@ -94,8 +95,9 @@ def make_split(
         DataError: if no image is left for training or for validation.
     """
     check_shares(val_share, test_share)
-    val = VAL_SHARE if val_share is None else val_share
-    test = TEST_SHARE if test_share is None else test_share
+    usual = default_shares(samples)
+    val = usual[0] if val_share is None else val_share
+    test = usual[1] if test_share is None else test_share
     parts = samples.given.copy()
     if any(parts):
         parts[parts == ""] = "train"  # a table may name only what is kept for the test
@@ -109,20 +111,21 @@ def make_split(
         parts, rule = (
             draw_parts(samples, parts, {"val": val}, seed),
             (
-                f"the given validation images are kept untouched as the test set; {val:.0%} of train is drawn for "
-                "validation (--select-on-val for the other way)"
+                f"the given validation images are kept untouched as the test set; {_percent(val)} of train is drawn "
+                "for validation (--select-on-val for the other way)"
             ),
         )
     elif given == {"train", "test"}:
         parts, rule = (
             draw_parts(samples, parts, {"val": val}, seed),
-            f"test as given; {val:.0%} of train is drawn for validation",
+            f"test as given; {_percent(val)} of train is drawn for validation",
         )
     else:
         parts[:] = "train"
         shares = {"val": val, "test": test}
         parts = draw_parts(samples, parts, shares, seed)
-        rule = f"{1 - val - test:.0%} / {val:.0%} / {test:.0%} for train, validation and test, stratified by class"
+        three = " / ".join(_percent(share) for share in (1 - val - test, val, test))
+        rule = f"{three} for train, validation and test, stratified by class"
     parts[~samples.is_ok & (parts != "test")] = ""  # a test image that can't be read is counted as such
     notes = _notes(samples, parts)
     if "test" in given and test_share:
@@ -135,10 +138,20 @@ def make_split(
     return split
 
 
+def default_shares(samples: Samples) -> tuple[float, float]:
+    """Return the shares drawn for validation and test where nothing is chosen: 15 % each, of many images less."""
+    count = max(1, int(((samples.given == "") | (samples.given == "train")).sum()))
+    return round(min(_VAL_SHARE, _MOST_VAL / count), 4), round(min(_TEST_SHARE, _MOST_TEST / count), 4)
+
+
 def make_split_of_nothing(samples: Samples) -> Split:
     """Return a split in which every sample serves for nothing, for data that can't be split."""
     empty = np.full(len(samples), "", object)
     return Split(empty, 0, "no split", (), "test", np.zeros(len(samples), bool))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
 
 
 def check_shares(val: float | None, test: float | None) -> None:
@@ -150,7 +163,7 @@ def check_shares(val: float | None, test: float | None) -> None:
         raise InputError(
             "split.share", "--val is 0, and the best epoch is chosen on validation images", "give --val 0.1"
         )
-    val, test = VAL_SHARE if val is None else val, TEST_SHARE if test is None else test
+    val, test = _VAL_SHARE if val is None else val, _TEST_SHARE if test is None else test
     if val + test >= 1:
         message = f"--val {val:g} and --test {test:g} leave nothing to train on"
         raise InputError("split.share", message, "give smaller shares")

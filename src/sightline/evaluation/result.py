@@ -61,6 +61,10 @@ class Evaluation:
             baselines["nearest_class_mean"] = figure.to_dict()
         return replace(self, metrics={**self.metrics, "baselines": baselines})
 
+    def with_views(self, accuracy: Figure, views: int) -> Evaluation:
+        """Return the same figures with the accuracy of probabilities averaged over several views beside them."""
+        return replace(self, metrics={**self.metrics, "accuracy_with_views": accuracy.to_dict(), "count_views": views})
+
     def headline(self) -> str:
         """Return the main figure in words."""
         part = {"test": "Test", "val": "Validation"}.get(self.metrics.get("part", ""), "Measured")

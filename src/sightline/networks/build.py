@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,36 +12,59 @@ from torch import nn
 from sightline.errors import InputError, WeightsError
 from sightline.networks.network import Network
 from sightline.networks.small import SmallBody
-from sightline.planning.own_networks import OWN_NETWORKS
+from sightline.networks.small_cnn import SmallCnn
+from sightline.networks.small_convnext import SmallConvnext
+from sightline.networks.small_resnet import SmallResnet
+from sightline.networks.weights import StartWeights
 from sightline.planning.settings import Settings
 
-__all__ = ["build_network"]
+__all__ = ["BODIES", "build_network"]
+
+# Our own networks: from settings to a module from [N, 3, H, W] to [N, feature_size]. A new one is a row here and
+# one in ``planning.own_networks``.
+BODIES: dict[str, Callable[[Settings], Any]] = {
+    "small-fast": lambda s: SmallBody(s.size),
+    "small-resnet": lambda s: SmallResnet(s.size, s.width, s.depth, s.stage_dropout, s.stochastic_depth),
+    "small-convnext": lambda s: SmallConvnext(s.size, s.width, s.depth, s.stage_dropout, s.stochastic_depth),
+    "small-cnn": lambda s: SmallCnn(s.size, s.width, s.depth, s.stage_dropout),
+}
 
 
-def build_network(settings: Settings, classes: int, weights: Path | None) -> Network:
+def build_network(settings: Settings, classes: int, weights: StartWeights | None) -> Network:
     """Build the planned network; the same seed gives the same weights.
 
     Args:
-        settings: of the plan; model, size, mean, std and seed are used.
+        settings: of the plan; model, its shape and dropouts, size, mean, std and seed are used.
         classes: number of classes.
-        weights: a safetensors file in the network's own (timm) names, or None for a random start.
+        weights: a file in timm's names, or of an earlier run; None for a random start.
 
     Raises:
         WeightsError: if the file does not fit the network.
-        InputError: if the network can't take images of this size.
+        InputError: if the network can't take images of this size, or has no blocks to skip.
     """
     torch.manual_seed(settings.seed)
-    if settings.model in OWN_NETWORKS:
-        if weights is not None:
-            raise WeightsError(
-                "weights.not-for-small", f"{settings.model} takes no weights", "choose a timm --model for them"
-            )
-        body: nn.Module = SmallBody(settings.size)
-        return Network(body, SmallBody(settings.size).feature_size, classes, settings.mean, settings.std)
-    body = _timm_body(settings, weights)
+    timm_file = weights.path if weights is not None and weights.rows is None else None
+    if settings.model in BODIES:
+        if timm_file:
+            message = f"{settings.model} is a network of our own, and {timm_file} is not of a run"
+            raise WeightsError("weights.not-for-small", message, "give --weights RUN, or choose a timm --model")
+        body = BODIES[settings.model](settings)
+        feature_size: int = body.feature_size
+    else:
+        body = _timm_body(settings, timm_file)
+        feature_size = _count_features(body, settings)
+    torch.manual_seed(settings.seed)  # whatever the body drew, the head starts the same
+    network = Network(body, feature_size, classes, settings.mean, settings.std, settings.dropout)
+    if weights is not None and weights.rows is not None:
+        _load_earlier(network, weights.path, weights.rows, settings)
+    return network
+
+
+def _count_features(body: nn.Module, settings: Settings) -> int:
+    """Return the length of a body's features, by letting it look at one image."""
     with torch.inference_mode():
         try:
-            probe = body.eval()(torch.zeros(1, 3, settings.size, settings.size))
+            return int(body.eval()(torch.zeros(1, 3, settings.size, settings.size)).shape[1])
         except (RuntimeError, AssertionError) as error:
             text = str(error).splitlines()[0]
             raise InputError(
@@ -48,8 +72,31 @@ def build_network(settings: Settings, classes: int, weights: Path | None) -> Net
                 f"{settings.model} can't take images of {settings.size} px: {text}",
                 "leave out --size",
             ) from error
-    torch.manual_seed(settings.seed)  # whatever the body drew, the head starts the same
-    return Network(body, probe.shape[1], classes, settings.mean, settings.std)
+
+
+def _load_earlier(network: Network, file: Path, rows: dict[int, int], settings: Settings) -> None:
+    """Take the body of an earlier run, and of its head the given rows; mean and std are the plan's.
+
+    Raises:
+        WeightsError: if the file is of another shape.
+    """
+    from safetensors.torch import load_file
+
+    state, ours = load_file(file), network.state_dict()
+    head = {name: ours[name].clone() for name in ("head.weight", "head.bias")}
+    body = {name: value for name, value in state.items() if name.startswith("body.")}
+    try:
+        for position, row in rows.items():
+            for name, value in head.items():
+                value[position] = state[name][row]
+        network.load_state_dict({**body, **head, "mean": ours["mean"], "std": ours["std"]})
+    except (RuntimeError, KeyError, IndexError) as error:
+        text = " ".join(str(error).split())[:300]
+        shape = f"size = {settings.size}, width = {settings.width}, depth = {settings.depth}"
+        message = f"{file} does not fit {settings.model} with {shape}: {text}"
+        raise WeightsError(
+            "weights.mismatch", message, "leave size, width and depth as they are in the run that it comes from"
+        ) from error
 
 
 def _timm_body(settings: Settings, weights: Path | None) -> nn.Module:
@@ -57,28 +104,41 @@ def _timm_body(settings: Settings, weights: Path | None) -> nn.Module:
     import timm
 
     config = timm.get_pretrained_cfg(settings.model)
-    more = {}
+    more: dict[str, Any] = {}
     if config.fixed_input_size and config.input_size[-1] != settings.size:
         more["img_size"] = settings.size
+    if settings.stochastic_depth:
+        more["drop_path_rate"] = settings.stochastic_depth
     name = settings.model.split(".")[0] if not config.tag else settings.model
-    if weights is None:
-        body: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, **more)
-        return body
-    count = _rows_of_classifier(weights, config.classifier) or config.num_classes
-    overlay = {"file": str(weights), "num_classes": count, "custom_load": False, "label_offset": 0}
     try:
-        # With the class count of the file timm loads strictly: a missing weight is an error, never a random one.
-        body = timm.create_model(name, pretrained=True, num_classes=count, pretrained_cfg_overlay=overlay, **more)
+        if weights is None:
+            body: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, **more)
+        else:
+            count = _rows_of_classifier(weights, config.classifier) or config.num_classes
+            overlay = {"file": str(weights), "num_classes": count, "custom_load": False, "label_offset": 0}
+            # With the class count of the file timm loads strictly: a missing weight is an error, never a random one.
+            body = timm.create_model(name, pretrained=True, num_classes=count, pretrained_cfg_overlay=overlay, **more)
+            timm_network: Any = body  # timm adds this method to each of its networks
+            timm_network.reset_classifier(0)
     except Exception as error:  # timm, safetensors and torch each raise their own
+        if "drop_path_rate" in str(error):
+            raise _no_blocks(settings) from error
+        if weights is None:
+            raise
         text = " ".join(str(error).split())[:300]
         raise WeightsError(
             "weights.mismatch",
             f"{weights} does not fit {settings.model}: {text}",
             "give the weights of this very --model",
         ) from error
-    timm_network: Any = body  # timm adds this method to each of its networks
-    timm_network.reset_classifier(0)
+    if settings.stochastic_depth and not any(type(layer).__name__.startswith("DropPath") for layer in body.modules()):
+        raise _no_blocks(settings)
     return body
+
+
+def _no_blocks(settings: Settings) -> InputError:
+    message = f"stochastic_depth = {settings.stochastic_depth:g}, and {settings.model} has no blocks that it could skip"
+    return InputError("plan.conflict", message, "give --set stochastic_depth=0, or choose another --model")
 
 
 def _rows_of_classifier(weights: Path, classifier: str | tuple[str, ...] | None) -> int | None:

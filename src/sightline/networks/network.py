@@ -16,6 +16,7 @@ class Network(nn.Module):
         feature_size: D.
         classes: number of outputs.
         mean, std: per channel, for pixels scaled to 0..1.
+        dropout: probability of dropping a feature before the head, in training.
     """
 
     def __init__(
@@ -25,9 +26,11 @@ class Network(nn.Module):
         classes: int,
         mean: tuple[float, ...],
         std: tuple[float, ...],
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.body = body
+        self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(feature_size, classes)
         self.feature_size = feature_size
         self.mean: Tensor
@@ -42,5 +45,5 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return ``[N, K]`` logits of ``[N, 3, H, W]`` images with values from 0 to 1."""
-        logits: Tensor = self.head(self.features(images))
+        logits: Tensor = self.head(self.dropout(self.features(images)))
         return logits

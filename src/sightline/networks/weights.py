@@ -8,14 +8,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sightline.errors import WeightsError
 from sightline.planning.facts import NetworkFacts
 
-__all__ = ["WeightsFile", "download_weights", "find_weights"]
+__all__ = ["StartWeights", "WeightsFile", "download_weights", "find_cached", "find_weights", "read_normalisation"]
 
 _FILE = "model.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class StartWeights:
+    """Weights that a network starts from.
+
+    Attributes:
+        path: a safetensors file.
+        rows: for a file of an earlier run, the row of its head for each class that it knows, by the class's
+            position here; None for a file in timm's names.
+    """
+
+    path: Path
+    rows: dict[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +71,13 @@ def find_weights(network: NetworkFacts, file: str) -> WeightsFile:
             f"{network.name} has no published weights",
             "choose another --model, give --weights FILE (safetensors), or train from scratch with --no-pretrained",
         )
-    import timm
-    from huggingface_hub import HfApi, constants, try_to_load_from_cache
+    from huggingface_hub import HfApi, constants
 
-    repository = _repository(network.name, timm.get_pretrained_cfg(network.name))
+    repository = _repository(network.name)
     source = f"{network.name} from the Hugging Face hub ({repository})"
-    cached = try_to_load_from_cache(repository, _FILE)
-    if isinstance(cached, str):
-        return WeightsFile(Path(cached), f"{source}, cached", network.licence, Path(cached).stat().st_size, repository)
+    cached = find_cached(network)
+    if cached:
+        return WeightsFile(cached, f"{source}, cached", network.licence, cached.stat().st_size, repository)
     try:
         info = HfApi().model_info(repository, files_metadata=True, timeout=15)
     except Exception as error:  # offline, no such repository, a proxy: many types, one cure
@@ -97,8 +109,35 @@ def download_weights(network: NetworkFacts, weights: WeightsFile) -> Path:
         raise _unavailable(network, error) from error
 
 
-def _repository(name: str, config: Any) -> str:
-    repository = str(config.hf_hub_id)
+def read_normalisation(file: Path) -> dict[str, tuple[float, ...]]:
+    """Return the ``mean`` and ``std`` that a run's ``model.safetensors`` holds.
+
+    Raises:
+        WeightsError: if it is damaged, or no run's.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy") as tensors:
+            return {name: tuple(tensors.get_tensor(name).ravel().round(6).tolist()) for name in ("mean", "std")}
+    except SafetensorError as error:
+        raise WeightsError("weights.mismatch", f"{file} is not of a run: {error}", "give the run itself") from error
+
+
+def find_cached(network: NetworkFacts) -> Path | None:
+    """Return the network's published weights if they are in the hub's cache; no connection is made."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if not network.has_weights:
+        return None
+    cached = try_to_load_from_cache(_repository(network.name), _FILE)
+    return Path(cached) if isinstance(cached, str) else None
+
+
+def _repository(name: str) -> str:
+    import timm
+
+    repository = str(timm.get_pretrained_cfg(name).hf_hub_id)
     return f"{repository}{name}" if repository.endswith("/") else repository
 
 

@@ -32,7 +32,7 @@ from sightline.runs.folder import run_of_classifier
 from sightline.runtime.classifier import Classifier
 from sightline.runtime.predictions import Predictions
 
-__all__ = ["evaluate_samples", "evaluate_source", "picture_mistakes", "small_pictures"]
+__all__ = ["contents_of", "evaluate_samples", "evaluate_source", "picture_mistakes", "small_pictures"]
 
 _MISTAKES = 16
 
@@ -99,7 +99,7 @@ def evaluate_samples(
     """
     yield StageStarted("Evaluating", f"{len(rows):,} images with the exported classifier")
     start, parts, done = time.monotonic(), [], 0
-    for part in classifier.predict_stream(_contents(samples, rows)):
+    for part in classifier.predict_stream(contents_of(samples, rows)):
         parts.append(part)
         done += len(part)
         yield Progressed(done, len(rows), "images")
@@ -111,7 +111,7 @@ def evaluate_samples(
     return evaluation
 
 
-def _contents(samples: Samples, rows: npt.NDArray[np.intp]) -> Iterator[bytes | UnreadableImage]:
+def contents_of(samples: Samples, rows: npt.NDArray[np.intp]) -> Iterator[bytes | UnreadableImage]:
     """Yield the bytes of each file, or why they can't be used."""
     for row in rows:
         file = samples.file(int(row))

@@ -6,9 +6,9 @@ import math
 import shlex
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sightline.checks.doctor import check_subject
 from sightline.checks.finding import Findings
@@ -24,15 +24,20 @@ from sightline.data.split import Split, make_split
 from sightline.errors import InputError
 from sightline.events import Event, Noted, Planned, Progressed, StageEnded, StageStarted, Warned
 from sightline.installation import import_library, require_extra
+from sightline.pipeline.probe import probe_changes, warn_of_harm
 from sightline.pipeline.progress import compared, counted
-from sightline.planning.facts import Hardware, NetworkFacts, describe_data
+from sightline.planning.facts import EarlierRun, Hardware, NetworkFacts, describe_data
 from sightline.planning.plan import Plan, choose_model, make_plan
 from sightline.planning.recipe import Recipe
 from sightline.planning.settings import check_names
+from sightline.runs.earlier import find_earlier
 from sightline.runs.folder import RUNS_FOLDER
 from sightline.text import count_of
 
-__all__ = ["DataChoices", "Job", "Prepared", "fetch_weights", "inspect_source", "plan_job"]
+if TYPE_CHECKING:
+    from sightline.networks.weights import StartWeights
+
+__all__ = ["DataChoices", "Job", "Prepared", "compare_classes", "fetch_weights", "inspect_source", "plan_job"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,7 @@ class Prepared:
     hardware: Hardware
     network: NetworkFacts
     findings: Findings = Findings()  # noqa: RUF009  (a tuple)
+    earlier: EarlierRun | None = None
     folds: tuple[Split, ...] = ()
 
 
@@ -124,6 +130,7 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     require_extra("train", "training")
     _refuse_repeats(job)
     chosen = {**job.recipe.chosen, **job.options.chosen}
+    earlier = find_earlier(chosen.get("weights", ""), folder=job.out)
     choices = DataChoices(chosen.get("value_range") or None, chosen.get("group", ""), chosen.get("fixes", ""))
     samples = yield from inspect_source(job.source, choices)
     refuse_bad(samples, chosen.get("on_bad", "skip"))
@@ -134,23 +141,28 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     findings = check_subject(Subject(samples, split, None, choices.value_range))
     yield from _warn_of_worst(findings, samples.source, choices)
 
+    data = yield from probe_changes(samples, split, describe_data(samples, split), chosen)
+
     yield StageStarted("Planning", "loading torch")
     start = time.monotonic()
     import_library("torch")
     from sightline.networks.describe import describe_network
+    from sightline.networks.weights import read_normalisation
     from sightline.training.hardware import probe_hardware
     from sightline.training.setup import estimate_seconds
 
     hardware = probe_hardware(chosen.get("device"))
     if hardware.warning:
         yield Warned("device.broken-cuda", hardware.warning, "sightline doctor says more; the CPU is used")
-    data = describe_data(samples, split)
-    network = describe_network(str(choose_model(job.recipe, job.options, data, hardware).value))
-    plan = make_plan(job.recipe, job.options, data, hardware, network)
+    if earlier and "mean" not in earlier.settings:  # a classifier's folder without its run
+        earlier = replace(earlier, settings={**earlier.settings, **read_normalisation(earlier.file)})
+    network = describe_network(str(choose_model(job.recipe, job.options, data, hardware, earlier).value))
+    plan = make_plan(job.recipe, job.options, data, hardware, network, earlier)
     seconds = estimate_seconds(plan.settings, len(samples.classes), data.counts["train"], data.counts["val"])
     yield StageEnded("Planning", f"{plan.settings.model} on {hardware.device}", time.monotonic() - start)
     yield Planned(plan.rows(), seconds * max(1, job.folds, job.seeds))
-    return Prepared(samples, split, plan, hardware, network, findings, folds)
+    yield from warn_of_harm(plan.settings, data, chosen)
+    return Prepared(samples, split, plan, hardware, network, findings, earlier, folds)
 
 
 def _make_split(samples: Samples, chosen: dict[str, Any]) -> Split:
@@ -264,13 +276,18 @@ def _fetch(source: Source) -> Generator[Event, None, Source]:
             yield Progressed(round(done / 1e6), round(total / 1e6), "MB")
 
 
-def fetch_weights(prepared: Prepared) -> Generator[Event, None, tuple[Path | None, tuple[str, str]]]:
-    """Return (file, (source, licence) in words); download them first where they are not here yet."""
-    settings = prepared.plan.settings
+def fetch_weights(prepared: Prepared) -> Generator[Event, None, tuple[StartWeights | None, tuple[str, str]]]:
+    """Return (weights, (source, licence) in words); download them first where they are not here yet."""
+    settings, earlier = prepared.plan.settings, prepared.earlier
     if not settings.pretrained:
         return None, ("none: trained from scratch", "not needed")
-    from sightline.networks.weights import download_weights, find_weights
+    from sightline.networks.weights import StartWeights, download_weights, find_weights
 
+    if earlier:
+        yield Noted(f"Weights: {earlier.source}; licence: {earlier.licence}.")
+        yield from _describe_head(prepared, earlier)
+        rows = earlier.head_rows(prepared.samples.classes)
+        return StartWeights(earlier.file, rows), (earlier.source, earlier.licence)
     weights = find_weights(prepared.network, settings.weights)
     if weights.path is None:
         size = f"{weights.size / 1e6:.1f} MB, licence: {weights.licence}, into {weights.target}"
@@ -281,4 +298,25 @@ def fetch_weights(prepared: Prepared) -> Generator[Event, None, tuple[Path | Non
     else:
         path = weights.path
         yield Noted(f"Weights: {weights.source}; licence: {weights.licence}.")
-    return path, (weights.source, weights.licence)
+    return StartWeights(path), (weights.source, weights.licence)
+
+
+def _describe_head(prepared: Prepared, earlier: EarlierRun) -> Iterator[Event]:
+    """Say which classes keep their row of the earlier run's head."""
+    changes = compare_classes(prepared)
+    if prepared.plan.settings.head_first:
+        yield Noted(f"The head is fitted anew; that of {earlier.name} is put aside.")
+    elif changes["new"] or changes["dropped"]:
+        told = "; ".join(f"{name}: {', '.join(classes) or 'none'}" for name, classes in changes.items())
+        yield Noted(f"Classes differ from those of {earlier.name}. {told[0].upper()}{told[1:]}.")
+
+
+def compare_classes(prepared: Prepared) -> dict[str, list[str]]:
+    """Return which classes an earlier run knew (and the head keeps), which are new, and which were dropped."""
+    assert prepared.earlier
+    before, now = prepared.earlier.classes, prepared.samples.classes
+    return {
+        "kept": [name for name in now if name in before],
+        "new": [name for name in now if name not in before],
+        "dropped": [name for name in before if name not in now],
+    }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,13 +35,17 @@ from sightline.events import (
 )
 from sightline.installation import cache_folder, cache_limit, require_extra
 from sightline.pipeline.measure import evaluate_samples, picture_mistakes, small_pictures
-from sightline.pipeline.prepare import Job, Prepared, fetch_weights, plan_job
+from sightline.pipeline.prepare import Job, Prepared, compare_classes, fetch_weights, plan_job
 from sightline.pipeline.progress import counted
+from sightline.pipeline.views import add_views
 from sightline.pixels.cache import Known, PixelStore, open_store
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run, refuse_repeated
 from sightline.runs.writer import RunWriter, refuse_name
 from sightline.runtime.bundle import Bundle
+
+if TYPE_CHECKING:
+    from sightline.networks.weights import StartWeights
 
 __all__ = [
     "Material",
@@ -57,6 +61,7 @@ __all__ = [
 
 _EPOCH = [name for name in EpochEnded.__dataclass_fields__ if name not in ("epochs", "is_best")]
 _STEP = [name for name in StepEnded.__dataclass_fields__ if name != "is_clipped"]
+_VIEW_SIDE = 96  # px of the pictures of random changes that a run keeps
 
 
 def train_job(job: Job) -> Generator[Event, None, Run]:
@@ -89,11 +94,11 @@ class Material:
 
     samples: Samples
     store: PixelStore
-    weights: Path | None
+    weights: StartWeights | None
     findings: Findings
 
 
-def decode_material(prepared: Prepared, weights: Path | None) -> Generator[Event, None, Material]:
+def decode_material(prepared: Prepared, weights: StartWeights | None) -> Generator[Event, None, Material]:
     """Decode the pictures, once; what became unreadable since they were inspected is a finding."""
     samples, store = yield from decode_pictures(prepared.samples, prepared.plan)
     refuse_bad(samples, prepared.plan.settings.on_bad)
@@ -175,6 +180,7 @@ def run_facts(job: Job, prepared: Prepared, split: Split, weights: tuple[str, st
         "model": prepared.plan.settings.model,
         "weights": weights[0],
         "licence": weights[1],
+        **({"earlier_classes": compare_classes(prepared)} if prepared.earlier else {}),
         "hardware": {
             "device": prepared.hardware.device,
             "name": prepared.hardware.name,
@@ -221,7 +227,7 @@ def _without_bad(split: Split, samples: Samples) -> Split:
 
 
 def _train(
-    writer: RunWriter, plan: Plan, samples: Samples, split: Split, store: PixelStore, weights: Path | None
+    writer: RunWriter, plan: Plan, samples: Samples, split: Split, store: PixelStore, weights: StartWeights | None
 ) -> Generator[Event, None, None]:
     from sightline.training.loop import train_network
     from sightline.training.setup import make_batches, set_up_network
@@ -233,6 +239,7 @@ def _train(
         make_batches(plan, store, rows.tolist(), samples.labels[rows].tolist())
         for rows in (split.rows("train"), split.rows("val"))
     )
+    _keep_views(writer, train, plan.settings, len(samples.classes))
     for event in train_network(network, train, val, plan.settings, writer.run.best_checkpoint):
         if isinstance(event, StepEnded):
             writer.add_step({name: getattr(event, name) for name in _STEP})
@@ -243,6 +250,15 @@ def _train(
         if isinstance(event, ValidationMeasured):
             yield picture_mistakes(event, store, plan.preprocess, split.rows("val"))
     yield StageEnded("Training", "", time.monotonic() - start)
+
+
+def _keep_views(writer: RunWriter, train: Any, settings: Any, classes: int) -> None:
+    """Write a few training images as the network gets them, small, for the report."""
+    from sightline.training.views import choose_rows, make_views, take_batches
+
+    views = make_views(take_batches(train, choose_rows(train.labels, 4)), settings, classes, 6)
+    small = views.shrunk(_VIEW_SIDE)
+    writer.write_views(labels=small.labels, plain=small.plain, changed=small.changed, shares=small.shares)
 
 
 def _finish(
@@ -260,6 +276,9 @@ def _finish(
         small_pictures(store, plan.preprocess, train, 20_000),
         small_pictures(store, plan.preprocess, rows, None),
     )
+    if plan.settings.views > 1:
+        looks = plan.settings.views, plan.settings.flip > 0
+        evaluation = yield from add_views(run.classifier(), samples, rows, evaluation, looks)
     said = evaluation.predictions
     features = said.features.astype(np.float16)
     writer.write_evaluation(evaluation.metrics, evaluation.columns(), said.probabilities, features)
@@ -275,8 +294,7 @@ def _export(writer: RunWriter, plan: Plan, samples: Samples, split: Split) -> Ge
     facts = run.facts
     yield StageStarted("Exporting", "model.onnx, compared with the network on real images")
     start = time.monotonic()
-    shipped = run.classifier_folder / "model.safetensors"
-    network, epoch = load_trained(plan.settings, len(samples.classes), run.best_checkpoint, shipped)
+    network, epoch = load_trained(plan.settings, len(samples.classes), run.best_checkpoint, run.weights_file)
     bundle = Bundle(
         classes=samples.classes,
         preprocess=plan.preprocess,

@@ -94,6 +94,20 @@ class PixelStore:
             return self._decoder.decode(position)
         return self._flat[offset : offset + height * width * 3].reshape(height, width, 3)
 
+    def squares(self, side: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.intp]] | None:
+        """Return all pictures as one array, and where in it each lies, if all are here and are squares of this side.
+
+        Returns:
+            (``[M, side, side, 3] uint8`` without copying, ``[N]`` rows of it; -1 for one that can't be read), or None.
+        """
+        size = side * side * 3
+        has_pixels = self._index[:, 1] > 0
+        if self._decoder is not None or (self._index[has_pixels, 1:] != side).any():
+            return None
+        count = int(has_pixels.sum())
+        place = np.where(has_pixels, self._index[:, 0] // size, -1)
+        return self._flat[: count * size].reshape(count, side, side, 3), place
+
     def fetch(self, batches: Sequence[Positions]) -> Iterator[list[RGB]]:
         """Yield the pictures of each batch; threads decode the next one while the caller works with this one.
 

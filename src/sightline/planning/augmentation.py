@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from sightline.planning.decisions import Decisions
-from sightline.planning.facts import DataFacts
-from sightline.planning.inputs import SMALL_SIDE
+from collections.abc import Iterator
+from typing import Any
 
-__all__ = ["decide_augmentation"]
+from sightline.planning.decisions import Decisions
+from sightline.planning.facts import DataFacts, Survival
+from sightline.planning.inputs import SMALL_SIDE
+from sightline.planning.settings import Settings
+
+__all__ = ["changes_to_probe", "decide_augmentation", "harmful_choices"]
 
 # Names that a mirror would turn into another class, or into none.
 _DIRECTIONS = ("left", "right", "text", "letter", "digit", "sign", "arrow")
 
 
 def decide_augmentation(decide: Decisions, data: DataFacts) -> None:
-    """Decide every random change."""
-    mirrored = [name for name in data.classes if len(name) == 1 or any(word in name.lower() for word in _DIRECTIONS)]
-    if mirrored:
-        decide("flip", 0.0, "data", f"class {mirrored[0]!r} may change its meaning in a mirror")
-    else:
-        decide("flip", 0.5, "default", "most things look as natural in a mirror")
+    """Decide every random change of the training images, and how many views are averaged at the end."""
+    _decide_mirror(decide, data)
     is_small = data.median_short_side <= SMALL_SIDE
     if is_small:
         decide("translate", 0.0625, "default", "small shifts; the cut-off edge is mirrored in")
@@ -46,3 +46,52 @@ def decide_augmentation(decide: Decisions, data: DataFacts) -> None:
         cutmix=(0.0, "not needed in short trainings"),
         views=(1, "the figure is that of one look at each image, as in use"),
     )
+
+
+def _decide_mirror(decide: Decisions, data: DataFacts) -> None:
+    """Decide the left-right flip: by the probe where it can tell, else by the classes' names."""
+    survival = data.survivals.get("mirror")
+    if survival and survival.verdict == "harmful":
+        decide("flip", 0.0, "data", f"{survival}: a mirror changes these classes")
+        return
+    if survival and survival.verdict == "harmless":
+        decide("flip", 0.5, "data", f"{survival}: a mirror leaves these classes what they are")
+        return
+    named = [name for name in data.classes if len(name) == 1 or any(word in name.lower() for word in _DIRECTIONS)]
+    unknown = f"; not probed: {data.not_probed}" if data.not_probed else ""
+    if survival:
+        unknown = (
+            "; a quick probe can't tell" if survival.can_tell else "; a quick probe can't tell these classes apart"
+        )
+    if named:
+        decide("flip", 0.0, "data", f"class {named[0]!r} may change its meaning in a mirror{unknown}")
+    else:
+        decide("flip", 0.5, "default", f"most things look as natural in a mirror{unknown}")
+
+
+# Setting -> (change, least value from which it is such a change).
+_RISKS = (
+    ("flip", "mirror", 0.0),
+    ("flip_vertical", "upside-down", 0.0),
+    ("rotate", "turn", 0.0),
+    ("rotate", "quarter-turn", 45.0),
+)
+
+
+def changes_to_probe(chosen: dict[str, Any]) -> tuple[str, ...]:
+    """Return the changes whose harm matters, by what a person chose: the mirror unless it is off, others if on.
+
+    Example:
+        >>> changes_to_probe({}), changes_to_probe({"flip": 0, "rotate": 90})
+        (('mirror',), ('turn', 'quarter-turn'))
+    """
+    defaults = {"flip": 0.5}
+    return tuple(change for name, change, least in _RISKS if chosen.get(name, defaults.get(name, 0.0)) > least)
+
+
+def harmful_choices(settings: Settings, data: DataFacts) -> Iterator[tuple[str, Survival]]:
+    """Yield (setting, what the probe found) of chosen changes that the classes do not survive."""
+    for name, change, least in _RISKS:
+        survival = data.survivals.get(change)
+        if survival and survival.verdict == "harmful" and getattr(settings, name) > least:
+            yield name, survival

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sightline.data.samples import Samples
-from sightline.data.split import Split
+from sightline.data.split import Split, default_shares
 
-__all__ = ["DataFacts", "Hardware", "NetworkFacts", "describe_data"]
+__all__ = ["DataFacts", "EarlierRun", "Hardware", "NetworkFacts", "Survival", "describe_data"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class Hardware:
         threads: CPU threads that training uses.
         reason: why this device.
         warning: what is broken about a better device, or an empty string.
+        has_bf16: whether it computes in bf16 natively, faster than in fp32.
     """
 
     device: str
@@ -29,6 +32,7 @@ class Hardware:
     threads: int
     reason: str
     warning: str = ""
+    has_bf16: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +62,86 @@ class NetworkFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Survival:
+    """Whether classes survive a change of their pictures, as ``evaluation.survival`` measured it on validation.
+
+    Attributes:
+        change: ``mirror``, ``upside-down``, ``turn`` (by up to 15 degrees) or ``quarter-turn``.
+        verdict: ``harmful``, ``harmless``, or ``unclear``.
+        n: validation images.
+        plain, with_copies: accuracy of a quick classifier that learnt without and with changed copies, 0 to 1.
+        rise: of its squared error with them, as a share.
+        can_tell: whether it beats the most frequent class at all.
+    """
+
+    change: str
+    verdict: str
+    n: int
+    plain: float
+    with_copies: float
+    rise: float
+    can_tell: bool = True
+
+    def __str__(self) -> str:
+        copies = {"mirror": "mirrored", "upside-down": "upside-down"}.get(self.change, "turned")
+        error = f"error {100 * self.rise:+.0f} %".replace("-", "\u2212") if abs(self.rise) < 10 else "error many times"
+        return (
+            f"validation accuracy of a quick probe with {copies} copies {100 * self.with_copies:.3g} % against "
+            f"{100 * self.plain:.3g} % without ({error}, n={self.n:,})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRun:
+    """A training of ours whose network a new one starts from.
+
+    Attributes:
+        name: of the run or folder, in words.
+        file: its ``model.safetensors``.
+        model: its network.
+        classes: its classes, in the order of its head's rows.
+        source: where its own start came from, in words.
+        licence: of that start, which is inherited.
+        settings: what its weights are made for: size, interpolation, mean, std, width, depth, as far as known.
+    """
+
+    name: str
+    file: Path
+    model: str
+    classes: tuple[str, ...]
+    source: str
+    licence: str
+    settings: dict[str, Any] = field(hash=False)
+
+    def head_rows(self, classes: tuple[str, ...]) -> dict[int, int]:
+        """Return the row of this run's head for each position in ``classes`` that has one; matched by name.
+
+        Example:
+            >>> run = EarlierRun("first", Path("a"), "small-cnn", ("ant", "bee"), "", "", {})
+            >>> run.head_rows(("bee", "cat"))
+            {0: 1}
+        """
+        rows = {name: row for row, name in enumerate(self.classes)}
+        return {position: rows[name] for position, name in enumerate(classes) if name in rows}
+
+
+@dataclass(frozen=True, slots=True)
 class DataFacts:
-    """The data, as far as a plan depends on them."""
+    """The data, as far as a plan depends on them.
+
+    Attributes:
+        survivals: change -> whether classes survive it, for the changes that were probed.
+        not_probed: why none was, in words; or an empty string.
+    """
 
     classes: tuple[str, ...]
     counts: dict[str, int] = field(hash=False)
     median_short_side: int
     wide_aspect: float  # nine of ten images are no wider (or higher) than this, long side over short
     class_counts: tuple[int, ...] = ()  # training images of each class
+    shares: tuple[float, float] = (0.15, 0.15)  # usual for so many images, for validation and test
+    survivals: dict[str, Survival] = field(default_factory=dict, hash=False)
+    not_probed: str = ""
 
 
 def describe_data(samples: Samples, split: Split) -> DataFacts:
@@ -82,4 +158,5 @@ def describe_data(samples: Samples, split: Split) -> DataFacts:
         median_short_side=int(np.median(sizes.min(0))),
         wide_aspect=round(float(np.quantile(aspect, 0.9)), 2),
         class_counts=tuple(np.bincount(samples.labels[rows], minlength=len(samples.classes)).tolist()),
+        shares=default_shares(samples),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sightline.planning.decisions import Decisions
-from sightline.planning.facts import DataFacts, NetworkFacts
+from sightline.planning.facts import DataFacts, EarlierRun, NetworkFacts
 
 __all__ = ["SMALL_SIDE", "decide_data", "decide_pixels"]
 
@@ -13,7 +13,7 @@ _CROP_ASPECT = 1.18
 _SQUASH_ASPECT = 2
 
 
-def decide_data(decide: Decisions) -> None:
+def decide_data(decide: Decisions, data: DataFacts) -> None:
     """Decide which images are used, and for what."""
     decide.default(
         draft=(2, "a photo far larger than the input is decoded at reduced scale: several times faster"),
@@ -21,17 +21,19 @@ def decide_data(decide: Decisions) -> None:
         on_bad=("skip", "images that can't be read are left out and counted, up to 1 %"),
         group=("", "no groups but those that a table names; copies stay together in any case"),
         fixes=("", "the data as they are"),
-        val_share=(0.15, "enough to choose the epoch"),
-        test_share=(0.15, "kept untouched for the final figure"),
+        val_share=(data.shares[0], "enough to choose the epoch: 15 %, at most 5,000 images"),
+        test_share=(data.shares[1], "kept untouched for the final figure: 15 %, at most 10,000 images"),
         select_on_val=(False, "a given val folder is worth more as an untouched test set"),
         seed=(0, "the same seed and threads give the same weights on a CPU"),
     )
 
 
-def decide_pixels(decide: Decisions, data: DataFacts, network: NetworkFacts) -> None:
+def decide_pixels(decide: Decisions, data: DataFacts, network: NetworkFacts, earlier: EarlierRun | None = None) -> None:
     """Decide the size of the input and how a picture is brought to it."""
     side = data.median_short_side
-    if network.family == "small":
+    if earlier and "size" in earlier.settings:
+        size = decide("size", earlier.settings["size"], "weights", f"as in {earlier.name}")
+    elif network.family == "small":
         size = max(16, min(SMALL_SIDE, -(-side // 8) * 8))
         reason = f"median short side is {side} px, rounded up to 8, within 16 to {SMALL_SIDE}"
         size = decide("size", size, "data", reason)
@@ -50,4 +52,7 @@ def decide_pixels(decide: Decisions, data: DataFacts, network: NetworkFacts) -> 
         decide("resize", resize, "network", "short side before the centre crop, as its authors evaluate it")
     else:
         decide("resize", size, "default", "the short side becomes the input's side: no border is cut off")
-    decide("interpolation", network.interpolation, "network", "as the network's authors resize")
+    if earlier and "interpolation" in earlier.settings:
+        decide("interpolation", earlier.settings["interpolation"], "weights", f"as in {earlier.name}")
+    else:
+        decide("interpolation", network.interpolation, "network", "as the network's authors resize")

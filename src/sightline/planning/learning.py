@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sightline.planning.decisions import Decisions
-from sightline.planning.facts import DataFacts, Hardware, NetworkFacts
+from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts
 from sightline.planning.own_networks import OWN_NETWORKS
 
 __all__ = ["decide_learning", "decide_network"]
@@ -22,24 +22,30 @@ _RATES = {
 _DECAYS = {"sgd": 5e-4, "adam": 0.0, "adamw": 0.05, "rmsprop": 0.0, "muon": 0.01}
 
 
-def decide_network(decide: Decisions, network: NetworkFacts) -> None:
+def decide_network(decide: Decisions, network: NetworkFacts, earlier: EarlierRun | None = None) -> None:
     """Decide where the weights come from and what the network looks like."""
     weights = decide("weights", "", "default", "the published weights of the network, where there are any")
-    if weights or network.has_weights:
+    if earlier:
+        decide("pretrained", True, "weights", f"goes on from {earlier.name}; licence: {earlier.licence}")
+    elif weights or network.has_weights:
         reason = f"far better than a random start on photos; licence of the weights: {network.licence}"
         decide("pretrained", True, "network", "from the given file" if weights else reason)
     else:
         decide("pretrained", False, "network", "no published weights: training starts from scratch")
-    is_stated = network.has_weights
-    decide("mean", network.mean, "network", "as the weights expect it" if is_stated else "centre of 0..1")
-    decide("std", network.std, "network", "as the weights expect it" if is_stated else "spread of 0..1")
     own = OWN_NETWORKS.get(network.name)
-    if own:
-        decide("width", own.width, "network", "usual for this network")
-        decide("depth", own.depth, "network", "usual for this network")
-    else:
-        decide("width", 0, "network", "as its authors made it")
-        decide("depth", 0, "network", "as its authors made it")
+    expects = f"as {network.name} expects it" if weights else "as the weights expect it"
+    shape = "usual for this network" if own else "as its authors made it"
+    suggested = {
+        "mean": (network.mean, expects if network.has_weights else "centre of 0..1"),
+        "std": (network.std, expects if network.has_weights else "spread of 0..1"),
+        "width": (own.width if own else 0, shape),
+        "depth": (own.depth if own else 0, shape),
+    }
+    for name, (value, reason) in suggested.items():
+        if earlier and name in earlier.settings:
+            decide(name, earlier.settings[name], "weights", f"as in {earlier.name}")
+        else:
+            decide(name, value, "network", reason)
     dropout, stage_dropout = (own.dropout, own.stage_dropout) if own else (0.0, 0.0)
     decide("dropout", dropout, "network", "part of this network" if dropout else "not needed in short trainings")
     reason = "part of this network" if stage_dropout else "not needed in short trainings"
@@ -47,11 +53,12 @@ def decide_network(decide: Decisions, network: NetworkFacts) -> None:
     decide("stochastic_depth", 0.0, "default", "not needed in short trainings")
 
 
-def decide_learning(decide: Decisions, data: DataFacts, hardware: Hardware) -> None:
+def decide_learning(decide: Decisions, data: DataFacts, hardware: Hardware, earlier: EarlierRun | None = None) -> None:
     """Decide epochs, batches, updates, loss, and when to stop."""
     pretrained = decide.value("pretrained")
     count = data.counts["train"]
-    _decide_length(decide, count, hardware)
+    known = earlier.head_rows(data.classes) if earlier else {}
+    _decide_length(decide, count, hardware, earlier.name if earlier and known else "")
     _decide_updates(decide, pretrained)
     _decide_loss(decide, data)
     decide("select_by", "loss", "default", "it sees how sure the network is, accuracy only which class wins")
@@ -66,11 +73,14 @@ def decide_learning(decide: Decisions, data: DataFacts, hardware: Hardware) -> N
         decide("freeze_norm", False, "data", f"{count:,} training images are enough for new batch statistics")
 
 
-def _decide_length(decide: Decisions, count: int, hardware: Hardware) -> None:
+def _decide_length(decide: Decisions, count: int, hardware: Hardware, head_of: str) -> None:
     pretrained = decide.value("pretrained")
     decide("freeze_body", False, "default", "the whole network learns")
-    reason = _HEAD_REASON if pretrained else "no pretrained features to fit a head on"
-    decide("head_first", pretrained, "network", reason)
+    if head_of:
+        decide("head_first", False, "weights", f"the head of {head_of} goes on; fitting one would put it aside")
+    else:
+        reason = _HEAD_REASON if pretrained else "no pretrained features to fit a head on"
+        decide("head_first", pretrained, "network", reason)
     if pretrained and hardware.device == "cpu":
         decide("epochs", 4, "hardware", "after the fitted head, a few epochs of the whole network; a CPU is slow at it")
     elif pretrained:

@@ -17,6 +17,7 @@ class OwnNetwork:
         depth: blocks a stage, unless chosen otherwise.
         dropout: before its last layer.
         stage_dropout: after each stage.
+        lacks: settings that it can't follow, and that must be 0.
     """
 
     description: str
@@ -24,14 +25,22 @@ class OwnNetwork:
     depth: int
     dropout: float = 0.0
     stage_dropout: float = 0.0
+    lacks: tuple[str, ...] = ()
 
 
 # A new network of our own is one row here and one in ``networks.build.BODIES``.
 OWN_NETWORKS = {
-    "small-fast": OwnNetwork("plain convolutions, made to learn in few epochs (as the CIFAR-10 speed records)", 64, 2),
-    "small-resnet": OwnNetwork("residual blocks of two convolutions", 64, 1),
+    "small-fast": OwnNetwork(
+        "plain convolutions, made to learn in few epochs (as the CIFAR-10 speed records)",
+        64,
+        2,
+        lacks=("stage_dropout", "stochastic_depth"),
+    ),
+    "small-resnet": OwnNetwork("residual blocks of two convolutions, batch norm, max pooling", 16, 1, 0.2),
     "small-convnext": OwnNetwork("ConvNeXt blocks (depthwise convolution, LayerNorm, inverted bottleneck)", 48, 2),
-    "small-cnn": OwnNetwork("three stages of convolution, pooling and dropout, and a dense layer", 32, 1, 0.5, 0.3),
+    "small-cnn": OwnNetwork(
+        "three stages of convolution, pooling and dropout, and a dense layer", 32, 1, 0.5, 0.3, ("stochastic_depth",)
+    ),
 }
 
 SMALL_NETWORK = "small-fast"  # the default from scratch

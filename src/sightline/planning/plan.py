@@ -7,14 +7,14 @@ import tomllib
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sightline.errors import InputError, RunError
+from sightline.errors import InputError, RunError, WeightsError
 from sightline.pixels.preprocess import Preprocess
 from sightline.planning.augmentation import decide_augmentation
 from sightline.planning.decisions import Decision, Decisions
-from sightline.planning.facts import DataFacts, Hardware, NetworkFacts
+from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts
 from sightline.planning.inputs import SMALL_SIDE, decide_data, decide_pixels
 from sightline.planning.learning import decide_learning, decide_network
-from sightline.planning.own_networks import SMALL_NETWORK
+from sightline.planning.own_networks import OWN_NETWORKS, SMALL_NETWORK
 from sightline.planning.recipe import Recipe
 from sightline.planning.settings import Settings, make_settings
 
@@ -75,11 +75,22 @@ class Plan:
         return cls(make_settings({d.name: d.value for d in decisions}), decisions)
 
 
-def choose_model(recipe: Recipe, options: Recipe, data: DataFacts, hardware: Hardware) -> Decision:
-    """Return the decision for the network's name; the rest of the plan follows from what it is."""
+def choose_model(
+    recipe: Recipe, options: Recipe, data: DataFacts, hardware: Hardware, earlier: EarlierRun | None = None
+) -> Decision:
+    """Return the decision for the network's name; the rest of the plan follows from what it is.
+
+    Raises:
+        WeightsError: if another network was chosen than the earlier run's.
+    """
     decide = Decisions(recipe, options)
     side = data.median_short_side
-    if side <= SMALL_SIDE:
+    if earlier:
+        decide("model", earlier.model, "weights", f"the network of {earlier.name}")
+        chosen = decide.values["model"]
+        _refuse_other(chosen, earlier)
+        decide.replace("model", earlier.model, chosen.origin, chosen.reason)  # another tag is the same network
+    elif side <= SMALL_SIDE:
         reason = f"images are small ({side} px): our own small network from scratch, no download"
         decide("model", SMALL_NETWORK, "data", reason)
     elif hardware.device == "cpu":
@@ -94,7 +105,22 @@ def choose_model(recipe: Recipe, options: Recipe, data: DataFacts, hardware: Har
     return decide.values["model"]
 
 
-def make_plan(recipe: Recipe, options: Recipe, data: DataFacts, hardware: Hardware, network: NetworkFacts) -> Plan:
+def _refuse_other(model: Decision, earlier: EarlierRun) -> None:
+    if model.value.split(".")[0] != earlier.model.split(".")[0]:
+        where = "the recipe's model" if model.origin == "recipe" else "--model"
+        message = f"{earlier.name} holds {earlier.model}, and {where} is {model.value}"
+        cure = f"give --model {earlier.model}" if model.origin == "recipe" else "leave out --model, or --weights"
+        raise WeightsError("weights.other-network", message, cure)
+
+
+def make_plan(
+    recipe: Recipe,
+    options: Recipe,
+    data: DataFacts,
+    hardware: Hardware,
+    network: NetworkFacts,
+    earlier: EarlierRun | None = None,
+) -> Plan:
     """Decide every setting.
 
     Args:
@@ -102,6 +128,7 @@ def make_plan(recipe: Recipe, options: Recipe, data: DataFacts, hardware: Hardwa
         options: choices typed for this run; they win.
         data, hardware: facts about them.
         network: facts about the network that ``choose_model`` named.
+        earlier: the run whose network is the start, if it is one.
 
     Raises:
         InputError: if a chosen value is out of its range.
@@ -110,14 +137,15 @@ def make_plan(recipe: Recipe, options: Recipe, data: DataFacts, hardware: Hardwa
         ``make_plan(Recipe(), Recipe(epochs=3), data, hardware, network).settings.epochs == 3``
     """
     decide = Decisions(recipe, options)
-    model = choose_model(recipe, options, data, hardware)
-    name = network.name if model.origin in ("option", "recipe") else model.value
-    decide.replace("model", name, model.origin, model.reason)
-    decide_data(decide)
-    decide_network(decide, network)
-    decide_pixels(decide, data, network)
+    model = choose_model(recipe, options, data, hardware, earlier)
+    decide_data(decide, data)
+    decide_network(decide, network, earlier)
+    # A tag names published weights; where a file is what is loaded, only the architecture is known.
+    name = network.name.split(".")[0] if decide.value("weights") else network.name
+    decide.replace("model", earlier.model if earlier else name, model.origin, model.reason)
+    decide_pixels(decide, data, network, earlier)
     decide_augmentation(decide, data)
-    decide_learning(decide, data, hardware)
+    decide_learning(decide, data, hardware, earlier)
     decide("device", hardware.device, "hardware", hardware.reason)
     decide("threads", hardware.threads, "hardware", "one a CPU that this process may use")
     if "device" in options.chosen or "device" in recipe.chosen:  # the probe may have had to leave the one asked for
@@ -137,6 +165,7 @@ def _refuse_conflicts(settings: Settings) -> None:
         raise InputError(
             "plan.conflict", "weights are given and pretrained is false", "leave out --weights or --no-pretrained"
         )
+    _refuse_shape(settings)
     if settings.epochs == 0 and not settings.head_first:
         raise InputError(
             "plan.conflict", "epochs = 0 leaves nothing to train", "give --epochs 1 or more, or --set head_first=true"
@@ -147,6 +176,26 @@ def _refuse_conflicts(settings: Settings) -> None:
     if settings.fit == "crop" and settings.resize < settings.size:
         message = f"resize = {settings.resize} is less than size = {settings.size}"
         raise InputError("plan.conflict", message, f"give --set resize={settings.size} or more")
+
+
+def _refuse_shape(settings: Settings) -> None:
+    """Raise ``InputError`` for a shape or a dropout that the network does not have."""
+    own = OWN_NETWORKS.get(settings.model)
+    if own is None:
+        chosen = next((name for name in ("width", "depth", "stage_dropout") if getattr(settings, name)), None)
+        if chosen:
+            message = f"{chosen} = {getattr(settings, chosen):g}, and the shape of {settings.model} is fixed"
+            cure = f"give --set {chosen}=0, or one of our networks: sightline models"
+            raise InputError("plan.conflict", message, cure)
+        return
+    for name, usual in (("width", own.width), ("depth", own.depth)):
+        if not getattr(settings, name):
+            message = f"{name} = 0 leaves {settings.model} without layers"
+            raise InputError("plan.conflict", message, f"give --set {name}={usual}, or leave it out")
+    for name in own.lacks:
+        if getattr(settings, name):
+            message = f"{name} = {getattr(settings, name):g}, which {settings.model} does not have"
+            raise InputError("plan.conflict", message, f"give --set {name}=0, or --model small-resnet")
 
 
 def _shown(value: Any) -> str:

@@ -40,7 +40,7 @@ class Settings(BaseModel):
     )
     depth: int = Field(ge=0, le=64, description="blocks a stage of our own networks; 0: timm's are fixed")
     dropout: float = Field(ge=0, lt=1, description="probability of dropping a feature before the last layer")
-    stage_dropout: float = Field(ge=0, lt=1, description="probability of dropping a channel after each stage of ours")
+    stage_dropout: float = Field(ge=0, lt=1, description="probability of dropping a value after each stage of ours")
     stochastic_depth: float = Field(ge=0, lt=1, description="probability of skipping the last block; rises to it")
 
     size: int = Field(ge=8, le=1024, description="side of the network's square input, in pixels")

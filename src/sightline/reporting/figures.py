@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import io
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sightline.reporting.canvas import INK, any_letters, empty_figure
+from sightline.reporting.views import draw_views
 from sightline.runs.folder import Run
 from sightline.text import printable
 
@@ -30,7 +30,6 @@ __all__ = [
     "write_figures",
 ]
 
-_INK = {"light": "#333a45", "dark": "#c9d1dc"}
 _TRAIN, _VAL, _BEST = "#d97706", "#2563eb", "#8b95a3"
 _MAX_CLASSES = 40
 
@@ -43,7 +42,7 @@ def draw_curves(run: Run, theme: str = "light") -> Figure | None:
     if not history:
         return None
     best = history["epoch"][best_row(run)]
-    figure = _figure((9, 3.2))
+    figure = empty_figure((9, 3.2))
     for position, (name, unit) in enumerate((("loss", "cross-entropy, nats"), ("accuracy", "share right"))):
         axes = figure.add_subplot(1, 2, position + 1)
         axes.axvline(best, color=_BEST, linestyle=":", linewidth=1.2, label="best epoch")
@@ -51,9 +50,9 @@ def draw_curves(run: Run, theme: str = "light") -> Figure | None:
         axes.plot(history["epoch"], history[f"val_{name}"], "s-", ms=3, lw=1.6, color=_VAL, label="validation")
         axes.set(title=f"{name.capitalize()} ({unit})", xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(frameon=False, labelcolor=_INK[theme], fontsize=9)
-        _paint(axes, _INK[theme])
-    with _any_letters():
+        axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9)
+        _paint(axes, INK[theme])
+    with any_letters():
         figure.tight_layout()
     return figure
 
@@ -63,13 +62,13 @@ def draw_steps(run: Run, theme: str = "light") -> Figure | None:
     steps = run.steps
     if not steps:
         return None
-    figure = _figure((9, 3.2))
+    figure = empty_figure((9, 3.2))
     for position, (name, title) in enumerate((("learning_rate", "Learning rate"), ("loss", "Training loss (nats)"))):
         axes = figure.add_subplot(1, 2, position + 1)
         axes.plot(steps["step"], steps[name], lw=1.2, color=(_VAL, _TRAIN)[position])
         axes.set(title=title, xlabel="step")
-        _paint(axes, _INK[theme])
-    with _any_letters():
+        _paint(axes, INK[theme])
+    with any_letters():
         figure.tight_layout()
     return figure
 
@@ -106,7 +105,7 @@ def draw_matrix(
     full = [printable(name) for name in classes]
     names = [name if len(name) <= 24 else name[:23] + "…" for name in full]
     side = 2.4 + 0.42 * len(matrix)
-    figure = _figure((side + 0.6, side))
+    figure = empty_figure((side + 0.6, side))
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted", ylabel="true class")
@@ -116,8 +115,8 @@ def draw_matrix(
         shade = "white" if shares[row, column] > 0.55 else "#1f2733"
         text = f"{100 * shares[row, column]:.0f}" if normalize else f"{matrix[row, column]:.0f}"
         axes.text(column, row, text, ha="center", va="center", fontsize=8, color=shade)
-    _paint(axes, _INK[theme])
-    with _any_letters():
+    _paint(axes, INK[theme])
+    with any_letters():
         figure.tight_layout()
     return figure
 
@@ -131,19 +130,31 @@ def draw_pictures(pictures: Sequence[npt.NDArray[np.uint8]], titles: Sequence[st
     """
     columns = min(4, max(1, len(pictures)))
     rows = max(1, -(-len(pictures) // columns))
-    figure = _figure((2.3 * columns, 2.6 * rows))
+    figure = empty_figure((2.3 * columns, 2.6 * rows))
     for position, (picture, title) in enumerate(zip(pictures, titles, strict=True), 1):
         axes = figure.add_subplot(rows, columns, position)
         axes.imshow(picture)
         axes.set_title("\n".join(printable(line)[:30] for line in title.split("\n")), fontsize=9, parse_math=False)
         axes.axis("off")
-    with _any_letters():
+    with any_letters():
         figure.tight_layout()
     return figure
 
 
+def draw_augmented(run: Run, theme: str = "light") -> Figure | None:
+    """Return some training images beside their random changes, or None for a run that kept none."""
+    views = run.views
+    if views is None:
+        return None
+    return draw_views(run.facts["classes"], **views, theme=theme)
+
+
 # A new figure is one function and one row.
-FIGURES: dict[str, Callable[[Run, str], Any]] = {"curves": draw_curves, "confusion": draw_confusion}
+FIGURES: dict[str, Callable[[Run, str], Any]] = {
+    "curves": draw_curves,
+    "confusion": draw_confusion,
+    "augmented": draw_augmented,
+}
 
 
 def write_figures(run: Run) -> None:
@@ -152,7 +163,7 @@ def write_figures(run: Run) -> None:
     for name, draw in FIGURES.items():
         figure = draw(run, "light")
         if figure is not None:
-            with _any_letters():
+            with any_letters():
                 figure.savefig(run.figures_folder / f"{name}.png", dpi=150, facecolor="white")
                 figure.savefig(run.figures_folder / f"{name}.svg", metadata={"Date": None})
 
@@ -160,26 +171,9 @@ def write_figures(run: Run) -> None:
 def svg_uri(figure: Figure) -> str:
     """Return a figure as a data URI of an SVG picture, for an ``img`` element."""
     out = io.BytesIO()
-    with _any_letters():
+    with any_letters():
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(out.getvalue()).decode("ascii")
-
-
-@contextlib.contextmanager
-def _any_letters() -> Iterator[None]:
-    """Let matplotlib draw a box, without a remark, for a letter that its font lacks: an emoji, say."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        yield
-
-
-def _figure(size: tuple[float, float]) -> Figure:
-    """Return an empty figure without pyplot, which keeps state and wants a screen."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    matplotlib.rcParams.update({"svg.hashsalt": "sightline", "font.size": 10, "text.parse_math": False})
-    return Figure(figsize=size)
 
 
 def _paint(axes: Any, ink: str) -> None:

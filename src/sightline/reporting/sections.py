@@ -21,6 +21,7 @@ from sightline.evaluation.repeats import describe_spread
 from sightline.pixels.containers import place_of
 from sightline.reporting.figures import best_row, draw_curves, svg_uri
 from sightline.reporting.thumbnails import picture_uri, thumbnail
+from sightline.reporting.views import describe_mix
 from sightline.runs.folder import Run
 from sightline.text import duration
 
@@ -57,6 +58,8 @@ def verdict(run: Run) -> dict[str, Any]:
         "baselines": baselines,
         "macro_f1": Figure(**metrics["macro_f1"]),
         "with_leaks": Figure(**metrics["accuracy_with_leaks"]) if "accuracy_with_leaks" in metrics else None,
+        "with_views": Figure(**metrics["accuracy_with_views"]) if "accuracy_with_views" in metrics else None,
+        "count_views": metrics.get("count_views"),
         "checks": _checks(run, accuracy, best),
     }
 
@@ -149,7 +152,27 @@ def seen(run: Run) -> dict[str, Any]:
         "kept": float(np.mean(kept)) if kept else 1.0,
         "worst": float(np.min(kept)) if kept else 1.0,
         "cards": cards,
+        "learning": _learning(run),
     }
+
+
+def _learning(run: Run) -> list[dict[str, Any]]:
+    """Return a row for each training image whose random changes the run kept."""
+    views = run.views
+    if views is None:
+        return []
+    names = run.facts["classes"]
+    return [
+        {
+            "label": names[label],
+            "plain": picture_uri(views["plain"][number]),
+            "changed": [
+                {"uri": picture_uri(picture), "words": describe_mix(names, shares, int(label))}
+                for picture, shares in zip(views["changed"][number], views["shares"][number], strict=True)
+            ],
+        }
+        for number, label in enumerate(views["labels"])
+    ]
 
 
 def training(run: Run) -> dict[str, Any]:

@@ -88,6 +88,11 @@ class Run:
         return self.folder / "data" / "findings.json"
 
     @property
+    def views_file(self) -> Path:
+        """``data/augmented.npz``: a few training images, plain and as random changes leave them."""
+        return self.folder / "data" / "augmented.npz"
+
+    @property
     def history_file(self) -> Path:
         """``history.csv``."""
         return self.folder / "history.csv"
@@ -116,6 +121,11 @@ class Run:
     def model_file(self) -> Path:
         """``classifier/model.onnx``."""
         return self.classifier_folder / MODEL_FILE
+
+    @property
+    def weights_file(self) -> Path:
+        """``classifier/model.safetensors``."""
+        return self.classifier_folder / "model.safetensors"
 
     @property
     def predictions_file(self) -> Path:
@@ -209,6 +219,16 @@ class Run:
         """``data/findings.json``: what is wrong with the data."""
         found: list[dict[str, Any]] = json.loads(self.findings_file.read_text(encoding="utf-8"))
         return found
+
+    @property
+    def views(self) -> dict[str, Any] | None:
+        """A few training images as ``labels``, ``plain``, ``changed`` and ``shares``; None where none were kept."""
+        import numpy as np
+
+        if not self.views_file.is_file():
+            return None
+        with np.load(self.views_file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in ("labels", "plain", "changed", "shares")}
 
     @property
     def samples(self) -> list[dict[str, str]]:

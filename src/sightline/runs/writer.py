@@ -84,6 +84,12 @@ class RunWriter:
         """Copy a list of fixes to ``data/fixes.csv``: what was decided belongs to the run."""
         write_bytes(self.run.split_file.with_name("fixes.csv"), Path(file).read_bytes())
 
+    def write_views(self, **arrays: Any) -> None:
+        """Write ``data/augmented.npz``: ``labels``, ``plain``, ``changed`` and ``shares`` of a few training images."""
+        out = io.BytesIO()
+        np.savez_compressed(out, **arrays)
+        write_bytes(self.run.views_file, out.getvalue())
+
     def write_evaluation(
         self, metrics: dict[str, Any], rows: dict[str, list[Any]], probabilities: Any, features: Any
     ) -> None:

@@ -1,102 +1,151 @@
-"""Random changes of whole batches, on the device that trains.
+"""Random changes of whole batches, on the device that trains: which there are, and in which order.
 
-Each is a function ``(images, strength, generator) -> images`` of ``[N, 3, H, W]`` floats from 0 to 1, and one
-row of ``AUGMENTATIONS``. All randomness comes from the generator, which is a function of seed and step, so a
-batch is the same whoever asks for it.
+All randomness comes from a CPU generator, a function of seed and step, so that a batch is the same whoever asks for
+it, and a GPU gets what a CPU gets. Each change draws its parameters first and then applies them, in files of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from sightline.planning.settings import Settings
+from sightline.training.colour import change_colours, draw_colours
+from sightline.training.effects import blur_images, draw_boxes, draw_sigmas, erase_boxes
+from sightline.training.policy import apply_policy
+from sightline.training.warp import draw_maps, draw_moves, is_resampled, move_pixels, warp_images
 
-__all__ = ["AUGMENTATIONS", "augment_batch", "step_generator"]
+__all__ = ["CHANGES", "augment_batch", "is_mirrored_this_epoch", "step_generator"]
 
-
-def flip(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Mirror each image left-right with probability ``strength``."""
-    chosen = torch.rand(len(images), generator=generator) < strength
-    return torch.where(chosen.to(images.device)[:, None, None, None], images.flip(3), images)
-
-
-def translate(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Shift each image by whole pixels, up to ``strength`` of its side; the edge is filled by mirroring."""
-    side = images.shape[-1]
-    reach = min(side - 1, round(strength * side))
-    shifts = torch.randint(-reach, reach + 1, (len(images), 2, 1), generator=generator)
-    positions = torch.arange(side) + shifts  # [N, 2, side]
-    positions = positions.abs()
-    positions = torch.where(positions >= side, 2 * (side - 1) - positions, positions).to(images.device)
-    rows = positions[:, 0, None, :, None].expand(-1, 3, -1, side)
-    columns = positions[:, 1, None, None, :].expand(-1, 3, side, -1)
-    shifted: Tensor = images.gather(2, rows).gather(3, columns)
-    return shifted
+Positions = npt.NDArray[np.intp]
 
 
-def zoom(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Take a random square of ``1 - strength`` to 1 of the side from each image, enlarged to the whole."""
-    scale = 1 - strength * torch.rand(len(images), generator=generator)
-    centre = (1 - scale)[:, None] * (2 * torch.rand(len(images), 2, generator=generator) - 1)
-    matrix = torch.zeros(len(images), 2, 3)
-    matrix[:, 0, 0] = matrix[:, 1, 1] = scale
-    matrix[:, :, 2] = centre
-    grid = F.affine_grid(matrix.to(images), list(images.shape), align_corners=False)
-    zoomed: Tensor = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
-    return zoomed
+def augment_batch(images: Tensor, settings: Settings, step: int, epoch: int, positions: Positions) -> Tensor:
+    """Return a batch with every random change that the settings ask for; the input is left as it is.
+
+    Args:
+        images: ``[N, 3, H, W] float32`` from 0 to 1, on any device.
+        settings: of the plan.
+        step: of the training, from 0; with the seed it decides every change but an alternating mirror.
+        epoch: decides that one, with
+        positions: ``[N]``, which images of the training part these are.
+
+    Returns:
+        ``[N, 3, H, W] float32`` from 0 to 1.
+
+    Example:
+        ``augment_batch(batch.images, plan.settings, step=0, epoch=1, positions=batch.positions)``
+    """
+    generator = step_generator(settings.seed, step)
+    layout = torch.contiguous_format if images.is_contiguous() else torch.channels_last
+    images = change_geometry(images, settings, generator, _mirrored(settings, epoch, positions, generator))
+    for change in CHANGES:
+        images = change(images, settings, generator)
+    return images.contiguous(memory_format=layout)
 
 
-def brightness(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Multiply each image by a factor within ``1 - strength`` to ``1 + strength``."""
-    return (images * _factors(images, strength, generator)).clamp(0, 1)
+def change_geometry(images: Tensor, settings: Settings, generator: torch.Generator, mirror: Tensor | None) -> Tensor:
+    """Zoom, turn, lean, shift and mirror each image, in one resampling at most.
+
+    Args:
+        images: ``[N, 3, H, W]``.
+        settings: with ``zoom``, ``zoom_out``, ``rotate`` and ``shear`` all 0, pixels are moved and never mixed.
+        generator: of the step.
+        mirror: ``[N] bool``, which images are mirrored left-right; None: none.
+    """
+    count, sides = len(images), (images.shape[2], images.shape[3])
+    upside_down = None
+    if settings.flip_vertical:
+        upside_down = torch.rand(count, generator=generator) < settings.flip_vertical
+    if is_resampled(settings):
+        maps = draw_maps(settings, count, sides, generator)
+        for axis, chosen in enumerate((mirror, upside_down)):
+            if chosen is not None:  # the picture is mirrored first, then warped: the map's other end
+                maps[:, axis] *= (1 - 2 * chosen.float())[:, None]
+        return warp_images(images, maps)
+    moves = draw_moves(settings.translate, sides, count, generator) if settings.translate else None
+    if moves is None and mirror is None and upside_down is None:
+        return images
+    return move_pixels(images, moves, mirror, upside_down)
 
 
-def contrast(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Move each image away from its mean grey, or towards it, by such a factor."""
-    mean = _grey(images).mean((1, 2, 3), keepdim=True)
-    return ((images - mean) * _factors(images, strength, generator) + mean).clamp(0, 1)
+def _mirrored(settings: Settings, epoch: int, positions: Positions, generator: torch.Generator) -> Tensor | None:
+    if not settings.flip:
+        return None
+    if settings.flip_mode == "alternating":
+        return torch.from_numpy(is_mirrored_this_epoch(settings.seed, epoch, positions))
+    return torch.rand(len(positions), generator=generator) < settings.flip
 
 
-def saturation(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Move each pixel away from its grey, or towards it, by such a factor for each image."""
-    grey = _grey(images)
-    return ((images - grey) * _factors(images, strength, generator) + grey).clamp(0, 1)
+def is_mirrored_this_epoch(seed: int, epoch: int, positions: Positions) -> npt.NDArray[np.bool_]:
+    """Tell for each image whether it is mirrored: half of them by a hash, the other half in the next epoch.
+
+    So each image is seen both ways in any two epochs, which chance does for half of them. ``flip`` only says whether:
+    any value above 0 means this.
+
+    Args:
+        seed: of the plan.
+        epoch: counts from any number.
+        positions: ``[N]``, which images of the training part.
+
+    References:
+        K. Jordan, 94% on CIFAR-10 in 3.29 seconds on a single GPU, arXiv 2404.00498, section 3.6; the hash is
+        splitmix64 (G. L. Steele et al., OOPSLA 2014).
+
+    Example:
+        >>> first, second = (is_mirrored_this_epoch(0, epoch, np.arange(9)) for epoch in (1, 2))
+        >>> bool((first ^ second).all())
+        True
+    """
+    with np.errstate(over="ignore"):
+        bits = (np.asarray(positions).astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+        bits += np.uint64(seed) * np.uint64(0xD1342543DE82EF95)
+        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        bits ^= bits >> np.uint64(31)
+    is_odd: npt.NDArray[np.bool_] = (bits + np.uint64(epoch)) % np.uint64(2) == 1
+    return is_odd
 
 
-def _factors(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    return (1 + strength * (2 * torch.rand(len(images), 1, 1, 1, generator=generator) - 1)).to(images)
+def change_by_policy(images: Tensor, settings: Settings, generator: torch.Generator) -> Tensor:
+    """Apply RandAugment or TrivialAugment where one is chosen."""
+    return images if settings.policy == "none" else apply_policy(images, settings, generator)
 
 
-def _grey(images: Tensor) -> Tensor:
-    return (images * images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+def change_colour(images: Tensor, settings: Settings, generator: torch.Generator) -> Tensor:
+    """Change brightness, contrast, saturation and hue of each image."""
+    draws = draw_colours(settings, len(images), generator)
+    return images if draws is None else change_colours(images, draws)
 
 
-# A new augmentation is one function, one row and one setting of its name. They run in this order.
-AUGMENTATIONS: dict[str, Callable[[Tensor, float, torch.Generator], Tensor]] = {
-    "zoom": zoom,
-    "translate": translate,
-    "flip": flip,
-    "brightness": brightness,
-    "contrast": contrast,
-    "saturation": saturation,
-}
+def blur(images: Tensor, settings: Settings, generator: torch.Generator) -> Tensor:
+    """Blur some images."""
+    if not settings.blur:
+        return images
+    return blur_images(images, draw_sigmas(settings, len(images), min(images.shape[2:]), generator))
+
+
+def erase(images: Tensor, settings: Settings, generator: torch.Generator) -> Tensor:
+    """Erase a rectangle of some images."""
+    if not settings.erasing:
+        return images
+    return erase_boxes(images, draw_boxes(settings, len(images), (images.shape[2], images.shape[3]), generator))
+
+
+# After the geometry, in this order. A new change is one function, one row, and a setting.
+CHANGES: tuple[Callable[[Tensor, Settings, torch.Generator], Tensor], ...] = (
+    change_by_policy,
+    change_colour,
+    blur,
+    erase,
+)
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
     """Return the source of randomness of one step: a function of seed and step alone."""
     # Two odd constants spread neighbouring steps over the generator's states (Weyl sequences).
     return torch.Generator().manual_seed((seed * 0x9E3779B1 + step * 0x85EBCA6B + 1) % 2**63)
-
-
-def augment_batch(images: Tensor, settings: Settings, step: int) -> Tensor:
-    """Apply every augmentation whose strength is not 0."""
-    generator = step_generator(settings.seed, step)
-    for name, change in AUGMENTATIONS.items():
-        strength = getattr(settings, name)
-        if strength:
-            images = change(images, strength, generator)
-    return images

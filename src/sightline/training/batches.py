@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,9 @@ from torch import Tensor
 from sightline.pixels.cache import PixelStore
 from sightline.pixels.preprocess import Preprocess
 
-__all__ = ["Batch", "Batches"]
+__all__ = ["Batch", "Batches", "keep_on_device"]
+
+Parts = Sequence[npt.NDArray[np.intp]]
 
 
 class Batch(NamedTuple):
@@ -41,6 +43,8 @@ class Batches:
         labels: ``[N] int64``, the classes of ``rows``.
         preprocess: how a stored picture becomes a square.
         device: where batches go.
+        resident: ``[N, H, W, 3] uint8``, the part's pictures on the device; None where they are brought there batch
+            by batch.
     """
 
     store: PixelStore
@@ -48,17 +52,16 @@ class Batches:
     labels: npt.NDArray[np.int64]
     preprocess: Preprocess
     device: torch.device
+    resident: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def in_order(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (images ``[B, 3, H, W]`` from 0 to 1, labels ``[B]``) as evaluation sees them, each once."""
-        starts = range(0, len(self), size)
-        batches = self.store.fetch([self.rows[start : start + size] for start in starts])
-        for start, pictures in zip(starts, batches, strict=True):
-            squares = np.stack([self.preprocess.finish(picture) for picture in pictures])
-            yield self._to_device(squares, self.labels[start : start + size])
+        parts = [np.arange(start, min(start + size, len(self))) for start in range(0, len(self), size)]
+        for chosen, squares in zip(parts, self._squares(parts, None), strict=True):
+            yield self._as_input(squares, chosen)
 
     def shuffled(self, size: int, seed: int, epoch: int) -> Iterator[Batch]:
         """Yield batches of one epoch in random order, each image once, cut at random places.
@@ -67,15 +70,29 @@ class Batches:
         """
         random = np.random.default_rng((seed, epoch))
         parts = np.array_split(random.permutation(len(self)), self.steps(size))
-        batches = self.store.fetch([self.rows[chosen] for chosen in parts])
-        for chosen, pictures in zip(parts, batches, strict=True):
-            places = random.random((len(chosen), 2))
-            squares = np.stack([self._cut(picture, place) for picture, place in zip(pictures, places, strict=True)])
-            yield Batch(*self._to_device(squares, self.labels[chosen]), chosen)
+        for chosen, squares in zip(parts, self._squares(parts, random), strict=True):
+            yield Batch(*self._as_input(squares, chosen), chosen)
 
     def steps(self, size: int) -> int:
         """Return how many batches ``shuffled`` yields."""
         return max(1, -(-len(self) // size))
+
+    def _squares(self, parts: Parts, random: np.random.Generator | None) -> Iterator[Tensor]:
+        """Yield ``[B, H, W, 3] uint8`` of each part: the middle of each picture, or a random place of it."""
+        if self.resident is not None:
+            yield from (self.resident[torch.from_numpy(chosen).to(self.device)] for chosen in parts)
+            return
+        whole = self.store.squares(self.preprocess.size)
+        if whole:  # nothing to cut, and one copy instead of one a picture
+            yield from (torch.from_numpy(whole[0][whole[1][self.rows[chosen]]]) for chosen in parts)
+            return
+        for found in self.store.fetch([self.rows[chosen] for chosen in parts]):
+            if random is None:
+                yield torch.from_numpy(np.stack([self.preprocess.finish(picture) for picture in found]))
+            else:
+                places = random.random((len(found), 2))
+                cuts = [self._cut(picture, place) for picture, place in zip(found, places, strict=True)]
+                yield torch.from_numpy(np.stack(cuts))
 
     def _cut(self, stored: npt.NDArray[np.uint8], place: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
         """Return a square from a random place of the stored picture; what is padded or squashed stays whole."""
@@ -85,7 +102,17 @@ class Batches:
         top, left = (int(share * (length - size + 1)) for share, length in zip(place, stored.shape, strict=False))
         return stored[top : top + size, left : left + size]
 
-    def _to_device(self, squares: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def _as_input(self, squares: Tensor, chosen: npt.NDArray[np.intp]) -> tuple[Tensor, Tensor]:
         # uint8 crosses to the device and becomes float there; NHWC memory seen as NCHW is channels_last.
-        pixels = torch.from_numpy(squares).to(self.device, non_blocking=True)
-        return pixels.permute(0, 3, 1, 2).float().div_(255), torch.from_numpy(labels).to(self.device)
+        pixels = squares.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
+        return pixels, torch.from_numpy(self.labels[chosen]).to(self.device)
+
+
+def keep_on_device(batches: Batches, bytes_free: int) -> Batches:
+    """Return batches whose pictures all lie on the device, if they are equal squares and take half of its free memory
+    at most: then no picture crosses to it again, and a small network is not kept waiting."""
+    whole, size = batches.store.squares(batches.preprocess.size), batches.preprocess.size
+    if whole is None or len(batches) * size * size * 3 > bytes_free // 2:
+        return batches
+    pictures, place = whole
+    return replace(batches, resident=torch.from_numpy(pictures[place[batches.rows]]).to(batches.device))

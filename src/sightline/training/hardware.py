@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -29,16 +30,17 @@ def probe_hardware(device: str | None = None) -> Hardware:
     """
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wanted = (device or "").split(":")[0]
-    cpu = Hardware("cpu", _cpu_name(), threads, "no GPU on this machine")
+    cpu = Hardware("cpu", _cpu_name(), threads, "no GPU on this machine", has_bf16=_cpu_has_bf16())
     if wanted == "cpu":
-        return Hardware("cpu", cpu.name, threads, "chosen by you")
+        return replace(cpu, reason="chosen by you")
     if wanted in ("", "cuda"):
         usable, cause = _try_cuda(device or "cuda")
         if usable:
-            name = torch.cuda.get_device_name(usable)
-            return Hardware(usable, name, threads, "chosen by you" if device else "an NVIDIA GPU is here and works")
+            name, reason = torch.cuda.get_device_name(usable), "an NVIDIA GPU is here and works"
+            has_bf16 = torch.cuda.get_device_capability(usable) >= (8, 0)
+            return Hardware(usable, name, threads, "chosen by you" if device else reason, has_bf16=has_bf16)
         if cause:
-            return Hardware("cpu", cpu.name, threads, "CUDA is broken, so the CPU is used", warning=cause)
+            return replace(cpu, reason="CUDA is broken, so the CPU is used", warning=cause)
     if wanted in ("", "mps") and torch.backends.mps.is_available():
         return Hardware("mps", "Apple GPU", threads, "chosen by you" if device else "an Apple GPU is here and works")
     if wanted:
@@ -71,6 +73,11 @@ def _try_cuda(device: str) -> tuple[str, str]:
         return "", f"an NVIDIA driver is here ({driver}), but this torch is a CPU build"
     said = str(caught[0].message).splitlines()[0] if caught else "no usable device"
     return "", f"an NVIDIA driver is here ({driver}), but torch can't use it: {said}"
+
+
+def _cpu_has_bf16() -> bool:
+    """Tell whether the CPU multiplies in bf16: without such instructions torch emulates it, several times slower."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def _cpu_name() -> str:

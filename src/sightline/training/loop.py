@@ -115,9 +115,11 @@ def _epochs(network: Network, train: Batches, val: Batches, settings: Settings) 
         _set_training(network, settings)
         loss_sum = hits = torch.zeros((), device=train.device)
         seen = 0
-        for position, (images, labels, _) in enumerate(train.shuffled(settings.batch_size, settings.seed, epoch), 1):
+        for position, (images, labels, chosen) in enumerate(
+            train.shuffled(settings.batch_size, settings.seed, epoch), 1
+        ):
             step = (epoch - 1) * steps + position - 1
-            images = augment_batch(images, settings, step)
+            images = augment_batch(images, settings, step, epoch, chosen)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate_at(settings, step, steps * settings.epochs)
             if step == 0:

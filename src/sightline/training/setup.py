@@ -12,18 +12,19 @@ import torch
 from sightline.errors import RunError
 from sightline.networks.build import build_network
 from sightline.networks.network import Network
+from sightline.networks.weights import StartWeights
 from sightline.pixels.cache import PixelStore
 from sightline.planning.plan import Plan
 from sightline.planning.settings import Settings
 from sightline.runs.files import recover_folder
-from sightline.training.batches import Batches
+from sightline.training.batches import Batches, keep_on_device
 from sightline.training.checkpoint import load_checkpoint
 from sightline.training.loop import measure_step
 
 __all__ = ["estimate_seconds", "load_trained", "make_batches", "set_up_network", "versions"]
 
 
-def set_up_network(settings: Settings, classes: int, weights: Path | None) -> Network:
+def set_up_network(settings: Settings, classes: int, weights: StartWeights | None) -> Network:
     """Build the planned network on the planned device, with the planned threads and seed."""
     torch.set_num_threads(settings.threads)
     network = build_network(settings, classes, weights).to(torch.device(settings.device))
@@ -32,14 +33,12 @@ def set_up_network(settings: Settings, classes: int, weights: Path | None) -> Ne
 
 
 def make_batches(plan: Plan, store: PixelStore, rows: Sequence[int], labels: Sequence[int]) -> Batches:
-    """Return the images of one part as batches on the planned device."""
-    return Batches(
-        store,
-        np.asarray(rows, np.intp),
-        np.asarray(labels, np.int64),
-        plan.preprocess,
-        torch.device(plan.settings.device),
-    )
+    """Return the images of one part as batches on the planned device; on a GPU they lie there, if they fit."""
+    device = torch.device(plan.settings.device)
+    batches = Batches(store, np.asarray(rows, np.intp), np.asarray(labels, np.int64), plan.preprocess, device)
+    if device.type == "cuda":
+        return keep_on_device(batches, torch.cuda.mem_get_info(device)[0])
+    return batches
 
 
 def load_trained(settings: Settings, classes: int, checkpoint: Path, shipped: Path) -> tuple[Network, int | None]:

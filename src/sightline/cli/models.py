@@ -1,0 +1,35 @@
+"""``sightline models``: the networks that ``--model`` takes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+__all__ = ["models"]
+
+
+def models(
+    pattern: Annotated[str, typer.Argument(help="Part of a name, or wildcards in quotes; none: our own.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
+) -> None:
+    """List networks: our own and, for a pattern, timm's with published weights. No connection is made."""
+    from sightline import api
+
+    print("Reading the list of networks ...", file=sys.stderr)
+    found = api.list_models(pattern)
+    if as_json:
+        print(json.dumps({"schema_version": 1, "models": [asdict(network) for network in found]}))
+        return
+    width = max(len(network.name) for network in found)
+    print(f"{'model':<{width}}     size    input  cached  licence")
+    for network in found:
+        count = "?" if network.parameters is None else f"{network.parameters / 1e6:.1f} M"
+        here = "yes" if network.is_cached else "-" if network.description else "no"
+        said = network.licence or f"no published weights: {network.description}"
+        print(f"{network.name:<{width}}  {count:>7}  {network.size:>4} px  {here:<6}  {said}")
+    more = "" if pattern else "; sightline models 'convnext*' lists timm's of that name, '*' all"
+    print(f"\nNext: sightline train FOLDER --model NAME{more}")

@@ -1,0 +1,50 @@
+"""``sightline preview``: what random changes will make of the training images, as one picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["preview"]
+
+_MARK = "Sightline preview"
+
+
+def preview(
+    data: Annotated[str, typer.Argument(help="Class folders, split folders, a table, an archive, or a named set.")],
+    recipe: Annotated[str | None, typer.Option(help="A packaged recipe (sightline recipes), or a TOML file.")] = None,
+    assign: Annotated[list[str] | None, typer.Option("--set", help="Any setting, as name=value; repeatable.")] = None,
+    count: Annotated[int, typer.Option(help="Training images to show, 1 to 64.")] = 16,
+    out: Annotated[Path, typer.Option(help="The picture to write, a PNG.")] = Path("preview.png"),
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.")] = False,
+) -> None:
+    """Write a picture of training images beside what the network gets of them. Nothing is trained."""
+    from sightline import api
+    from sightline.cli.check import refuse_overwriting
+    from sightline.display.terminal import Terminal
+    from sightline.errors import InputError
+    from sightline.planning.settings import parse_assignment
+    from sightline.reporting.canvas import any_letters
+
+    if out.suffix.lower() != ".png":
+        raise InputError("preview.format", f"{out} does not end in .png", "give --out preview.png")
+    refuse_overwriting(data, out, _is_our_picture)
+    settings = dict(parse_assignment(text) for text in assign or [])
+    terminal = Terminal(quiet=quiet, show_plan=False)
+    figure = api.preview(data, recipe, count=count, display=terminal, **settings)
+    with any_letters():
+        figure.savefig(out, dpi=150, facecolor="white", metadata={"Software": _MARK})
+    print(out)
+
+
+def _is_our_picture(path: Path) -> bool:
+    """Tell whether a preview wrote this file."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return picture.info.get("Software") == _MARK
+    except OSError:
+        return False

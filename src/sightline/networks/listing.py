@@ -1,0 +1,108 @@
+"""Which networks there are: ours, and timm's with published weights; with size, licence and what is here already."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from dataclasses import dataclass
+from typing import Any
+
+from sightline.errors import InputError
+from sightline.installation import import_library
+from sightline.networks.describe import describe_network
+from sightline.networks.weights import find_cached
+from sightline.planning.own_networks import OWN_NETWORKS
+from sightline.planning.settings import Settings
+
+__all__ = ["ListedNetwork", "list_networks"]
+
+_MOST_BUILT = 50  # architectures; to count the parameters of one of timm's, it must be built
+
+
+@dataclass(frozen=True, slots=True)
+class ListedNetwork:
+    """One network of the list.
+
+    Attributes:
+        name: what ``--model`` takes.
+        parameters: weights without the last layer; None where counting them would take long.
+        size: side of its input, in pixels.
+        licence: of the published weights, in words; empty for our own networks, which have none.
+        is_cached: whether the weights are on this machine.
+        description: of our own networks, in a few words.
+    """
+
+    name: str
+    parameters: int | None
+    size: int
+    licence: str
+    is_cached: bool
+    description: str = ""
+
+
+def list_networks(pattern: str = "") -> tuple[ListedNetwork, ...]:
+    """Return our networks and, for a pattern, timm's with published weights; no connection is made.
+
+    Args:
+        pattern: shell wildcards (``resnet*``), or a part of the name; empty for ours alone.
+
+    Raises:
+        InputError: if nothing matches, with the nearest names.
+
+    Example:
+        >>> [network.name for network in list_networks("small-c*")]
+        ['small-convnext', 'small-cnn']
+    """
+    wanted = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
+    own = tuple(_own(name) for name in OWN_NETWORKS if fnmatch.fnmatchcase(name, wanted))
+    if not pattern:
+        return own
+    timm = import_library("timm")
+    names = [name for name in timm.list_models(pretrained=True) if fnmatch.fnmatchcase(name, wanted)]
+    if not names and not own:
+        near = difflib.get_close_matches(pattern.strip("*"), [*OWN_NETWORKS, *timm.list_models()], n=3, cutoff=0.4)
+        cure = f"did you mean {' or '.join(near)}?" if near else "sightline models '*' lists all"
+        raise InputError("model.no-match", f"no network with published weights matches {pattern!r}", cure)
+    architectures = sorted({name.split(".")[0] for name in names})
+    counts = {name: _count_timms(name) for name in architectures} if len(architectures) <= _MOST_BUILT else {}
+    return own + tuple(_timms(name, counts.get(name.split(".")[0])) for name in names)
+
+
+def _own(name: str) -> ListedNetwork:
+    own = OWN_NETWORKS[name]
+    return ListedNetwork(name, _count_own(name), describe_network(name).size, "", False, own.description)
+
+
+def _timms(name: str, parameters: int | None) -> ListedNetwork:
+    facts = describe_network(name)
+    return ListedNetwork(name, parameters, facts.size, facts.licence, find_cached(facts) is not None)
+
+
+def _count_timms(name: str) -> int:
+    """Return the weights of timm's network, built without memory for them."""
+    import timm
+    import torch
+
+    with torch.device("meta"):
+        return _count(timm.create_model(name, pretrained=False, num_classes=0))
+
+
+def _count_own(name: str) -> int:
+    import torch
+
+    from sightline.networks.build import BODIES
+
+    own = OWN_NETWORKS[name]
+    shape: dict[str, Any] = {
+        "size": 32,
+        "width": own.width,
+        "depth": own.depth,
+        "stage_dropout": 0.0,
+        "stochastic_depth": 0.0,
+    }
+    with torch.device("meta"):
+        return _count(BODIES[name](Settings.model_construct(**shape)))
+
+
+def _count(body: Any) -> int:
+    return sum(weights.numel() for weights in body.parameters())

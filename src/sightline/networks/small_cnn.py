@@ -1,0 +1,53 @@
+"""``small-cnn``: three plain stages with dropout and a dense layer, as introductions to Keras build it."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+__all__ = ["SmallCnn"]
+
+_STAGES = 3
+
+
+class SmallCnn(nn.Module):
+    """Three stages of convolution, ReLU, max pooling and dropout; then a dense layer with ReLU.
+
+    No norms. Weights start as Keras' do (uniform, X. Glorot and Y. Bengio 2010), biases at 0.
+
+    Args:
+        size: side of the input, in pixels, at least 8; the dense layer sees every position, so its size follows.
+        width: channels of the first stage; each further one doubles them, and the dense layer has those of the last.
+        depth: convolutions a stage.
+        stage_dropout: probability of dropping a value after each stage.
+
+    Attributes:
+        feature_size: length of the features.
+
+    Example:
+        >>> SmallCnn(32, 32, 1, stage_dropout=0.3).feature_size
+        128
+    """
+
+    def __init__(self, size: int, width: int, depth: int, stage_dropout: float = 0.0) -> None:
+        super().__init__()
+        stages: list[nn.Module] = []
+        inputs, side = 3, size
+        for stage in range(_STAGES):
+            channels = width * 2**stage
+            for _ in range(depth):
+                stages += [nn.Conv2d(inputs, channels, 3, padding=1), nn.ReLU()]
+                inputs = channels
+            stages += [nn.MaxPool2d(2), nn.Dropout(stage_dropout)]
+            side //= 2
+        self.stages = nn.Sequential(*stages)
+        self.feature_size = inputs
+        self.dense = nn.Sequential(nn.Flatten(), nn.Linear(inputs * side * side, self.feature_size), nn.ReLU())
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return ``[N, D]`` features of ``[N, 3, H, W]`` normalised images."""
+        features: Tensor = self.dense(self.stages(images))
+        return features

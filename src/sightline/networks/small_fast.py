@@ -1,0 +1,165 @@
+"""Our network for training from scratch in minutes, up to 64 px: what the CIFAR-10 speed records teach, for any set.
+
+Sources: K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU" (arXiv 2404.00498) and the recipes after it;
+whitening as the first layer from D. Page's "How to train your ResNet" and tysam-code/hlb-CIFAR10.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["SmallFast", "scale_head", "whiten_first_layer", "whitening_filters"]
+
+_STEM = 24  # both signs of the 12 directions of a 2x2 patch of three channels
+_BIG = 40  # from this side on, the first layer halves the picture: the same work as for one of half its side
+
+
+class SmallFast(nn.Module):
+    """A frozen whitening layer and three stages of plain 3x3 convolutions that start as the identity.
+
+    The first layer is set from the training images by :func:`whiten_first_layer` and does not learn, apart from
+    its bias. Batch norms have no learned scale: what follows can do without, and their biases learn far faster
+    so. The features are the maximum over space.
+
+    Args:
+        size: side of the pictures it will classify; at least 16. In training it takes any side from 12 (from 24
+            where ``size`` is over 40), so that the first steps can run on smaller copies.
+        width: channels of the first stage; the others have twice as many.
+        depth: convolutions a stage, 2 or more; from the third on, they are added to what they get.
+        dropout: share of the features that a training step drops.
+
+    Attributes:
+        feature_size: length of the features, twice the width.
+
+    Example:
+        >>> body = SmallFast(size=32, width=16)
+        >>> body(torch.zeros(5, 3, 32, 32)).shape, body.feature_size
+        (torch.Size([5, 32]), 32)
+    """
+
+    def __init__(self, size: int, width: int = 64, depth: int = 2, dropout: float = 0.0) -> None:
+        super().__init__()
+        kernel, stride = (4, 2) if size > _BIG else (2, 1)
+        self.stem = nn.Conv2d(3, _STEM, kernel, stride)
+        self.stem.weight.requires_grad_(False)
+        nn.init.zeros_(self.stem.bias)  # type: ignore[arg-type]
+        self.act = nn.SiLU(inplace=True)
+        channels = (_STEM, width, 2 * width, 2 * width)
+        self.stages = nn.Sequential(*(_Stage(a, b, depth) for a, b in itertools.pairwise(channels)))
+        self.dropout = nn.Dropout(dropout)
+        self.feature_size = 2 * width
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return ``[N, D]`` features of ``[N, 3, H, W]`` normalised images."""
+        features: Tensor = self.dropout(self.stages(self.act(self.stem(images))).amax((2, 3)))
+        return features
+
+    def filters(self) -> list[nn.Parameter]:
+        """Return the filters that learn: those for Muon."""
+        return [weight for weight in self.parameters() if weight.ndim == 4 and weight.requires_grad]
+
+    def biases(self) -> list[nn.Parameter]:
+        """Return the biases of the first layer and of the norms: those for the high rate."""
+        return [weight for weight in self.parameters() if weight.ndim == 1 and weight.requires_grad]
+
+
+class _Stage(nn.Module):
+    """Convolution, halving, norm, activation; then more convolutions at that resolution."""
+
+    def __init__(self, inputs: int, outputs: int, depth: int) -> None:
+        super().__init__()
+        self.widen = _identity_like(inputs, outputs)
+        self.pool = nn.MaxPool2d(2)  # before norm and activation: they then see a quarter of the values
+        self.norm = _norm(outputs)
+        self.refine = nn.ModuleList(_identity_like(outputs, outputs) for _ in range(depth - 1))
+        self.refine_norms = nn.ModuleList(_norm(outputs) for _ in range(depth - 1))
+        self.act = nn.SiLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act(self.norm(self.pool(self.widen(x))))
+        for position, (convolution, norm) in enumerate(zip(self.refine, self.refine_norms, strict=True)):
+            refined = norm(convolution(x))
+            x = self.act(refined + x if position else refined)
+        return x
+
+
+def _identity_like(inputs: int, outputs: int) -> nn.Conv2d:
+    """Return a 3x3 convolution whose first outputs copy the inputs; any further ones start at random."""
+    convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+    with torch.no_grad():
+        nn.init.dirac_(convolution.weight[: min(inputs, outputs)])
+    return convolution
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    # A short memory: a run has a few hundred steps, and the last ones should be what evaluation sees.
+    norm = nn.BatchNorm2d(channels, momentum=0.4)
+    norm.weight.requires_grad_(False)
+    return norm
+
+
+def whiten_first_layer(body: SmallFast, images: Tensor) -> None:
+    """Set the first layer from training images, in place; some thousand suffice, and a few will do.
+
+    Args:
+        body: of a network that was just built.
+        images: ``[N, 3, H, W]`` floats, normalised as the body will see them.
+    """
+    with torch.no_grad():
+        filters = whitening_filters(images, body.stem.kernel_size[0], _STEM // 2)
+        body.stem.weight.copy_(torch.cat((filters, -filters)))
+
+
+def whitening_filters(images: Tensor, kernel: int, count: int) -> Tensor:
+    """Return the filters that make the patches of images uncorrelated and of unit variance, the strongest first.
+
+    Directions in which the patches hardly vary (grey or near-constant images) are not blown up: variances have a
+    floor. No images count as images without any variation.
+
+    Args:
+        images: ``[N, 3, H, W]`` normalised floats, sides not under ``kernel``.
+        kernel: side of the patches.
+        count: how many filters, at most ``3 * kernel**2``.
+
+    Returns:
+        ``[count, 3, kernel, kernel]`` float32; the same for the same images, signs included.
+
+    Example:
+        >>> whitening_filters(torch.zeros(4, 3, 8, 8), kernel=2, count=12).isfinite().all()
+        tensor(True)
+    """
+    length = 3 * kernel**2
+    moments = torch.zeros(length, length, dtype=torch.float64)
+    patches = 0
+    for part in images.split(500):  # unfolded, pictures take kernel**2 times their memory
+        columns = F.unfold(part.float(), kernel).transpose(0, 1).flatten(1)
+        moments += (columns @ columns.T).double().cpu()
+        patches += columns.shape[1]
+    moments /= max(1, patches)
+    variances, directions = torch.linalg.eigh(moments)
+    directions = directions.T.flip(0)[:count]
+    # An eigenvector's sign is chance: make the largest entry positive.
+    largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
+    directions = directions * torch.where(largest < 0, -1.0, 1.0)
+    # The floor of the speed records, for pixels of unit variance; less lets noise of compression through.
+    scales = (variances.flip(0)[:count].clamp(min=0) + 5e-4).rsqrt()
+    filters: Tensor = (directions * scales[:, None]).reshape(count, 3, kernel, kernel).float()
+    return filters
+
+
+def scale_head(head: nn.Linear) -> None:
+    """Start a head with small random weights and no bias, in place.
+
+    The speed records divide the logits of a head of unit weights by a constant. The same training follows from a
+    plain layer that starts at the constant and learns at its square times the rate, so that is all that is done
+    here; see :func:`sightline.networks.small_fast.SmallFast` for the body it belongs to.
+    """
+    with torch.no_grad():
+        nn.init.normal_(head.weight, std=1 / (16 * math.sqrt(head.in_features)))
+        if head.bias is not None:
+            nn.init.zeros_(head.bias)

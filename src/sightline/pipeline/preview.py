@@ -1,0 +1,44 @@
+"""A plan's random changes on some training images, before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+from sightline.errors import InputError
+from sightline.events import Event
+from sightline.pipeline.prepare import Job, plan_job
+from sightline.pipeline.run import decode_pictures
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["preview_job"]
+
+MOST = 64
+_VIEWS = 5
+
+
+def preview_job(job: Job, count: int) -> Generator[Event, None, Figure]:
+    """Return a figure of ``count`` training images, each beside five versions as the network would get them.
+
+    Raises:
+        InputError: unless ``count`` is from 1 to 64.
+    """
+    from sightline.reporting.views import draw_views
+    from sightline.training.setup import make_batches
+    from sightline.training.views import choose_rows, make_views
+
+    if not 1 <= count <= MOST:
+        raise InputError("preview.count", f"a preview can't show {count} images", f"give a count from 1 to {MOST}")
+    prepared = yield from plan_job(job)
+    samples, plan = prepared.samples, prepared.plan
+    rows = prepared.split.rows("train")
+    rows = rows[samples.is_ok[rows]]
+    few = samples.take(rows[choose_rows(samples.labels[rows], count)])
+    few, store = yield from decode_pictures(few, plan)
+    readable = few.is_ok.nonzero()[0]
+    batches = make_batches(plan, store, readable.tolist(), few.labels[readable].tolist())
+    views = make_views(batches, plan.settings, len(samples.classes), _VIEWS)
+    title = f"{plan.settings.model}: training images of {plan.settings.size} px and their random changes"
+    return draw_views(samples.classes, views.labels, views.plain, views.changed, views.shares, title=title)

@@ -1,0 +1,83 @@
+"""An earlier run as the start of a new one: which file, which network, which classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sightline.errors import RunError, WeightsError
+from sightline.planning.facts import EarlierRun
+from sightline.runs.files import recover_folder
+from sightline.runs.folder import Run, find_run
+from sightline.runtime.bundle import Bundle
+
+__all__ = ["find_earlier"]
+
+# What a network's weights are made for; the rest of a plan may differ from run to run.
+_INHERITED = ("size", "interpolation", "mean", "std", "width", "depth")
+
+
+def find_earlier(name: str, *, folder: str | Path) -> EarlierRun | None:
+    """Return the run of ours that a user named as weights, or None where it is none of ours.
+
+    Args:
+        name: a run's folder, its name inside ``folder``, ``latest``, a ``classifier`` folder, or the
+            ``model.safetensors`` or ``model.onnx`` in one.
+        folder: that holds runs.
+
+    Raises:
+        RunError: if it is a run, and has no network yet.
+        WeightsError: if a classifier folder lacks the weights.
+        ModelError: if its ``classifier.json`` is damaged.
+
+    Example:
+        ``find_earlier("latest", folder="runs").classes``
+    """
+    if not name:
+        return None
+    path = Path(name).expanduser()
+    if name == "latest" or (path / "run.json").is_file() or (Path(folder) / path / "run.json").is_file():
+        return _of_run(find_run(path, folder=folder))
+    inside = path.parent if path.is_file() else path
+    if path.is_file() and not path.name.startswith("model."):
+        return None  # a file that lies among ours
+    if (inside.parent / "run.json").is_file() and Run(inside.parent).classifier_folder.name == inside.name:
+        return _of_run(Run(inside.parent))
+    return _of_folder(inside) if (inside / "classifier.json").is_file() else None
+
+
+def _of_run(run: Run) -> EarlierRun:
+    facts, settings = run.facts, run.plan.settings.model_dump()
+    recover_folder(run.classifier_folder)
+    if not run.weights_file.is_file():
+        message = f"{run.folder} ({run.status}) has no network to start from"
+        raise RunError("run.no-classifier", message, f"make one of its best epoch: sightline export {run.folder}")
+    name = f"run {run.folder.name}"
+    return EarlierRun(
+        name=name,
+        file=run.weights_file,
+        model=settings["model"],
+        classes=tuple(facts["classes"]),
+        source=f"{name} (started from: {facts['weights']})",
+        licence=facts["licence"],
+        settings={setting: settings[setting] for setting in _INHERITED},
+    )
+
+
+def _of_folder(folder: Path) -> EarlierRun:
+    """Return what a classifier's folder says that was taken out of its run."""
+    bundle = Bundle.from_json((folder / "classifier.json").read_text("utf-8"), source=str(folder / "classifier.json"))
+    file = folder / "model.safetensors"
+    if not file.is_file():
+        message = f"{folder} holds a classifier without its model.safetensors"
+        raise WeightsError("weights.missing", message, "copy that file beside classifier.json, or give the run")
+    settings: dict[str, Any] = {"size": bundle.preprocess.size, "interpolation": bundle.preprocess.interpolation}
+    return EarlierRun(
+        name=f"classifier {folder}",
+        file=file,
+        model=bundle.model,
+        classes=bundle.classes,
+        source=f"classifier {folder} (started from: {bundle.weights})",
+        licence=bundle.licence,
+        settings=settings,
+    )

@@ -1,0 +1,35 @@
+"""RandAugment and TrivialAugment: random operations in a row, torchvision's own, image by image."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sightline.planning.settings import Settings
+
+__all__ = ["apply_policy"]
+
+
+def apply_policy(images: Tensor, settings: Settings, generator: torch.Generator) -> Tensor:
+    """Return images changed by the policy; torchvision takes its chances from a seed of each image's own.
+
+    Args:
+        images: ``[N, 3, H, W] float32`` from 0 to 1; they pass through 8 bits, which the operations are made for.
+        settings: ``policy``; strengths are torchvision's defaults (two operations of magnitude 9, or one of any).
+        generator: of the step.
+
+    References:
+        E. D. Cubuk et al., RandAugment, NeurIPS 2020; S. G. Müller and F. Hutter, TrivialAugment, ICCV 2021.
+    """
+    from torchvision.transforms import InterpolationMode, v2
+
+    kind = {"randaugment": v2.RandAugment, "trivialaugment": v2.TrivialAugmentWide}[settings.policy]
+    change = kind(interpolation=InterpolationMode.BILINEAR)
+    seeds = torch.randint(2**31, (len(images),), generator=generator).tolist()
+    pixels = (images * 255).round_().to(torch.uint8)
+    changed = []
+    with torch.random.fork_rng(devices=[]):  # torchvision draws from the CPU's global generator
+        for picture, seed in zip(pixels, seeds, strict=True):
+            torch.default_generator.manual_seed(seed)  # the CPU's alone; torch.manual_seed would set the GPU's too
+            changed.append(change(picture))
+    return torch.stack(changed).float().div_(255)

@@ -1,0 +1,169 @@
+"""A run that starts from an earlier one: what it takes from it, and what it says."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import sightline
+from finished import write_colours
+from sightline.errors import RunError, SightlineError, WeightsError
+from sightline.events import Event, Noted
+from sightline.networks.network import Network
+from sightline.pipeline.prepare import Job, Prepared, compare_classes, fetch_weights, plan_job
+from sightline.pipeline.run import train_job
+from sightline.planning.recipe import Recipe
+from sightline.runs.earlier import find_earlier
+from sightline.runs.folder import Run
+from sightline.training.setup import set_up_network
+
+T = TypeVar("T")
+
+pytestmark = pytest.mark.e2e
+
+# One epoch that changes next to nothing: what the new network says is what the earlier one said.
+STILL = {"epochs": 1, "learning_rate": 1e-12, "freeze_norm": True, "flip": 0.0, "translate": 0.0}
+SHAPE = {"model": "small-resnet", "width": 8, "size": 24, "mean": (0.4, 0.5, 0.6), "std": (0.2, 0.25, 0.3)}
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory, colours) -> Run:
+    """A run with a shape of its own."""
+    folder = tmp_path_factory.mktemp("runs")
+    return sightline.train(colours, out=folder, name="first", epochs=3, quiet=True, **SHAPE)
+
+
+def drive(events: Generator[Event, None, T]) -> tuple[T, str]:
+    """Return what a generator returns, and all that it noted."""
+    notes = []
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as stop:
+            return stop.value, "\n".join(notes)
+        notes += [event.message] if isinstance(event, Noted) else []
+
+
+def job_of(data: Path, out: Path, weights: object, **options: object) -> Job:
+    return Job(data, options=Recipe(weights=str(weights), **{**STILL, **options}), out=out)
+
+
+def start(job: Job) -> tuple[Network, Prepared, str]:
+    """Return the network before its first step, the plan it follows, and what was noted."""
+    prepared, _ = drive(plan_job(job))
+    (weights, _), notes = drive(fetch_weights(prepared))
+    return set_up_network(prepared.plan.settings, len(prepared.samples.classes), weights), prepared, notes
+
+
+def assert_same_body(network: Network, run: Run) -> dict[str, torch.Tensor]:
+    """Compare all but the head; returns the weights of the run."""
+    theirs = load_file(run.weights_file)
+    ours = network.state_dict()
+    assert set(ours) == set(theirs)
+    for name, value in theirs.items():
+        if not name.startswith("head."):
+            assert torch.allclose(ours[name], value, atol=1e-6), name
+    return theirs
+
+
+def said(run: Run, data: Path) -> np.ndarray:
+    return run.classifier().predict(sorted(data.rglob("*.png"))[::7]).probabilities
+
+
+@pytest.mark.parametrize("form", ["folder", "name", "latest", "classifier", "model.safetensors"])
+def test_every_way_to_name_a_run_finds_it(form, earlier):
+    inside = earlier.classifier_folder
+    names = {"folder": earlier.folder, "name": "first", "latest": "latest", "classifier": inside}
+    found = find_earlier(str(names.get(form, inside / form)), folder=earlier.folder.parent)
+    assert found is not None and found.file == earlier.weights_file
+    assert (found.model, found.classes) == ("small-resnet", ("blue", "green", "red"))
+
+
+def test_the_same_classes_go_on_with_the_same_network(earlier, colours, tmp_path):
+    run, notes = drive(train_job(job_of(colours, tmp_path, earlier.folder)))
+    settings, before = run.plan.settings, earlier.plan.settings
+    for name in ("model", "width", "depth", "size", "mean", "std", "interpolation"):
+        assert getattr(settings, name) == getattr(before, name)
+        assert "first" in next(d.reason for d in run.plan.decisions if d.name == name)
+    assert said(run, colours) == pytest.approx(said(earlier, colours), abs=1e-4)
+    assert "run first" in run.facts["weights"] and run.facts["licence"] == earlier.facts["licence"]
+    assert run.facts["earlier_classes"] == {"kept": ["blue", "green", "red"], "new": [], "dropped": []}
+    assert f"licence: {earlier.facts['licence']}" in notes and "differ" not in notes
+
+
+def test_classes_are_matched_by_name_and_a_changed_list_is_said(earlier, tmp_path):
+    data = write_colours(tmp_path / "data", 12, seed=5)
+    (data / "blue").rename(data / "zinc")  # known under another name: new, and now the last
+    network, prepared, notes = start(job_of(data, tmp_path, earlier.folder))
+    theirs = assert_same_body(network, earlier)
+    for name in ("weight", "bias"):
+        rows, before = getattr(network.head, name), theirs[f"head.{name}"]
+        assert torch.equal(rows[:2], before[1:]) and not torch.equal(rows[2], before[0])
+    assert compare_classes(prepared) == {"kept": ["green", "red"], "new": ["zinc"], "dropped": ["blue"]}
+    assert "Kept: green, red; new: zinc; dropped: blue" in notes
+
+
+def test_a_list_without_a_known_class_gets_a_fitted_head(earlier, tmp_path):
+    data = write_colours(tmp_path / "data", 12)
+    for name in ("blue", "green", "red"):
+        (data / name).rename(data / f"dark-{name}")
+    network, prepared, notes = start(job_of(data, tmp_path, earlier.folder))
+    assert_same_body(network, earlier)
+    assert prepared.plan.settings.head_first and "fitted anew" in notes
+
+
+def test_a_classifier_folder_without_its_run_brings_what_it_knows(earlier, colours, tmp_path):
+    folder = Path(shutil.copytree(earlier.classifier_folder, tmp_path / "shipped"))
+    network, prepared, _ = start(job_of(colours, tmp_path, folder, width=8))
+    theirs = assert_same_body(network, earlier)  # mean and std included
+    assert torch.equal(network.head.weight, theirs["head.weight"])
+    assert prepared.plan.settings.size == 24
+    with pytest.raises(WeightsError) as caught:
+        start(job_of(colours, tmp_path, folder))
+    assert caught.value.code == "weights.mismatch" and "width = 16" in caught.value.message
+
+
+def test_mean_and_std_of_the_plan_win(earlier, colours, tmp_path):
+    network, _, _ = start(job_of(colours, tmp_path, earlier.folder, mean=(0.1, 0.2, 0.3)))
+    assert network.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize("where", ["option", "recipe"])
+def test_another_network_is_refused_with_the_cure(where, earlier, colours, tmp_path):
+    chosen = Recipe(model="small-cnn"), Recipe(weights=str(earlier.folder), epochs=1)
+    recipe, options = chosen if where == "recipe" else (Recipe(), Recipe(**chosen[0].chosen, **chosen[1].chosen))
+    with pytest.raises(WeightsError) as caught:
+        drive(plan_job(Job(colours, recipe, options, out=tmp_path)))
+    assert caught.value.code == "weights.other-network"
+    assert ("small-resnet" if where == "recipe" else "leave out --model") in caught.value.cure
+
+
+def test_a_timm_network_goes_on_too(colours, tmp_path):
+    chosen = {"model": "test_convnext", "pretrained": False, "size": 32, "epochs": 1, "quiet": True}
+    first = sightline.train(colours, out=tmp_path, name="timms", **chosen)
+    network, prepared, _ = start(job_of(colours, tmp_path, "timms"))
+    theirs = assert_same_body(network, first)
+    assert torch.equal(network.head.weight, theirs["head.weight"])
+    assert prepared.plan.settings.model == first.plan.settings.model
+
+
+def test_a_run_without_a_network_is_refused(earlier, colours, tmp_path):
+    folder = Path(shutil.copytree(earlier.folder, tmp_path / "half"))
+    shutil.rmtree(folder / "classifier")
+    with pytest.raises(RunError, match="no network") as caught:
+        start(job_of(colours, tmp_path, folder))
+    assert "sightline export" in caught.value.cure
+
+
+def test_a_file_of_ours_without_its_classes_is_refused(earlier, colours, tmp_path):
+    file = Path(shutil.copy(earlier.weights_file, tmp_path))
+    with pytest.raises(SightlineError) as caught:
+        start(job_of(colours, tmp_path / "runs", file, model="small-resnet"))
+    assert caught.value.code == "weights.not-for-small" and "--weights RUN" in caught.value.cure
