@@ -60,7 +60,6 @@ __all__ = [
 ]
 
 _EPOCH = [name for name in EpochEnded.__dataclass_fields__ if name not in ("epochs", "is_best")]
-_STEP = [name for name in StepEnded.__dataclass_fields__ if name != "is_clipped"]
 _VIEW_SIDE = 96  # px of the pictures of random changes that a run keeps
 
 
@@ -240,12 +239,14 @@ def _train(
         for rows in (split.rows("train"), split.rows("val"))
     )
     _keep_views(writer, train, plan.settings, len(samples.classes))
+    steps: list[StepEnded] = []
     for event in train_network(network, train, val, plan.settings, writer.run.best_checkpoint):
         if isinstance(event, StepEnded):
-            writer.add_step({name: getattr(event, name) for name in _STEP})
-        if isinstance(event, EpochEnded):
+            steps.append(event)
+        elif isinstance(event, EpochEnded):
             writer.add_epoch({name: getattr(event, name) for name in _EPOCH})
-            writer.keep_steps()
+            writer.add_steps(steps)
+            steps = []
         yield event
         if isinstance(event, ValidationMeasured):
             yield picture_mistakes(event, store, plan.preprocess, split.rows("val"))

@@ -32,6 +32,7 @@ __all__ = [
 
 _TRAIN, _VAL, _BEST = "#d97706", "#2563eb", "#8b95a3"
 _MAX_CLASSES = 40
+_MAX_POINTS = 1500  # of a curve by step, in a report that is one file
 
 
 def draw_curves(run: Run, theme: str = "light") -> Figure | None:
@@ -58,16 +59,26 @@ def draw_curves(run: Run, theme: str = "light") -> Figure | None:
 
 
 def draw_steps(run: Run, theme: str = "light") -> Figure | None:
-    """Return learning rate and training loss by step, or None before the first epoch."""
+    """Return learning rate and norm of the gradient by step, or None before the first epoch."""
     steps = run.steps
     if not steps:
         return None
-    figure = empty_figure((9, 3.2))
-    for position, (name, title) in enumerate((("learning_rate", "Learning rate"), ("loss", "Training loss (nats)"))):
-        axes = figure.add_subplot(1, 2, position + 1)
-        axes.plot(steps["step"], steps[name], lw=1.2, color=(_VAL, _TRAIN)[position])
-        axes.set(title=title, xlabel="step")
-        _paint(axes, INK[theme])
+    each = -(-len(steps["step"]) // _MAX_POINTS)
+    columns = {name: np.array(column)[::each] for name, column in steps.items()}
+    figure = empty_figure((9, 2.6))
+    axes = figure.add_subplot(1, 2, 1)
+    axes.plot(columns["step"], columns["learning_rate"], lw=1.6, color=_TRAIN)
+    axes.set(title="Learning rate", xlabel="step")
+    _paint(axes, INK[theme])
+    axes = figure.add_subplot(1, 2, 2)
+    clipped = columns["is_clipped"] > 0
+    axes.plot(columns["step"], columns["gradient_norm"], ".", ms=2, color=_VAL, label="as it was")
+    if clipped.any():
+        norms = columns["gradient_norm"][clipped]
+        axes.plot(columns["step"][clipped], norms, ".", ms=2, color=_TRAIN, label="clipped")
+        axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9)
+    axes.set(title="Norm of the gradient", xlabel="step", yscale="log")
+    _paint(axes, INK[theme])
     with any_letters():
         figure.tight_layout()
     return figure

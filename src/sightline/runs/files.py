@@ -13,7 +13,7 @@ from sightline.errors import RunError
 from sightline.text import csv_text
 
 __all__ = [
-    "append_text",
+    "append_bytes",
     "recover_folder",
     "replace_folder",
     "sync_folder",
@@ -42,25 +42,30 @@ def write_bytes(path: Path, data: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             scratch.unlink()
-        raise _unwritten(path, error) from error
+        raise RunError(
+            "run.write",
+            f"{path} can't be written: {error.strerror}",
+            "free some space or choose another --out",
+        ) from error
 
 
-def _unwritten(path: Path, error: OSError) -> RunError:
-    message = f"{path} can't be written: {error.strerror}"
-    return RunError("run.write", message, "free some space or choose another --out")
-
-
-def append_text(path: Path, text: str) -> None:
-    """Add UTF-8 text to the end of a file, for one that only grows.
+def append_bytes(path: Path, data: bytes) -> None:
+    """Append to a file, and have it on the disk when this returns; a crash may leave a part of the last line.
 
     Raises:
         RunError: if the disk is full or can't be written.
     """
     try:
-        with path.open("a", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with path.open("ab") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
-        raise _unwritten(path, error) from error
+        raise RunError(
+            "run.write",
+            f"{path} can't be written: {error.strerror}",
+            "free some space or choose another --out",
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -195,12 +195,16 @@ class Run:
     @property
     def history(self) -> dict[str, list[float]]:
         """The training's history as columns, one entry an epoch (``epoch``, ``train_loss``, ``val_loss`` ...)."""
-        return self._columns(self.history_file)
+        return _columns(self.history_file)
 
     @property
     def steps(self) -> dict[str, list[float]]:
-        """The training's steps as columns (``step``, ``epoch``, ``loss``, ``learning_rate`` ...)."""
-        return self._columns(self.steps_file)
+        """Every update as columns: ``step``, ``epoch``, ``loss``, ``learning_rate``, ``gradient_norm``, ``is_clipped``.
+
+        Example:
+            ``max(Run("runs/first").steps["gradient_norm"])``
+        """
+        return _columns(self.steps_file)
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -261,15 +265,6 @@ class Run:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             return list(csv.DictReader(file))
 
-    @staticmethod
-    def _columns(path: Path) -> dict[str, list[float]]:
-        """Return a file of numbers as columns; a last line that a crash cut short is left out."""
-        if not path.is_file():
-            return {}
-        text = path.read_text(encoding="utf-8")
-        rows = list(csv.DictReader(text[: text.rfind("\n") + 1].splitlines()))
-        return {name: [float(row[name]) for row in rows] for name in (rows[0] if rows else {})}
-
     def _repr_html_(self) -> str:
         """Show the run in a notebook: status, headline and the history."""
         facts, history = self.facts, self.history
@@ -287,6 +282,16 @@ class Run:
         )
         table = f"<table><tr>{head}</tr>{body}</table>" if names else ""
         return "<div>" + "<br>".join(lines) + table + "</div>"
+
+
+def _columns(path: Path) -> dict[str, list[float]]:
+    """Return the columns of a file of numbers; none where there is no file. A line that was cut off is left out."""
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = [line for line in file if line.endswith("\n")]
+    names, *rows = csv.reader(lines) if lines else [[]]
+    return {name: [float(row[place]) for row in rows] for place, name in enumerate(names)} if rows else {}
 
 
 def list_runs(folder: str | Path = RUNS_FOLDER) -> list[Run]:

@@ -6,6 +6,7 @@ import io
 import os
 import re
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from sightline.errors import InputError, RunError
-from sightline.runs.files import append_text, sync_folder, write_bytes, write_columns, write_json, write_text
+from sightline.events import StepEnded
+from sightline.runs.files import append_bytes, sync_folder, write_bytes, write_columns, write_json, write_text
 from sightline.runs.folder import Run
 from sightline.text import csv_text
 
@@ -31,7 +33,6 @@ class RunWriter:
         self.run = run
         self._facts = facts
         self._history: dict[str, list[Any]] = {}
-        self._steps: list[list[Any]] = []
         self._before = float(facts.get("seconds", 0))
         self._start = time.monotonic()
 
@@ -109,20 +110,14 @@ class RunWriter:
             self._history.setdefault(name, []).append(value)
         write_columns(self.run.history_file, self._history)
 
-    def add_step(self, row: dict[str, Any]) -> None:
-        """Remember one row of ``steps.csv``; ``keep_steps`` writes it."""
-        if not self._steps and not self.run.steps_file.exists():
-            self._steps.append(list(row))
-        self._steps.append(list(row.values()))
-
-    def keep_steps(self) -> None:
-        """Append the rows of ``add_step`` to ``steps.csv``; of a crash in between, the last line may be cut short.
-
-        Raises:
-            RunError: if the disk is full or can't be written.
-        """
-        append_text(self.run.steps_file, csv_text(self._steps))
-        self._steps = []
+    def add_steps(self, steps: Sequence[StepEnded]) -> None:
+        """Append a row for each step to ``steps.csv``; a last line that a crash cut off is not read."""
+        names = list(StepEnded.__dataclass_fields__)
+        rows = [[int(v) if isinstance(v := getattr(step, name), bool) else v for name in names] for step in steps]
+        if not self.run.steps_file.is_file():
+            write_text(self.run.steps_file, csv_text([names, *rows]))
+        elif rows:
+            append_bytes(self.run.steps_file, csv_text(rows).encode())
 
     def drop_checkpoints(self) -> None:
         """Remove the checkpoints of a finished run; its weights are in the classifier."""
