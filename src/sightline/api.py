@@ -6,24 +6,20 @@ and have the names of the plan's settings.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from sightline.checks.finding import Findings
 from sightline.data.sources import Source
-from sightline.display.lines import line_of
-from sightline.display.notebook import Notebook, in_notebook
-from sightline.display.terminal import Terminal
+from sightline.driving import Display, drive
 from sightline.evaluation.result import Evaluation
-from sightline.events import Event, RunStarted
 from sightline.installation import require_extra
 from sightline.runs.folder import RUNS_FOLDER, Run, find_classifier, find_run
 from sightline.runtime.classifier import Classifier
 from sightline.tracking.trackers import Trackers
 
 __all__ = [
-    "Display",
     "check",
     "check_up",
     "cross_validate",
@@ -37,18 +33,6 @@ __all__ = [
     "report",
     "train",
 ]
-
-T = TypeVar("T")
-
-
-class Display(Protocol):
-    """Where events go."""
-
-    def show(self, event: Event) -> None:
-        """Show one event."""
-
-    def close(self) -> None:
-        """Show no more."""
 
 
 def train(
@@ -88,7 +72,7 @@ def train(
     from sightline.pipeline.run import train_job
 
     job = _job(data, recipe, settings, out=out, name=name, keep_checkpoints=keep_checkpoints)
-    return _drive(train_job(job), display, quiet, Trackers(track))
+    return drive(train_job(job), display, quiet, Trackers(track))
 
 
 def cross_validate(
@@ -123,7 +107,7 @@ def cross_validate(
     from sightline.pipeline.repeat import repeat_job
 
     job = _job(data, recipe, settings, out=out, name=name, folds=folds)
-    return _drive(repeat_job(job), display, quiet, Trackers(track))
+    return drive(repeat_job(job), display, quiet, Trackers(track))
 
 
 def repeat(
@@ -155,7 +139,7 @@ def repeat(
     from sightline.pipeline.repeat import repeat_job
 
     job = _job(data, recipe, settings, out=out, name=name, seeds=seeds)
-    return _drive(repeat_job(job), display, quiet, Trackers(track))
+    return drive(repeat_job(job), display, quiet, Trackers(track))
 
 
 def plan(
@@ -179,7 +163,7 @@ def plan(
     """
     from sightline.pipeline.prepare import plan_job
 
-    return _drive(plan_job(_job(data, recipe, settings, folds=folds, seeds=seeds)), display, quiet).plan
+    return drive(plan_job(_job(data, recipe, settings, folds=folds, seeds=seeds)), display, quiet).plan
 
 
 def list_models(pattern: str = "") -> Any:
@@ -226,7 +210,7 @@ def preview(
     """
     from sightline.pipeline.preview import preview_job
 
-    return _drive(preview_job(_job(data, recipe, settings), count), display, quiet)
+    return drive(preview_job(_job(data, recipe, settings), count), display, quiet)
 
 
 def load(model: str | Path = "latest", *, runs: str | Path = RUNS_FOLDER) -> Classifier:
@@ -273,7 +257,7 @@ def evaluate(
     from sightline.pipeline.measure import evaluate_source
 
     classifier = model if isinstance(model, Classifier) else load(model, runs=runs)
-    return _drive(evaluate_source(classifier, data), display, quiet)
+    return drive(evaluate_source(classifier, data), display, quiet)
 
 
 def check(
@@ -323,7 +307,7 @@ def check_up(
     from sightline.pipeline.prepare import DataChoices
 
     visit = check_source(data, DataChoices.of(**choices), Eyes(embeddings, weights, runs))
-    return _drive(visit, display, quiet)
+    return drive(visit, display, quiet)
 
 
 def export(
@@ -346,7 +330,7 @@ def export(
     """
     from sightline.pipeline.run import export_run
 
-    return _drive(export_run(run if isinstance(run, Run) else find_run(run, folder=runs)), display, quiet)
+    return drive(export_run(run if isinstance(run, Run) else find_run(run, folder=runs)), display, quiet)
 
 
 def report(run: str | Path | Run, *, runs: str | Path = RUNS_FOLDER) -> Path:
@@ -370,48 +354,3 @@ def _job(data: Source, recipe: Any, settings: dict[str, Any], **more: Any) -> An
     if isinstance(recipe, str | Path):
         recipe = Recipe.find(recipe)
     return Job(data, recipe or Recipe(), Recipe(**settings), **more)
-
-
-def _drive(
-    events: Generator[Event, None, T], display: Display | None, quiet: bool, trackers: Trackers | None = None
-) -> T:
-    """Show every event to the display and the trackers, and return what the generator returns.
-
-    The lines of a run's events go into its ``log.txt`` too.
-    """
-    shown: Display = display or (Notebook(quiet=quiet) if in_notebook() else Terminal(quiet=quiet))
-    trackers = trackers or Trackers()
-    lines: list[str] = []
-    log: Path | None = None
-
-    def tell(told: Iterable[Event]) -> None:
-        nonlocal lines
-        for event in told:
-            shown.show(event)
-            lines += [text for text in [line_of(event)] if text is not None]
-        if log is not None and lines:
-            _append(log, lines)
-            lines = []
-
-    try:
-        while True:
-            try:
-                event = next(events)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
-            if isinstance(event, RunStarted) and log is None:  # of several runs the one that holds the others
-                log = Run(event.folder).log_file
-            tell([event, *trackers.show(event)])
-    finally:
-        events.close()
-        tell(trackers.close())
-        shown.close()
-
-
-def _append(log: Path, lines: list[str]) -> None:
-    """Add lines to the log; a full disk must not stop a training for it."""
-    import contextlib
-
-    with contextlib.suppress(OSError), log.open("a", encoding="utf-8", errors="backslashreplace") as file:
-        file.writelines(f"{line}\n" for line in lines)

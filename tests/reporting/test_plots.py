@@ -27,10 +27,10 @@ def test_curves_are_the_history(finished_run):
     assert list(lines["validation"]) == finished_run.history["val_loss"]
 
 
-def test_steps_are_the_learning_rate_and_the_loss_of_each(finished_run):
-    rate, loss = (axes.lines[0] for axes in sightline.plot_steps(finished_run).axes)
+def test_steps_are_the_learning_rate_and_the_norm_of_the_gradient_of_each(finished_run):
+    rate, norm = (axes.lines[0] for axes in sightline.plot_steps(finished_run).axes)
     assert list(rate.get_ydata()) == finished_run.steps["learning_rate"]
-    assert list(loss.get_ydata()) == finished_run.steps["loss"]
+    assert list(norm.get_ydata()) == finished_run.steps["gradient_norm"]
     assert list(rate.get_xdata()) == [float(k) for k in range(len(finished_run.steps["step"]))]
 
 

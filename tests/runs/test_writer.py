@@ -193,27 +193,8 @@ def test_dropping_checkpoints_removes_them_and_nothing_else(writer: RunWriter) -
     assert sorted(path.name for path in writer.run.folder.iterdir()) == ["plan.toml", "run.json"]
 
 
-def test_steps_are_kept_by_the_epoch_and_read_back_as_columns(writer: RunWriter) -> None:
-    assert writer.run.steps == {}
-    for start in (0, 2):
-        for step in (start, start + 1):
-            writer.add_step({"step": step, "loss": step / 4})
-        assert writer.run.steps.get("step", []) == [float(k) for k in range(start)]  # not yet
-        writer.keep_steps()
-    assert writer.run.steps == {"step": [0, 1, 2, 3], "loss": [0, 0.25, 0.5, 0.75]}
-
-
-def test_a_line_that_a_crash_cut_short_is_left_out(writer: RunWriter) -> None:
-    writer.add_step({"step": 0, "loss": 0.5})
-    writer.keep_steps()
-    with writer.run.steps_file.open("a") as file:
-        file.write("1,0.2")
-    assert writer.run.steps == {"step": [0], "loss": [0.5]}
-
-
 def test_steps_that_can_not_be_written_are_an_error_with_a_cure(writer: RunWriter) -> None:
     writer.run.steps_file.mkdir()
-    writer.add_step({"step": 0})
     with pytest.raises(RunError, match=r"steps\.csv can't be written") as caught:
-        writer.keep_steps()
+        writer.add_steps([step(0)])
     assert caught.value.code == "run.write"

@@ -24,7 +24,7 @@ def make_folds(samples: Samples, folds: int, *, seed: int = 0, val_share: float 
         folds: how many, at least 2.
         seed: the same seed and data give the same folds, whatever the order of files; fold k draws its validation
             with ``seed + k - 1``.
-        val_share: share of the rest that selects the epoch; 0.15 by default.
+        val_share: share of the rest that selects the epoch; by default as for any split.
 
     Raises:
         InputError: if the number or the share is impossible.

@@ -49,7 +49,6 @@ from sightline.runtime.bundle import Bundle
 if TYPE_CHECKING:
     from sightline.networks.weights import StartWeights
 
-__all__ = ["export_run", "train_job"]
 __all__ = [
     "Material",
     "data_name",

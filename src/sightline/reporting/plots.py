@@ -39,7 +39,7 @@ def plot_curves(run: Run) -> Figure:
 
 
 def plot_steps(run: Run) -> Figure:
-    """Return learning rate and training loss by step, that is, by update of the weights.
+    """Return learning rate and norm of the gradient by step, that is, by update of the weights.
 
     Raises:
         RunError: as for :func:`plot_curves`.

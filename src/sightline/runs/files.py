@@ -42,25 +42,11 @@ def write_bytes(path: Path, data: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             scratch.unlink()
-        raise _unwritten(path, error) from error
-
-
-def _unwritten(path: Path, error: OSError) -> RunError:
-    message = f"{path} can't be written: {error.strerror}"
-    return RunError("run.write", message, "free some space or choose another --out")
-
-
-def append_text(path: Path, text: str) -> None:
-    """Add UTF-8 text to the end of a file, for one that only grows.
-
-    Raises:
-        RunError: if the disk is full or can't be written.
-    """
-    try:
-        with path.open("a", encoding="utf-8", newline="") as file:
-            file.write(text)
-    except OSError as error:
-        raise _unwritten(path, error) from error
+        raise RunError(
+            "run.write",
+            f"{path} can't be written: {error.strerror}",
+            "free some space or choose another --out",
+        ) from error
 
 
 def append_bytes(path: Path, data: bytes) -> None:

@@ -275,15 +275,6 @@ class Run:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             return list(csv.DictReader(file))
 
-    @staticmethod
-    def _columns(path: Path) -> dict[str, list[float]]:
-        """Return a file of numbers as columns; a last line that a crash cut short is left out."""
-        if not path.is_file():
-            return {}
-        text = path.read_text(encoding="utf-8")
-        rows = list(csv.DictReader(text[: text.rfind("\n") + 1].splitlines()))
-        return {name: [float(row[name]) for row in rows] for name in (rows[0] if rows else {})}
-
     def _repr_html_(self) -> str:
         """Show the run in a notebook: status, headline and the history."""
         facts, history = self.facts, self.history

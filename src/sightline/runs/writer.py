@@ -33,7 +33,6 @@ class RunWriter:
         self.run = run
         self._facts = facts
         self._history: dict[str, list[Any]] = {}
-        self._steps: list[list[Any]] = []
         self._before = float(facts.get("seconds", 0))
         self._start = time.monotonic()
 
