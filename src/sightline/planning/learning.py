@@ -11,7 +11,16 @@ from sightline.planning.settings import Settings
 __all__ = ["decide_learning", "decide_network", "refuse_contradictions"]
 
 _HEAD_REASON = "logistic regression on frozen features: a good model in seconds, and a safe start for fine-tuning"
-_UNEVEN = 10  # largest class over smallest, from which on the loss is weighted
+# Largest class over smallest, from which on the loss is weighted. Measured with the small network on noisy digits
+# made uneven (up to 100 training images a class, 5 seeds): mean accuracy of the classes without and with weights, at
+# 3:1 79.0 and 80.8 %, 10:1 72.8 and 74.5 %, 30:1 61.8 and 66.1 %, 100:1 51.3 and 55.2 %; accuracy over images as
+# uneven as the training's 81.7 and 82.3 %, 81.9 and 81.8 %, 83.1 and 81.9 %, 85.0 and 82.5 %. Balanced sampling came
+# between the two (62.7 % at 30:1).
+_UNEVEN = 10
+_UNEVEN_REASON = (
+    "small classes count more in the loss; on digits made 30 times uneven that raised the mean accuracy of the classes "
+    "from 62 to 66 %, and lowered that of all images from 83 to 82 %"
+)
 
 # The highest learning rate of each optimiser: (our own networks, timm's from scratch, a head alone, a pretrained
 # network). AdamW: timm's recipes for batches of about a hundred; SGD: torchvision's; Muon: its authors' 0.02.
@@ -229,10 +238,10 @@ def _decide_loss(decide: Decisions, data: DataFacts) -> None:
     decide("label_smoothing", 0.0, "default", "smoothing makes probabilities too timid, and they choose the epoch")
     present = [count for count in data.class_counts if count]
     ratio = max(present) / min(present) if present else 1.0
+    times = f"the largest class has {ratio:.3g} times the training images of the smallest"
     if ratio < _UNEVEN:
-        suggested = "none", f"the largest class has {ratio:.1f} times the training images of the smallest"
+        suggested = "none", f"{times}: too little to lose accuracy over all images for it"
     else:
-        reason = f"the largest class has {ratio:.0f} times the training images of the smallest: small ones count more"
-        suggested = "class_weights", reason
+        suggested = "class_weights", f"{times}: {_UNEVEN_REASON}"
     if decide("imbalance", suggested[0], "data", suggested[1]) == "auto":
         decide.replace("imbalance", suggested[0], "data", suggested[1])
