@@ -231,7 +231,7 @@ def _train(
     writer: RunWriter, plan: Plan, samples: Samples, split: Split, store: PixelStore, weights: StartWeights | None
 ) -> Generator[Event, None, None]:
     from sightline.training.loop import train_network
-    from sightline.training.setup import make_batches, set_up_network
+    from sightline.training.setup import make_batches, set_up_network, whiten_network
 
     yield StageStarted("Training", plan.settings.model)
     start = time.monotonic()
@@ -240,6 +240,8 @@ def _train(
         make_batches(plan, store, rows.tolist(), samples.labels[rows].tolist())
         for rows in (split.rows("train"), split.rows("val"))
     )
+    if weights is None:
+        whiten_network(network, train, plan.settings.seed)
     _keep_views(writer, train, plan.settings, len(samples.classes))
     steps: list[StepEnded] = []
     for event in train_network(network, train, val, plan.settings, writer.run.best_checkpoint):

@@ -12,6 +12,7 @@ from sightline.pixels.preprocess import Preprocess
 from sightline.planning.augmentation import decide_augmentation
 from sightline.planning.decisions import Decision, Decisions
 from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts
+from sightline.planning.fast import suggest_fast
 from sightline.planning.inputs import SMALL_SIDE, decide_data, decide_pixels
 from sightline.planning.learning import decide_learning, decide_network, refuse_contradictions
 from sightline.planning.own_networks import OWN_NETWORKS, SMALL_NETWORK
@@ -143,6 +144,8 @@ def make_plan(
     """
     decide = Decisions(recipe, options)
     model = choose_model(recipe, options, data, hardware, earlier)
+    if network.name == SMALL_NETWORK and not earlier:
+        suggest_fast(decide, data, hardware)
     decide_data(decide, data)
     decide_network(decide, network, earlier)
     # A tag names published weights; where a file is what is loaded, only the architecture is known.

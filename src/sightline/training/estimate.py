@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -16,7 +17,7 @@ from sightline.training.batches import Batch
 from sightline.training.find_rate import MOST_STEPS
 from sightline.training.schedules import Course
 from sightline.training.setup import set_up_network
-from sightline.training.update import Updater, named_errors, prepare_batch, shrink_images
+from sightline.training.update import Updater, named_errors, prepare_batch, shrink_images, side_at
 
 __all__ = ["estimate_seconds"]
 
@@ -37,7 +38,7 @@ def estimate_seconds(settings: Settings, classes: int, train: int, val: int) -> 
         train, val: how many images there are.
 
     Raises:
-        InputError: if the network can't take images of ``early_size``.
+        InputError: if the network can't take images of one of the ``early_sizes``.
         TrainingError: if there is not enough memory for a step.
     """
     network = set_up_network(settings, classes, None)
@@ -46,17 +47,18 @@ def estimate_seconds(settings: Settings, classes: int, train: int, val: int) -> 
     epoch_steps = max(1, -(-train // settings.batch_size))
     steps = epoch_steps * settings.epochs
     images = max(1, round(train / epoch_steps))
-    early = round(settings.early_share * steps) if settings.early_size else 0
-    _check_early_size(network, settings)
+    _check_early_sizes(network, settings)
+    sides = Counter(side_at(settings, Course(step, steps, epoch_steps)) for step in range(steps))
+    sides[settings.size] += MOST_STEPS if settings.find_rate else 0
+    first = {side_at(settings, Course(step, steps, epoch_steps)): step for step in reversed(range(steps))}
     seconds = 0.0
     with named_errors(settings):
         plain = settings.model_copy(update={"compile": False})
         network.train()
         updater = Updater(network, plain, (1,) * classes)
-        for count, step in ((early, 0), (steps - early + (MOST_STEPS if settings.find_rate else 0), steps)):
-            if count:
-                course = Course(step, max(1, steps), epoch_steps)
-                seconds += count * _seconds_of(_make_step(updater, plain, classes, course), images)
+        for side, count in sides.items():
+            course = Course(first.get(side, steps), max(1, steps), epoch_steps)
+            seconds += count * _seconds_of(_make_step(updater, plain, classes, course), images)
         forward = _seconds_of(_make_forward(network, settings), min(128, max(1, val))) / min(128, max(1, val))
     return seconds + (settings.epochs * val + (train if settings.head_first else 0) + val) * forward
 
@@ -106,13 +108,12 @@ def _random_images(count: int, side: int, device: torch.device) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def _check_early_size(network: Network, settings: Settings) -> None:
-    if not settings.early_size:
-        return
+def _check_early_sizes(network: Network, settings: Settings) -> None:
     device = torch.device(settings.device)
-    try:
-        network.eval()(shrink_images(_random_images(1, settings.size, device), settings.early_size))
-    except (RuntimeError, AssertionError) as error:
-        text = (str(error).splitlines() or ["no reason given"])[0]
-        message = f"{settings.model} can't take images of early_size = {settings.early_size} px: {text}"
-        raise InputError("model.size", message, "give a larger --set early_size, or leave it out") from error
+    for side in settings.early_sizes:
+        try:
+            network.eval()(shrink_images(_random_images(1, settings.size, device), side))
+        except (RuntimeError, AssertionError) as error:
+            text = (str(error).splitlines() or ["no reason given"])[0]
+            message = f"{settings.model} can't take images of early_sizes = {side} px: {text}"
+            raise InputError("model.size", message, "give larger --set early_sizes, or leave them out") from error

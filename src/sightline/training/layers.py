@@ -74,8 +74,9 @@ def freeze_below(network: Network, thawed: int) -> None:
     """
     groups = layer_groups(network, coarse=True)
     learning = {name for names in groups[max(0, len(groups) - thawed) :] for name in names}
+    fixed = {f"body.{name}" for name in getattr(network.body, "fixed_weights", set)()}
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(name in learning)
+        parameter.requires_grad_(name in learning - fixed)
         if name not in learning:
             parameter.grad = None
 

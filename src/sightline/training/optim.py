@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from sightline.networks.network import Network
+from sightline.planning.own_networks import SMALL_NETWORK
 from sightline.planning.settings import Settings
 from sightline.training.layers import layer_groups
 
@@ -15,8 +16,8 @@ __all__ = ["OPTIMIZERS", "make_optimizer", "set_rate", "weight_groups"]
 
 Groups = list[dict[str, Any]]
 
-# What Muon does not suit (head, norms, biases) learns by SGD, whose usual rate is so many times Muon's 0.02.
-_SGD_OVER_MUON = 5.0
+# Largest change of one bias by one step of Muon's SGD: its rate may be very high, where gradients are mere rounding.
+_MOST_OF_A_STEP = 0.1
 
 
 def weight_groups(network: Network, settings: Settings) -> Groups:
@@ -24,7 +25,8 @@ def weight_groups(network: Network, settings: Settings) -> Groups:
 
     Returns:
         A dict a group: ``params``; ``weight_decay``, 0 for norms, biases and what the network says must not decay
-        unless ``decay_norms``; ``scale``, the factor on the learning rate, of ``bias_rate`` and ``layer_decay``;
+        unless ``decay_norms``; ``scale``, the factor on the learning rate, of ``bias_rate``, ``head_rate`` and
+        ``layer_decay``;
         ``kind``, ``"muon"`` for filters and matrices of the body, else ``"sgd"``. Weights that need no gradient
         are left out.
 
@@ -44,8 +46,10 @@ def weight_groups(network: Network, settings: Settings) -> Groups:
         is_flat = weight.ndim <= 1
         is_spared = is_flat or name in spared
         decay = 0.0 if is_spared and not settings.decay_norms else settings.weight_decay
-        scale = (settings.bias_rate if is_flat else 1.0) * settings.layer_decay ** depth.get(name, 0)
-        kind = "sgd" if is_spared or name.startswith("head.") else "muon"
+        is_head = name.startswith("head.")
+        scale = settings.head_rate if is_head else settings.bias_rate if is_flat else 1.0
+        scale *= settings.layer_decay ** depth.get(name, 0)
+        kind = "sgd" if is_spared or is_head else "muon"
         groups.setdefault((decay, scale, kind), []).append(weight)
     return [
         {"params": weights, "weight_decay": decay, "scale": scale, "kind": kind}
@@ -73,8 +77,10 @@ def _rmsprop(groups: Groups, settings: Settings) -> torch.optim.Optimizer:
 def _muon(groups: Groups, settings: Settings) -> torch.optim.Optimizer:
     from sightline.training.muon import Muon
 
-    groups = [group | {"scale": group["scale"] * (_SGD_OVER_MUON if group["kind"] == "sgd" else 1)} for group in groups]
-    return Muon(groups, lr=settings.learning_rate, momentum=settings.momentum)
+    # A step takes the same share from every weight, however fast it learns; filters before a norm have no scale.
+    groups = [group | {"weight_decay": group["weight_decay"] / group["scale"]} for group in groups]
+    normalize = settings.model == SMALL_NETWORK
+    return Muon(groups, settings.learning_rate, settings.momentum, normalize=normalize, limit=_MOST_OF_A_STEP)
 
 
 # A new optimiser is one function, one row, and its name in ``Settings.optimizer``.

@@ -158,13 +158,16 @@ def named_errors(settings: Settings) -> Iterator[None]:
 
 
 def side_at(settings: Settings, course: Course) -> int:
-    """Return the side of the input at a step, in pixels: ``early_size`` in the first ``early_share`` of the steps.
+    """Return the side of the input at a step, in pixels: each of ``early_sizes`` in turn, then ``size``.
 
     References:
         J. Howard, "Now anyone can train ImageNet in 18 minutes", 2018; M. Tan, Q. Le, arXiv 2104.00298.
     """
-    is_early = bool(settings.early_size) and course.step < round(settings.early_share * course.steps)
-    return settings.early_size if is_early else settings.size
+    sizes = settings.early_sizes
+    for position, side in enumerate(sizes, 1):
+        if course.step < round(settings.early_share * position / len(sizes) * course.steps):
+            return side
+    return settings.size
 
 
 def shrink_images(images: Tensor, side: int) -> Tensor:
