@@ -54,13 +54,6 @@ def test_a_stage_starts_as_the_identity():
     assert convolution(images)[:, 24:].abs().mean() > 0
 
 
-def test_dropout_is_for_training_only():
-    body = SmallFast(16, width=64, dropout=0.5)
-    images = torch.randn(4, 3, 16, 16)
-    assert (body.train()(images) == 0).float().mean() > 0.3
-    assert (body.eval()(images) == 0).float().mean() < 0.1
-
-
 @pytest.mark.parametrize(("size", "kernel"), [(32, 2), (64, 4)])
 def test_whitened_patches_are_uncorrelated_and_of_unit_variance(size, kernel):
     images = pictures(200, size)

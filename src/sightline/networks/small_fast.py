@@ -32,7 +32,6 @@ class SmallFast(nn.Module):
             where ``size`` is over 40), so that the first steps can run on smaller copies.
         width: channels of the first stage; the others have twice as many.
         depth: convolutions a stage, 2 or more; from the third on, they are added to what they get.
-        dropout: share of the features that a training step drops.
 
     Attributes:
         feature_size: length of the features, twice the width.
@@ -43,7 +42,7 @@ class SmallFast(nn.Module):
         (torch.Size([5, 32]), 32)
     """
 
-    def __init__(self, size: int, width: int = 64, depth: int = 2, dropout: float = 0.0) -> None:
+    def __init__(self, size: int, width: int = 64, depth: int = 2) -> None:
         super().__init__()
         kernel, stride = (4, 2) if size > _BIG else (2, 1)
         self.stem = nn.Conv2d(3, _STEM, kernel, stride, bias=False)
@@ -51,12 +50,11 @@ class SmallFast(nn.Module):
         self.act = nn.SiLU(inplace=True)
         channels = (_STEM, width, 2 * width, 2 * width)
         self.stages = nn.Sequential(*(_Stage(a, b, depth) for a, b in itertools.pairwise(channels)))
-        self.dropout = nn.Dropout(dropout)
         self.feature_size = 2 * width
 
     def forward(self, images: Tensor) -> Tensor:
         """Return ``[N, D]`` features of ``[N, 3, H, W]`` normalised images."""
-        features: Tensor = self.dropout(self.stages(self.act(self.stem(images))).amax((2, 3)))
+        features: Tensor = self.stages(self.act(self.stem(images))).amax((2, 3))
         return features
 
     def fixed_weights(self) -> set[str]:

@@ -57,7 +57,6 @@ def _suggest_sizes(decide: Decisions, size: int) -> None:
 def _suggest_updates(decide: Decisions, batch: int) -> None:
     width = decide.chosen("width", OWN_NETWORKS["small-fast"].width)
     rate = _MUON_RATE * math.sqrt(batch / 2_000)
-    rate = decide.chosen("learning_rate", rate)
     reason = f"as the CIFAR-10 speed records, at {batch} images a step"
     decide.suggest("optimizer", "muon", "network", "learns most from a step where steps are few")
     decide.suggest("learning_rate", round(rate, 4), "network", reason)

@@ -168,8 +168,8 @@ def _decide_length(decide: Decisions, count: int, hardware: Hardware, head_of: s
         decide("precision", "bf16", "hardware", "several times as fast on a GPU, with the range of fp32")
     else:
         decide("precision", "fp32", "hardware", "the fastest on this device")
-        if decide.value("precision") == "bf16" and hardware.device == "cpu":
-            _explain(decide, "precision", "most CPUs are slower with it")
+        if decide.value("precision") == "bf16" and hardware.device == "cpu" and not hardware.has_bf16:
+            _explain(decide, "precision", "this CPU only emulates it, which is slower")
 
 
 def _explain(decide: Decisions, name: str, words: str) -> None:
@@ -195,13 +195,12 @@ def _decide_updates(decide: Decisions) -> None:
     pretrained = decide.value("pretrained")
     optimizer = decide("optimizer", "adamw", "default", "works without tuning")
     decide("weight_decay", _DECAYS.get(optimizer, 0.0), "default", f"usual for {optimizer}")
-    rates = (
-        "what Muon does not suit learns by SGD, whose usual rate is higher" if optimizer == "muon" else "one for all"
-    )
+    is_muon = optimizer == "muon"
+    rates = "what Muon does not suit learns by SGD, whose usual rate is higher" if is_muon else "one rate for all"
     decide.default(
         decay_norms=(False, "they are few, and decaying them only hurts"),
-        bias_rate=(5.0 if optimizer == "muon" else 1.0, rates),
-        head_rate=(5.0 if optimizer == "muon" else 1.0, rates),
+        bias_rate=(5.0 if is_muon else 1.0, rates),
+        head_rate=(5.0 if is_muon else 1.0, rates),
         layer_decay=(1.0, "one rate for all"),
         clip_value=(0.0, "no single value is cut"),
     )
