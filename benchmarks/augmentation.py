@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import statistics
 import time
 from collections.abc import Callable
 
@@ -79,7 +78,7 @@ def settings_of(side: int, chosen: dict[str, object]) -> object:
 
 
 def seconds(call: Callable[[], object], device: str) -> float:
-    """Return the median of seven calls after a first one."""
+    """Return the fastest of seven calls after a first one: what else runs on the machine only adds to it."""
     taken = []
     for _ in range(8):
         start = time.perf_counter()
@@ -87,7 +86,7 @@ def seconds(call: Callable[[], object], device: str) -> float:
         if device != "cpu":
             torch.cuda.synchronize()
         taken.append(time.perf_counter() - start)
-    return statistics.median(taken[1:])
+    return min(taken[1:])
 
 
 def kornia_of(name: str, side: int) -> Callable[[torch.Tensor], torch.Tensor] | None:

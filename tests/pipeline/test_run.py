@@ -66,6 +66,7 @@ def test_a_finished_run_has_everything_and_says_so(finished_run):
         "data/samples.csv",
         "data/split.csv",
         "data/findings.json",
+        "data/augmented.npz",
         "classifier/model.onnx",
         "classifier/model.safetensors",
         "classifier/classifier.json",
@@ -83,6 +84,8 @@ def test_a_finished_run_has_everything_and_says_so(finished_run):
         "figures/learning_rate.svg",
         "figures/confusion.png",
         "figures/confusion.svg",
+        "figures/augmented.png",
+        "figures/augmented.svg",
     }
     assert finished_run.status == "finished"
     assert finished_run.history["epoch"] == [0, 1, 2, 3, 4, 5, 6]
@@ -411,3 +414,13 @@ def test_a_wrong_limit_of_the_cache_is_said_before_anything_is_done(colours, tmp
     with pytest.raises(InputError, match="SIGHTLINE_CACHE_LIMIT"):
         sightline.train(colours, out=tmp_path / "runs", **QUICK)
     assert not (tmp_path / "runs").exists()
+
+
+def test_views_are_a_further_figure_and_change_no_other(colours, tmp_path, finished_run):
+    again = sightline.train(colours, out=tmp_path, name="views", epochs=6, seed=3, views=4, quiet=True)
+    further = {"accuracy_with_views", "count_views"}
+    assert (
+        again.metrics["count_views"] == 4
+        and again.metrics["accuracy_with_views"]["n"] == again.metrics["accuracy"]["n"]
+    )
+    assert {k: v for k, v in again.metrics.items() if k not in further} == finished_run.metrics
