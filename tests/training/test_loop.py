@@ -216,6 +216,7 @@ def test_what_a_network_keeps_fixed_never_thaws_and_norms_that_learn_in_part_do_
     list(train_network(network, make_batches(64), make_batches(16, seed=1), settings, tmp_path / "best"))
     after = fixed, norm.weight, norm.bias, norm.running_mean
     assert [torch.equal(a, b) for a, b in zip(before, after, strict=True)] == [True, True, False, False]
+    assert not fixed.requires_grad and not norm.weight.requires_grad  # nor do they enter the norm of the gradient
 
 
 def test_the_first_steps_are_smaller(plan_settings, make_batches, tmp_path):
