@@ -180,7 +180,7 @@ def test_the_training_shows_its_steps_its_clipping_and_how_the_rate_was_found(co
     assert "was clipped" not in render_report(copied_run)
     plan = copied_run.plan.replace(Decision("clip_norm", 1.0, "option", "x"))
     copied_run.plan_file.write_text(plan.to_toml())
-    rows = list(csv.reader(copied_run.steps_file.open()))
+    rows = [line.split(",") for line in copied_run.steps_file.read_text().splitlines()]
     half = len(rows) // 2
     for number, row in enumerate(rows[1:]):
         row[-1] = str(int(number < half))

@@ -239,6 +239,21 @@ def test_layers_thaw_from_the_head_on(plan_settings, make_batches, tmp_path):
     assert torch.equal(statistics, build_network(settings, 2, None).state_dict()["body.stem.1.running_mean"])
 
 
+def test_what_a_network_keeps_fixed_never_thaws_and_norms_that_learn_in_part_do_learn(
+    plan_settings, make_batches, tmp_path
+):
+    settings = plan_settings(unfreeze_every=0.25, epochs=2, patience=0)
+    network = build_network(settings, 2, None)
+    norm, fixed = network.body.stem[1], network.body.stem[0].weight
+    norm.weight.requires_grad_(False)
+    fixed.requires_grad_(False)
+    before = fixed.clone(), norm.weight.clone(), norm.bias.clone(), norm.running_mean.clone()
+    list(train_network(network, make_batches(64), make_batches(16, seed=1), settings, tmp_path / "best"))
+    after = fixed, norm.weight, norm.bias, norm.running_mean
+    assert [torch.equal(a, b) for a, b in zip(before, after, strict=True)] == [True, True, False, False]
+    assert not fixed.requires_grad and not norm.weight.requires_grad  # nor do they enter the norm of the gradient
+
+
 def test_the_first_steps_are_smaller(plan_settings, make_batches, tmp_path):
     settings = plan_settings(early_size=8, early_share=0.5, epochs=2)
     network, sides = build_network(settings, 2, None), []

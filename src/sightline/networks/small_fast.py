@@ -57,11 +57,6 @@ class SmallFast(nn.Module):
         features: Tensor = self.stages(self.act(self.stem(images))).amax((2, 3))
         return features
 
-    def fixed_weights(self) -> set[str]:
-        """Return the names of the weights that never learn: the first layer's, and the norms' scales."""
-        scales = {f"{name}.weight" for name, layer in self.named_modules() if isinstance(layer, nn.BatchNorm2d)}
-        return {"stem.weight", *scales}
-
     def filters(self) -> list[nn.Parameter]:
         """Return the filters that learn: those for Muon."""
         return [weight for weight in self.parameters() if weight.ndim == 4 and weight.requires_grad]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from torch import nn
@@ -66,18 +66,22 @@ def thawed_at(step: int, steps_each: float) -> int:
     return 1 + int(step / steps_each + 1e-9)
 
 
-def freeze_below(network: Network, thawed: int) -> None:
+def freeze_below(network: Network, thawed: int, learning: Collection[str]) -> None:
     """Let the last ``thawed`` groups of layers learn, and no other.
+
+    Args:
+        network: whose weights are let free or frozen.
+        thawed: groups, counted from the head.
+        learning: names of the weights that learn at all; what a network keeps fixed by design is not among them.
 
     References:
         J. Howard, S. Ruder, "Universal language model fine-tuning for text classification", arXiv 1801.06146.
     """
     groups = layer_groups(network, coarse=True)
-    learning = {name for names in groups[max(0, len(groups) - thawed) :] for name in names}
-    fixed = {f"body.{name}" for name in getattr(network.body, "fixed_weights", set)()}
+    free = {name for names in groups[max(0, len(groups) - thawed) :] for name in names}.intersection(learning)
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(name in learning - fixed)
-        if name not in learning:
+        parameter.requires_grad_(name in free)
+        if name not in free:
             parameter.grad = None
 
 

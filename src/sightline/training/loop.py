@@ -128,6 +128,7 @@ def _epochs(
         yield found
         settings = settings.model_copy(update={"learning_rate": found.rate})
     updater = Updater(network, settings, np.bincount(train.labels, minlength=network.head.out_features).tolist())
+    learning = [name for name, weight in network.named_parameters() if weight.requires_grad]
     epoch_steps = train.steps(settings.batch_size)
     figures: list[float] = []
     for epoch in range(1, settings.epochs + 1):
@@ -135,7 +136,8 @@ def _epochs(
         sums = torch.zeros(2, device=train.device)
         for step, batch in enumerate(_batches(train, settings, epoch), (epoch - 1) * epoch_steps):
             course = Course(step, epoch_steps * settings.epochs, epoch_steps, figures)
-            _set_learning(network, settings, course, is_first=not seen)
+            if not seen or settings.unfreeze_every:
+                _set_learning(network, settings, course, learning)
             images, targets = prepare_batch(batch, settings, network.head.out_features, epoch, course)
             if step == 0:
                 yield InputsSeen(step, as_pictures(images[:_INPUTS]))
@@ -181,16 +183,15 @@ def _batches(train: Batches, settings: Settings, epoch: int) -> Generator[Batch,
     yield from train.shuffled(settings.batch_size, settings.seed, epoch, order)
 
 
-def _set_learning(network: Network, settings: Settings, course: Course, *, is_first: bool) -> None:
-    """Let the layers learn that are to at this step; ``is_first`` of its epoch, after the network was measured."""
+def _set_learning(network: Network, settings: Settings, course: Course, learning: list[str]) -> None:
+    """Let the layers learn that are to at this step, of those that learn at all."""
     if settings.unfreeze_every:
         each = settings.unfreeze_every * course.epoch_steps
         thawed = thawed_at(course.step, each)
-        if is_first or thawed != thawed_at(course.step - 1, each):
-            freeze_below(network, thawed)
-            is_first = True
-    if is_first:
-        _set_training(network, settings)
+        if course.step and thawed == thawed_at(course.step - 1, each) and network.training:
+            return
+        freeze_below(network, thawed, learning)
+    _set_training(network, settings)
 
 
 def _set_training(network: Network, settings: Settings) -> None:
@@ -199,7 +200,8 @@ def _set_training(network: Network, settings: Settings) -> None:
     if settings.freeze_body:
         network.body.eval()
     for layer in norm_layers(network):
-        if settings.freeze_norm or not any(weight.requires_grad for weight in layer.parameters()):
+        is_waiting = settings.unfreeze_every and not any(weight.requires_grad for weight in layer.parameters())
+        if settings.freeze_norm or is_waiting:
             layer.eval()
 
 
