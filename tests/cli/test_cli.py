@@ -446,42 +446,6 @@ def test_a_reader_that_stops_early_is_no_error(finished_run, colours):
     assert result.stdout.startswith("path,label") and "Traceback" not in result.stderr
 
 
-# -- folds and seeds ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.e2e
-def test_a_gate_on_folds_looks_at_the_pooled_lower_end(sightline, here, colours):
-    """120 images tested once each: no fold alone could reach 0.9 on its lower end, all together can."""
-    asked = ("--folds", 2, "--epochs", 3, "--json", "--require", "accuracy>=0.95", "--require", "accuracy>=0.995")
-    status, out, err = sightline("train", colours, *asked)
-    said = json.loads(out)
-    assert status == 5, err
-    assert said["metrics"]["accuracy"]["n"] == 120 and said["metrics"]["done"] == 2
-    assert said["metrics"]["accuracy"]["value"] == 1.0
-    assert [row["met"] for row in said["requirements"]] == [True, False]
-    assert_error(sightline("predict", said["run"], "photo.jpg"), "run.repeated", "--recipe")
-
-
-def test_the_plan_of_folds_writes_nothing(sightline, here, colours):
-    status, out, err = sightline("train", colours, "--folds", 4, "--plan")
-    assert status == 0 and "fold 1 of 4" in err and "epochs" in out
-    assert not (here / "runs").exists()
-
-
-def test_folds_and_seeds_together_are_refused(sightline, here, colours):
-    assert_error(sightline("train", colours, "--folds", 2, "--seeds", 2), "plan.conflict", "one of them")
-
-
-def test_an_interrupted_repeat_says_how_many_are_done(tmp_path):
-    from sightline.cli.train import interrupted_words
-    from sightline.runs.writer import RunWriter
-
-    top = RunWriter.create(tmp_path, "cv", "", {"kind": "folds", "times": 5, "done": 2})
-    inner = RunWriter.create(top.run.folder, "fold-3", "", {})
-    for folder in (top.run.folder, inner.run.folder):
-        assert "2 of 5 folds are done" in interrupted_words(str(folder))
-
-
 # -- previews -------------------------------------------------------------------------------------------------
 
 
@@ -517,3 +481,39 @@ def test_models_are_rows_or_json_and_a_wrong_name_has_a_cure(sightline):
     assert {network["name"] for network in json.loads(out)["models"]} >= {"small-cnn", "small-resnet"}
     status, _, err = sightline("models", "resnet81")
     assert status == 2 and "error[model.no-match]" in err and "resnet18" in err
+
+
+# -- folds and seeds ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.e2e
+def test_a_gate_on_folds_looks_at_the_pooled_lower_end(sightline, here, colours):
+    """120 images tested once each: no fold alone could reach 0.9 on its lower end, all together can."""
+    asked = ("--folds", 2, "--epochs", 3, "--json", "--require", "accuracy>=0.95", "--require", "accuracy>=0.995")
+    status, out, err = sightline("train", colours, *asked)
+    said = json.loads(out)
+    assert status == 5, err
+    assert said["metrics"]["accuracy"]["n"] == 120 and said["metrics"]["done"] == 2
+    assert said["metrics"]["accuracy"]["value"] == 1.0
+    assert [row["met"] for row in said["requirements"]] == [True, False]
+    assert_error(sightline("predict", said["run"], "photo.jpg"), "run.repeated", "--recipe")
+
+
+def test_the_plan_of_folds_writes_nothing(sightline, here, colours):
+    status, out, err = sightline("train", colours, "--folds", 4, "--plan")
+    assert status == 0 and "fold 1 of 4" in err and "epochs" in out
+    assert not (here / "runs").exists()
+
+
+def test_folds_and_seeds_together_are_refused(sightline, here, colours):
+    assert_error(sightline("train", colours, "--folds", 2, "--seeds", 2), "plan.conflict", "one of them")
+
+
+def test_an_interrupted_repeat_says_how_many_are_done(tmp_path):
+    from sightline.cli.train import interrupted_words
+    from sightline.runs.writer import RunWriter
+
+    top = RunWriter.create(tmp_path, "cv", "", {"kind": "folds", "times": 5, "done": 2})
+    inner = RunWriter.create(top.run.folder, "fold-3", "", {})
+    for folder in (top.run.folder, inner.run.folder):
+        assert "2 of 5 folds are done" in interrupted_words(str(folder))

@@ -40,7 +40,7 @@ def test_the_groups_hold_every_weight_that_learns_once(depth):
     body = SmallFast(32, width=8, depth=depth)
     grouped = [*body.filters(), *body.biases()]
     learning = [weight for weight in body.parameters() if weight.requires_grad]
-    assert len(grouped) == len({id(weight) for weight in grouped}) == len(learning) == 6 * depth + 1
+    assert len(grouped) == len({id(weight) for weight in grouped}) == len(learning) == 6 * depth
     assert {id(weight) for weight in grouped} == {id(weight) for weight in learning}
     assert all(weight.ndim == 4 for weight in body.filters())
     assert all(weight.ndim == 1 for weight in body.biases())

@@ -60,6 +60,7 @@ def test_a_finished_run_has_everything_and_says_so(finished_run):
         "plan.toml",
         "history.csv",
         "steps.csv",
+        "learning_rate.csv",
         "log.txt",
         "report.html",
         "data/samples.csv",
@@ -76,11 +77,15 @@ def test_a_finished_run_has_everything_and_says_so(finished_run):
         "evaluation/metrics.json",
         "figures/curves.png",
         "figures/curves.svg",
+        "figures/steps.png",
+        "figures/steps.svg",
+        "figures/learning_rate.png",
+        "figures/learning_rate.svg",
         "figures/confusion.png",
         "figures/confusion.svg",
     }
     assert finished_run.status == "finished"
-    assert len(finished_run.history["epoch"]) == 6
+    assert finished_run.history["epoch"] == [0, 1, 2, 3, 4, 5, 6]
 
 
 def test_every_setting_of_the_plan_is_kept_with_origin_and_reason(finished_run):
@@ -88,6 +93,17 @@ def test_every_setting_of_the_plan_is_kept_with_origin_and_reason(finished_run):
     assert list(tables) == list(Settings.model_fields)
     assert all(set(table) == {"value", "origin", "reason"} for table in tables.values())
     assert tables["epochs"]["origin"] == "option" and tables["epochs"]["value"] == 6
+
+
+def test_every_step_is_kept_and_the_rate_is_the_one_that_the_finder_chose(finished_run):
+    steps, decisions = finished_run.steps, {d.name: d for d in finished_run.plan.decisions}
+    assert steps["step"] == list(range(len(steps["step"]))) and sorted(set(steps["epoch"])) == [1, 2, 3, 4, 5, 6]
+    rate = decisions["learning_rate"]
+    assert rate.origin == "finder" and "range test" in rate.reason
+    assert max(steps["learning_rate"]) == pytest.approx(rate.value)
+    assert finished_run.rates["learning_rate"][0] < rate.value < finished_run.rates["learning_rate"][-1]
+    assert not finished_run.plan.settings.find_rate
+    assert f"Learning rate {rate.value:g}, by the finder" in finished_run.log_file.read_text()
 
 
 def test_the_metrics_are_those_of_the_saved_predictions(finished_run):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sightline.errors import InputError, RunError, WeightsError
 from sightline.planning.augmentation import changes_to_probe, harmful_choices
+from sightline.planning.decisions import Decision
 from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts, Survival
 from sightline.planning.own_networks import SMALL_NETWORK
 from sightline.planning.plan import Plan, choose_model, make_plan
@@ -171,12 +172,75 @@ def _hardware(name: str, value: object) -> Hardware:
         ({"weights": "a.safetensors", "pretrained": False}, "weights"),
         ({"epochs": 0, "pretrained": False}, "epochs"),
         ({"size": 224, "resize": 200, "fit": "crop"}, "resize"),
+        ({"freeze_body": True, "unfreeze_every": 1}, "unfreeze_every"),
+        ({"freeze_body": True, "layer_decay": 0.8}, "layer_decay"),
+        ({"early_size": 256}, "early_size = 256"),
+        ({"early_size": 4}, "early_size = 4"),
+        ({"early_size": 112, "early_share": 0.0}, "early_share"),
+        ({"early_size": 0, "early_share": 0.5}, "early_size"),
+        ({"schedule": "plateau", "decay_unit": "steps"}, "plateau"),
+        ({"precision": "fp16"}, "fp16"),
+        ({"accumulate": 64, "batch_size": 32}, "accumulate"),
+        ({"find_rate": True, "learning_rate": 0.1}, "learning rate"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(chosen, word):
     with pytest.raises(InputError, match=word) as caught:
         decide(options=Recipe(**chosen), network=LARGE, data=facts(300))
     assert caught.value.code == "plan.conflict"
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop", "muon"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear", "step", "exponential", "one-cycle", "plateau"])
+@pytest.mark.parametrize("network", [SMALL, LARGE])
+def test_every_optimiser_and_schedule_has_settings_that_go_together(optimizer, schedule, network):
+    plan = decide(options=Recipe(optimizer=optimizer, schedule=schedule), network=network, data=facts(300))
+    assert 1e-5 <= plan.settings.learning_rate <= 0.1
+    assert plan.settings.patience > plan.settings.decay_every or schedule != "plateau"
+    assert decision(plan, "momentum").reason and decision(plan, "warmup").reason
+
+
+def test_a_pretrained_network_gets_a_tenth_and_a_timm_network_from_scratch_less_than_our_own():
+    def rate(**chosen: object) -> float:
+        network = SMALL if chosen.pop("own", False) else LARGE
+        return decide(options=Recipe(**chosen), network=network, data=facts(300)).settings.learning_rate
+
+    assert rate() < rate(pretrained=False) <= rate(own=True)
+    assert rate(freeze_body=True) > rate()
+
+
+def test_who_chooses_one_of_the_early_settings_gets_the_other():
+    settings = decide(options=Recipe(early_size=128), network=LARGE, data=facts(300)).settings
+    assert (settings.early_size, settings.early_share) == (128, 0.5)
+    settings = decide(options=Recipe(early_share=0.3), network=LARGE, data=facts(300)).settings
+    assert (settings.early_size, settings.early_share) == (168, 0.3)
+
+
+def test_a_staircase_falls_twice_in_a_training():
+    settings = decide(options=Recipe(schedule="step", epochs=30), data=facts()).settings
+    assert settings.decay_every == 10
+
+
+@pytest.mark.parametrize("chosen", [{}, {"imbalance": "auto"}])
+@pytest.mark.parametrize(
+    ("counts", "wanted"), [((90, 10), "none"), ((100, 10), "class_weights"), ((50, 50, 0), "none"), ((), "none")]
+)
+def test_classes_are_weighted_from_ten_to_one_on(chosen, counts, wanted):
+    data = replace(facts(), class_counts=counts)
+    plan = decide(options=Recipe(**chosen), data=data)
+    assert plan.settings.imbalance == wanted
+    assert (decision(plan, "imbalance").origin, "times" in decision(plan, "imbalance").reason) == ("data", True)
+
+
+def test_a_rate_of_a_recipe_gives_way_to_the_finder_that_is_asked_for():
+    plan = decide(Recipe(learning_rate=0.3), Recipe(find_rate=True))
+    assert plan.settings.find_rate and "finder" in decision(plan, "learning_rate").reason
+
+
+def test_a_plan_takes_what_is_found_later():
+    plan = decide().replace(Decision("learning_rate", 0.5, "finder", "why"))
+    assert plan.settings.learning_rate == 0.5 and decision(plan, "learning_rate").origin == "finder"
+    assert [d.name for d in plan.decisions] == list(Settings.model_fields)
 
 
 def test_every_setting_says_what_it_is():

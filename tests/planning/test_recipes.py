@@ -66,7 +66,7 @@ def test_a_recipe_trains_on_a_handful_of_images(name, tmp_path):
     before = [weights.detach().clone() for weights in network.parameters()]
     events = list(train_network(network, train, val, plan.settings, tmp_path / "best"))
     ended = [event for event in events if isinstance(event, EpochEnded)]
-    assert [event.epoch for event in ended] == [1] and math.isfinite(ended[0].val_loss)
+    assert ended[-1].epoch == 1 and math.isfinite(ended[-1].val_loss)
     changed = [not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True)]
     assert sum(changed) > len(changed) / 2
 

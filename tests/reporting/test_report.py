@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from sightline.planning.decisions import Decision
 from sightline.reporting.card import render_model_card
 from sightline.reporting.figures import FIGURES
 from sightline.reporting.page import render_report, write_report
@@ -172,6 +173,23 @@ def test_any_number_of_classes_is_shown(copied_run, classes):
 def test_figures_are_drawn_in_both_themes(finished_run, name):
     for theme in ("light", "dark"):
         assert FIGURES[name](finished_run, theme) is not None
+
+
+def test_the_training_shows_its_steps_its_clipping_and_how_the_rate_was_found(copied_run):
+    assert "found before the training" in render_report(copied_run)
+    assert "was clipped" not in render_report(copied_run)
+    plan = copied_run.plan.replace(Decision("clip_norm", 1.0, "option", "x"))
+    copied_run.plan_file.write_text(plan.to_toml())
+    rows = list(csv.reader(copied_run.steps_file.open()))
+    half = len(rows) // 2
+    for number, row in enumerate(rows[1:]):
+        row[-1] = str(int(number < half))
+    copied_run.steps_file.write_text("".join(",".join(row) + "\n" for row in rows))
+    text = " ".join(Elements(render_report(copied_run)).text.split())
+    assert f"clipped in {100 * half / (len(rows) - 1):.1f} % of {len(rows) - 1} steps" in text
+    for file in (copied_run.steps_file, copied_run.rates_file):  # an older run has neither
+        file.unlink()
+    assert "found before the training" not in render_report(copied_run)
 
 
 def test_the_model_card_says_figures_limits_and_licence(finished_run):

@@ -58,6 +58,8 @@ def test_the_names_inside_are_those_of_the_design(make: Make) -> None:
         "data/split.csv": run.split_file,
         "data/findings.json": run.findings_file,
         "history.csv": run.history_file,
+        "steps.csv": run.steps_file,
+        "learning_rate.csv": run.rates_file,
         "checkpoints/best": run.best_checkpoint,
         "classifier/model.onnx": run.model_file,
         "evaluation/predictions.csv": run.predictions_file,

@@ -117,6 +117,46 @@ def test_history_has_one_row_an_epoch_and_grows(writer: RunWriter) -> None:
     }
 
 
+def step(number: int, *, is_clipped: bool = False) -> StepEnded:
+    return StepEnded(number, 1, 0.5 / (number + 1), 1e-3 / 3, 2.0, is_clipped)
+
+
+def test_steps_are_appended_in_blocks_and_read_back_exactly(writer: RunWriter) -> None:
+    assert writer.run.steps == {}
+    writer.add_steps([step(0), step(1, is_clipped=True)])
+    assert writer.run.steps["step"] == [0, 1]
+    writer.add_steps([step(2)])
+    writer.add_steps([])
+    assert writer.run.steps == {
+        "step": [0, 1, 2],
+        "epoch": [1, 1, 1],
+        "loss": [0.5, 0.25, 0.5 / 3],
+        "learning_rate": [1e-3 / 3] * 3,
+        "gradient_norm": [2.0] * 3,
+        "is_clipped": [0, 1, 0],
+    }
+
+
+def test_steps_before_the_first_epoch_are_a_header(writer: RunWriter) -> None:
+    writer.add_steps([])
+    assert writer.run.steps_file.read_text().startswith("step,epoch,loss,")
+    assert writer.run.steps == {}
+
+
+def test_a_last_step_that_a_crash_cut_off_is_not_read(writer: RunWriter) -> None:
+    writer.add_steps([step(0), step(1)])
+    whole = writer.run.steps_file.read_bytes()
+    for end in range(len(whole)):
+        writer.run.steps_file.write_bytes(whole[:end])
+        assert len(writer.run.steps.get("step", [])) == max(0, whole[:end].count(b"\n") - 1)
+
+
+def test_what_the_finder_saw_is_read_back(writer: RunWriter) -> None:
+    assert writer.run.rates == {}
+    writer.write_rates((1e-4, 1e-3), (2.5, 0.5))
+    assert writer.run.rates == {"learning_rate": [1e-4, 1e-3], "loss": [2.5, 0.5]}
+
+
 def test_data_are_read_back_with_their_split(writer: RunWriter) -> None:
     samples = {"path": ["a.png", "b,c.png"], "label": ["ant", "bee"], "sha256": ["1", "2"]}
     writer.write_data(samples, {"split": ["train", "test"], "leaked": [0, 1]}, [{"code": "copies"}])
@@ -151,25 +191,6 @@ def test_dropping_checkpoints_removes_them_and_nothing_else(writer: RunWriter) -
     writer.drop_checkpoints()
     writer.drop_checkpoints()  # nothing there is fine
     assert sorted(path.name for path in writer.run.folder.iterdir()) == ["plan.toml", "run.json"]
-
-
-def step(number: int) -> StepEnded:
-    return StepEnded(number, 1, number / 4, 0.1, 1.5, number == 1)
-
-
-def test_steps_are_appended_and_read_back_as_columns(writer: RunWriter) -> None:
-    assert writer.run.steps == {}
-    writer.add_steps([step(0), step(1)])
-    writer.add_steps([step(2)])
-    assert writer.run.steps["step"] == [0, 1, 2]
-    assert writer.run.steps["loss"] == [0, 0.25, 0.5] and writer.run.steps["is_clipped"] == [0, 1, 0]
-
-
-def test_a_line_that_a_crash_cut_short_is_left_out(writer: RunWriter) -> None:
-    writer.add_steps([step(0)])
-    with writer.run.steps_file.open("a") as file:
-        file.write("1,1,0.2")
-    assert writer.run.steps["step"] == [0]
 
 
 def test_steps_that_can_not_be_written_are_an_error_with_a_cure(writer: RunWriter) -> None:

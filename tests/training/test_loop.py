@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,12 +13,16 @@ from sightline.events import (
     CheckpointSaved,
     EpochEnded,
     InputsSeen,
+    Noted,
     Progressed,
+    StepEnded,
     TrainingStopped,
     ValidationMeasured,
 )
 from sightline.networks.build import build_network
-from sightline.training import loop
+from sightline.training import loop, update
+from sightline.training.checkpoint import load_checkpoint
+from sightline.training.layers import layer_groups
 from sightline.training.loop import measure, train_network
 
 SAID = (np.zeros(16, np.int64), np.full(16, 0.5, np.float32))  # what a faked measure says of the validation images
@@ -57,7 +63,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(train):
 
 
 def test_the_network_of_the_best_epoch_is_kept(train, monkeypatch):
-    losses, kept = iter([0.5, 0.2, 0.9]), []
+    losses, kept = iter([0.1, 0.5, 0.2, 0.9]), []
 
     def fake(network, batches):
         kept.append([tensor.clone() for tensor in state(network)])
@@ -65,35 +71,35 @@ def test_the_network_of_the_best_epoch_is_kept(train, monkeypatch):
 
     monkeypatch.setattr(loop, "measure", fake)
     network, events = train(epochs=3)
-    assert all(torch.equal(a, b) for a, b in zip(state(network), kept[1], strict=True))
-    assert not all(torch.equal(a, b) for a, b in zip(state(network), kept[2], strict=True))
-    assert [event.is_best for event in epochs_of(events)] == [True, True, False]
+    assert all(torch.equal(a, b) for a, b in zip(state(network), kept[2], strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(state(network), kept[3], strict=True))
+    assert [event.is_best for event in epochs_of(events)] == [False, True, True, False]  # a random start is none
     assert [event.epoch for event in events if isinstance(event, CheckpointSaved)] == [1, 2]
     assert isinstance(events[-1], TrainingStopped) and events[-1].best_epoch == 2
 
 
 def test_it_stops_when_patience_is_over(train, monkeypatch):
-    losses = iter([0.5, 0.6, 0.7, 0.8, 0.9])
+    losses = iter([0.1, 0.5, 0.6, 0.7, 0.8, 0.9])
     monkeypatch.setattr(loop, "measure", lambda network, batches: (next(losses), 0.5, SAID))
     _, events = train(epochs=5, patience=2)
-    assert len(epochs_of(events)) == 3
+    assert len(epochs_of(events)) == 4  # with epoch 0
     assert "2 epochs" in events[-1].reason
 
 
 def test_a_loss_that_is_no_number_stops_and_never_reaches_the_checkpoint(train, monkeypatch, tmp_path):
-    real = torch.nn.functional.cross_entropy
-    calls = iter(range(1000))
+    real, calls = update.prepare_batch, iter(range(1000))
 
-    def fake(logits, labels, **more):
-        loss = real(logits, labels, **more)
-        return loss * float("nan") if torch.is_grad_enabled() and next(calls) > 12 else loss
+    def fake(*arguments):
+        images, targets = real(*arguments)
+        return (images * float("nan") if next(calls) > 9 else images), targets
 
-    monkeypatch.setattr(loop.F, "cross_entropy", fake)
-    with pytest.raises(TrainingError, match="step"):
+    losses = iter([9.0, 0.5, 0.4])
+    monkeypatch.setattr(loop, "measure", lambda network, batches: (next(losses), 0.5, SAID))
+    monkeypatch.setattr(loop, "prepare_batch", fake)
+    with pytest.raises(TrainingError, match="step 10"):
         train(epochs=5)
-    from sightline.training.checkpoint import load_checkpoint
-
-    weights, _ = load_checkpoint(tmp_path / "best")
+    weights, facts = load_checkpoint(tmp_path / "best")
+    assert facts["epoch"] == 2
     assert all(torch.isfinite(tensor.float()).all() for tensor in weights.values())
 
 
@@ -104,7 +110,7 @@ def test_progress_counts_the_images_of_an_epoch(train):
 
 def test_the_rate_falls_to_zero_with_the_last_epoch(train):
     _, events = train(epochs=3, learning_rate=0.01)
-    rates = [event.learning_rate for event in epochs_of(events)]
+    rates = [event.learning_rate for event in epochs_of(events)][1:]
     assert rates == sorted(rates, reverse=True) or rates[0] < rates[1]
     assert rates[-1] < 0.001
 
@@ -147,7 +153,7 @@ def test_measuring_counts_each_image_once(make_batches, plan_settings):
 def test_what_validation_says_is_an_event_before_the_end_of_its_epoch(train, make_batches):
     network, events = train(epochs=1)
     kinds = [type(event) for event in events]
-    assert kinds.index(ValidationMeasured) < kinds.index(EpochEnded)
+    assert kinds.index(EpochEnded) < kinds.index(ValidationMeasured) < len(kinds) - kinds[::-1].index(EpochEnded)
     (said,) = (event for event in events if isinstance(event, ValidationMeasured))
     val = make_batches(16, seed=1)
     network.eval()
@@ -160,9 +166,130 @@ def test_what_validation_says_is_an_event_before_the_end_of_its_epoch(train, mak
 
 
 def test_the_first_inputs_are_shown_as_the_network_gets_them(train, monkeypatch):
-    got = []
-    monkeypatch.setattr(loop, "augment_batch", lambda images, *rest: got.append(images) or images)
+    got, real = [], loop.prepare_batch
+    monkeypatch.setattr(loop, "prepare_batch", lambda *all: got.append(real(*all)[0]) or (got[-1], all[0].labels))
     _, events = train(epochs=2)
     (seen,) = (event for event in events if isinstance(event, InputsSeen))
     wanted = (got[0][:16].permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
     assert seen.pictures.dtype == np.uint8 and np.array_equal(seen.pictures, wanted)
+
+
+def test_epoch_0_is_the_random_start_on_as_many_training_images_as_there_are_of_validation(
+    train, make_batches, plan_settings
+):
+    _, events = train(epochs=1)
+    first = epochs_of(events)[0]
+    fresh = build_network(plan_settings(), 2, None)
+    assert first.epoch == 0 and not first.is_best
+    assert (first.val_loss, first.val_accuracy) == pytest.approx(measure(fresh, make_batches(16, seed=1)), abs=1e-6)
+    assert first.train_loss == pytest.approx(measure(fresh, make_batches(64))[0], abs=1e-6)  # all 64 fit one batch
+
+
+def test_every_update_is_an_event_with_its_rate(train):
+    _, events = train(epochs=2, schedule="linear", warmup=0.0, learning_rate=0.08)
+    steps = [event for event in events if isinstance(event, StepEnded)]
+    assert [step.step for step in steps] == list(range(8))
+    assert [step.epoch for step in steps] == [1] * 4 + [2] * 4
+    assert [step.learning_rate for step in steps] == pytest.approx([0.08 - 0.01 * k for k in range(8)])
+    assert all(step.gradient_norm > 0 and not step.is_clipped for step in steps)
+    assert [epoch.learning_rate for epoch in epochs_of(events)] == pytest.approx([0.0, 0.05, 0.01])
+
+
+def test_the_share_of_clipped_steps_is_said(train):
+    _, events = train(epochs=1, clip_norm=1e-4)
+    assert all(event.is_clipped for event in events if isinstance(event, StepEnded))
+    assert any("100% of 4 steps" in event.message for event in events if isinstance(event, Noted))
+    _, events = train("other", epochs=1)
+    assert not [event for event in events if isinstance(event, Noted)]
+
+
+def test_the_epoch_is_chosen_by_accuracy_where_that_is_asked_for_and_by_loss_among_equals(train, monkeypatch):
+    figures = iter([(9.0, 0.0), (0.5, 0.6), (0.4, 0.8), (0.3, 0.8), (0.2, 0.7)])
+    monkeypatch.setattr(loop, "measure", lambda network, batches: (*next(figures), SAID))
+    _, events = train(epochs=4, select_by="accuracy")
+    assert events[-1].best_epoch == 3
+
+
+def test_the_averaged_network_is_measured_and_kept(train, monkeypatch):
+    seen, losses = [], iter([9.0, 0.5, 0.4, 0.3])
+    monkeypatch.setattr(loop, "measure", lambda network, batches: (seen.append(network) or next(losses), 0.5, SAID))
+    network, events = train(epochs=3, ema=0.9, patience=0)
+    assert seen[0] is network and seen[1] is seen[2] is seen[3] is not network
+    assert events[-1].best_epoch == 3
+    assert all(torch.equal(a, b) for a, b in zip(state(network), state(seen[3]), strict=True))
+    monkeypatch.undo()
+    plain, _ = train("plain", epochs=3, patience=0)
+    assert not torch.equal(network.head.weight, plain.head.weight)
+
+
+def test_layers_thaw_from_the_head_on(plan_settings, make_batches, tmp_path):
+    settings = plan_settings(unfreeze_every=1, epochs=3, patience=0)
+    network = build_network(settings, 2, None)
+    before = {name: weight.clone() for name, weight in network.named_parameters()}
+    changed = []
+    for event in train_network(network, make_batches(64), make_batches(16, seed=1), settings, tmp_path / "best"):
+        if isinstance(event, EpochEnded) and event.epoch:
+            changed.append(
+                {name for name, weight in network.named_parameters() if not torch.equal(weight, before[name])}
+            )
+    groups = layer_groups(network, coarse=True)
+    for thawed, names in enumerate(changed, 1):
+        assert names == {name for group in groups[-thawed:] for name in group}
+    statistics = network.state_dict()["body.stem.1.running_mean"]
+    assert torch.equal(statistics, build_network(settings, 2, None).state_dict()["body.stem.1.running_mean"])
+
+
+def test_the_first_steps_are_smaller(plan_settings, make_batches, tmp_path):
+    settings = plan_settings(early_size=8, early_share=0.5, epochs=2)
+    network, sides = build_network(settings, 2, None), []
+    network.body.register_forward_pre_hook(lambda module, inputs: sides.append((module.training, inputs[0].shape[-1])))
+    list(train_network(network, make_batches(64), make_batches(16, seed=1), settings, tmp_path / "best"))
+    assert [side for is_training, side in sides if is_training] == [8] * 4 + [16] * 4
+    assert {side for is_training, side in sides if not is_training} == {16}
+
+
+def test_balanced_sampling_shows_small_classes_as_often(plan_settings, make_batches, tmp_path, monkeypatch):
+    settings = plan_settings(imbalance="balanced_sampling", epochs=1)
+    train, seen = make_batches(64), []
+    keep = np.flatnonzero((train.labels == 0) | (np.arange(64) % 8 == 1))
+    uneven = replace(train, rows=train.rows[keep], labels=train.labels[keep])
+    real = loop.prepare_batch
+    monkeypatch.setattr(loop, "prepare_batch", lambda batch, *more: seen.append(batch.labels) or real(batch, *more))
+    list(train_network(build_network(settings, 2, None), uneven, make_batches(16, seed=1), settings, tmp_path / "best"))
+    counts = torch.cat(seen).bincount().tolist()
+    assert sum(counts) == len(keep) and abs(counts[0] - counts[1]) <= 1
+    assert uneven.labels.tolist().count(1) == 8
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_it_trains_in_every_precision_that_a_cpu_has(train, make_batches, precision):
+    network, _ = train(epochs=10, precision=precision)
+    assert measure(network, make_batches(64, seed=2))[1] > 0.9
+    assert network.head.weight.dtype == torch.float32
+
+
+def test_mixed_images_are_trained_on_and_figures_stay_plain(train):
+    _, events = train(epochs=2, mixup=0.4, cutmix=1.0, label_smoothing=0.1, patience=0)
+    assert all(0 <= epoch.train_accuracy <= 1 and 0 < epoch.train_loss < 5 for epoch in epochs_of(events))
+
+
+def test_what_can_not_be_compiled_is_named(train, monkeypatch):
+    def fail(network):
+        def call(images):
+            raise type("BackendFailed", (RuntimeError,), {"__module__": "torch._dynamo.exc"})("no compiler\nhere")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", fail)
+    with pytest.raises(TrainingError, match="no compiler") as caught:
+        train(compile=True)
+    assert caught.value.code == "training.compile" and "compile" in caught.value.cure
+
+
+def test_a_training_does_not_hang_on_what_was_random_before(train, plan_settings):
+    torch.manual_seed(1)
+    first, _ = train("a", epochs=1, dropout=0.5)
+    torch.manual_seed(2)
+    torch.rand(7)
+    again, _ = train("b", epochs=1, dropout=0.5)
+    assert all(torch.equal(a, b) for a, b in zip(state(first), state(again), strict=True))

@@ -73,6 +73,17 @@ def test_weight_decay_shrinks_apart_from_the_gradient(kind):
     torch.testing.assert_close(moved[0] - moved[1], 0.1 * 0.5 * start)
 
 
+def test_a_limit_bounds_what_one_step_changes():
+    weight = nn.Parameter(torch.zeros(3))
+    weight.grad = torch.tensor([1e9, -1e-3, -1e9])
+    optimizer = Muon([weight], lr=2.0, momentum=0.5, kind="sgd", limit=0.1)
+    optimizer.step()
+    torch.testing.assert_close(weight.detach(), torch.tensor([-0.1, 2.0 * 1.5e-3, 0.1]))
+    optimizer.param_groups[0]["lr"] = 0.0
+    optimizer.step()
+    assert weight.detach()[0] == pytest.approx(-0.1)
+
+
 @pytest.mark.parametrize(("shape", "rank"), [((8, 3, 3, 3), 8), ((64, 2, 2, 2), 8)])
 def test_normalised_filters_get_the_norm_of_an_orthogonal_matrix(shape, rank):
     weight = nn.Parameter(torch.randn(shape) * 50)

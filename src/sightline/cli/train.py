@@ -25,6 +25,9 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
+    find_lr: Annotated[
+        bool, typer.Option("--find-lr", help="Look for the learning rate in a short range test.")
+    ] = False,
     size: Annotated[int | None, typer.Option(help="Side of the network's input, in pixels.")] = None,
     patience: Annotated[int | None, typer.Option(help="Epochs without improvement before stopping; 0: never.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of split, weights, order and augmentation.")] = None,
@@ -75,6 +78,7 @@ def train(
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": lr,
+        "find_rate": find_lr or None,
         "size": size,
         "patience": patience,
         "seed": seed,

@@ -11,6 +11,7 @@ from sightline.events import (
     Noted,
     Planned,
     Progressed,
+    RateFound,
     RunEnded,
     RunStarted,
     StageEnded,
@@ -51,6 +52,8 @@ def _text_of(event: Event) -> str | None:
             return f"warning[{code}]: {message}\n  cure: {cure}"
         case Planned(rows, seconds):
             return "\n".join(plan_lines(rows, seconds))
+        case RateFound(_, _, rate, reason):
+            return f"Learning rate {rate:g}, by the finder: {reason}"
         case EpochEnded():
             return _epoch_line(event)
         case TrainingStopped(reason, best_epoch, _):
@@ -64,7 +67,7 @@ def _text_of(event: Event) -> str | None:
 
 
 def _epoch_line(event: EpochEnded) -> str:
-    name = "head " if event.epoch == 0 else f"epoch {event.epoch}/{event.epochs}"
+    name = "start" if event.epoch == 0 else f"epoch {event.epoch}/{event.epochs}"
     return (
         f"{name}  loss {event.train_loss:.4f}  val loss {event.val_loss:.4f}  val accuracy {event.val_accuracy:.2%}  "
         f"{event.images_per_second:,.0f} images/s  {duration(event.seconds)}{'  best' if event.is_best else ''}"

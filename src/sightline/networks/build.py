@@ -11,9 +11,9 @@ from torch import nn
 
 from sightline.errors import InputError, WeightsError
 from sightline.networks.network import Network
-from sightline.networks.small import SmallBody
 from sightline.networks.small_cnn import SmallCnn
 from sightline.networks.small_convnext import SmallConvnext
+from sightline.networks.small_fast import SmallFast, scale_head
 from sightline.networks.small_resnet import SmallResnet
 from sightline.networks.weights import StartWeights
 from sightline.planning.settings import Settings
@@ -23,7 +23,7 @@ __all__ = ["BODIES", "build_network"]
 # Our own networks: from settings to a module from [N, 3, H, W] to [N, feature_size]. A new one is a row here and
 # one in ``planning.own_networks``.
 BODIES: dict[str, Callable[[Settings], Any]] = {
-    "small-fast": lambda s: SmallBody(s.size),
+    "small-fast": lambda s: SmallFast(s.size, s.width, s.depth),
     "small-resnet": lambda s: SmallResnet(s.size, s.width, s.depth, s.stage_dropout, s.stochastic_depth),
     "small-convnext": lambda s: SmallConvnext(s.size, s.width, s.depth, s.stage_dropout, s.stochastic_depth),
     "small-cnn": lambda s: SmallCnn(s.size, s.width, s.depth, s.stage_dropout),
@@ -55,6 +55,8 @@ def build_network(settings: Settings, classes: int, weights: StartWeights | None
         feature_size = _count_features(body, settings)
     torch.manual_seed(settings.seed)  # whatever the body drew, the head starts the same
     network = Network(body, feature_size, classes, settings.mean, settings.std, settings.dropout)
+    if isinstance(body, SmallFast):
+        scale_head(network.head)
     if weights is not None and weights.rows is not None:
         _load_earlier(network, weights.path, weights.rows, settings)
     return network

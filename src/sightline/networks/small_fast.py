@@ -22,9 +22,10 @@ _BIG = 40  # from this side on, the first layer halves the picture: the same wor
 class SmallFast(nn.Module):
     """A frozen whitening layer and three stages of plain 3x3 convolutions that start as the identity.
 
-    The first layer is set from the training images by :func:`whiten_first_layer` and does not learn, apart from
-    its bias. Batch norms have no learned scale: what follows can do without, and their biases learn far faster
-    so. The features are the maximum over space.
+    The first layer is set from the training images by :func:`whiten_first_layer` and does not learn. It has no bias
+    (the speed records learn one for a few epochs): on drawings, whose colours hardly vary, a bias at the high rate
+    grows without bound. Batch norms have no learned scale: what follows can do without, and their biases learn far
+    faster so. The features are the maximum over space.
 
     Args:
         size: side of the pictures it will classify; at least 16. In training it takes any side from 12 (from 24
@@ -45,9 +46,8 @@ class SmallFast(nn.Module):
     def __init__(self, size: int, width: int = 64, depth: int = 2, dropout: float = 0.0) -> None:
         super().__init__()
         kernel, stride = (4, 2) if size > _BIG else (2, 1)
-        self.stem = nn.Conv2d(3, _STEM, kernel, stride)
+        self.stem = nn.Conv2d(3, _STEM, kernel, stride, bias=False)
         self.stem.weight.requires_grad_(False)
-        nn.init.zeros_(self.stem.bias)  # type: ignore[arg-type]
         self.act = nn.SiLU(inplace=True)
         channels = (_STEM, width, 2 * width, 2 * width)
         self.stages = nn.Sequential(*(_Stage(a, b, depth) for a, b in itertools.pairwise(channels)))
@@ -59,12 +59,17 @@ class SmallFast(nn.Module):
         features: Tensor = self.dropout(self.stages(self.act(self.stem(images))).amax((2, 3)))
         return features
 
+    def fixed_weights(self) -> set[str]:
+        """Return the names of the weights that never learn: the first layer's, and the norms' scales."""
+        scales = {f"{name}.weight" for name, layer in self.named_modules() if isinstance(layer, nn.BatchNorm2d)}
+        return {"stem.weight", *scales}
+
     def filters(self) -> list[nn.Parameter]:
         """Return the filters that learn: those for Muon."""
         return [weight for weight in self.parameters() if weight.ndim == 4 and weight.requires_grad]
 
     def biases(self) -> list[nn.Parameter]:
-        """Return the biases of the first layer and of the norms: those for the high rate."""
+        """Return the biases of the norms: those for the high rate, with a limit on what one step changes."""
         return [weight for weight in self.parameters() if weight.ndim == 1 and weight.requires_grad]
 
 
@@ -156,8 +161,8 @@ def scale_head(head: nn.Linear) -> None:
     """Start a head with small random weights and no bias, in place.
 
     The speed records divide the logits of a head of unit weights by a constant. The same training follows from a
-    plain layer that starts at the constant and learns at its square times the rate, so that is all that is done
-    here; see :func:`sightline.networks.small_fast.SmallFast` for the body it belongs to.
+    plain layer that starts at the constant and learns at its square, ``1 / (256 D)``, times the rate, so that is
+    all that is done here.
     """
     with torch.no_grad():
         nn.init.normal_(head.weight, std=1 / (16 * math.sqrt(head.in_features)))

@@ -148,8 +148,8 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     import_library("torch")
     from sightline.networks.describe import describe_network
     from sightline.networks.weights import read_normalisation
+    from sightline.training.estimate import estimate_seconds
     from sightline.training.hardware import probe_hardware
-    from sightline.training.setup import estimate_seconds
 
     hardware = probe_hardware(chosen.get("device"))
     if hardware.warning:

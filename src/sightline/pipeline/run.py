@@ -25,6 +25,7 @@ from sightline.errors import ExportMismatch, RunError
 from sightline.events import (
     EpochEnded,
     Event,
+    RateFound,
     RunEnded,
     RunStarted,
     StageEnded,
@@ -39,6 +40,7 @@ from sightline.pipeline.prepare import Job, Prepared, compare_classes, fetch_wei
 from sightline.pipeline.progress import counted
 from sightline.pipeline.views import add_views
 from sightline.pixels.cache import Known, PixelStore, open_store
+from sightline.planning.decisions import Decision
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run, refuse_repeated
 from sightline.runs.writer import RunWriter, refuse_name
@@ -229,7 +231,7 @@ def _train(
     writer: RunWriter, plan: Plan, samples: Samples, split: Split, store: PixelStore, weights: StartWeights | None
 ) -> Generator[Event, None, None]:
     from sightline.training.loop import train_network
-    from sightline.training.setup import make_batches, set_up_network
+    from sightline.training.setup import make_batches, set_up_network, whiten_network
 
     yield StageStarted("Training", plan.settings.model)
     start = time.monotonic()
@@ -238,11 +240,16 @@ def _train(
         make_batches(plan, store, rows.tolist(), samples.labels[rows].tolist())
         for rows in (split.rows("train"), split.rows("val"))
     )
+    if weights is None:
+        whiten_network(network, train, plan.settings.seed)
     _keep_views(writer, train, plan.settings, len(samples.classes))
     steps: list[StepEnded] = []
     for event in train_network(network, train, val, plan.settings, writer.run.best_checkpoint):
         if isinstance(event, StepEnded):
             steps.append(event)
+        elif isinstance(event, RateFound):
+            writer.write_plan(_with_rate(plan, event).to_toml())
+            writer.write_rates(event.rates, event.losses)
         elif isinstance(event, EpochEnded):
             writer.add_epoch({name: getattr(event, name) for name in _EPOCH})
             writer.add_steps(steps)
@@ -260,6 +267,12 @@ def _keep_views(writer: RunWriter, train: Any, settings: Any, classes: int) -> N
     views = make_views(take_batches(train, choose_rows(train.labels, 4)), settings, classes, 6)
     small = views.shrunk(_VIEW_SIDE)
     writer.write_views(labels=small.labels, plain=small.plain, changed=small.changed, shares=small.shares)
+
+
+def _with_rate(plan: Plan, found: RateFound) -> Plan:
+    """Return the plan with the rate that was found; trained again from its file, it is not looked for again."""
+    plan = plan.replace(Decision("learning_rate", found.rate, "finder", found.reason))
+    return plan.replace(Decision("find_rate", False, "finder", "it was looked for, and stands in learning_rate"))
 
 
 def _finish(

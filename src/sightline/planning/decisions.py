@@ -29,10 +29,14 @@ class Decisions:
 
     def __init__(self, recipe: Recipe, options: Recipe) -> None:
         self._chosen = [("option", options.chosen), ("recipe", recipe.chosen)]
+        self._suggested: dict[str, Decision] = {}
         self.values: dict[str, Decision] = {}
 
     def __call__(self, name: str, value: Any, origin: str, reason: str) -> Any:
-        """Decide a setting; returns its value, which is the suggested one unless a person chose another."""
+        """Decide a setting; returns its value: what a person chose, else what ``suggest`` said, else this one."""
+        if name in self._suggested:
+            made = self._suggested[name]
+            value, origin, reason = made.value, made.origin, made.reason
         for where, chosen in self._chosen:
             if name in chosen:
                 words = "chosen by you" if where == "option" else "from the recipe"
@@ -40,6 +44,14 @@ class Decisions:
                 break
         self.values[name] = Decision(name, value, origin, reason)
         return value
+
+    def suggest(self, name: str, value: Any, origin: str, reason: str) -> None:
+        """Put something in the place of the general suggestion for a setting that is decided later."""
+        self._suggested[name] = Decision(name, value, origin, reason)
+
+    def chosen(self, name: str, otherwise: Any) -> Any:
+        """Return what a person chose for a setting, or ``otherwise``."""
+        return next((chosen[name] for _, chosen in self._chosen if name in chosen), otherwise)
 
     def default(self, **suggested: tuple[Any, str]) -> None:
         """Decide settings whose suggestion depends on nothing: name=(value, reason)."""

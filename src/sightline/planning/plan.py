@@ -12,8 +12,9 @@ from sightline.pixels.preprocess import Preprocess
 from sightline.planning.augmentation import decide_augmentation
 from sightline.planning.decisions import Decision, Decisions
 from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts
+from sightline.planning.fast import suggest_fast
 from sightline.planning.inputs import SMALL_SIDE, decide_data, decide_pixels
-from sightline.planning.learning import decide_learning, decide_network
+from sightline.planning.learning import decide_learning, decide_network, refuse_contradictions
 from sightline.planning.own_networks import OWN_NETWORKS, SMALL_NETWORK
 from sightline.planning.recipe import Recipe
 from sightline.planning.settings import Settings, make_settings
@@ -59,6 +60,11 @@ class Plan:
 
         tables = {d.name: {"value": d.value, "origin": d.origin, "reason": d.reason} for d in self.decisions}
         return tomli_w.dumps(tables)
+
+    def replace(self, decision: Decision) -> Plan:
+        """Return the plan with another value for one setting: what was found out after planning."""
+        settings = make_settings({**self.settings.model_dump(), decision.name: decision.value})
+        return Plan(settings, tuple(decision if d.name == decision.name else d for d in self.decisions))
 
     @classmethod
     def from_toml(cls, text: str, *, source: str) -> Plan:
@@ -138,6 +144,8 @@ def make_plan(
     """
     decide = Decisions(recipe, options)
     model = choose_model(recipe, options, data, hardware, earlier)
+    if network.name == SMALL_NETWORK and not earlier:
+        suggest_fast(decide, data, hardware)
     decide_data(decide, data)
     decide_network(decide, network, earlier)
     # A tag names published weights; where a file is what is loaded, only the architecture is known.
@@ -152,6 +160,7 @@ def make_plan(
         decide.replace("device", hardware.device, "hardware", hardware.reason)
     settings = make_settings({name: decision.value for name, decision in decide.values.items()})
     _refuse_conflicts(settings)
+    refuse_contradictions(settings)
     ordered = tuple(
         Decision(name, value, decide.values[name].origin, decide.values[name].reason)
         for name, value in settings.model_dump().items()

@@ -71,15 +71,19 @@ class Settings(BaseModel):
     unfreeze_every: float = Field(
         ge=0, description="epochs until the next group of layers thaws, from the head; 0: all"
     )
-    early_size: int = Field(ge=0, le=1024, description="side of the input in the early epochs; 0: size throughout")
-    early_share: float = Field(ge=0, lt=1, description="share of the steps that are made at early_size")
+    early_sizes: tuple[Annotated[int, Field(ge=8, le=1024)], ...] = Field(
+        max_length=8, description="sides of the input in the first steps, one after the other; empty: size throughout"
+    )
+    early_share: float = Field(ge=0, lt=1, description="share of the steps that early_sizes have in all, each as many")
 
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop", "muon"] = Field(description="rule of the weights' update")
     learning_rate: float = Field(gt=0, le=100, description="the highest of the schedule")
+    find_rate: bool = Field(description="look for the learning rate in a short range test before the training")
     momentum: float = Field(ge=0, lt=1, description="of SGD (Nesterov), RMSprop and Muon; the first beta of the Adams")
     weight_decay: float = Field(ge=0, le=10, description="decoupled in adamw and muon, else added to the gradient")
     decay_norms: bool = Field(description="decay the weights of norms and the biases too")
     bias_rate: float = Field(gt=0, le=1000, description="factor on the learning rate of norms and biases")
+    head_rate: float = Field(gt=0, le=1000, description="factor on the learning rate of the last layer")
     layer_decay: float = Field(gt=0, le=1, description="factor on the rate for each group of layers below the head")
     schedule: Literal["constant", "cosine", "linear", "step", "exponential", "one-cycle", "plateau"] = Field(
         description="course of the learning rate after warm-up"

@@ -25,6 +25,7 @@ __all__ = [
     "draw_curves",
     "draw_matrix",
     "draw_pictures",
+    "draw_rates",
     "draw_steps",
     "svg_uri",
     "write_figures",
@@ -82,6 +83,23 @@ def draw_steps(run: Run, theme: str = "light") -> Figure | None:
     axes.set(title="Norm of the gradient", xlabel="step", yscale="log")
     axes.yaxis.set_major_formatter(LogFormatter())  # the usual one writes formulas, and names must not be read as such
     axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.5)))
+    _paint(axes, INK[theme])
+    with any_letters():
+        figure.tight_layout()
+    return figure
+
+
+def draw_rates(run: Run, theme: str = "light") -> Figure | None:
+    """Return what the learning rate finder saw, and the rate that it chose; None where it was not used."""
+    rates = run.rates
+    if not rates:
+        return None
+    figure = empty_figure((9, 2.6))
+    axes = figure.add_subplot()
+    axes.plot(rates["learning_rate"], rates["loss"], lw=1.6, color=_VAL)
+    axes.axvline(run.plan.settings.learning_rate, color=_BEST, linestyle=":", linewidth=1.2, label="chosen")
+    axes.set(title="Learning rate finder", xlabel="learning rate", ylabel="loss, smoothed", xscale="log")
+    axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9)
     _paint(axes, INK[theme])
     with any_letters():
         figure.tight_layout()
@@ -167,6 +185,8 @@ def draw_augmented(run: Run, theme: str = "light") -> Figure | None:
 # A new figure is one function and one row.
 FIGURES: dict[str, Callable[[Run, str], Any]] = {
     "curves": draw_curves,
+    "steps": draw_steps,
+    "learning_rate": draw_rates,
     "confusion": draw_confusion,
     "augmented": draw_augmented,
 }

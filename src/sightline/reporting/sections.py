@@ -19,7 +19,7 @@ from sightline.errors import UnreadableImage
 from sightline.evaluation.intervals import Figure
 from sightline.evaluation.repeats import describe_spread
 from sightline.pixels.containers import place_of
-from sightline.reporting.figures import best_row, draw_curves, svg_uri
+from sightline.reporting.figures import best_row, draw_curves, draw_rates, draw_steps, svg_uri
 from sightline.reporting.thumbnails import picture_uri, thumbnail
 from sightline.reporting.views import describe_mix
 from sightline.runs.folder import Run
@@ -178,10 +178,18 @@ def _learning(run: Run) -> list[dict[str, Any]]:
 def training(run: Run) -> dict[str, Any]:
     """The curves, and what was trained on what."""
     history, facts = run.history, run.facts
-    curves = {theme: svg_uri(figure) for theme in ("light", "dark") if (figure := draw_curves(run, theme))}
-    best = best_row(run)
+    drawn = {"curves": draw_curves, "steps": draw_steps, "rates": draw_rates}
+    figures = {
+        name: {theme: svg_uri(figure) for theme in ("light", "dark") if (figure := draw(run, theme))}
+        for name, draw in drawn.items()
+    }
+    best, settings, clipped = best_row(run), run.plan.settings, run.steps.get("is_clipped", [])
     return {
-        "curves": curves,
+        **figures,
+        "clipped": float(np.mean(clipped)) if clipped and (settings.clip_norm or settings.clip_value) else None,
+        "count_steps": len(clipped),
+        "select_by": f"{'lowest' if settings.select_by == 'loss' else 'highest'} validation {settings.select_by}",
+        "rate": next(d for d in run.plan.decisions if d.name == "learning_rate"),
         "epochs": int(max(history.get("epoch", [0]))),
         "best": {name: column[best] for name, column in history.items()},
         "seconds": duration(sum(history.get("seconds", []))),

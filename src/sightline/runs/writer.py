@@ -119,6 +119,10 @@ class RunWriter:
         elif rows:
             append_bytes(self.run.steps_file, csv_text(rows).encode())
 
+    def write_rates(self, rates: Sequence[float], losses: Sequence[float]) -> None:
+        """Write ``learning_rate.csv``: what the learning rate finder tried, and the loss that it saw."""
+        write_columns(self.run.rates_file, {"learning_rate": list(rates), "loss": list(losses)})
+
     def drop_checkpoints(self) -> None:
         """Remove the checkpoints of a finished run; its weights are in the classifier."""
         import shutil

@@ -63,13 +63,15 @@ class Batches:
         for chosen, squares in zip(parts, self._squares(parts, None), strict=True):
             yield self._as_input(squares, chosen)
 
-    def shuffled(self, size: int, seed: int, epoch: int) -> Iterator[Batch]:
+    def shuffled(self, size: int, seed: int, epoch: int, order: npt.NDArray[np.intp] | None = None) -> Iterator[Batch]:
         """Yield batches of one epoch in random order, each image once, cut at random places.
+
+        Another ``order``, of as many positions, may leave images out and repeat others.
 
         Batches are of equal size, give or take one, and at most ``size``: batch norms suffer from a small last one.
         """
         random = np.random.default_rng((seed, epoch))
-        parts = np.array_split(random.permutation(len(self)), self.steps(size))
+        parts = np.array_split(random.permutation(len(self)) if order is None else order, self.steps(size))
         for chosen, squares in zip(parts, self._squares(parts, random), strict=True):
             yield Batch(*self._as_input(squares, chosen), chosen)
 

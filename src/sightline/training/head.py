@@ -12,12 +12,15 @@ from collections.abc import Generator
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
+from sightline.errors import WeightsError
 from sightline.events import Progressed
 from sightline.networks.network import Network
 from sightline.training.batches import Batches
 
-__all__ = ["extract_features", "fit_head"]
+__all__ = ["extract_features", "fit_head", "start_with_head"]
 
 # Strengths that are tried, weak regularisation last; the best on validation is taken.
 _STRENGTHS = (0.001, 0.01, 0.1, 1.0)
@@ -37,6 +40,36 @@ def extract_features(
             done += len(images)
             yield Progressed(done, total, "images")
     return np.concatenate(found)
+
+
+def start_with_head(
+    network: Network, train: Batches, val: Batches
+) -> Generator[Progressed, None, tuple[float, float, float, float]]:
+    """Fit the head on frozen features; returns (loss, accuracy) on training and on validation, losses in nats.
+
+    Raises:
+        WeightsError: if the features are no finite numbers.
+    """
+    total = len(train) + len(val)
+    train_features = yield from extract_features(network, train, total, 0)
+    val_features = yield from extract_features(network, val, total, len(train))
+    if not np.isfinite(train_features).all() or not np.isfinite(val_features).all():
+        raise WeightsError(
+            "weights.not-finite", "the network's features are no numbers", "give other weights, or check mean and std"
+        )
+    fit_head(network, train_features, train.labels, val_features, val.labels)
+    figures = (
+        _head_figures(network, torch.from_numpy(features), torch.from_numpy(batches.labels))
+        for features, batches in ((train_features, train), (val_features, val))
+    )
+    (train_loss, train_accuracy), (val_loss, val_accuracy) = figures
+    return train_loss, train_accuracy, val_loss, val_accuracy
+
+
+@torch.inference_mode()
+def _head_figures(network: Network, features: Tensor, labels: Tensor) -> tuple[float, float]:
+    logits = network.head(features.to(network.head.weight.device)).cpu()
+    return float(F.cross_entropy(logits, labels)), float((logits.argmax(1) == labels).float().mean())
 
 
 def fit_head(

@@ -1,29 +1,31 @@
 """The training loop: a generator of events that reads from top to bottom.
 
-It does not know who listens. Order and augmentation are functions of seed, epoch and step. The network of the
-epoch with the best validation loss lies in the checkpoint, and is what the caller goes on with.
+It does not know who listens. Order, augmentation and learning rate are functions of seed, epoch, step and the figures
+so far. The network of the epoch with the best validation figure lies in the checkpoint, and is what the caller goes
+on with.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from sightline.errors import TrainingError, WeightsError
 from sightline.events import (
     CheckpointSaved,
     EpochEnded,
     Event,
     InputsSeen,
+    Noted,
     Progressed,
     StepEnded,
     TrainingStopped,
@@ -31,16 +33,22 @@ from sightline.events import (
 )
 from sightline.networks.network import Network
 from sightline.planning.settings import Settings
-from sightline.training.augment import augment_batch
-from sightline.training.batches import Batches
+from sightline.training.averaging import Average
+from sightline.training.batches import Batch, Batches
 from sightline.training.checkpoint import load_checkpoint, save_checkpoint
-from sightline.training.head import extract_features, fit_head
-from sightline.training.optim import learning_rate_at, make_optimizer, norm_layers
+from sightline.training.find_rate import find_rate
+from sightline.training.head import start_with_head
+from sightline.training.imbalance import balanced_order
+from sightline.training.layers import freeze_below, norm_layers, thawed_at
+from sightline.training.schedules import Course, learning_rate_at, momentum_at
+from sightline.training.update import Updater, diverged, named_errors, prepare_batch
 
-__all__ = ["measure_step", "train_network"]
+__all__ = ["measure", "train_network"]
 
+_MEASURED_AT_ONCE = 128
 _INPUTS = 16  # images that are shown as the network gets them
-_NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
+
+Said = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]  # predicted class, its probability
 
 
 def train_network(
@@ -50,195 +58,174 @@ def train_network(
 
     Args:
         network: on ``train.device``.
-        train, val: the images; ``val`` chooses the epoch and serves nothing else.
+        train, val: the images; ``val`` chooses the epoch, and the rate where the schedule is ``plateau``.
         settings: of the plan.
-        checkpoint: folder for the best epoch's weights.
+        checkpoint: folder for the best epoch's weights: the averaged ones where there are such.
 
     Yields:
-        Progressed within an epoch; EpochEnded and, if it is the best so far, CheckpointSaved after it;
-        TrainingStopped at the end, with the reason.
+        StepEnded and Progressed within an epoch; EpochEnded and, if it is the best so far, CheckpointSaved after it;
+        RateFound before the first, where the finder is asked for; TrainingStopped at the end, with the reason.
 
     Raises:
         TrainingError: if the loss is not a finite number.
     """
     start = time.monotonic()
-    best_loss, best_epoch, reason = math.inf, 0, "all epochs done"
-    epochs = _named_errors(_epochs(network, train, val, settings))
-    for epoch in epochs:
-        if not isinstance(epoch, EpochEnded):
-            yield epoch
+    average = Average(network, settings.ema)
+    best, best_epoch, reason = (math.inf, math.inf), 0, "all epochs done"
+    clipped: list[bool] = []
+    events = _train(network, average, train, val, settings)
+    for event in events:
+        if isinstance(event, StepEnded):
+            clipped.append(event.is_clipped)
+        if not isinstance(event, EpochEnded):
+            yield event
             continue
-        is_best = epoch.val_loss < best_loss
+        score = _score(event, settings)
+        is_best = score < best and (event.epoch > 0 or settings.head_first)  # a random start is no candidate
         if is_best:
-            best_loss, best_epoch = epoch.val_loss, epoch.epoch
-            facts = {"epoch": epoch.epoch, "val_loss": epoch.val_loss, "val_accuracy": epoch.val_accuracy}
-            save_checkpoint(checkpoint, network, facts)
-        yield replace(epoch, is_best=is_best)
+            best, best_epoch = score, event.epoch
+            facts = {"epoch": event.epoch, "val_loss": event.val_loss, "val_accuracy": event.val_accuracy}
+            save_checkpoint(checkpoint, average.network, facts)
+        yield replace(event, is_best=is_best)
         if is_best:
-            yield CheckpointSaved(str(checkpoint), best_epoch, best_loss)
-        if settings.patience and epoch.epoch - best_epoch >= settings.patience:
-            reason = f"no better validation loss for {settings.patience} epochs"
+            yield CheckpointSaved(str(checkpoint), best_epoch, event.val_loss)
+        if settings.patience and event.epoch - best_epoch >= settings.patience:
+            reason = f"no better validation {settings.select_by} for {settings.patience} epochs"
             break
-    epochs.close()
-    if math.isinf(best_loss):
-        raise _diverged("no epoch had a finite validation loss")
-    weights, _ = load_checkpoint(checkpoint)
-    network.load_state_dict(weights)
+    events.close()
+    if math.isinf(best[0]):
+        raise diverged("no epoch had a finite validation loss")
+    if settings.clip_norm or settings.clip_value:
+        yield Noted(f"The gradient was clipped in {sum(clipped) / max(1, len(clipped)):.0%} of {len(clipped):,} steps.")
+    network.load_state_dict(load_checkpoint(checkpoint)[0])
     yield TrainingStopped(reason, best_epoch, time.monotonic() - start)
 
 
-def _named_errors(epochs: Generator[Event, None, None]) -> Generator[Event, None, None]:
-    """Give torch's errors that a user can cause a name and a cure."""
-    try:
-        yield from epochs
-    except (RuntimeError, ValueError) as error:
-        text = str(error)
-        if isinstance(error, torch.OutOfMemoryError) or any(words in text for words in _NO_MEMORY):
-            cure = "try half the --batch-size, or a smaller --size"
-            raise TrainingError("machine.memory", f"not enough memory: {text.splitlines()[0][:160]}", cure) from error
-        if "more than 1 value per channel" in text:
-            cure = "give --batch-size 2 or more (and at least as many training images), or a larger --size"
-            raise TrainingError("training.batch-norm", "batch norms can't learn from a single value", cure) from error
-        raise
+def _score(epoch: EpochEnded, settings: Settings) -> tuple[float, float]:
+    """Return what is lowest for the best epoch; equal accuracies, of which small sets have many, are told apart."""
+    if not math.isfinite(epoch.val_loss):
+        return math.inf, math.inf
+    return (epoch.val_loss if settings.select_by == "loss" else -epoch.val_accuracy), epoch.val_loss
 
 
-def _epochs(network: Network, train: Batches, val: Batches, settings: Settings) -> Generator[Event, None, None]:
-    """Yield progress and one EpochEnded an epoch: first the fitted head, if planned, then epochs of steps."""
-    if settings.head_first:
-        yield (yield from _fit_head(network, train, val, settings))
+def _train(
+    network: Network, average: Average, train: Batches, val: Batches, settings: Settings
+) -> Generator[Event, None, None]:
+    """Yield what happens from the start to the last epoch."""
+    with named_errors(settings):
+        yield from _epochs(network, average, train, val, settings)
+
+
+def _epochs(
+    network: Network, average: Average, train: Batches, val: Batches, settings: Settings
+) -> Generator[Event, None, None]:
+    yield (yield from _start(network, train, val, settings))
     if settings.freeze_body:
         network.body.requires_grad_(False)
-    optimizer = make_optimizer(network, settings)
-    steps = train.steps(settings.batch_size)
-    for epoch in range(1, settings.epochs + 1):
-        start = time.monotonic()
+    if settings.find_rate:
         _set_training(network, settings)
-        loss_sum = hits = torch.zeros((), device=train.device)
-        seen = 0
-        for position, (images, labels, chosen) in enumerate(
-            train.shuffled(settings.batch_size, settings.seed, epoch), 1
-        ):
-            step = (epoch - 1) * steps + position - 1
-            images = augment_batch(images, settings, step, epoch, chosen)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate_at(settings, step, steps * settings.epochs)
+        found = yield from find_rate(network, train, settings)
+        yield found
+        settings = settings.model_copy(update={"learning_rate": found.rate})
+    updater = Updater(network, settings, np.bincount(train.labels, minlength=network.head.out_features).tolist())
+    epoch_steps = train.steps(settings.batch_size)
+    figures: list[float] = []
+    for epoch in range(1, settings.epochs + 1):
+        start, seen, rate = time.monotonic(), 0, 0.0
+        sums = torch.zeros(2, device=train.device)
+        for step, batch in enumerate(_batches(train, settings, epoch), (epoch - 1) * epoch_steps):
+            course = Course(step, epoch_steps * settings.epochs, epoch_steps, figures)
+            _set_learning(network, settings, course, is_first=not seen)
+            images, targets = prepare_batch(batch, settings, network.head.out_features, epoch, course)
             if step == 0:
                 yield InputsSeen(step, as_pictures(images[:_INPUTS]))
-            loss, logits, norm = _step(network, optimizer, images, labels, settings)
-            _refuse_not_finite(loss, step)
-            loss_sum = loss_sum + loss * len(labels)
-            hits = hits + (logits.argmax(1) == labels).sum()
-            seen = seen + len(labels)
-            yield StepEnded(step, epoch, float(loss), group["lr"], norm, 0 < settings.clip_norm < norm)
+            rate, momentum = learning_rate_at(settings, course), momentum_at(settings, course)
+            update = updater.make(images, targets, rate=rate, momentum=momentum, step=step)
+            average.update()
+            sums += torch.stack([update.cross_entropy, update.hits])
+            seen += len(images)
+            yield StepEnded(step, epoch, update.loss, rate, update.gradient_norm, update.is_clipped)
             yield Progressed(seen, len(train), "images")
-        rate = learning_rate_at(settings, epoch * steps - 1, steps * settings.epochs)
         speed = seen / max(1e-9, time.monotonic() - start)
-        val_loss, val_accuracy, said = measure(network, val)
+        train_loss, train_accuracy = (sums / seen).tolist()
+        loss, accuracy, said = measure(average.network, val)
         yield ValidationMeasured(epoch, val.labels, *said)
-        figures = float(loss_sum / seen), float(hits / seen), val_loss, val_accuracy
-        yield EpochEnded(epoch, settings.epochs, *figures, rate, time.monotonic() - start, speed, False)
+        figures.append(loss if settings.select_by == "loss" else accuracy)
+        seconds = time.monotonic() - start
+        reached = train_loss, train_accuracy, loss, accuracy
+        yield EpochEnded(epoch, settings.epochs, *reached, rate, seconds, speed, False)
 
 
-def _fit_head(
+def _start(
     network: Network, train: Batches, val: Batches, settings: Settings
 ) -> Generator[Progressed, None, EpochEnded]:
-    """Fit the head on frozen features and return what it reaches, as epoch 0."""
-    start, total = time.monotonic(), len(train) + len(val)
-    train_features = yield from extract_features(network, train, total, 0)
-    val_features = yield from extract_features(network, val, total, len(train))
-    speed = total / (time.monotonic() - start)
-    if not np.isfinite(train_features).all() or not np.isfinite(val_features).all():
-        raise WeightsError(
-            "weights.not-finite", "the network's features are no numbers", "give other weights, or check mean and std"
-        )
-    fit_head(network, train_features, train.labels, val_features, val.labels)
-    figures = [
-        _head_figures(network, torch.from_numpy(features), torch.from_numpy(batches.labels))
-        for features, batches in ((train_features, train), (val_features, val))
-    ]
-    return EpochEnded(0, settings.epochs, *figures[0], *figures[1], 0.0, time.monotonic() - start, speed, False)
+    """Fit the head where that is planned, and return what the network reaches before the first epoch, as epoch 0."""
+    start = time.monotonic()
+    if settings.head_first:
+        figures = yield from start_with_head(network, train, val)
+        count = len(train) + len(val)
+    else:
+        parts = -(-min(len(val), len(train)) // _MEASURED_AT_ONCE)
+        some = itertools.islice(train.shuffled(_MEASURED_AT_ONCE, settings.seed, 0), parts)
+        images = [(batch.images, batch.labels) for batch in some]
+        figures = (*_figures(network, iter(images), train.device)[:2], *measure(network, val)[:2])
+        count = sum(len(labels) for _, labels in images) + len(val)
+    seconds = time.monotonic() - start
+    return EpochEnded(0, settings.epochs, *figures, 0.0, seconds, count / max(1e-9, seconds), False)
 
 
-@torch.inference_mode()
-def _head_figures(network: Network, features: Tensor, labels: Tensor) -> tuple[float, float]:
-    logits = network.head(features.to(network.head.weight.device)).cpu()
-    return float(F.cross_entropy(logits, labels)), float((logits.argmax(1) == labels).float().mean())
+def _batches(train: Batches, settings: Settings, epoch: int) -> Generator[Batch, None, None]:
+    """Yield the batches of an epoch in their order: by chance, or with all classes equally often."""
+    is_balanced = settings.imbalance == "balanced_sampling"
+    order = balanced_order(train.labels, settings.seed, epoch) if is_balanced else None
+    yield from train.shuffled(settings.batch_size, settings.seed, epoch, order)
 
 
-def _step(
-    network: Network, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, settings: Settings
-) -> tuple[Tensor, Tensor, float]:
-    """Make one update; returns (loss, logits, norm of the gradient). A loss that is no number changes no weight.
-
-    The loss returned is the plain cross-entropy, without smoothing, so that it compares with validation.
-    """
-    optimizer.zero_grad(set_to_none=True)
-    logits = network(images)
-    loss = F.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
-    norm = torch.zeros(())
-    if torch.isfinite(loss):
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm or math.inf)
-        if torch.isfinite(norm):
-            optimizer.step()
-        else:
-            return norm, logits.detach(), float(norm)
-    return F.cross_entropy(logits.detach(), labels), logits.detach(), float(norm)
+def _set_learning(network: Network, settings: Settings, course: Course, *, is_first: bool) -> None:
+    """Let the layers learn that are to at this step; ``is_first`` of its epoch, after the network was measured."""
+    if settings.unfreeze_every:
+        each = settings.unfreeze_every * course.epoch_steps
+        thawed = thawed_at(course.step, each)
+        if is_first or thawed != thawed_at(course.step - 1, each):
+            freeze_below(network, thawed)
+            is_first = True
+    if is_first:
+        _set_training(network, settings)
 
 
 def _set_training(network: Network, settings: Settings) -> None:
+    """Set the network to training mode, but for what is frozen."""
     network.train()
     if settings.freeze_body:
         network.body.eval()
-    if settings.freeze_norm:
-        for layer in norm_layers(network):
+    for layer in norm_layers(network):
+        if settings.freeze_norm or not any(weight.requires_grad for weight in layer.parameters()):
             layer.eval()
 
 
-def _refuse_not_finite(loss: Tensor, step: int) -> None:
-    if not torch.isfinite(loss):
-        raise _diverged(f"the loss or its gradient is {float(loss)} at step {step}; no weight was changed by it")
+@torch.inference_mode()
+def measure(network: Network, batches: Batches) -> tuple[float, float, Said]:
+    """Return (mean cross-entropy in nats, accuracy, (predicted class, its probability)) of all images, each once."""
+    return _figures(network, batches.in_order(_MEASURED_AT_ONCE), batches.device)
 
 
-def _diverged(message: str) -> TrainingError:
-    cure = "lower the learning rate, for example --lr with a tenth of the plan's value"
-    return TrainingError("training.diverged", message, cure)
+@torch.inference_mode()
+def _figures(
+    network: Network, batches: Iterator[tuple[Tensor, Tensor]], device: torch.device
+) -> tuple[float, float, Said]:
+    network.eval()
+    sums, said = torch.zeros(2, device=device), []
+    for images, labels in batches:
+        logits = network(images)
+        loss = F.cross_entropy(logits, labels, reduction="sum")
+        sums += torch.stack([loss, (logits.argmax(1) == labels).sum()])
+        said.append(logits.float().softmax(1).max(1))
+    confidence, predicted = (torch.cat(column).cpu().numpy() for column in zip(*said, strict=True))
+    loss_mean, accuracy = (sums / max(1, len(predicted))).tolist()
+    return loss_mean, accuracy, (predicted, confidence)
 
 
 def as_pictures(images: Tensor) -> npt.NDArray[np.uint8]:
     """Return ``[B, 3, H, W]`` images from 0 to 1 as ``[B, H, W, 3] uint8``, for people."""
     pixels: npt.NDArray[np.uint8] = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     return pixels
-
-
-@torch.inference_mode()
-def measure(
-    network: Network, batches: Batches
-) -> tuple[float, float, tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
-    """Return (mean cross-entropy in nats, accuracy, (predicted class, its probability)) of all images, each once."""
-    network.eval()
-    loss = hits = torch.zeros((), device=batches.device)
-    said = []
-    for images, labels in batches.in_order(128):
-        logits = network(images)
-        loss = loss + F.cross_entropy(logits, labels, reduction="sum")
-        hits = hits + (logits.argmax(1) == labels).sum()
-        said.append(logits.float().softmax(1).max(1))
-    confidence, predicted = (torch.cat(column).cpu().numpy() for column in zip(*said, strict=True))
-    return float(loss) / len(batches), float(hits) / len(batches), (predicted, confidence)
-
-
-def measure_step(network: Network, settings: Settings, device: torch.device) -> float:
-    """Return the seconds that a training step takes for one image, measured on a small random batch."""
-    count = min(settings.batch_size, 8 if settings.size > 64 else 64)
-    images = torch.rand(count, 3, settings.size, settings.size, device=device)
-    labels = torch.zeros(len(images), dtype=torch.long, device=device)
-    seconds = []
-    for _ in range(5):
-        start = time.monotonic()
-        F.cross_entropy(network(images), labels).backward()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        seconds.append(time.monotonic() - start)
-    network.zero_grad(set_to_none=True)
-    return min(seconds) / len(images)

@@ -6,6 +6,7 @@ Source: K. Jordan et al., "Muon: an optimizer for hidden layers in neural networ
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -62,6 +63,8 @@ class Muon(torch.optim.Optimizer):
         steps: Newton-Schulz iterations.
         normalize: before each step, scale a Muon weight to the norm of an orthogonal matrix of its shape; for
             layers before a batch norm, which undoes any scale. ``lr`` is then the share of the weight that changes.
+        limit: largest change of one value in one step by its gradient, in groups of kind ``"sgd"``; what keeps
+            a very high rate safe where gradients are large or mere rounding.
 
     Raises:
         ValueError: for another kind, or Muon for a weight of one dimension.
@@ -83,6 +86,7 @@ class Muon(torch.optim.Optimizer):
         kind: str = "muon",
         steps: int = 3,
         normalize: bool = False,
+        limit: float = math.inf,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -91,6 +95,7 @@ class Muon(torch.optim.Optimizer):
             "kind": kind,
             "steps": steps,
             "normalize": normalize,
+            "limit": limit,
         }
         super().__init__(params, defaults)
         for group in self.param_groups:
@@ -122,6 +127,9 @@ class Muon(torch.optim.Optimizer):
             if group["normalize"]:
                 weight.mul_(_orthogonal_norm(weight) / (weight.norm() + _EPS))
             direction = orthogonalize(direction.flatten(1), group["steps"]).view_as(direction)
+        elif math.isfinite(group["limit"]):
+            reach = group["limit"] / max(group["lr"], _EPS)
+            direction = direction.clamp(-reach, reach)
         weight.mul_(1 - group["lr"] * group["weight_decay"])
         weight.add_(direction, alpha=-group["lr"])
 

@@ -1,0 +1,51 @@
+"""Averaged weights: a second network that follows the first one slowly, and is measured and kept in its place."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from sightline.networks.network import Network
+
+__all__ = ["Average"]
+
+
+class Average:
+    """The running average of a network's weights and of its batch norms' statistics.
+
+    The decay of a step is at most ``(1 + n) / (10 + n)`` after n steps, so that the random start is soon forgotten
+    (the rule of TensorFlow's ``ExponentialMovingAverage(num_updates)``); otherwise as torch's ``AveragedModel`` with
+    ``use_buffers=True``: the first step copies.
+
+    Args:
+        network: the one that learns.
+        decay: share of the average that a step keeps; 0: there is no average.
+
+    Attributes:
+        network: the averaged one; the one that learns while there is nothing to average.
+
+    Example:
+        ``average = Average(network, 0.999); optimizer.step(); average.update(); average.network(images)``
+    """
+
+    def __init__(self, network: Network, decay: float) -> None:
+        self.network = network
+        self._source = network
+        self._decay = decay
+        self._count = 0
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Follow the network by one step."""
+        if not self._decay:
+            return
+        if not self._count:
+            self.network = copy.deepcopy(self._source).requires_grad_(False)
+        share = 1 - min(self._decay, (1 + self._count) / (10 + self._count))
+        mine, theirs = self.network.state_dict(), self._source.state_dict()
+        floats = [name for name, value in mine.items() if value.is_floating_point()]
+        torch._foreach_lerp_([mine[name] for name in floats], [theirs[name] for name in floats], share)
+        for name in mine.keys() - set(floats):  # batch norms count their batches
+            mine[name].copy_(theirs[name])
+        self._count += 1

@@ -1,0 +1,119 @@
+"""How long a training will take on this machine: a few real steps of it, on random images."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from sightline.errors import InputError
+from sightline.networks.network import Network
+from sightline.planning.settings import Settings
+from sightline.training.batches import Batch
+from sightline.training.find_rate import MOST_STEPS
+from sightline.training.schedules import Course
+from sightline.training.setup import set_up_network
+from sightline.training.update import Updater, named_errors, prepare_batch, shrink_images, side_at
+
+__all__ = ["estimate_seconds"]
+
+_FEW = 8  # images whose time says how many can be measured at once
+_LONGEST = 1.5  # seconds that one measured step should take at most
+_REPEATS = 3
+
+
+def estimate_seconds(settings: Settings, classes: int, train: int, val: int) -> float:
+    """Return about how many seconds the training will take if nothing stops it before its last epoch.
+
+    Whole steps are measured, at the planned batch size where that is quick enough, else on fewer images: augmentation,
+    forward and backward pass, update. What fetches the pictures is not in it, nor compiling.
+
+    Args:
+        settings: of the plan.
+        classes: K.
+        train, val: how many images there are.
+
+    Raises:
+        InputError: if the network can't take images of one of the ``early_sizes``.
+        TrainingError: if there is not enough memory for a step.
+    """
+    network = set_up_network(settings, classes, None)
+    if settings.freeze_body:
+        network.body.requires_grad_(False)
+    epoch_steps = max(1, -(-train // settings.batch_size))
+    steps = epoch_steps * settings.epochs
+    images = max(1, round(train / epoch_steps))
+    _check_early_sizes(network, settings)
+    sides = Counter(side_at(settings, Course(step, steps, epoch_steps)) for step in range(steps))
+    sides[settings.size] += MOST_STEPS if settings.find_rate else 0
+    first = {side_at(settings, Course(step, steps, epoch_steps)): step for step in reversed(range(steps))}
+    seconds = 0.0
+    with named_errors(settings):
+        plain = settings.model_copy(update={"compile": False})
+        network.train()
+        updater = Updater(network, plain, (1,) * classes)
+        for side, count in sides.items():
+            course = Course(first.get(side, steps), max(1, steps), epoch_steps)
+            seconds += count * _seconds_of(_make_step(updater, plain, classes, course), images)
+        forward = _seconds_of(_make_forward(network, settings), min(128, max(1, val))) / min(128, max(1, val))
+    return seconds + (settings.epochs * val + (train if settings.head_first else 0) + val) * forward
+
+
+def _seconds_of(run: Callable[[int], None], images: int) -> float:
+    """Return the seconds of a run on so many images: the median of a few, after two small ones that warm up."""
+
+    def timed(count: int) -> float:
+        start = time.monotonic()
+        run(count)
+        return time.monotonic() - start
+
+    few = min(images, _FEW)
+    timed(few)
+    count = min(images, max(few, int(few * _LONGEST / max(1e-9, timed(few)))))
+    found = [timed(count)]
+    while len(found) < _REPEATS and sum(found) < _LONGEST:
+        found.append(timed(count))
+    return statistics.median(found) * images / count
+
+
+def _make_step(updater: Updater, settings: Settings, classes: int, course: Course) -> Callable[[int], None]:
+    device = torch.device(settings.device)
+
+    def run(count: int) -> None:
+        labels = torch.arange(count, device=device) % classes
+        batch = Batch(_random_images(count, settings.size, device), labels, np.arange(count))
+        images, targets = prepare_batch(batch, settings, classes, 1, course)
+        updater.make(images, targets, rate=settings.learning_rate * 1e-3, momentum=settings.momentum, step=0)
+
+    return run
+
+
+def _make_forward(network: Network, settings: Settings) -> Callable[[int], None]:
+    @torch.inference_mode()
+    def run(count: int) -> None:
+        network.eval()
+        float(network(_random_images(count, settings.size, torch.device(settings.device))).sum())
+
+    return run
+
+
+def _random_images(count: int, side: int, device: torch.device) -> torch.Tensor:
+    """Return images as batches have them: NHWC memory seen as NCHW, from uint8."""
+    pixels = torch.randint(0, 256, (count, side, side, 3), dtype=torch.uint8).to(device)
+    return pixels.permute(0, 3, 1, 2).float().div_(255)
+
+
+@torch.inference_mode()
+def _check_early_sizes(network: Network, settings: Settings) -> None:
+    device = torch.device(settings.device)
+    for side in settings.early_sizes:
+        try:
+            network.eval()(shrink_images(_random_images(1, settings.size, device), side))
+        except (RuntimeError, AssertionError) as error:
+            text = (str(error).splitlines() or ["no reason given"])[0]
+            message = f"{settings.model} can't take images of early_sizes = {side} px: {text}"
+            raise InputError("model.size", message, "give larger --set early_sizes, or leave them out") from error

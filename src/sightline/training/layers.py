@@ -1,0 +1,88 @@
+"""The layers of any network in groups from the stem to the head: for rates by depth, and for thawing one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import nn
+
+from sightline.networks.network import Network
+
+__all__ = ["freeze_below", "layer_groups", "norm_layers", "thawed_at"]
+
+
+def layer_groups(network: Network, *, coarse: bool) -> list[list[str]]:
+    """Return the names of all parameters in groups, from the stem to the head; the head is the last one.
+
+    Args:
+        network: with any body.
+        coarse: a group a stage instead of a group a block, where the body is timm's.
+
+    Returns:
+        Names as in ``network.named_parameters()``, each once; no group is empty.
+
+    References:
+        A body of timm is grouped by its own ``group_matcher``, as ``timm.optim.param_groups_layer_decay`` does; any
+        other by its children in their order, a row of blocks being a group each.
+
+    Example:
+        >>> network = Network(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)), 8, 2, (0.5,) * 3, (0.5,) * 3)
+        >>> [names[0] for names in layer_groups(network, coarse=True)]
+        ['body.0.weight', 'body.1.weight', 'head.weight']
+    """
+    body: Any = network.body
+    if hasattr(body, "group_matcher"):
+        import timm
+
+        found = timm.models.group_parameters(body, body.group_matcher(coarse=coarse))
+        groups = [list(names) for _, names in sorted(found.items())]
+    else:
+        groups = [[name for name, _ in module.named_parameters(prefix=prefix)] for prefix, module in _blocks(body, "")]
+        inside = {name for names in groups for name in names}
+        groups.insert(0, [name for name, _ in body.named_parameters() if name not in inside])
+    named = [[f"body.{name}" for name in names] for names in groups]
+    return [names for names in [*named, ["head.weight", "head.bias"]] if names]
+
+
+def _blocks(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
+    """Yield a body's children by name, and those of a row of blocks one by one."""
+    for name, child in module.named_children():
+        path = f"{prefix}{name}"
+        is_row = isinstance(child, nn.Sequential | nn.ModuleList)
+        if is_row and all(any(True for _ in block.children()) for block in child.children()):
+            yield from _blocks(child, f"{path}.")
+        else:
+            yield path, child
+
+
+def thawed_at(step: int, steps_each: float) -> int:
+    """Return how many groups of layers learn at a step (from 0): the head, and one more every ``steps_each`` steps.
+
+    Example:
+        >>> [thawed_at(step, 2) for step in range(5)]
+        [1, 1, 2, 2, 3]
+    """
+    return 1 + int(step / steps_each + 1e-9)
+
+
+def freeze_below(network: Network, thawed: int) -> None:
+    """Let the last ``thawed`` groups of layers learn, and no other.
+
+    References:
+        J. Howard, S. Ruder, "Universal language model fine-tuning for text classification", arXiv 1801.06146.
+    """
+    groups = layer_groups(network, coarse=True)
+    learning = {name for names in groups[max(0, len(groups) - thawed) :] for name in names}
+    fixed = {f"body.{name}" for name in getattr(network.body, "fixed_weights", set)()}
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name in learning - fixed)
+        if name not in learning:
+            parameter.grad = None
+
+
+def norm_layers(network: nn.Module) -> Iterator[nn.Module]:
+    """Yield the layers that keep running statistics of batches."""
+    for layer in network.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            yield layer

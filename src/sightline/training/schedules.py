@@ -1,0 +1,140 @@
+"""The course of the learning rate: a function of the step and of the figures so far, and of nothing else.
+
+So a training that is resumed goes on along the same curve. A schedule is one function and one row of a table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sightline.planning.settings import Settings
+
+__all__ = ["SCHEDULES", "Course", "count_plateaus", "learning_rate_at", "momentum_at"]
+
+# As torch.optim.lr_scheduler.OneCycleLR: the first rate is a 25th of the highest, the last a 10,000th of the first.
+_FIRST, _LAST = 1 / 25, 1 / 25 / 1e4
+_CYCLED = 0.1  # momentum falls by so much while the rate rises (0.95 to 0.85 in OneCycleLR)
+_BETTER = 1e-4  # relative: less is no better figure (ReduceLROnPlateau)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Where a step stands.
+
+    Attributes:
+        step: from 0, over the whole training.
+        steps: of the whole training.
+        epoch_steps: steps an epoch.
+        figures: what validation said after each epoch so far, in the unit of ``select_by``.
+    """
+
+    step: int
+    steps: int
+    epoch_steps: int
+    figures: Sequence[float] = ()
+
+
+def learning_rate_at(settings: Settings, course: Course) -> float:
+    """Return the learning rate of a step: what the schedule says, times the warm-up's share of it.
+
+    The warm-up rises in equal steps to the whole rate, in the first ``warmup`` of all steps. ``cosine`` and
+    ``linear`` start after it; ``step``, ``exponential`` and ``plateau`` count from the first epoch on;
+    ``one-cycle`` has its own, of the same length.
+
+    Example:
+        ``learning_rate_at(settings, Course(step=0, steps=100, epoch_steps=10))``
+    """
+    share = SCHEDULES[settings.schedule](settings, course)
+    warm = 0 if settings.schedule == "one-cycle" else _warm_steps(settings, course)
+    return settings.learning_rate * share * min(1.0, (course.step + 1) / max(1, warm))
+
+
+def momentum_at(settings: Settings, course: Course) -> float:
+    """Return the momentum of a step: the planned one, but for ``one-cycle``, where it mirrors the rate.
+
+    References:
+        L. Smith, arXiv 1708.07120; ``cycle_momentum`` of torch's OneCycleLR.
+    """
+    if settings.schedule != "one-cycle":
+        return settings.momentum
+    high = settings.momentum
+    low = max(0.0, high - _CYCLED)
+    return _cycle(settings, course, (high, low, high))
+
+
+def count_plateaus(figures: Sequence[float], wait: int, *, is_loss: bool) -> int:
+    """Return how often ``wait`` epochs passed without a better figure, as Keras' ReduceLROnPlateau counts.
+
+    torch's ReduceLROnPlateau counts the same with ``patience=wait - 1``.
+
+    Example:
+        >>> count_plateaus([0.5, 0.4, 0.4, 0.4], 2, is_loss=True)
+        1
+    """
+    best, bad, plateaus = math.inf, 0, 0
+    for figure in figures:
+        value = figure if is_loss else -figure
+        is_better = value < best - _BETTER * abs(best) if math.isfinite(best) else value < best
+        best, bad = (value, 0) if is_better else (best, bad + 1)
+        if bad >= wait:
+            plateaus, bad = plateaus + 1, 0
+    return plateaus
+
+
+def _warm_steps(settings: Settings, course: Course) -> int:
+    return round(settings.warmup * course.steps)
+
+
+def _done(settings: Settings, course: Course) -> float:
+    """Return which share of the steps after the warm-up lies behind, 0 to 1."""
+    warm = _warm_steps(settings, course)
+    return min(1.0, max(0, course.step - warm) / max(1, course.steps - warm))
+
+
+def _periods(settings: Settings, course: Course) -> float:
+    """Return how many times ``decay_every`` has passed."""
+    each = settings.decay_every * (course.epoch_steps if settings.decay_unit == "epochs" else 1)
+    return course.step / each + 1e-9  # a period that has passed is not missed by a rounding
+
+
+def _step(settings: Settings, course: Course) -> float:
+    return float(settings.decay_factor ** math.floor(_periods(settings, course)))
+
+
+def _exponential(settings: Settings, course: Course) -> float:
+    return float(settings.decay_factor ** _periods(settings, course))
+
+
+def _plateau(settings: Settings, course: Course) -> float:
+    wait = max(1, round(settings.decay_every))
+    return float(settings.decay_factor ** count_plateaus(course.figures, wait, is_loss=settings.select_by == "loss"))
+
+
+def _one_cycle(settings: Settings, course: Course) -> float:
+    return _cycle(settings, course, (_FIRST, 1.0, _LAST))
+
+
+def _cycle(settings: Settings, course: Course, values: tuple[float, float, float]) -> float:
+    """Return the value between three that a cycle passes: half a cosine up in ``warmup``, half a cosine down."""
+    turn = settings.warmup * course.steps - 1
+    if course.step <= turn and turn > 0:
+        start, end, done = values[0], values[1], course.step / turn
+    else:
+        start, end = values[1], values[2]
+        done = (course.step - turn) / max(1.0, course.steps - 1 - turn)
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+# From settings and a step to the share of the highest rate. A new schedule is one function, one row and its name in
+# ``Settings.schedule``.
+SCHEDULES: dict[str, Callable[[Settings, Course], float]] = {
+    "constant": lambda settings, course: 1.0,
+    "cosine": lambda settings, course: 0.5 * (1 + math.cos(math.pi * _done(settings, course))),
+    "linear": lambda settings, course: 1 - _done(settings, course),
+    "step": _step,
+    "exponential": _exponential,
+    "one-cycle": _one_cycle,
+    "plateau": _plateau,
+}

@@ -1,0 +1,192 @@
+"""One update of the weights: from the images of a step to weights that have learned from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sightline.errors import TrainingError
+from sightline.networks.network import Network
+from sightline.planning.settings import Settings
+from sightline.training.augment import augment_batch
+from sightline.training.batches import Batch
+from sightline.training.losses import make_loss, plain_figures
+from sightline.training.mix import mix_batch
+from sightline.training.optim import make_optimizer, set_rate
+from sightline.training.schedules import Course
+
+__all__ = ["Update", "Updater", "diverged", "named_errors", "prepare_batch", "shrink_images", "side_at"]
+
+_NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
+_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_SMALLEST_SCALE = 1e-3  # of fp16: a gradient that overflows even so is no number
+
+
+class Update(NamedTuple):
+    """What an update did.
+
+    Attributes:
+        loss: mean over the step's images, as it was minimised.
+        gradient_norm: of the whole gradient, before clipping; inf where fp16 overflowed and no weight was changed.
+        is_clipped: whether clipping changed the gradient.
+        cross_entropy: plain, summed over the images; on the device.
+        hits: right answers; on the device.
+    """
+
+    loss: float
+    gradient_norm: float
+    is_clipped: bool
+    cross_entropy: Tensor
+    hits: Tensor
+
+
+class Updater:
+    """Makes updates of a network by the planned optimiser, loss, precision and clipping.
+
+    Args:
+        network: on the device that trains; weights that need no gradient are left alone.
+        settings: of the plan.
+        class_counts: training images of each class.
+
+    Example:
+        ``Updater(network, plan.settings, (50, 50)).make(images, labels, rate=0.01, momentum=0.9, step=0)``
+    """
+
+    def __init__(self, network: Network, settings: Settings, class_counts: Sequence[int]) -> None:
+        self._network = network
+        self._settings = settings
+        self._device = network.head.weight.device
+        self._loss = make_loss(settings, class_counts)
+        self._optimizer = make_optimizer(network, settings)
+        self._scaler = torch.amp.GradScaler(self._device.type, enabled=settings.precision == "fp16")
+        self._forward: Any = torch.compile(network) if settings.compile else network
+
+    def make(self, images: Tensor, targets: Tensor, *, rate: float, momentum: float, step: int) -> Update:
+        """Change the weights once, by the gradient of the mean loss of all images.
+
+        The images go through the network in ``accumulate`` parts, whose gradients add up; batch norms see a part.
+
+        Args:
+            images: ``[N, 3, H, W] float32`` from 0 to 1.
+            targets: ``[N] int64`` labels or ``[N, K]`` shares.
+            rate, momentum: of this step.
+            step: from 0; with the seed it decides what dropout drops.
+
+        Raises:
+            TrainingError: if loss or gradient is no finite number; no weight is changed by it.
+        """
+        torch.manual_seed(self._settings.seed * 1_000_003 + step)
+        set_rate(self._optimizer, rate, momentum)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss, cross_entropy, hits = (torch.zeros((), device=images.device) for _ in range(3))
+        parts = min(self._settings.accumulate, len(images))
+        for some, wanted in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
+            with self._autocast():
+                logits = self._forward(some)
+            part = self._loss(logits, wanted).sum() / len(images)
+            self._scaler.scale(part).backward()
+            plain = plain_figures(logits.detach(), wanted)
+            loss, cross_entropy, hits = loss + part.detach(), cross_entropy + plain[0], hits + plain[1]
+        said, norm, largest = self._clip(loss)
+        self._refuse_not_finite(said, norm, step)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        settings = self._settings
+        is_clipped = 0 < settings.clip_norm < norm < math.inf or 0 < settings.clip_value < largest < math.inf
+        return Update(said, norm, is_clipped, cross_entropy, hits)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        kind = self._settings.precision
+        return torch.autocast(self._device.type, _TYPES[kind], enabled=kind != "fp32")
+
+    def _clip(self, loss: Tensor) -> list[float]:
+        """Clip the gradient; returns (loss, its norm before, its largest value before), brought here at once."""
+        self._scaler.unscale_(self._optimizer)
+        weights = [weight for weight in self._network.parameters() if weight.grad is not None]
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        largest = norm
+        if self._settings.clip_value:
+            largest = torch.nn.utils.get_total_norm(gradients, math.inf)
+            torch.nn.utils.clip_grad_value_(weights, self._settings.clip_value)
+        if self._settings.clip_norm:
+            torch.nn.utils.clip_grad_norm_(weights, self._settings.clip_norm)
+        found: list[float] = torch.stack([loss, norm, largest]).tolist()
+        return found
+
+    def _refuse_not_finite(self, loss: float, norm: float, step: int) -> None:
+        is_scaled = self._scaler.is_enabled() and self._scaler.get_scale() > _SMALLEST_SCALE
+        if not math.isfinite(loss) or not (math.isfinite(norm) or is_scaled):
+            wrong = "loss" if not math.isfinite(loss) else "gradient"
+            value = loss if wrong == "loss" else norm
+            raise diverged(f"the {wrong} is {value} at step {step}; no weight was changed by it")
+
+
+def diverged(message: str) -> TrainingError:
+    """Return the error of a training whose numbers are none any more."""
+    cure = "lower the learning rate, for example --lr with a tenth of the plan's value, or let --find-lr look for one"
+    return TrainingError("training.diverged", message, cure)
+
+
+@contextmanager
+def named_errors(settings: Settings) -> Iterator[None]:
+    """Give torch's errors that a user can cause a name and a cure.
+
+    Raises:
+        TrainingError: instead of them.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        text = str(error)
+        if isinstance(error, torch.OutOfMemoryError) or any(words in text for words in _NO_MEMORY):
+            cure = "try half the --batch-size, a higher --set accumulate, or a smaller --size"
+            raise TrainingError("machine.memory", f"not enough memory: {text.splitlines()[0][:160]}", cure) from error
+        if "more than 1 value per channel" in text:
+            cure = "give --batch-size 2 or more (and at least as many training images), or a larger --size"
+            raise TrainingError("training.batch-norm", "batch norms can't learn from a single value", cure) from error
+        if settings.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            message = f"torch.compile failed: {(text.strip().splitlines() or ['no reason given'])[0][:160]}"
+            raise TrainingError("training.compile", message, "leave out --set compile=true") from error
+        raise
+
+
+def side_at(settings: Settings, course: Course) -> int:
+    """Return the side of the input at a step, in pixels: each of ``early_sizes`` in turn, then ``size``.
+
+    References:
+        J. Howard, "Now anyone can train ImageNet in 18 minutes", 2018; M. Tan, Q. Le, arXiv 2104.00298.
+    """
+    sizes = settings.early_sizes
+    for position, side in enumerate(sizes, 1):
+        if course.step < round(settings.early_share * position / len(sizes) * course.steps):
+            return side
+    return settings.size
+
+
+def shrink_images(images: Tensor, side: int) -> Tensor:
+    """Return ``[N, 3, side, side]`` images, antialiased; those of that side as they are."""
+    if images.shape[-1] == side:
+        return images
+    return F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
+
+
+def prepare_batch(batch: Batch, settings: Settings, classes: int, epoch: int, course: Course) -> tuple[Tensor, Tensor]:
+    """Return (images, targets) of a step: at the step's size, augmented, and mixed where that is planned.
+
+    Args:
+        batch: images of the store.
+        settings: of the plan.
+        classes: K.
+        epoch: from 1.
+        course: where the step stands.
+    """
+    images = shrink_images(batch.images, side_at(settings, course))
+    images = augment_batch(images, settings, course.step, epoch, batch.positions)
+    return mix_batch(images, batch.labels, classes, settings, course.step)

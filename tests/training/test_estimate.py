@@ -1,0 +1,78 @@
+"""The estimate counts what a training will do; how long that takes is measured elsewhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from sightline.errors import InputError
+from sightline.training import estimate
+from sightline.training.estimate import estimate_seconds
+from sightline.training.find_rate import MOST_STEPS
+
+
+@pytest.fixture
+def one_second(monkeypatch):
+    """Let a step of any size take one second, and an image's forward pass 1/128 of one."""
+    monkeypatch.setattr(estimate, "_seconds_of", lambda run, images: run(2) or 1.0)
+
+
+def test_steps_and_validation_are_counted(plan_settings, one_second):
+    settings = plan_settings(epochs=3, batch_size=16)
+    # 4 steps an epoch, validation after each and before the first
+    assert estimate_seconds(settings, 2, 64, 128) == pytest.approx(3 * 4 + 4 * 1)
+    assert estimate_seconds(settings, 2, 65, 128) == pytest.approx(3 * 5 + 4 * 1)
+
+
+def test_the_finder_and_the_fitted_head_are_counted(plan_settings, one_second):
+    settings = plan_settings(epochs=3, batch_size=16, find_rate=True)
+    assert estimate_seconds(settings, 2, 64, 128) == pytest.approx(12 + MOST_STEPS + 4)
+    settings = plan_settings(epochs=0, batch_size=16, head_first=True)
+    assert estimate_seconds(settings, 2, 64, 128) == pytest.approx((64 + 128) / 128)
+
+
+def test_early_steps_are_measured_at_their_size(plan_settings, monkeypatch):
+    sides = []
+    real = estimate.prepare_batch
+
+    def spy(*arguments):
+        images, targets = real(*arguments)
+        sides.append(images.shape[-1])
+        return images, targets
+
+    monkeypatch.setattr(estimate, "prepare_batch", spy)
+    monkeypatch.setattr(estimate, "_seconds_of", lambda run, images: run(2) or 1.0)
+    settings = plan_settings(epochs=4, batch_size=16, early_size=8, early_share=0.25)
+    assert estimate_seconds(settings, 2, 64, 128) == pytest.approx(4 + 12 + 5)
+    assert sides == [8, 16]
+
+
+def test_every_run_is_repeated_and_the_median_counts(monkeypatch):
+    clock, counts = [0.0], []
+    waits = iter([5.0, 0.01, 0.2, 0.9, 0.3])
+
+    def run(count: int) -> None:
+        counts.append(count)
+        clock[0] += next(waits)
+
+    monkeypatch.setattr(estimate.time, "monotonic", lambda: clock[0])
+    assert estimate._seconds_of(run, 32) == pytest.approx(0.3)
+    assert counts == [8, 8, 32, 32, 32]  # the first ones warm up
+
+
+def test_where_a_step_is_slow_fewer_images_are_measured(monkeypatch):
+    clock, counts = [0.0], []
+
+    def run(count: int) -> None:
+        counts.append(count)
+        clock[0] += 0.1 * count
+
+    monkeypatch.setattr(estimate.time, "monotonic", lambda: clock[0])
+    assert estimate._seconds_of(run, 128) == pytest.approx(12.8)
+    assert max(counts) == 15 and sum(counts) <= 16 + 2 * 15
+
+
+def test_a_network_that_can_not_take_the_early_size_is_named(plan_settings):
+    settings = plan_settings(size=160, early_size=24, early_share=0.5).model_copy(update={"model": "test_vit"})
+    with pytest.raises(InputError, match="early_size = 24") as caught:
+        estimate_seconds(settings, 2, 64, 16)
+    assert caught.value.code == "model.size"

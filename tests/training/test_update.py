@@ -1,0 +1,156 @@
+"""One update: parts add up to the whole, clipping beside torch's, sizes of the early steps."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from sightline.errors import TrainingError
+from sightline.networks.network import Network
+from sightline.training.batches import Batch
+from sightline.training.schedules import Course
+from sightline.training.update import Updater, named_errors, prepare_batch, shrink_images, side_at
+
+IMAGES = torch.rand(10, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+LABELS = torch.arange(10) % 3
+
+
+def plain() -> Network:
+    """Return a network without batch norm."""
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Conv2d(3, 6, 3), nn.SiLU(), nn.Flatten(), nn.Linear(216, 7), nn.Tanh())
+    return Network(body, 7, 3, (0.5,) * 3, (0.5,) * 3)
+
+
+def update(network: Network, settings, images=IMAGES, targets=LABELS, counts=(4, 3, 3), **more):
+    values = {"rate": 0.1, "momentum": 0.9, "step": 0, **more}
+    return Updater(network, settings, counts).make(images, targets, **values)
+
+
+def gradients(network: Network) -> list[torch.Tensor]:
+    return [weight.grad for weight in network.parameters()]
+
+
+@pytest.mark.parametrize("parts", [2, 3, 10, 64])
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("imbalance", ["none", "class_weights"])
+def test_the_gradients_of_the_parts_add_up_to_that_of_the_batch(plan_settings, parts, mixed, imbalance):
+    chosen = {"label_smoothing": 0.1, "imbalance": imbalance, "batch_size": 64, "optimizer": "sgd"}
+    targets = torch.softmax(torch.randn(10, 3, generator=torch.Generator().manual_seed(1)), 1) if mixed else LABELS
+    whole, cut = plain(), plain()
+    first = update(whole, plan_settings(**chosen), targets=targets)
+    second = update(cut, plan_settings(accumulate=parts, **chosen), targets=targets)
+    for one, other in zip(gradients(whole), gradients(cut), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    assert first.loss == pytest.approx(second.loss, rel=1e-5)
+    assert first.gradient_norm == pytest.approx(second.gradient_norm, rel=1e-5)
+    torch.testing.assert_close(first.cross_entropy, second.cross_entropy)
+    assert first.hits == second.hits
+
+
+def raw_gradients(settings) -> list[torch.Tensor]:
+    network = plain()
+    nn.functional.cross_entropy(network(IMAGES), LABELS).backward()
+    return gradients(network)
+
+
+def test_the_norm_is_that_before_clipping_and_clipping_is_torchs(plan_settings):
+    raw = raw_gradients(plan_settings())
+    norm = math.sqrt(sum(float((gradient**2).sum()) for gradient in raw))
+    network = plain()
+    done = update(network, plan_settings(clip_norm=norm / 2))
+    assert done.gradient_norm == pytest.approx(norm, rel=1e-5) and done.is_clipped
+    for clipped, gradient in zip(gradients(network), raw, strict=True):
+        torch.testing.assert_close(clipped, gradient / 2, rtol=1e-4, atol=1e-7)
+    assert not update(plain(), plan_settings(clip_norm=norm * 1.01)).is_clipped
+
+
+def test_values_are_clipped_too(plan_settings):
+    raw = raw_gradients(plan_settings())
+    largest = max(float(gradient.abs().max()) for gradient in raw)
+    network = plain()
+    done = update(network, plan_settings(clip_value=largest / 3))
+    assert done.is_clipped
+    for clipped, gradient in zip(gradients(network), raw, strict=True):
+        torch.testing.assert_close(clipped, gradient.clamp(-largest / 3, largest / 3))
+    assert not update(plain(), plan_settings(clip_value=largest * 1.01)).is_clipped
+
+
+def test_the_loss_of_an_update_is_what_is_minimised_and_its_figures_are_plain(plan_settings):
+    logits = plain()(IMAGES).detach()
+    done = update(plain(), plan_settings(loss="focal", label_smoothing=0.2))
+    assert float(done.cross_entropy) == pytest.approx(10 * float(nn.functional.cross_entropy(logits, LABELS)), rel=1e-5)
+    assert done.loss != pytest.approx(float(done.cross_entropy) / 10, rel=1e-2)
+    assert int(done.hits) == int((logits.argmax(1) == LABELS).sum())
+
+
+@pytest.mark.parametrize("where", ["images", "gradient"])
+def test_what_is_no_number_changes_no_weight(plan_settings, where):
+    network = plain()
+    before = copy.deepcopy(network.state_dict())
+    if where == "gradient":
+        network.head.weight.register_hook(lambda gradient: gradient * float("inf"))
+    images = IMAGES * (float("nan") if where == "images" else 1)
+    with pytest.raises(TrainingError, match="loss" if where == "images" else "gradient") as caught:
+        update(network, plan_settings(), images=images, step=7)
+    assert caught.value.code == "training.diverged" and "step 7" in caught.value.message
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_what_dropout_drops_is_a_function_of_seed_and_step(plan_settings):
+    def after(seed: int, step: int) -> torch.Tensor:
+        network = plain()
+        network.body.add_module("drop", nn.Dropout(0.5))
+        torch.rand(5)
+        update(network, plan_settings(seed=seed), step=step)
+        return network.head.weight.detach()
+
+    assert torch.equal(after(0, 3), after(0, 3))
+    assert not torch.equal(after(0, 3), after(0, 4)) and not torch.equal(after(0, 3), after(1, 3))
+
+
+def test_early_steps_are_a_share_of_all(plan_settings):
+    settings = plan_settings(size=16, early_size=8, early_share=0.3)
+    assert [side_at(settings, Course(step, 10, 5)) for step in range(10)] == [8] * 3 + [16] * 7
+    assert side_at(plan_settings(size=16), Course(0, 10, 5)) == 16
+
+
+def test_pictures_shrink_as_pillow_shrinks_them():
+    random = np.random.default_rng(0)
+    picture = random.integers(0, 256, (24, 24, 3), dtype=np.uint8)
+    wanted = np.asarray(Image.fromarray(picture).resize((9, 9), Image.Resampling.BILINEAR), np.float32) / 255
+    images = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    assert np.abs(shrink_images(images, 9)[0].permute(1, 2, 0).numpy() - wanted).max() < 1.5 / 255
+    assert shrink_images(images, 24) is images
+
+
+def test_images_are_shrunk_before_they_are_changed_and_mixed(plan_settings):
+    settings = plan_settings(size=16, early_size=8, early_share=0.5, mixup=0.3)
+    batch = Batch(torch.rand(4, 3, 16, 16), torch.tensor([0, 1, 0, 1]), np.arange(4))
+    images, targets = prepare_batch(batch, settings, 2, 1, Course(0, 10, 5))
+    assert images.shape == (4, 3, 8, 8) and targets.shape == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "machine.memory"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried"), "machine.memory"),
+        (ValueError("Expected more than 1 value per channel when training"), "training.batch-norm"),
+    ],
+)
+def test_errors_that_a_user_can_cause_have_a_name(plan_settings, error, code):
+    with pytest.raises(TrainingError) as caught, named_errors(plan_settings()):
+        raise error
+    assert caught.value.code == code
+
+
+def test_other_errors_stay_what_they_are(plan_settings):
+    with pytest.raises(RuntimeError, match="something else"), named_errors(plan_settings()):
+        raise RuntimeError("something else")
