@@ -90,3 +90,9 @@ def test_a_given_split_is_refused(table):
 def test_less_than_two_folds_are_refused(table, folds):
     with pytest.raises(InputError, match=f"--folds is {folds}"):
         make_folds(table(LABELS), folds)
+
+
+def test_what_many_small_classes_leave_over_is_shared_by_the_folds(table):
+    labels = [label for label in range(20) for _ in range(3)]
+    sizes = [split.counts()["test"] for split in make_folds(table([*labels, *[20] * 30]), 2)]
+    assert max(sizes) - min(sizes) <= 1

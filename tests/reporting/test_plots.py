@@ -34,6 +34,13 @@ def test_steps_are_the_learning_rate_and_the_norm_of_the_gradient_of_each(finish
     assert list(rate.get_xdata()) == [float(k) for k in range(len(finished_run.steps["step"]))]
 
 
+def test_no_axis_shows_the_source_of_a_formula(finished_run):
+    figure = sightline.plot_steps(finished_run)
+    figure.savefig(io.BytesIO())
+    shown = [tick.get_text() for axes in figure.axes for tick in axes.get_yticklabels(which="both")]
+    assert any(shown) and not any("$" in text for text in shown)
+
+
 def test_the_confusion_matrix_has_counts_or_percent(copied_run):
     metrics = copied_run.metrics
     metrics["confusion"] = [[3, 1, 0], [0, 4, 0], [2, 0, 2]]

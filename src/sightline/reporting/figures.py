@@ -61,6 +61,8 @@ def draw_curves(run: Run, theme: str = "light") -> Figure | None:
 
 def draw_steps(run: Run, theme: str = "light") -> Figure | None:
     """Return learning rate and norm of the gradient by step, or None before the first epoch."""
+    from matplotlib.ticker import LogFormatter
+
     steps = run.steps
     if not steps:
         return None
@@ -79,6 +81,8 @@ def draw_steps(run: Run, theme: str = "light") -> Figure | None:
         axes.plot(columns["step"][clipped], norms, ".", ms=2, color=_TRAIN, label="clipped")
         axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9)
     axes.set(title="Norm of the gradient", xlabel="step", yscale="log")
+    axes.yaxis.set_major_formatter(LogFormatter())  # the usual one writes formulas, and names must not be read as such
+    axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.5)))
     _paint(axes, INK[theme])
     with any_letters():
         figure.tight_layout()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from sightline.text import csv_text
 
 __all__ = [
     "append_bytes",
+    "read_columns",
     "recover_folder",
     "replace_folder",
     "sync_folder",
@@ -81,6 +83,16 @@ def write_json(path: Path, value: Any) -> None:
 def write_columns(path: Path, columns: dict[str, list[Any]]) -> None:
     """Write a CSV file with a header from lists of equal length."""
     write_text(path, csv_text([list(columns), *zip(*columns.values(), strict=True)]))
+
+
+def read_columns(path: Path) -> dict[str, list[float]]:
+    """Return the columns of a file of numbers; none where there is no file. A line that was cut off is left out."""
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = [line for line in file if line.endswith("\n")]
+    names, *rows = csv.reader(lines) if lines else [[]]
+    return {name: [float(row[place]) for row in rows] for place, name in enumerate(names)} if rows else {}
 
 
 def replace_folder(scratch: Path, folder: Path) -> None:

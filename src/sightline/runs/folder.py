@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.errors import ModelError, RunError
 from sightline.pixels.containers import Place, place_of
-from sightline.runs.files import recover_folder
+from sightline.runs.files import read_columns, recover_folder
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
 if TYPE_CHECKING:
@@ -193,14 +193,13 @@ class Run:
     @property
     def parts(self) -> list[Run]:
         """The finished runs inside, where there are several, in order."""
-        found = [Run(file.parent) for file in self.folder.glob("*/run.json")]
-        done = [run for run in found if run.status == "finished"]
+        done = [run for run in list_runs(self.folder) if run.status == "finished"]
         return sorted(done, key=lambda run: int(run.folder.name.rpartition("-")[2]))
 
     @property
     def history(self) -> dict[str, list[float]]:
         """The training's history as columns, one entry an epoch (``epoch``, ``train_loss``, ``val_loss`` ...)."""
-        return _columns(self.history_file)
+        return read_columns(self.history_file)
 
     @property
     def steps(self) -> dict[str, list[float]]:
@@ -209,12 +208,12 @@ class Run:
         Example:
             ``max(Run("runs/first").steps["gradient_norm"])``
         """
-        return _columns(self.steps_file)
+        return read_columns(self.steps_file)
 
     @property
     def rates(self) -> dict[str, list[float]]:
         """What the learning rate finder saw, as columns (``learning_rate``, ``loss``); empty where it was not used."""
-        return _columns(self.rates_file)
+        return read_columns(self.rates_file)
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -292,16 +291,6 @@ class Run:
         )
         table = f"<table><tr>{head}</tr>{body}</table>" if names else ""
         return "<div>" + "<br>".join(lines) + table + "</div>"
-
-
-def _columns(path: Path) -> dict[str, list[float]]:
-    """Return the columns of a file of numbers; none where there is no file. A line that was cut off is left out."""
-    if not path.is_file():
-        return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = [line for line in file if line.endswith("\n")]
-    names, *rows = csv.reader(lines) if lines else [[]]
-    return {name: [float(row[place]) for row in rows] for place, name in enumerate(names)} if rows else {}
 
 
 def list_runs(folder: str | Path = RUNS_FOLDER) -> list[Run]:
