@@ -174,10 +174,9 @@ def _hardware(name: str, value: object) -> Hardware:
         ({"size": 224, "resize": 200, "fit": "crop"}, "resize"),
         ({"freeze_body": True, "unfreeze_every": 1}, "unfreeze_every"),
         ({"freeze_body": True, "layer_decay": 0.8}, "layer_decay"),
-        ({"early_size": 256}, "early_size = 256"),
-        ({"early_size": 4}, "early_size = 4"),
-        ({"early_size": 112, "early_share": 0.0}, "early_share"),
-        ({"early_size": 0, "early_share": 0.5}, "early_size"),
+        ({"early_sizes": [112, 256]}, "256. go beyond size"),
+        ({"early_sizes": [112], "early_share": 0.0}, "early_share"),
+        ({"early_sizes": [], "early_share": 0.5}, "early_sizes"),
         ({"schedule": "plateau", "decay_unit": "steps"}, "plateau"),
         ({"precision": "fp16"}, "fp16"),
         ({"accumulate": 64, "batch_size": 32}, "accumulate"),
@@ -210,10 +209,10 @@ def test_a_pretrained_network_gets_a_tenth_and_a_timm_network_from_scratch_less_
 
 
 def test_who_chooses_one_of_the_early_settings_gets_the_other():
-    settings = decide(options=Recipe(early_size=128), network=LARGE, data=facts(300)).settings
-    assert (settings.early_size, settings.early_share) == (128, 0.5)
+    settings = decide(options=Recipe(early_sizes=[96, 128]), network=LARGE, data=facts(300)).settings
+    assert (settings.early_sizes, settings.early_share) == ((96, 128), 0.5)
     settings = decide(options=Recipe(early_share=0.3), network=LARGE, data=facts(300)).settings
-    assert (settings.early_size, settings.early_share) == (168, 0.3)
+    assert (settings.early_sizes, settings.early_share) == ((168,), 0.3)
 
 
 def test_a_staircase_falls_twice_in_a_training():

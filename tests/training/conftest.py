@@ -24,9 +24,9 @@ def plan_settings() -> Callable[..., Settings]:
 
     def make(**chosen: object) -> Settings:
         data = DataFacts(("ant", "bee"), {"train": 64, "val": 16, "test": 16}, 16, 1.0)
-        options = Recipe(**{"model": "small-fast", "size": 16, "epochs": 3, "batch_size": 16, **chosen})
+        options = Recipe(**{"model": "small-resnet", "size": 16, "epochs": 3, "batch_size": 16, **chosen})
         hardware = Hardware("cpu", "x", 1, "x")
-        return make_plan(Recipe(), options, data, hardware, describe_network("small-fast")).settings
+        return make_plan(Recipe(), options, data, hardware, describe_network("small-resnet")).settings
 
     return make
 

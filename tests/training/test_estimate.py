@@ -41,7 +41,7 @@ def test_early_steps_are_measured_at_their_size(plan_settings, monkeypatch):
 
     monkeypatch.setattr(estimate, "prepare_batch", spy)
     monkeypatch.setattr(estimate, "_seconds_of", lambda run, images: run(2) or 1.0)
-    settings = plan_settings(epochs=4, batch_size=16, early_size=8, early_share=0.25)
+    settings = plan_settings(epochs=4, batch_size=16, early_sizes=[8], early_share=0.25)
     assert estimate_seconds(settings, 2, 64, 128) == pytest.approx(4 + 12 + 5)
     assert sides == [8, 16]
 
@@ -72,7 +72,7 @@ def test_where_a_step_is_slow_fewer_images_are_measured(monkeypatch):
 
 
 def test_a_network_that_can_not_take_the_early_size_is_named(plan_settings):
-    settings = plan_settings(size=160, early_size=24, early_share=0.5).model_copy(update={"model": "test_vit"})
-    with pytest.raises(InputError, match="early_size = 24") as caught:
+    settings = plan_settings(size=160, early_sizes=[24], early_share=0.5).model_copy(update={"model": "test_vit"})
+    with pytest.raises(InputError, match="early_sizes = 24") as caught:
         estimate_seconds(settings, 2, 64, 16)
     assert caught.value.code == "model.size"

@@ -235,8 +235,8 @@ def test_layers_thaw_from_the_head_on(plan_settings, make_batches, tmp_path):
     groups = layer_groups(network, coarse=True)
     for thawed, names in enumerate(changed, 1):
         assert names == {name for group in groups[-thawed:] for name in group}
-    statistics = network.state_dict()["body.stem.1.running_mean"]
-    assert torch.equal(statistics, build_network(settings, 2, None).state_dict()["body.stem.1.running_mean"])
+    statistics = network.state_dict()["body.stem.norm.running_mean"]
+    assert torch.equal(statistics, build_network(settings, 2, None).state_dict()["body.stem.norm.running_mean"])
 
 
 def test_what_a_network_keeps_fixed_never_thaws_and_norms_that_learn_in_part_do_learn(
@@ -255,7 +255,7 @@ def test_what_a_network_keeps_fixed_never_thaws_and_norms_that_learn_in_part_do_
 
 
 def test_the_first_steps_are_smaller(plan_settings, make_batches, tmp_path):
-    settings = plan_settings(early_size=8, early_share=0.5, epochs=2)
+    settings = plan_settings(early_sizes=[8], early_share=0.5, epochs=2)
     network, sides = build_network(settings, 2, None), []
     network.body.register_forward_pre_hook(lambda module, inputs: sides.append((module.training, inputs[0].shape[-1])))
     list(train_network(network, make_batches(64), make_batches(16, seed=1), settings, tmp_path / "best"))

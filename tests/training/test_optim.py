@@ -124,7 +124,7 @@ def test_rates_by_depth_are_timms(plan_settings, model):
 
 
 @pytest.mark.parametrize("coarse", [True, False])
-@pytest.mark.parametrize("model", ["small-fast", "test_resnet", "test_vit"])
+@pytest.mark.parametrize("model", ["small-resnet", "test_resnet", "test_vit"])
 def test_groups_of_layers_hold_every_weight_once_from_the_stem_to_the_head(plan_settings, model, coarse):
     if model.startswith("test_"):
         body = timm.create_model(model, num_classes=0)
@@ -135,5 +135,5 @@ def test_groups_of_layers_hold_every_weight_once_from_the_stem_to_the_head(plan_
     names = [name for group in groups for name in group]
     assert sorted(names) == sorted(name for name, _ in network.named_parameters())
     assert len(groups) >= 3 and groups[-1] == ["head.weight", "head.bias"]
-    if model == "small-fast":
+    if model == "small-resnet":
         assert [group[0].split(".")[1] for group in groups[:-1]] == ["stem", "stages", "stages", "stages"]

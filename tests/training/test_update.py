@@ -116,7 +116,7 @@ def test_what_dropout_drops_is_a_function_of_seed_and_step(plan_settings):
 
 
 def test_early_steps_are_a_share_of_all(plan_settings):
-    settings = plan_settings(size=16, early_size=8, early_share=0.3)
+    settings = plan_settings(size=16, early_sizes=[8], early_share=0.3)
     assert [side_at(settings, Course(step, 10, 5)) for step in range(10)] == [8] * 3 + [16] * 7
     assert side_at(plan_settings(size=16), Course(0, 10, 5)) == 16
 
@@ -131,7 +131,7 @@ def test_pictures_shrink_as_pillow_shrinks_them():
 
 
 def test_images_are_shrunk_before_they_are_changed_and_mixed(plan_settings):
-    settings = plan_settings(size=16, early_size=8, early_share=0.5, mixup=0.3)
+    settings = plan_settings(size=16, early_sizes=[8], early_share=0.5, mixup=0.3)
     batch = Batch(torch.rand(4, 3, 16, 16), torch.tensor([0, 1, 0, 1]), np.arange(4))
     images, targets = prepare_batch(batch, settings, 2, 1, Course(0, 10, 5))
     assert images.shape == (4, 3, 8, 8) and targets.shape == (4, 2)

@@ -35,7 +35,8 @@ def suggest_fast(decide: Decisions, data: DataFacts, hardware: Hardware) -> None
     epochs = max(few, min(many, round(_SEEN / max(1, count))))
     reason = f"{count:,} training images; {few} to {many} epochs, with more images fewer: each is seen less often"
     decide.suggest("epochs", epochs, "data", reason)
-    decide.suggest("patience", 0, "network", "the rate falls to zero with the last step, which is worth most")
+    if decide.chosen("schedule", "linear") in ("linear", "cosine", "one-cycle"):
+        decide.suggest("patience", 0, "network", "the rate falls to zero with the last step, which is worth most")
     decide.suggest("label_smoothing", 0.2, "network", "part of this recipe: a few epochs must not grow too sure")
     decide.suggest("flip_mode", "alternating", "network", "each image and its mirror are seen equally often")
     _suggest_sizes(decide, decide.chosen("size", max(16, min(64, -(-data.median_short_side // 8) * 8))))
