@@ -373,3 +373,46 @@ def test_another_network_than_the_earlier_runs_is_refused_and_another_tag_is_not
 def test_rows_of_a_head_are_found_by_name():
     assert EARLIER.head_rows(("ant", "bee", "cat")) == {0: 1, 1: 0}
     assert EARLIER.head_rows(("cat",)) == {}
+
+
+# -- what the fast network brings along ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("train", [1, 60, 1_000, 14_000, 45_000, 1_000_000])
+@pytest.mark.parametrize("side", [8, 16, 32, 48, 64])
+def test_the_fast_network_has_a_plan_for_any_number_and_size_of_images(train, side):
+    settings = decide(data=facts(side, train=train)).settings
+    assert settings.optimizer == "muon" and settings.schedule == "linear" and settings.patience == 0
+    assert 16 <= settings.batch_size <= 500 and 8 <= settings.epochs <= 40
+    assert all(12 <= early < settings.size for early in settings.early_sizes)
+    assert settings.early_share == pytest.approx(0.35 * len(settings.early_sizes))
+
+
+def test_the_rates_are_those_of_the_speed_record_at_its_batch_for_a_summed_loss():
+    """airbench94_muon: batch 2,000, 0.24 for filters, 0.053 for biases, 0.67 for a head over 256 features / 256."""
+    chosen = Recipe(batch_size=2_000, width=128)
+    settings = decide(options=chosen, data=facts(32, train=50_000)).settings
+    assert settings.learning_rate == pytest.approx(0.24)
+    assert settings.learning_rate * settings.bias_rate == pytest.approx(0.053 * 2_000, rel=1e-3)
+    assert settings.learning_rate * settings.head_rate == pytest.approx(0.67 * 2_000 / 256**2, rel=1e-3)
+
+
+def test_a_chosen_rate_scales_all_of_them_and_another_optimiser_has_its_own():
+    usual = decide().settings
+    faster = decide(options=Recipe(learning_rate=2 * usual.learning_rate)).settings
+    assert (faster.bias_rate, faster.head_rate) == (usual.bias_rate, usual.head_rate)
+    other = decide(options=Recipe(optimizer="adamw"))
+    assert (other.settings.bias_rate, other.settings.learning_rate) == (1, 4e-3)
+    assert decision(other, "batch_size").reason.startswith("a twentieth")
+
+
+def test_bf16_is_planned_only_where_the_machine_computes_in_it():
+    assert decide(hardware=replace(CPU, has_bf16=True)).settings.precision == "bf16"
+    assert decide().settings.precision == "fp32"
+    assert decide(network=LARGE, hardware=replace(CPU, has_bf16=True), data=facts(300)).settings.precision == "fp32"
+
+
+def test_a_choice_beats_what_the_network_brings_along():
+    plan = decide(options=Recipe(epochs=3, schedule="plateau", early_sizes=[], label_smoothing=0.0))
+    assert (plan.settings.epochs, plan.settings.schedule, plan.settings.early_share) == (3, "plateau", 0)
+    assert plan.settings.patience > 0 and decision(plan, "label_smoothing").origin == "option"

@@ -242,7 +242,7 @@ def test_layers_thaw_from_the_head_on(plan_settings, make_batches, tmp_path):
 def test_what_a_network_keeps_fixed_never_thaws_and_norms_that_learn_in_part_do_learn(
     plan_settings, make_batches, tmp_path
 ):
-    settings = plan_settings(unfreeze_every=0.25, epochs=2, patience=0)
+    settings = plan_settings(unfreeze_every=0.1, epochs=2, patience=0)
     network = build_network(settings, 2, None)
     norm, fixed = network.body.stem[1], network.body.stem[0].weight
     norm.weight.requires_grad_(False)

@@ -75,13 +75,14 @@ def test_norms_and_biases_decay_where_that_is_asked_for(plan_settings):
     assert {group["weight_decay"] for group in groups} == {0.1}
 
 
-def test_norms_and_biases_have_a_rate_of_their_own(plan_settings):
+def test_norms_biases_and_the_head_have_rates_of_their_own(plan_settings):
     network = small()
-    optimizer = make_optimizer(network, plan_settings(bias_rate=2.0, optimizer="sgd"))
+    optimizer = make_optimizer(network, plan_settings(bias_rate=2.0, head_rate=0.5, optimizer="sgd"))
     set_rate(optimizer, 0.3, 0.5)
     rates = {id(weight): group["lr"] for group in optimizer.param_groups for weight in group["params"]}
-    for weight in network.parameters():
-        assert rates[id(weight)] == pytest.approx(0.6 if weight.ndim <= 1 else 0.3)
+    for name, weight in network.named_parameters():
+        wanted = 0.15 if name.startswith("head.") else 0.6 if weight.ndim <= 1 else 0.3
+        assert rates[id(weight)] == pytest.approx(wanted)
     assert {group["momentum"] for group in optimizer.param_groups} == {0.5}
 
 
@@ -100,6 +101,19 @@ def test_filters_go_to_muon_and_the_rest_to_sgd(plan_settings):
         for weight in group["params"]
     }
     assert [name for name, weight in network.named_parameters() if kinds[id(weight)] == "muon"] == ["body.0.weight"]
+
+
+def test_under_muon_a_step_takes_the_same_share_from_all_that_decays(plan_settings):
+    """Decay is a share of the weight, however high its own rate: each is still there after a step without gradient."""
+    settings = plan_settings(
+        optimizer="muon", weight_decay=0.1, decay_norms=True, bias_rate=50.0, head_rate=0.02, learning_rate=0.5
+    )
+    network = small()
+    before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    for weight in network.parameters():
+        weight.grad = torch.zeros_like(weight)
+    make_optimizer(network, settings).step()
+    assert all(torch.allclose(weight, before[name] * 0.95) for name, weight in network.named_parameters())
 
 
 @pytest.mark.parametrize("model", ["test_resnet", "test_vit", "test_efficientnet"])
