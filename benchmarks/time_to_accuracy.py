@@ -41,7 +41,9 @@ def run_training(data: str, training: str, folder: Path, name: str) -> str:
     """Return a row of the table."""
     command = [sys.executable, "-m", "sightline", "train", data, "--recipe", *shlex.split(training)]
     start, saved = time.monotonic(), None
-    process = subprocess.Popen([*command, "--out", str(folder), "--name", name, "--quiet", "--json"], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*command, "--out", str(folder), "--name", name, "--quiet", "--json"], stdout=subprocess.DEVNULL
+    )
     model = folder / name / "classifier" / "model.onnx"
     while process.poll() is None:
         if saved is None and model.exists():

@@ -36,14 +36,11 @@ def test_it_takes_every_size_and_smaller_copies(size):
 
 
 @pytest.mark.parametrize("depth", [2, 3, 4])
-def test_the_groups_hold_every_weight_that_learns_once(depth):
+def test_the_first_layer_and_the_scales_of_norms_never_learn(depth):
     body = SmallFast(32, width=8, depth=depth)
-    grouped = [*body.filters(), *body.biases()]
-    learning = [weight for weight in body.parameters() if weight.requires_grad]
-    assert len(grouped) == len({id(weight) for weight in grouped}) == len(learning) == 6 * depth
-    assert {id(weight) for weight in grouped} == {id(weight) for weight in learning}
-    assert all(weight.ndim == 4 for weight in body.filters())
-    assert all(weight.ndim == 1 for weight in body.biases())
+    fixed = {name for name, weight in body.named_parameters() if not weight.requires_grad}
+    norms = {f"{name}.weight" for name, layer in body.named_modules() if isinstance(layer, torch.nn.BatchNorm2d)}
+    assert fixed == {"stem.weight", *norms} and len(norms) == 3 * depth
 
 
 def test_a_stage_starts_as_the_identity():

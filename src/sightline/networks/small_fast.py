@@ -57,14 +57,6 @@ class SmallFast(nn.Module):
         features: Tensor = self.stages(self.act(self.stem(images))).amax((2, 3))
         return features
 
-    def filters(self) -> list[nn.Parameter]:
-        """Return the filters that learn: those for Muon."""
-        return [weight for weight in self.parameters() if weight.ndim == 4 and weight.requires_grad]
-
-    def biases(self) -> list[nn.Parameter]:
-        """Return the biases of the norms: those for the high rate, with a limit on what one step changes."""
-        return [weight for weight in self.parameters() if weight.ndim == 1 and weight.requires_grad]
-
 
 class _Stage(nn.Module):
     """Convolution, halving, norm, activation; then more convolutions at that resolution."""

@@ -61,8 +61,6 @@ def draw_curves(run: Run, theme: str = "light") -> Figure | None:
 
 def draw_steps(run: Run, theme: str = "light") -> Figure | None:
     """Return learning rate and norm of the gradient by step, or None before the first epoch."""
-    from matplotlib.ticker import LogFormatter
-
     steps = run.steps
     if not steps:
         return None
@@ -81,8 +79,7 @@ def draw_steps(run: Run, theme: str = "light") -> Figure | None:
         axes.plot(columns["step"][clipped], norms, ".", ms=2, color=_TRAIN, label="clipped")
         axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9)
     axes.set(title="Norm of the gradient", xlabel="step", yscale="log")
-    axes.yaxis.set_major_formatter(LogFormatter())  # the usual one writes formulas, and names must not be read as such
-    axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.5)))
+    _write_plain(axes.yaxis)
     _paint(axes, INK[theme])
     with any_letters():
         figure.tight_layout()
@@ -99,11 +96,20 @@ def draw_rates(run: Run, theme: str = "light") -> Figure | None:
     axes.plot(rates["learning_rate"], rates["loss"], lw=1.6, color=_VAL)
     axes.axvline(run.plan.settings.learning_rate, color=_BEST, linestyle=":", linewidth=1.2, label="chosen")
     axes.set(title="Learning rate finder", xlabel="learning rate", ylabel="loss, smoothed", xscale="log")
+    _write_plain(axes.xaxis)
     axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9)
     _paint(axes, INK[theme])
     with any_letters():
         figure.tight_layout()
     return figure
+
+
+def _write_plain(axis: Any) -> None:
+    """Write the powers of ten of an axis as numbers: matplotlib's formulas are off, since names must not be read so."""
+    from matplotlib.ticker import LogFormatter
+
+    axis.set_major_formatter(LogFormatter())
+    axis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.5)))
 
 
 def best_row(run: Run) -> int:
