@@ -63,12 +63,26 @@ def test_seeds_on_the_same_images_are_averaged_and_are_no_more_images():
 
 
 def test_the_spread_in_words_has_its_numbers():
-    metrics = {
-        "spread": {
-            "accuracy": {"mean": 0.9, "standard_deviation": 0.01, "min": 0.89, "max": 0.91, "values": [0.89, 0.91]}
-        }
-    }
+    spread = {"mean": 0.9, "standard_deviation": 0.01, "min": 0.89, "max": 0.91, "values": [0.89, 0.9, 0.9, 0.9, 0.91]}
+    metrics = {"spread": {"accuracy": spread}}
     said = describe_spread(metrics, "seeds")
-    for part in ("89.0 to 91.0 %", "2 seeds", "mean 90.0 %", "deviation 1.0 points", "up to 2.8 points"):
+    for part in ("89.0 to 91.0 %", "5 seeds", "mean 90.0 %", "deviation 1.0 points", "up to 3.9 points"):
         assert part in said
     assert "chance in which images" in describe_spread(metrics, "folds")
+    two = {"spread": {"accuracy": spread | {"values": [0.89, 0.91]}}}
+    assert "two seeds can't tell" in describe_spread(two, "seeds")
+
+
+def test_two_seeds_of_one_recipe_seldom_differ_by_more_than_is_called_chance():
+    """Of pairs of trainings that differ by chance alone, 5 % may differ by more than what five others suggest."""
+    random = np.random.default_rng(0)
+    draws = random.normal(0.9, 0.01, (2_000, 7))
+    deviations = draws[:, :5].std(1, ddof=1)
+    reaches = []
+    for deviation in deviations[:200]:
+        spread = {"mean": 0.9, "standard_deviation": float(deviation), "min": 0, "max": 1, "values": [0.9] * 5}
+        said = describe_spread({"spread": {"accuracy": spread}}, "seeds")
+        reaches.append(float(said.rsplit("up to ", 1)[1].split()[0]) / 100)
+    factor = np.median(np.array(reaches) / deviations[:200])
+    outside = np.abs(draws[:, 5] - draws[:, 6]) > factor * deviations
+    assert 0.03 < outside.mean() < 0.07

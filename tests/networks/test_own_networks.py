@@ -183,3 +183,14 @@ def test_the_exported_file_decides_as_the_network(model, tmp_path):
         Image.fromarray(random.integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(pictures[-1])
     proof = export_classifier(network, bundle, tmp_path / "classifier", pictures)
     assert proof.images == 4 and proof.max_difference < 1e-4
+
+
+@pytest.mark.parametrize("model", BODIES)
+def test_a_size_that_a_network_of_ours_can_not_halve_so_often_is_named(model):
+    settings = settings_for(model, size=8)
+    try:
+        network = build_network(settings, 2, None).eval()
+    except InputError as error:
+        assert error.code == "model.size" and "8 px" in error.message
+    else:
+        assert network(torch.zeros(1, 3, 8, 8)).shape == (1, 2)

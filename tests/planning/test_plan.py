@@ -416,3 +416,23 @@ def test_a_choice_beats_what_the_network_brings_along():
     plan = decide(options=Recipe(epochs=3, schedule="plateau", early_sizes=[], label_smoothing=0.0))
     assert (plan.settings.epochs, plan.settings.schedule, plan.settings.early_share) == (3, "plateau", 0)
     assert plan.settings.patience > 0 and decision(plan, "label_smoothing").origin == "option"
+
+
+def test_one_cycle_keeps_its_rise_and_its_momentum_with_the_fast_network():
+    settings = decide(options=Recipe(schedule="one-cycle")).settings
+    assert (settings.warmup, settings.momentum) == (0.3, 0.95)
+
+
+def test_early_sizes_are_off_where_their_share_is_0():
+    assert decide(options=Recipe(early_share=0.0)).settings.early_sizes == ()
+
+
+def test_the_finder_does_not_go_with_thawing():
+    with pytest.raises(InputError, match="find_rate") as caught:
+        decide(options=Recipe(find_rate=True, unfreeze_every=1.0), network=LARGE, data=facts(300))
+    assert caught.value.code == "plan.conflict"
+
+
+def test_a_network_of_ours_without_width_is_refused_and_not_divided_by():
+    with pytest.raises(InputError, match="width"):
+        decide(options=Recipe(width=0))

@@ -46,6 +46,14 @@ def test_early_steps_are_measured_at_their_size(plan_settings, monkeypatch):
     assert sides == [8, 16]
 
 
+def test_parts_of_a_step_are_measured_as_large_as_they_will_be(plan_settings, monkeypatch):
+    counts = []
+    monkeypatch.setattr(estimate, "_seconds_of", lambda run, images: counts.append(images) or 1.0)
+    settings = plan_settings(epochs=1, batch_size=32, accumulate=4)
+    assert estimate_seconds(settings, 2, 64, 128) == pytest.approx(2 * 4 + 2)
+    assert counts == [8, 128]
+
+
 def test_every_run_is_repeated_and_the_median_counts(monkeypatch):
     clock, counts = [0.0], []
     waits = iter([5.0, 0.01, 0.2, 0.9, 0.3])

@@ -92,3 +92,11 @@ def test_the_rate_lies_between_the_steepest_fall_and_a_tenth_of_the_lowest_loss(
 def test_where_the_loss_falls_nowhere_the_planned_rate_is_kept(losses):
     rate, reason = suggest_rate(np.geomspace(1e-3, 1, len(losses)).tolist(), losses, 0.05)
     assert rate == 0.05 and "kept" in reason
+
+
+def test_all_its_steps_are_at_full_size(plan_settings, make_batches):
+    settings = plan_settings(early_sizes=[8], early_share=0.5)
+    network, sides = build_network(settings, 2, None).train(), set()
+    network.body.register_forward_pre_hook(lambda module, inputs: sides.add(inputs[0].shape[-1]))
+    search(network, make_batches(64), settings)
+    assert sides == {16}

@@ -113,3 +113,8 @@ def test_a_plateau_lowers_the_rate_of_what_follows(plan_settings):
 def test_every_rate_is_a_positive_number_up_to_the_highest(plan_settings, schedule, steps, warmup):
     rates = mine(plan_settings(schedule=schedule, warmup=warmup, learning_rate=0.3), steps)
     assert all(0 < rate <= 0.3 + 1e-9 for rate in rates)
+
+
+def test_one_cycle_of_a_single_step_learns(plan_settings):
+    settings = plan_settings(schedule="one-cycle", warmup=0.3, learning_rate=0.3)
+    assert learning_rate_at(settings, Course(0, 1, 1)) == pytest.approx(0.3)

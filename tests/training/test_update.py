@@ -119,6 +119,10 @@ def test_early_steps_are_a_share_of_all(plan_settings):
     settings = plan_settings(size=16, early_sizes=[8], early_share=0.3)
     assert [side_at(settings, Course(step, 10, 5)) for step in range(10)] == [8] * 3 + [16] * 7
     assert side_at(plan_settings(size=16), Course(0, 10, 5)) == 16
+    two = plan_settings(size=16, early_sizes=[8, 12], early_share=0.7)
+    assert [side_at(two, Course(step, 20, 5)) for step in range(20)] == [8] * 7 + [12] * 7 + [16] * 6
+    assert [side_at(two, Course(step, 2, 1)) for step in range(2)] == [8, 16]  # the last step is at full size
+    assert side_at(two, Course(0, 1, 1)) == 16
 
 
 def test_pictures_shrink_as_pillow_shrinks_them():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -99,4 +100,10 @@ def describe_spread(metrics: dict[str, Any], kind: str) -> str:
     said += f"mean {100 * figures['mean']:.1f} %, standard deviation {points:.1f} points"
     if kind == "folds":
         return f"{said}; part of that is chance in which images a fold tests"
-    return f"{said}; between two trainings of one seed each, a difference up to {2.8 * points:.1f} points is chance"
+    if len(figures["values"]) < 3:
+        return f"{said}; two seeds can't tell what is chance"
+    from scipy.stats import t
+
+    # Of the difference between two single trainings, whose deviation is known from a few of them only.
+    chance = float(t.ppf(0.975, len(figures["values"]) - 1)) * math.sqrt(2) * points
+    return f"{said}; between two trainings of one seed each, a difference up to {chance:.1f} points can be chance"

@@ -49,10 +49,9 @@ def build_network(settings: Settings, classes: int, weights: StartWeights | None
             message = f"{settings.model} is a network of our own, and {timm_file} is not of a run"
             raise WeightsError("weights.not-for-small", message, "give --weights RUN, or choose a timm --model")
         body = BODIES[settings.model](settings)
-        feature_size: int = body.feature_size
     else:
         body = _timm_body(settings, timm_file)
-        feature_size = _count_features(body, settings)
+    feature_size = _count_features(body, settings)
     torch.manual_seed(settings.seed)  # whatever the body drew, the head starts the same
     network = Network(body, feature_size, classes, settings.mean, settings.std, settings.dropout)
     if isinstance(body, SmallFast):

@@ -141,7 +141,11 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     findings = check_subject(Subject(samples, split, None, choices.value_range))
     yield from _warn_of_worst(findings, samples.source, choices)
 
-    data = yield from probe_changes(samples, split, describe_data(samples, split), chosen)
+    data = describe_data(samples, split)
+    if folds:  # what trains in one fold is tested in another
+        data = replace(data, not_probed="in folds every image is a test image")
+    else:
+        data = yield from probe_changes(samples, split, data, chosen)
 
     yield StageStarted("Planning", "loading torch")
     start = time.monotonic()

@@ -37,7 +37,9 @@ def suggest_fast(decide: Decisions, data: DataFacts, hardware: Hardware) -> None
     decide.suggest("epochs", epochs, "data", reason)
     if decide.chosen("schedule", "linear") in ("linear", "cosine", "one-cycle"):
         decide.suggest("patience", 0, "network", "the rate falls to zero with the last step, which is worth most")
-    decide.suggest("label_smoothing", 0.2, "network", "part of this recipe: a few epochs must not grow too sure")
+    decide.suggest(
+        "label_smoothing", 0.2, "network", "part of this recipe: more right answers, but timid probabilities"
+    )
     decide.suggest("flip_mode", "alternating", "network", "each image and its mirror are seen equally often")
     _suggest_sizes(decide, decide.chosen("size", max(16, min(64, -(-data.median_short_side // 8) * 8))))
     if hardware.device == "cpu" and hardware.has_bf16:
@@ -56,7 +58,7 @@ def _suggest_sizes(decide: Decisions, size: int) -> None:
 
 
 def _suggest_updates(decide: Decisions, batch: int) -> None:
-    width = decide.chosen("width", OWN_NETWORKS["small-fast"].width)
+    width = max(1, decide.chosen("width", OWN_NETWORKS["small-fast"].width))  # 0 is refused with the settings
     rate = _MUON_RATE * math.sqrt(batch / 2_000)
     reason = f"as the CIFAR-10 speed records, at {batch} images a step"
     decide.suggest("optimizer", "muon", "network", "learns most from a step where steps are few")
@@ -65,6 +67,7 @@ def _suggest_updates(decide: Decisions, batch: int) -> None:
     decide.suggest("head_rate", round(_HEAD_RATE * batch / (2 * width) / rate, 4), "network", reason)
     decide.suggest("weight_decay", round(min(10, _DECAY * batch / rate), 4), "network", reason)
     decide.suggest("decay_norms", True, "network", "biases learn so fast that they need it; filters are normalised")
-    decide.suggest("momentum", 0.85, "network", "a short memory for few steps")
     decide.suggest("schedule", "linear", "network", "falls to zero with the last step")
-    decide.suggest("warmup", 0.0, "network", "the identity-like start needs none")
+    if decide.chosen("schedule", "linear") != "one-cycle":  # whose rise and momentum are its own
+        decide.suggest("momentum", 0.85, "network", "a short memory for few steps")
+        decide.suggest("warmup", 0.0, "network", "the identity-like start needs none")

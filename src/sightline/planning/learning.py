@@ -107,6 +107,11 @@ def refuse_contradictions(settings: Settings) -> None:
     s = settings
     rules = (
         (s.freeze_body and s.unfreeze_every, "freeze_body and unfreeze_every are both on", "give one of them"),
+        (
+            s.find_rate and s.unfreeze_every,
+            "find_rate tests the whole network, and unfreeze_every freezes most of it at first",
+            "leave out --find-lr or --set unfreeze_every",
+        ),
         (s.freeze_body and s.layer_decay < 1, "layer_decay has no layers under freeze_body", "give one of them"),
         (
             max(s.early_sizes, default=0) > s.size,
@@ -180,6 +185,8 @@ def _explain(decide: Decisions, name: str, words: str) -> None:
 
 def _decide_early_sizes(decide: Decisions) -> None:
     """Decide smaller sides for the first steps; who chooses one of the two settings gets the other."""
+    if decide.chosen("early_share", None) == 0 and not decide.chosen("early_sizes", ()):
+        decide.suggest("early_sizes", (), "default", "one size throughout")
     sizes = decide("early_sizes", (), "default", "one size throughout")
     if not sizes:
         share = decide.chosen("early_share", 0.0)

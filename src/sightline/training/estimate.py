@@ -46,19 +46,20 @@ def estimate_seconds(settings: Settings, classes: int, train: int, val: int) -> 
         network.body.requires_grad_(False)
     epoch_steps = max(1, -(-train // settings.batch_size))
     steps = epoch_steps * settings.epochs
-    images = max(1, round(train / epoch_steps))
+    parts = settings.accumulate
+    images = max(1, round(train / epoch_steps / parts))  # that go through at once
     _check_early_sizes(network, settings)
     sides = Counter(side_at(settings, Course(step, steps, epoch_steps)) for step in range(steps))
     sides[settings.size] += MOST_STEPS if settings.find_rate else 0
     first = {side_at(settings, Course(step, steps, epoch_steps)): step for step in reversed(range(steps))}
     seconds = 0.0
     with named_errors(settings):
-        plain = settings.model_copy(update={"compile": False})
+        plain = settings.model_copy(update={"compile": False, "accumulate": 1})
         network.train()
         updater = Updater(network, plain, (1,) * classes)
         for side, count in sides.items():
             course = Course(first.get(side, steps), max(1, steps), epoch_steps)
-            seconds += count * _seconds_of(_make_step(updater, plain, classes, course), images)
+            seconds += count * parts * _seconds_of(_make_step(updater, plain, classes, course), images)
         forward = _seconds_of(_make_forward(network, settings), min(128, max(1, val))) / min(128, max(1, val))
     return seconds + (settings.epochs * val + (train if settings.head_first else 0) + val) * forward
 

@@ -13,6 +13,7 @@ from sightline.events import Progressed, RateFound
 from sightline.networks.network import Network
 from sightline.planning.settings import Settings
 from sightline.training.batches import Batch, Batches
+from sightline.training.imbalance import balanced_order
 from sightline.training.schedules import Course
 from sightline.training.update import Updater, prepare_batch
 
@@ -29,8 +30,8 @@ _FAILED = 4  # times the lowest loss: it has diverged, and the search ends (as f
 def find_rate(network: Network, train: Batches, settings: Settings) -> Generator[Progressed, None, RateFound]:
     """Return the learning rate that a range test suggests; the network is left bit for bit as it was.
 
-    The planned training, but for a rate that rises by the same factor each step, from a thousandth of the planned
-    one to a hundred times it, in 80 steps at most. It ends where the loss is four times its lowest.
+    The planned training at its full size, but for a rate that rises by the same factor each step, from a thousandth
+    of the planned one to a hundred times it, in 80 steps at most. It ends where the loss is four times its lowest.
 
     Args:
         network: on ``train.device``, in training mode where its layers learn.
@@ -43,6 +44,7 @@ def find_rate(network: Network, train: Batches, settings: Settings) -> Generator
     Example:
         ``found = yield from find_rate(network, train, plan.settings)``
     """
+    settings = settings.model_copy(update={"early_sizes": (), "early_share": 0.0})  # one size, so that losses compare
     before = copy.deepcopy(network.state_dict())
     counts = np.bincount(train.labels, minlength=network.head.out_features).tolist()
     rates = settings.learning_rate * np.geomspace(_BELOW, _ABOVE, MOST_STEPS)
@@ -102,5 +104,8 @@ def _endless(train: Batches, settings: Settings) -> Iterator[tuple[int, Batch]]:
     epoch = 0
     while True:
         epoch += 1
-        for batch in train.shuffled(settings.batch_size, settings.seed, epoch):
+        order = (
+            balanced_order(train.labels, settings.seed, epoch) if settings.imbalance == "balanced_sampling" else None
+        )
+        for batch in train.shuffled(settings.batch_size, settings.seed, epoch, order):
             yield epoch, batch

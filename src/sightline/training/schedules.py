@@ -119,6 +119,8 @@ def _one_cycle(settings: Settings, course: Course) -> float:
 def _cycle(settings: Settings, course: Course, values: tuple[float, float, float]) -> float:
     """Return the value between three that a cycle passes: half a cosine up in ``warmup``, half a cosine down."""
     turn = settings.warmup * course.steps - 1
+    if course.steps == 1:
+        return values[1]
     if course.step <= turn and turn > 0:
         start, end, done = values[0], values[1], course.step / turn
     else:

@@ -23,7 +23,7 @@ from sightline.training.checkpoint import load_checkpoint
 
 __all__ = ["load_trained", "make_batches", "set_up_network", "versions", "whiten_network"]
 
-_WHITENED_BY = 2_000  # images that the first layer is set from
+_WHITENED_BY = 2_000  # images up to 64 px that the first layer is set from; of larger ones as many pixels
 
 
 def set_up_network(settings: Settings, classes: int, weights: StartWeights | None) -> Network:
@@ -37,7 +37,8 @@ def set_up_network(settings: Settings, classes: int, weights: StartWeights | Non
 def whiten_network(network: Network, train: Batches, seed: int) -> None:
     """Set a first layer that whitens, where the network has one, from some training images; others stay as they are."""
     if isinstance(network.body, SmallFast):
-        some = next(train.shuffled(_WHITENED_BY, seed, 0)).images
+        count = max(1, round(_WHITENED_BY * min(1.0, (64 / train.preprocess.size) ** 2)))
+        some = next(train.shuffled(count, seed, 0)).images
         whiten_first_layer(network.body, (some - network.mean) / network.std)
 
 

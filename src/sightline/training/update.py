@@ -165,7 +165,8 @@ def side_at(settings: Settings, course: Course) -> int:
     """
     sizes = settings.early_sizes
     for position, side in enumerate(sizes, 1):
-        if course.step < round(settings.early_share * position / len(sizes) * course.steps):
+        # The last step is at full size in any case: that is what is measured.
+        if course.step < min(course.steps - 1, round(settings.early_share * position / len(sizes) * course.steps)):
             return side
     return settings.size
 
