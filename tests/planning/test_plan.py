@@ -341,6 +341,7 @@ def test_given_weights_are_named_by_architecture_and_file_not_by_the_tag_of_publ
 
 EARLIER = EarlierRun(
     "run first",
+    Path("runs/first"),
     Path("m"),
     "small-cnn",
     ("bee", "ant"),

@@ -20,8 +20,8 @@ from sightline.data.groups import assign_groups
 from sightline.data.inspect import inspect_samples, refuse_bad
 from sightline.data.samples import Samples
 from sightline.data.sources import Source, describe_source, fetch_source, read_samples
-from sightline.data.split import Split, make_split
-from sightline.errors import InputError
+from sightline.data.split import Split, make_split, with_seen
+from sightline.errors import DataError, InputError
 from sightline.events import Event, Noted, Planned, Progressed, StageEnded, StageStarted, Warned
 from sightline.installation import import_library, require_extra
 from sightline.pipeline.probe import probe_changes, warn_of_harm
@@ -131,11 +131,16 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     _refuse_repeats(job)
     chosen = {**job.recipe.chosen, **job.options.chosen}
     earlier = find_earlier(chosen.get("weights", ""), folder=job.out)
+    if earlier and job.folds:
+        message = f"every fold tests images that {earlier.name} was trained on"
+        raise InputError("plan.conflict", message, "leave out --folds, or --weights; --seeds goes with --weights")
     choices = DataChoices(chosen.get("value_range") or None, chosen.get("group", ""), chosen.get("fixes", ""))
     samples = yield from inspect_source(job.source, choices)
     refuse_bad(samples, chosen.get("on_bad", "skip"))
     folds = _make_folds(samples, job, chosen)
     split = folds[0] if folds else _make_split(samples, chosen)
+    if earlier:
+        split = yield from _leave_out_seen(samples, split, earlier)
     counts = ", ".join(f"{count:,} {part}" for part, count in split.counts().items() if count)
     yield Noted(f"Split: {counts}. {split.rule}." + "".join(f" {note}." for note in split.notes))
     findings = check_subject(Subject(samples, split, None, choices.value_range))
@@ -173,6 +178,35 @@ def _make_split(samples: Samples, chosen: dict[str, Any]) -> Split:
         test_share=chosen.get("test_share"),
         select_on_val=chosen.get("select_on_val", False),
     )
+
+
+def _leave_out_seen(samples: Samples, split: Split, earlier: EarlierRun) -> Generator[Event, None, Split]:
+    """Mark what the network saw in an earlier run as leaked, so that no figure rests on it; say how many.
+
+    Raises:
+        DataError: if nothing is left to measure.
+    """
+    part = "test" if split.headline == "test" else "validation"
+    if not earlier.is_traced:
+        message = f"which images {earlier.name} was trained on can't be told: {part} images may be among them"
+        yield Warned("weights.untraced", message, f"give its run, or {part} images that it can't have seen")
+    # A validation figure is one of images that chose the epoch anyway.
+    seen = set().union(*(earlier.seen.get(name, ()) for name in ("train", "val") if name != split.headline))
+    marked = with_seen(samples, split, seen)
+    new = marked.leaked & ~split.leaked
+    if not new.any():
+        return split
+    rows = marked.rows(split.headline)
+    rows = rows[samples.is_ok[rows]]
+    same = (
+        "" if earlier.split_seed is None else f"keep its split with --seed {earlier.split_seed} on the same data, or "
+    )
+    cure = f"{same}give a test set of its own (a folder test/)"
+    message = f"{int(new.sum()):,} of {len(rows):,} {part} images trained {earlier.name} or chose its epoch"
+    if marked.leaked[rows].all():
+        raise DataError("weights.all-seen", f"{message}: nothing is left to measure", cure)
+    yield Warned("weights.seen", f"{message}; the figures leave them out", cure)
+    return marked
 
 
 def _make_folds(samples: Samples, job: Job, chosen: dict[str, Any]) -> tuple[Split, ...]:

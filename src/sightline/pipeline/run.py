@@ -41,6 +41,7 @@ from sightline.pipeline.progress import counted
 from sightline.pipeline.views import add_views
 from sightline.pixels.cache import Known, PixelStore, open_store
 from sightline.planning.decisions import Decision
+from sightline.planning.facts import EarlierRun
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run, refuse_repeated
 from sightline.runs.writer import RunWriter, refuse_name
@@ -97,6 +98,7 @@ class Material:
     store: PixelStore
     weights: StartWeights | None
     findings: Findings
+    earlier: EarlierRun | None = None
 
 
 def decode_material(prepared: Prepared, weights: StartWeights | None) -> Generator[Event, None, Material]:
@@ -107,7 +109,7 @@ def decode_material(prepared: Prepared, weights: StartWeights | None) -> Generat
     if samples.errors != prepared.samples.errors:
         split = _without_bad(prepared.split, samples)
         findings = check_subject(Subject(samples, split, None, prepared.plan.preprocess.value_range))
-    return Material(samples, store, weights, findings)
+    return Material(samples, store, weights, findings, prepared.earlier)
 
 
 def train_whole(writer: RunWriter, plan: Plan, material: Material, split: Split) -> Generator[Event, None, str]:
@@ -117,6 +119,8 @@ def train_whole(writer: RunWriter, plan: Plan, material: Material, split: Split)
     if plan.settings.fixes:
         writer.keep_fixes(plan.settings.fixes)
     writer.write_data(samples.columns(), split.columns(), [finding.to_dict() for finding in material.findings])
+    if material.earlier:
+        writer.write_earlier(material.earlier.seen)
     yield from _train(writer, plan, samples, split, store, material.weights)
     headline = yield from _finish(writer, plan, samples, split, store)
     writer.update(headline=headline)
@@ -181,7 +185,7 @@ def run_facts(job: Job, prepared: Prepared, split: Split, weights: tuple[str, st
         "model": prepared.plan.settings.model,
         "weights": weights[0],
         "licence": weights[1],
-        **({"earlier_classes": compare_classes(prepared)} if prepared.earlier else {}),
+        **_facts_of_start(prepared),
         "hardware": {
             "device": prepared.hardware.device,
             "name": prepared.hardware.name,
@@ -189,6 +193,12 @@ def run_facts(job: Job, prepared: Prepared, split: Split, weights: tuple[str, st
         },
         "versions": {"sightline": version("sightline"), "python": sys.version.split()[0], **versions()},
     }
+
+
+def _facts_of_start(prepared: Prepared) -> dict[str, Any]:
+    if prepared.earlier is None:
+        return {}
+    return {"earlier_classes": compare_classes(prepared), "start_is_traced": prepared.earlier.is_traced}
 
 
 def decode_pictures(samples: Samples, plan: Plan) -> Generator[Event, None, tuple[Samples, PixelStore]]:
