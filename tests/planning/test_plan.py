@@ -364,6 +364,12 @@ def test_an_earlier_run_decides_what_its_weights_are_made_for_unless_chosen_othe
     assert other.settings.head_first  # no row to keep
 
 
+def test_a_plan_names_the_run_that_it_starts_from_whatever_was_typed():
+    plan = make_plan(Recipe(), Recipe(weights="latest"), facts(), CPU, CNN, EARLIER)
+    assert plan.settings.weights == str(EARLIER.folder)
+    assert "latest" in decision(plan, "weights").reason
+
+
 def test_another_network_than_the_earlier_runs_is_refused_and_another_tag_is_not():
     with pytest.raises(WeightsError, match="small-cnn"):
         choose_model(Recipe(model="resnet18"), Recipe(), facts(), CPU, EARLIER)

@@ -148,6 +148,9 @@ def make_plan(
         suggest_fast(decide, data, hardware)
     decide_data(decide, data)
     decide_network(decide, network, earlier)
+    if earlier:  # "latest" may be another run tomorrow
+        typed = decide.values["weights"]
+        decide.replace("weights", str(earlier.folder), typed.origin, f"{typed.reason}, as {typed.value}")
     # A tag names published weights; where a file is what is loaded, only the architecture is known.
     name = network.name.split(".")[0] if decide.value("weights") else network.name
     decide.replace("model", earlier.model if earlier else name, model.origin, model.reason)
