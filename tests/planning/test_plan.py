@@ -370,6 +370,14 @@ def test_a_plan_names_the_run_that_it_starts_from_whatever_was_typed():
     assert "latest" in decision(plan, "weights").reason
 
 
+def test_weights_that_are_typed_beat_a_recipe_from_scratch():
+    recipe = Recipe(pretrained=False, epochs=4)
+    settings = make_plan(recipe, Recipe(weights="first"), facts(), CPU, CNN, EARLIER).settings
+    assert settings.pretrained and settings.epochs == 4
+    with pytest.raises(InputError, match="pretrained is false"):
+        make_plan(recipe, Recipe(weights="first", pretrained=False), facts(), CPU, CNN, EARLIER)
+
+
 def test_another_network_than_the_earlier_runs_is_refused_and_another_tag_is_not():
     with pytest.raises(WeightsError, match="small-cnn"):
         choose_model(Recipe(model="resnet18"), Recipe(), facts(), CPU, EARLIER)

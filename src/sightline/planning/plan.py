@@ -142,6 +142,7 @@ def make_plan(
     Example:
         ``make_plan(Recipe(), Recipe(epochs=3), data, hardware, network).settings.epochs == 3``
     """
+    recipe = recipe.under(options)
     decide = Decisions(recipe, options)
     model = choose_model(recipe, options, data, hardware, earlier)
     if network.name == SMALL_NETWORK and not earlier:
