@@ -21,7 +21,7 @@ from sightline.data.inspect import inspect_samples, refuse_bad
 from sightline.data.samples import Samples
 from sightline.data.sources import Source, describe_source, fetch_source, read_samples
 from sightline.data.split import Split, make_split, with_seen
-from sightline.errors import DataError, InputError
+from sightline.errors import DataError, DeviceError, InputError
 from sightline.events import Event, Noted, Planned, Progressed, StageEnded, StageStarted, Warned
 from sightline.installation import import_library, require_extra
 from sightline.pipeline.probe import probe_changes, warn_of_harm
@@ -154,20 +154,38 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     from sightline.networks.describe import describe_network
     from sightline.networks.weights import read_normalisation
     from sightline.training.estimate import estimate_seconds
-    from sightline.training.hardware import probe_hardware
 
-    hardware = probe_hardware(chosen.get("device"))
-    if hardware.warning:
-        yield Warned("device.broken-cuda", hardware.warning, "sightline doctor says more; the CPU is used")
+    hardware, recipe = yield from _choose_hardware(job)
     if earlier and "mean" not in earlier.settings:  # a classifier's folder without its run
         earlier = replace(earlier, settings={**earlier.settings, **read_normalisation(earlier.file)})
-    network = describe_network(str(choose_model(job.recipe, job.options, data, hardware, earlier).value))
-    plan = make_plan(job.recipe, job.options, data, hardware, network, earlier)
+    network = describe_network(str(choose_model(recipe, job.options, data, hardware, earlier).value))
+    plan = make_plan(recipe, job.options, data, hardware, network, earlier)
     seconds = estimate_seconds(plan.settings, len(samples.classes), data.counts["train"], data.counts["val"])
     yield StageEnded("Planning", f"{plan.settings.model} on {hardware.device}", time.monotonic() - start)
     yield Planned(plan.rows(), seconds * max(1, job.folds, job.seeds))
     yield from warn_of_harm(plan.settings, data, chosen)
     return Prepared(samples, split, plan, hardware, network, findings, earlier, folds)
+
+
+def _choose_hardware(job: Job) -> Generator[Event, None, tuple[Hardware, Recipe]]:
+    """Return the machine, and the recipe for it: an option's device is an order, a recipe's a wish."""
+    from sightline.training.hardware import probe_hardware
+
+    recipe, wish = job.recipe, job.recipe.chosen.get("device")
+    try:
+        hardware = probe_hardware(job.options.chosen.get("device", wish))
+    except DeviceError:
+        if "device" in job.options.chosen:
+            raise
+        hardware = probe_hardware()
+        recipe = recipe.without("device", "threads", "precision", "compile")  # decided for that other machine
+        message = f"the recipe's device {wish} is not on this machine: {hardware.device} is used, {hardware.reason}"
+        yield Warned(
+            "device.recipe", message, "precision, threads and compile are planned for it; --device is an order"
+        )
+    if hardware.warning:
+        yield Warned("device.broken-cuda", hardware.warning, "sightline doctor says more; the CPU is used")
+    return hardware, recipe
 
 
 def _make_split(samples: Samples, chosen: dict[str, Any]) -> Split:

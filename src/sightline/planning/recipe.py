@@ -81,8 +81,17 @@ class Recipe:
             Recipe(epochs=5)
         """
         if options.chosen.get("weights") and self.chosen.get("pretrained") is False:
-            return Recipe(**{name: value for name, value in self.chosen.items() if name != "pretrained"})
+            return self.without("pretrained")
         return self
+
+    def without(self, *names: str) -> Recipe:
+        """Return the recipe with these settings left open.
+
+        Example:
+            >>> Recipe(epochs=5, device="cuda:0").without("device")
+            Recipe(epochs=5)
+        """
+        return Recipe(**{name: value for name, value in self.chosen.items() if name not in names})
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Recipe:
