@@ -171,6 +171,28 @@ def test_a_file_of_ours_without_its_classes_is_refused(earlier, colours, tmp_pat
     assert caught.value.code == "weights.not-for-small" and "--weights RUN" in caught.value.cure
 
 
+@pytest.mark.parametrize("form", ["run", "classifier"])
+def test_a_network_that_was_cut_off_is_said_before_a_folder_is_made(form, earlier, colours, tmp_path):
+    folder = Path(shutil.copytree(earlier.folder, tmp_path / "cut"))
+    file = folder / "classifier" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    if form == "classifier":
+        folder = Path(shutil.move(folder / "classifier", tmp_path / "alone"))
+    with pytest.raises(WeightsError) as caught:
+        drive(train_job(job_of(colours, tmp_path / "runs", folder)))
+    assert caught.value.code == "weights.damaged" and not (tmp_path / "runs").exists()
+
+
+def test_a_network_that_is_cut_off_later_is_an_error_of_ours(earlier, colours, tmp_path):
+    folder = Path(shutil.copytree(earlier.folder, tmp_path / "cut"))
+    prepared, _ = drive(plan_job(job_of(colours, tmp_path, folder)))
+    (weights, _), _ = drive(fetch_weights(prepared))
+    assert weights is not None
+    weights.path.write_bytes(weights.path.read_bytes()[:-100])
+    with pytest.raises(WeightsError):
+        set_up_network(prepared.plan.settings, 3, weights)
+
+
 # -- what the earlier run saw ------------------------------------------------------------------------------------
 
 

@@ -152,10 +152,12 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     start = time.monotonic()
     import_library("torch")
     from sightline.networks.describe import describe_network
-    from sightline.networks.weights import read_normalisation
+    from sightline.networks.weights import check_weights, read_normalisation
     from sightline.training.estimate import estimate_seconds
 
     hardware, recipe = yield from _choose_hardware(job)
+    if earlier:
+        check_weights(earlier.file)
     if earlier and "mean" not in earlier.settings:  # a classifier's folder without its run
         earlier = replace(earlier, settings={**earlier.settings, **read_normalisation(earlier.file)})
     network = describe_network(str(choose_model(recipe, job.options, data, hardware, earlier).value))
