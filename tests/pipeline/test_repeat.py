@@ -164,7 +164,9 @@ def test_each_fold_is_tracked_as_a_run_of_its_own(few, tmp_path):
     ("job", "code"),
     [
         ({"folds": 2, "seeds": 2}, "plan.conflict"),
-        ({"seeds": 1}, "plan.seeds"),
+        *(({"seeds": count}, "plan.seeds") for count in (1, 0, -2)),
+        *(({"folds": count}, "split.folds") for count in (1, 0, -2)),
+        ({}, "plan.seeds"),
         ({"folds": 2, "options": Recipe(test_share=0.2)}, "plan.conflict"),
         ({"folds": 2, "options": Recipe(select_on_val=True)}, "plan.conflict"),
     ],
@@ -173,6 +175,14 @@ def test_what_makes_no_sense_is_said_before_anything_is_read(job, code, tmp_path
     with pytest.raises(InputError) as caught:
         list(repeat_job(Job(tmp_path / "nowhere", out=tmp_path / "runs", **job)))
     assert caught.value.code == code and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("count", [0, 1, -1])
+@pytest.mark.parametrize("function", [sightline.cross_validate, sightline.repeat])
+def test_too_few_of_them_are_refused_from_python_too(function, count, tmp_path):
+    with pytest.raises(InputError, match=f"is {count}"):
+        function(tmp_path / "nowhere", count, out=tmp_path / "runs", quiet=True)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_more_folds_than_images_leave_no_folder(few, tmp_path):

@@ -37,7 +37,16 @@ from sightline.text import count_of
 if TYPE_CHECKING:
     from sightline.networks.weights import StartWeights
 
-__all__ = ["DataChoices", "Job", "Prepared", "compare_classes", "fetch_weights", "inspect_source", "plan_job"]
+__all__ = [
+    "DataChoices",
+    "Job",
+    "Prepared",
+    "compare_classes",
+    "fetch_weights",
+    "inspect_source",
+    "plan_job",
+    "refuse_counts",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +106,8 @@ class Job:
         out: folder that holds runs.
         name: of the run; None makes one.
         keep_checkpoints: keep the best epoch's checkpoint after the run is finished.
-        folds: of a cross-validation; 0: none.
-        seeds: trainings that differ in their seed alone; 0: one training.
+        folds: of a cross-validation; None: no cross-validation.
+        seeds: trainings that differ in their seed alone; None: one training.
     """
 
     source: Source
@@ -107,8 +116,8 @@ class Job:
     out: str | Path = RUNS_FOLDER
     name: str | None = None
     keep_checkpoints: bool = False
-    folds: int = 0
-    seeds: int = 0
+    folds: int | None = None
+    seeds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +173,7 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     plan = make_plan(recipe, job.options, data, hardware, network, earlier)
     seconds = estimate_seconds(plan.settings, len(samples.classes), data.counts["train"], data.counts["val"])
     yield StageEnded("Planning", f"{plan.settings.model} on {hardware.device}", time.monotonic() - start)
-    yield Planned(plan.rows(), seconds * max(1, job.folds, job.seeds))
+    yield Planned(plan.rows(), seconds * (job.folds or job.seeds or 1))
     yield from warn_of_harm(plan.settings, data, chosen)
     return Prepared(samples, split, plan, hardware, network, findings, earlier, folds)
 
@@ -237,15 +246,21 @@ def _make_folds(samples: Samples, job: Job, chosen: dict[str, Any]) -> tuple[Spl
 
 def _refuse_repeats(job: Job) -> None:
     """Raise ``InputError`` for repeats that make no sense, before anything is read."""
-    if job.folds and job.seeds:
-        message = "--folds and --seeds ask for two different things"
-        raise InputError("plan.conflict", message, "give one of them; folds vary the data, seeds the training")
-    if job.seeds == 1 or job.seeds < 0:
-        raise InputError("plan.seeds", f"--seeds is {job.seeds}", "give 2 or more, for example --seeds 5")
+    refuse_counts(job.folds, job.seeds)
     for name in ("test_share", "select_on_val") if job.folds else ():
         if job.options.chosen.get(name):
             message = f"{name} is given, and in folds every image is tested once"
             raise InputError("plan.conflict", message, "leave it out, or leave out --folds")
+
+
+def refuse_counts(folds: int | None, seeds: int | None) -> None:
+    """Raise ``InputError`` for folds or seeds that can't be counted to, or both together; None is neither."""
+    if folds is not None and seeds is not None:
+        message = "--folds and --seeds ask for two different things"
+        raise InputError("plan.conflict", message, "give one of them; folds vary the data, seeds the training")
+    for code, name, count in (("split.folds", "--folds", folds), ("plan.seeds", "--seeds", seeds)):
+        if count is not None and count < 2:
+            raise InputError(code, f"{name} is {count}", f"give 2 or more, for example {name} 5; or leave it out")
 
 
 def _warn_of_worst(findings: Findings, source: str, choices: DataChoices) -> Iterator[Event]:
