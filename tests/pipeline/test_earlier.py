@@ -227,7 +227,7 @@ def test_the_figures_leave_out_what_any_run_before_was_trained_on(earlier, colou
     assert {row["path"] for row in test if row["leaked"] == "1"} == expected
     assert [event.code for event in said] == ["weights.seen"]
     assert f"{len(expected)} of {len(test)} test images trained run first" in said[0].message
-    assert "--seed 0" in said[0].cure
+    assert "split_seed=0" in said[0].cure
     assert second.metrics["accuracy"]["n"] == len(test) - len(expected)
     assert second.metrics["count_leaked"] == len(expected) and "accuracy_with_leaks" in second.metrics
     # The third starts from the second, and so from the first.
@@ -249,7 +249,7 @@ def test_a_test_that_was_seen_altogether_is_refused_with_the_cure(earlier, colou
     (tmp_path / "table.csv").write_text("\n".join(["path,label,split", *seen]))
     with pytest.raises(DataError) as caught:
         drive(plan_job(job_of(tmp_path / "table.csv", tmp_path, earlier.folder)))
-    assert caught.value.code == "weights.all-seen" and "--seed 0" in caught.value.cure
+    assert caught.value.code == "weights.all-seen" and "split_seed=0" in caught.value.cure
 
 
 def test_folds_from_an_earlier_run_are_refused(earlier, tmp_path):

@@ -80,6 +80,8 @@ def test_seeds_and_plans_of_the_folds_differ_in_the_seed_alone(shared):
     plans = [part.plan.settings.model_dump() for part in run.parts]
     assert [plan.pop("seed") for plan in plans] == [4, 5, 6]
     assert plans[0] == plans[1] == plans[2]
+    for part in run.parts:  # what a fold tests follows from no setting
+        assert "split.csv" in next(d.reason for d in part.plan.decisions if d.name == "split_seed")
 
 
 def test_the_page_says_that_it_measures_the_recipe(shared):
@@ -147,6 +149,10 @@ def test_seeds_share_the_split_and_differ_in_the_weights(few, tmp_path):
     assert first.split_file.read_bytes() == second.split_file.read_bytes()
     assert weights(first) != weights(second)
     assert weights(first) == weights(sightline.train(few, out=tmp_path, name="one", epochs=1, seed=7, quiet=True))
+    again = sightline.train(
+        few, second.plan_file, out=tmp_path, name="again", quiet=True
+    )  # a part's plan is its recipe
+    assert again.split_file.read_bytes() == second.split_file.read_bytes() and weights(again) == weights(second)
     assert run.metrics["accuracy"]["n"] == first.metrics["accuracy"]["n"]
     assert {row["run"] for row in run.predictions} == {"seed-1", "seed-2"}
     page = run.report_file.read_text()

@@ -202,11 +202,16 @@ def _choose_hardware(job: Job) -> Generator[Event, None, tuple[Hardware, Recipe]
 def _make_split(samples: Samples, chosen: dict[str, Any]) -> Split:
     return make_split(
         samples,
-        seed=chosen.get("seed", 0),
+        seed=_split_seed(chosen),
         val_share=chosen.get("val_share"),
         test_share=chosen.get("test_share"),
         select_on_val=chosen.get("select_on_val", False),
     )
+
+
+def _split_seed(chosen: dict[str, Any]) -> int:
+    seed: int = chosen.get("split_seed", chosen.get("seed", 0))
+    return seed
 
 
 def _leave_out_seen(samples: Samples, split: Split, earlier: EarlierRun) -> Generator[Event, None, Split]:
@@ -228,7 +233,9 @@ def _leave_out_seen(samples: Samples, split: Split, earlier: EarlierRun) -> Gene
     rows = marked.rows(split.headline)
     rows = rows[samples.is_ok[rows]]
     same = (
-        "" if earlier.split_seed is None else f"keep its split with --seed {earlier.split_seed} on the same data, or "
+        ""
+        if earlier.split_seed is None
+        else f"keep its split with --set split_seed={earlier.split_seed} on the same data, or "
     )
     cure = f"{same}give a test set of its own (a folder test/)"
     message = f"{int(new.sum()):,} of {len(rows):,} {part} images trained {earlier.name} or chose its epoch"
@@ -241,7 +248,7 @@ def _leave_out_seen(samples: Samples, split: Split, earlier: EarlierRun) -> Gene
 def _make_folds(samples: Samples, job: Job, chosen: dict[str, Any]) -> tuple[Split, ...]:
     if not job.folds:
         return ()
-    return make_folds(samples, job.folds, seed=chosen.get("seed", 0), val_share=chosen.get("val_share"))
+    return make_folds(samples, job.folds, seed=_split_seed(chosen), val_share=chosen.get("val_share"))
 
 
 def _refuse_repeats(job: Job) -> None:

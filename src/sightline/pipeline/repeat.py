@@ -69,10 +69,11 @@ def repeat_job(job: Job) -> Generator[Event, None, Run]:
 def _plan_of(prepared: Prepared, number: int, what: str) -> Plan:
     """Return the plan with this training's seed; everything else is as in all others."""
     seed = (prepared.plan.settings.seed + number - 1) % _MOST_SEED
-    drawn = "weights, order, augmentation" + (
-        " and validation" if prepared.folds else "; the split is that of the first"
-    )
-    return prepared.plan.with_seed(seed, f"{what}: of {drawn}")
+    reason = f"{what}: of weights, order and augmentation"
+    if prepared.folds:
+        why = "settings alone can't draw a fold again: data/split.csv holds it"
+        return prepared.plan.with_seed(seed, f"{reason}, and of validation", f"{what}: {why}")
+    return prepared.plan.with_seed(seed, reason, f"{what}: the split is that of the first")
 
 
 def _write_together(writer: RunWriter, kind: str, times: int, done: int) -> str:

@@ -45,9 +45,11 @@ class Plan:
             value_range=s.value_range or None,
         )
 
-    def with_seed(self, seed: int, reason: str) -> Plan:
-        """Return the same plan with another seed, and why."""
-        changed = [replace(d, value=seed, reason=reason) if d.name == "seed" else d for d in self.decisions]
+    def with_seed(self, seed: int, reason: str, split_reason: str) -> Plan:
+        """Return the same plan with another seed, and why; the split's seed stays, and ``split_reason`` says why."""
+        reasons = {"seed": reason, "split_seed": split_reason}
+        changed = [replace(d, reason=reasons[d.name]) if d.name in reasons else d for d in self.decisions]
+        changed = [replace(d, value=seed) if d.name == "seed" else d for d in changed]
         return Plan(self.settings.model_copy(update={"seed": seed}), tuple(changed))
 
     def rows(self) -> tuple[tuple[str, str, str, str], ...]:

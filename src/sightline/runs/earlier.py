@@ -65,7 +65,7 @@ def _of_run(run: Run) -> EarlierRun:
         settings={setting: settings[setting] for setting in _INHERITED},
         seen={part: run.trained_digests((part,)) for part in ("train", "val")} if is_known else {},
         is_traced=is_known and facts.get("start_is_traced", True),
-        split_seed=settings["seed"],
+        split_seed=settings["split_seed"],
     )
 
 
