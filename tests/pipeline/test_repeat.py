@@ -14,7 +14,8 @@ from finished import write_colours
 from sightline import api
 from sightline.errors import DataError, InputError, RunError
 from sightline.events import RunStarted, StageStarted
-from sightline.pipeline.prepare import Job
+from sightline.pipeline import run as pipeline_run
+from sightline.pipeline.prepare import Job, plan_job
 from sightline.pipeline.repeat import repeat_job
 from sightline.planning.recipe import Recipe
 from sightline.runs.folder import Run, find_run, list_runs
@@ -66,6 +67,33 @@ def test_the_pooled_figures_are_those_of_the_pooled_predictions(shared):
     assert run.metrics["spread"]["accuracy"]["values"] == values
     assert run.status == "finished" and run.facts["done"] == run.facts["times"] == 3
     assert "3 folds" in run.facts["headline"]
+
+
+def test_each_fold_has_the_findings_of_its_own_split(few, tmp_path, monkeypatch):
+    class Said:
+        def __init__(self, split):
+            self.parts = list(split.parts)
+
+        def to_dict(self):
+            return self.parts
+
+    class Writer:
+        def write_data(self, samples, split, findings):
+            self.split, self.findings = split["split"], findings
+
+    steps, prepared = plan_job(Job(few, out=tmp_path, folds=3)), None
+    while prepared is None:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            prepared = stop.value
+    monkeypatch.setattr(pipeline_run, "check_subject", lambda subject: [Said(subject.split)])
+    first = [Said(prepared.split)]
+    material = pipeline_run.Material(prepared.samples, None, None, first, prepared.split)
+    for split in prepared.folds:
+        writer = Writer()
+        next(pipeline_run.train_whole(writer, prepared.plan, material, split))  # up to its training
+        assert writer.findings == [writer.split] == [list(split.parts)]
 
 
 def test_reading_comparing_and_decoding_happen_once(shared):

@@ -92,12 +92,16 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What trainings on the same images share: the pictures, decoded once, and the weights that they start from."""
+    """What trainings on the same images share: the pictures, decoded once, and the weights that they start from.
+
+    ``findings`` are those of ``split``; a training on another one has its own.
+    """
 
     samples: Samples
     store: PixelStore
     weights: StartWeights | None
     findings: Findings
+    split: Split
     earlier: EarlierRun | None = None
 
 
@@ -109,16 +113,19 @@ def decode_material(prepared: Prepared, weights: StartWeights | None) -> Generat
     if samples.errors != prepared.samples.errors:
         split = _without_bad(prepared.split, samples)
         findings = check_subject(Subject(samples, split, None, prepared.plan.preprocess.value_range))
-    return Material(samples, store, weights, findings, prepared.earlier)
+    return Material(samples, store, weights, findings, prepared.split, prepared.earlier)
 
 
 def train_whole(writer: RunWriter, plan: Plan, material: Material, split: Split) -> Generator[Event, None, str]:
     """Fill a run's folder, from its data to its report; returns the headline."""
-    samples, store = material.samples, material.store
+    samples, store, findings = material.samples, material.store, material.findings
+    if split is not material.split:  # another fold: what the split does to groups and copies differs
+        subject = Subject(samples, _without_bad(split, samples), None, plan.preprocess.value_range)
+        findings = check_subject(subject)
     split = _without_bad(split, samples)
     if plan.settings.fixes:
         writer.keep_fixes(plan.settings.fixes)
-    writer.write_data(samples.columns(), split.columns(), [finding.to_dict() for finding in material.findings])
+    writer.write_data(samples.columns(), split.columns(), [finding.to_dict() for finding in findings])
     if material.earlier:
         writer.write_earlier(material.earlier.seen)
     yield from _train(writer, plan, samples, split, store, material.weights)
