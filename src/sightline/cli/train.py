@@ -201,6 +201,9 @@ def _print_repeated(run: Run) -> None:
         mean, deviation, low, high = ("-" if cell is None else f"{100 * cell:.1f} %" for cell in cells)
         whole = str(Figure(**metrics[name]))
         print(f"{name.replace('_', ' '):<16}  {whole:<28}  {mean:>6}  {deviation:>9}  {low:>6}  {high:>6}")
+    if "accuracy_with_views" in metrics:
+        averaged = Figure(**metrics["accuracy_with_views"])
+        print(f"\naveraged over {metrics['count_views']} views of each image {averaged}; predictions look once")
     print(f"\nRun         {run.folder}")
     print(f"Report      {run.report_file}")
     print("Classifier  none: this measures the recipe")
