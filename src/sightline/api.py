@@ -146,8 +146,8 @@ def plan(
     data: Source,
     recipe: Any = None,
     *,
-    folds: int = 0,
-    seeds: int = 0,
+    folds: int | None = None,
+    seeds: int | None = None,
     display: Display | None = None,
     quiet: bool = False,
     **settings: Any,
@@ -156,7 +156,7 @@ def plan(
 
     Args:
         data, recipe, display, quiet, **settings: as for :func:`train`.
-        folds, seeds: as for :func:`cross_validate` and :func:`repeat`; 0: one training.
+        folds, seeds: as for :func:`cross_validate` and :func:`repeat`; None: one training.
 
     Example:
         ``sightline.api.plan("photos/").settings.epochs``

@@ -62,6 +62,25 @@ def test_seeds_on_the_same_images_are_averaged_and_are_no_more_images():
     assert "confusion" not in together
 
 
+def test_figures_beside_the_accuracy_are_pooled_and_averaged_too(folds):
+    said, labels, plain = zip(*folds, strict=True)
+    hits = [11, 12, 20, 33]
+    beside = [
+        {**one, "accuracy_with_views": wilson(k, one["count"]).to_dict(), "count_views": 6}
+        for one, k in zip(plain, hits, strict=True)
+    ]
+    pooled = pool_folds(said, labels, beside)
+    assert pooled["accuracy_with_views"] == wilson(sum(hits), 110).to_dict() and pooled["count_views"] == 6
+    assert "accuracy_with_views" not in pool_folds(said, labels, [*beside[1:], plain[0]])
+    leaky = [{**one, "accuracy_with_leaks": wilson(k, 40).to_dict()} for one, k in zip(beside, hits, strict=True)]
+    together = average_metrics(leaky)
+    assert together["accuracy_with_leaks"]["value"] == pytest.approx(statistics.mean(hits) / 40)
+    shares = [k / one["count"] for k, one in zip(hits, plain, strict=True)]
+    assert together["accuracy_with_views"]["value"] == pytest.approx(statistics.mean(shares))
+    assert together["count_views"] == 6
+    assert "accuracy_with_leaks" not in average_metrics(beside)
+
+
 def test_the_spread_in_words_has_its_numbers():
     spread = {"mean": 0.9, "standard_deviation": 0.01, "min": 0.89, "max": 0.91, "values": [0.89, 0.9, 0.9, 0.9, 0.91]}
     metrics = {"spread": {"accuracy": spread}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,8 +15,9 @@ from safetensors.torch import load_file
 
 import sightline
 from finished import write_colours
-from sightline.errors import RunError, SightlineError, WeightsError
-from sightline.events import Event, Noted
+from sightline.data.split import Split, with_seen
+from sightline.errors import DataError, InputError, RunError, SightlineError, WeightsError
+from sightline.events import Event, Noted, Warned
 from sightline.networks.network import Network
 from sightline.pipeline.prepare import Job, Prepared, compare_classes, fetch_weights, plan_job
 from sightline.pipeline.run import train_job
@@ -167,3 +169,99 @@ def test_a_file_of_ours_without_its_classes_is_refused(earlier, colours, tmp_pat
     with pytest.raises(SightlineError) as caught:
         start(job_of(colours, tmp_path / "runs", file, model="small-resnet"))
     assert caught.value.code == "weights.not-for-small" and "--weights RUN" in caught.value.cure
+
+
+@pytest.mark.parametrize("form", ["run", "classifier"])
+def test_a_network_that_was_cut_off_is_said_before_a_folder_is_made(form, earlier, colours, tmp_path):
+    folder = Path(shutil.copytree(earlier.folder, tmp_path / "cut"))
+    file = folder / "classifier" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    if form == "classifier":
+        folder = Path(shutil.move(folder / "classifier", tmp_path / "alone"))
+    with pytest.raises(WeightsError) as caught:
+        drive(train_job(job_of(colours, tmp_path / "runs", folder)))
+    assert caught.value.code == "weights.damaged" and not (tmp_path / "runs").exists()
+
+
+def test_a_network_that_is_cut_off_later_is_an_error_of_ours(earlier, colours, tmp_path):
+    folder = Path(shutil.copytree(earlier.folder, tmp_path / "cut"))
+    prepared, _ = drive(plan_job(job_of(colours, tmp_path, folder)))
+    (weights, _), _ = drive(fetch_weights(prepared))
+    assert weights is not None
+    weights.path.write_bytes(weights.path.read_bytes()[:-100])
+    with pytest.raises(WeightsError):
+        set_up_network(prepared.plan.settings, 3, weights)
+
+
+# -- what the earlier run saw ------------------------------------------------------------------------------------
+
+
+def warnings_of(events: Generator[Event, None, T]) -> tuple[T, list[Warned]]:
+    said: list[Warned] = []
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as stop:
+            return stop.value, said
+        said += [event] if isinstance(event, Warned) and event.code.startswith("weights.") else []
+
+
+def digests_of(run: Run, *parts: str) -> set[str]:
+    return {row["sha256"] for row in run.samples if row["split"] in parts}
+
+
+def test_the_same_seed_and_data_leak_nothing(earlier, colours, tmp_path):
+    for more in ({}, {"test_share": 0.0}):
+        if more:
+            first = sightline.train(colours, out=tmp_path, name="no-test", epochs=1, quiet=True, **SHAPE, **more)
+        prepared, said = warnings_of(plan_job(job_of(colours, tmp_path, (first if more else earlier).folder, **more)))
+        assert not said and not prepared.split.leaked.any()
+
+
+def test_the_figures_leave_out_what_any_run_before_was_trained_on(earlier, colours, tmp_path):
+    second, said = warnings_of(train_job(job_of(colours, tmp_path, earlier.folder, seed=1)))
+    test = [row for row in second.samples if row["split"] == "test"]
+    used = digests_of(earlier, "train", "val")
+    expected = {row["path"] for row in test if row["sha256"] in used}
+    assert 0 < len(expected) < len(test)
+    assert {row["path"] for row in test if row["leaked"] == "1"} == expected
+    assert [event.code for event in said] == ["weights.seen"]
+    assert f"{len(expected)} of {len(test)} test images trained run first" in said[0].message
+    assert "split_seed=0" in said[0].cure
+    assert second.metrics["accuracy"]["n"] == len(test) - len(expected)
+    assert second.metrics["count_leaked"] == len(expected) and "accuracy_with_leaks" in second.metrics
+    # The third starts from the second, and so from the first.
+    chain = find_earlier(str(second.folder), folder=tmp_path)
+    assert chain and chain.seen["train"] | chain.seen["val"] >= used | digests_of(second, "train", "val")
+    assert second.trained_digests() >= used
+
+
+def test_near_duplicates_of_what_was_seen_leak_too(table):
+    samples = replace(table([0, 0, 1, 1], digests=["a", "b", "c", "d"]), near=np.array([[0, 1]]))
+    parts = np.array(["train", "test", "test", "test"], object)
+    split = Split(parts, 0, "", (), "test", np.zeros(4, bool))
+    assert with_seen(samples, split, {"a", "d"}).leaked.tolist() == [False, True, False, True]
+
+
+def test_a_test_that_was_seen_altogether_is_refused_with_the_cure(earlier, colours, tmp_path):
+    rows = [row for row in earlier.samples if row["split"] != "test"]
+    seen = [f"{colours / row['path']},{row['label']},{'test' if k % 4 == 0 else 'train'}" for k, row in enumerate(rows)]
+    (tmp_path / "table.csv").write_text("\n".join(["path,label,split", *seen]))
+    with pytest.raises(DataError) as caught:
+        drive(plan_job(job_of(tmp_path / "table.csv", tmp_path, earlier.folder)))
+    assert caught.value.code == "weights.all-seen" and "split_seed=0" in caught.value.cure
+
+
+def test_folds_from_an_earlier_run_are_refused(earlier, tmp_path):
+    job = replace(job_of(tmp_path / "nowhere", tmp_path, earlier.folder), folds=3)
+    with pytest.raises(InputError, match="run first was trained on") as caught:
+        drive(plan_job(job))
+    assert "leave out --folds" in caught.value.cure
+
+
+def test_what_a_classifier_outside_its_run_saw_can_not_be_told(earlier, colours, tmp_path):
+    folder = shutil.copytree(earlier.classifier_folder, tmp_path / "shipped")
+    run, said = warnings_of(train_job(job_of(colours, tmp_path, folder, width=8)))
+    assert [event.code for event in said] == ["weights.untraced"]
+    _, said = warnings_of(plan_job(job_of(colours, tmp_path, run.folder)))  # nor of what starts from it
+    assert [event.code for event in said] == ["weights.untraced"]

@@ -14,7 +14,8 @@ from finished import write_colours
 from sightline import api
 from sightline.errors import DataError, InputError, RunError
 from sightline.events import RunStarted, StageStarted
-from sightline.pipeline.prepare import Job
+from sightline.pipeline import run as pipeline_run
+from sightline.pipeline.prepare import Job, plan_job
 from sightline.pipeline.repeat import repeat_job
 from sightline.planning.recipe import Recipe
 from sightline.runs.folder import Run, find_run, list_runs
@@ -68,6 +69,33 @@ def test_the_pooled_figures_are_those_of_the_pooled_predictions(shared):
     assert "3 folds" in run.facts["headline"]
 
 
+def test_each_fold_has_the_findings_of_its_own_split(few, tmp_path, monkeypatch):
+    class Said:
+        def __init__(self, split):
+            self.parts = list(split.parts)
+
+        def to_dict(self):
+            return self.parts
+
+    class Writer:
+        def write_data(self, samples, split, findings):
+            self.split, self.findings = split["split"], findings
+
+    steps, prepared = plan_job(Job(few, out=tmp_path, folds=3)), None
+    while prepared is None:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            prepared = stop.value
+    monkeypatch.setattr(pipeline_run, "check_subject", lambda subject: [Said(subject.split)])
+    first = [Said(prepared.split)]
+    material = pipeline_run.Material(prepared.samples, None, None, first, prepared.split)
+    for split in prepared.folds:
+        writer = Writer()
+        next(pipeline_run.train_whole(writer, prepared.plan, material, split))  # up to its training
+        assert writer.findings == [writer.split] == [list(split.parts)]
+
+
 def test_reading_comparing_and_decoding_happen_once(shared):
     events, _ = shared
     stages = [event.name for event in events if isinstance(event, StageStarted)]
@@ -80,6 +108,8 @@ def test_seeds_and_plans_of_the_folds_differ_in_the_seed_alone(shared):
     plans = [part.plan.settings.model_dump() for part in run.parts]
     assert [plan.pop("seed") for plan in plans] == [4, 5, 6]
     assert plans[0] == plans[1] == plans[2]
+    for part in run.parts:  # what a fold tests follows from no setting
+        assert "split.csv" in next(d.reason for d in part.plan.decisions if d.name == "split_seed")
 
 
 def test_the_page_says_that_it_measures_the_recipe(shared):
@@ -147,6 +177,10 @@ def test_seeds_share_the_split_and_differ_in_the_weights(few, tmp_path):
     assert first.split_file.read_bytes() == second.split_file.read_bytes()
     assert weights(first) != weights(second)
     assert weights(first) == weights(sightline.train(few, out=tmp_path, name="one", epochs=1, seed=7, quiet=True))
+    again = sightline.train(
+        few, second.plan_file, out=tmp_path, name="again", quiet=True
+    )  # a part's plan is its recipe
+    assert again.split_file.read_bytes() == second.split_file.read_bytes() and weights(again) == weights(second)
     assert run.metrics["accuracy"]["n"] == first.metrics["accuracy"]["n"]
     assert {row["run"] for row in run.predictions} == {"seed-1", "seed-2"}
     page = run.report_file.read_text()
@@ -164,7 +198,9 @@ def test_each_fold_is_tracked_as_a_run_of_its_own(few, tmp_path):
     ("job", "code"),
     [
         ({"folds": 2, "seeds": 2}, "plan.conflict"),
-        ({"seeds": 1}, "plan.seeds"),
+        *(({"seeds": count}, "plan.seeds") for count in (1, 0, -2)),
+        *(({"folds": count}, "split.folds") for count in (1, 0, -2)),
+        ({}, "plan.seeds"),
         ({"folds": 2, "options": Recipe(test_share=0.2)}, "plan.conflict"),
         ({"folds": 2, "options": Recipe(select_on_val=True)}, "plan.conflict"),
     ],
@@ -173,6 +209,14 @@ def test_what_makes_no_sense_is_said_before_anything_is_read(job, code, tmp_path
     with pytest.raises(InputError) as caught:
         list(repeat_job(Job(tmp_path / "nowhere", out=tmp_path / "runs", **job)))
     assert caught.value.code == code and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("count", [0, 1, -1])
+@pytest.mark.parametrize("function", [sightline.cross_validate, sightline.repeat])
+def test_too_few_of_them_are_refused_from_python_too(function, count, tmp_path):
+    with pytest.raises(InputError, match=f"is {count}"):
+        function(tmp_path / "nowhere", count, out=tmp_path / "runs", quiet=True)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_more_folds_than_images_leave_no_folder(few, tmp_path):

@@ -341,6 +341,7 @@ def test_given_weights_are_named_by_architecture_and_file_not_by_the_tag_of_publ
 
 EARLIER = EarlierRun(
     "run first",
+    Path("runs/first"),
     Path("m"),
     "small-cnn",
     ("bee", "ant"),
@@ -361,6 +362,20 @@ def test_an_earlier_run_decides_what_its_weights_are_made_for_unless_chosen_othe
     assert settings.pretrained and not settings.head_first
     other = make_plan(Recipe(), options, facts(classes=("cat", "dog")), CPU, CNN, EARLIER)
     assert other.settings.head_first  # no row to keep
+
+
+def test_a_plan_names_the_run_that_it_starts_from_whatever_was_typed():
+    plan = make_plan(Recipe(), Recipe(weights="latest"), facts(), CPU, CNN, EARLIER)
+    assert plan.settings.weights == str(EARLIER.folder)
+    assert "latest" in decision(plan, "weights").reason
+
+
+def test_weights_that_are_typed_beat_a_recipe_from_scratch():
+    recipe = Recipe(pretrained=False, epochs=4)
+    settings = make_plan(recipe, Recipe(weights="first"), facts(), CPU, CNN, EARLIER).settings
+    assert settings.pretrained and settings.epochs == 4
+    with pytest.raises(InputError, match="pretrained is false"):
+        make_plan(recipe, Recipe(weights="first", pretrained=False), facts(), CPU, CNN, EARLIER)
 
 
 def test_another_network_than_the_earlier_runs_is_refused_and_another_tag_is_not():

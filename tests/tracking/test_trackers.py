@@ -19,6 +19,7 @@ from sightline.events import (
     InputsSeen,
     MistakesSeen,
     Noted,
+    RateFound,
     RunEnded,
     RunStarted,
     StepEnded,
@@ -46,7 +47,8 @@ def epoch(number: int) -> list[object]:
     return [*steps, measured, mistakes, ended]
 
 
-EVENTS = [InputsSeen(0, np.repeat(picture(), 5, 0)), *epoch(1), *epoch(2)]
+FOUND = RateFound((0.01, 0.1), (2.0, 1.0), 0.037, "where the loss falls fastest")
+EVENTS = [FOUND, InputsSeen(0, np.repeat(picture(), 5, 0)), *epoch(1), *epoch(2)]
 
 
 def accumulated(folder: Path):
@@ -97,10 +99,14 @@ def test_tensorboard_reads_back_pictures(copied_run):
 def test_tensorboard_holds_the_plan_as_text_and_as_hyper_parameters(copied_run):
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-    TensorboardTracker(copied_run).close()
+    tracker = TensorboardTracker(copied_run)
+    tracker.show(FOUND)
+    tracker.close()
     found = accumulated(copied_run.tensorboard_folder)
     (text,) = found.Tensors("Plan")
     assert "| epochs | 6 | option |" in text.tensor_proto.string_val[0].decode()
+    (text,) = found.Tensors("Learning rate")
+    assert text.tensor_proto.string_val[0].decode().startswith("0.037, found")
     content = found.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     said = HParamsPluginData.FromString(content).session_start_info.hparams
     assert said["epochs"].number_value == 6 and said["model"].string_value == copied_run.plan.settings.model
@@ -155,6 +161,8 @@ def test_mlflow_reads_back_parameters_metrics_and_files(copied_run, store):
     history = client.get_metric_history(found.info.run_id, "learning_rate")
     assert [(one.step, one.value) for one in history] == [(k, 0.01 * k) for k in range(6)]
     assert [one.value for one in client.get_metric_history(found.info.run_id, "val_loss")] == [1.0, 0.5]
+    assert found.data.metrics["found_learning_rate"] == 0.037  # the planned one is a parameter, which stays
+    assert found.data.tags["learning_rate"] == "0.037: where the loss falls fastest"
     accuracy = copied_run.metrics["accuracy"]
     assert found.data.metrics["test_accuracy"] == accuracy["value"]
     assert found.data.metrics["test_accuracy_low"] == accuracy["low"]
@@ -169,7 +177,7 @@ def test_mlflow_says_how_an_interrupted_run_ended(copied_run, store):
     copied_run.facts_file.write_text(json.dumps(facts))
     trackers = Trackers(["mlflow"])
     trackers.show(RunStarted(str(copied_run.folder)))
-    trackers.show(EVENTS[1])
+    trackers.show(EVENTS[2])
     assert trackers.close() == []
     client, found = mlflow_run(store)
     assert found.info.status == "KILLED"
@@ -188,6 +196,14 @@ def test_a_server_that_is_not_there_is_one_warning(copied_run, store, monkeypatc
 # -- wandb ----------------------------------------------------------------------------------------------------
 
 
+class FakeConfig(dict):
+    """W&B's configuration: a value that is there already changes only where that is allowed."""
+
+    def update(self, values, *, allow_val_change=False):
+        assert allow_val_change or not set(values) & set(self)
+        super().update(values)
+
+
 class FakeWandb(types.ModuleType):
     """W&B's documented calls and nothing else, strict about their arguments; each call is noted."""
 
@@ -196,6 +212,7 @@ class FakeWandb(types.ModuleType):
         self.logged: list[dict[str, float]] = []
         self.axes: dict[str, str | None] = {}
         self.summary: dict[str, float] = {}
+        self.config = FakeConfig()
         self.exit_code: int | None = None
 
     class Settings:
@@ -204,7 +221,8 @@ class FakeWandb(types.ModuleType):
 
     def init(self, *, project, name, dir, config, settings):
         assert isinstance(settings, self.Settings) and Path(dir).is_dir()
-        self.project, self.name, self.config, self.url = project, name, json.loads(json.dumps(config)), None
+        self.project, self.name, self.url = project, name, None
+        self.config.update(json.loads(json.dumps(config)))
         return self
 
     def define_metric(self, name, *, step_metric=None):
@@ -238,6 +256,7 @@ def test_wandb_gets_configuration_steps_epochs_and_the_figures(copied_run, wandb
     assert trackers.close() == []
     assert (wandb.project, wandb.name) == ("sightline", copied_run.folder.name)
     assert wandb.config["epochs"] == 6
+    assert (wandb.config["learning_rate"], wandb.config["find_rate"]) == (0.037, False)
     assert [row["step/loss"] for row in wandb.logged if "step" in row] == [step.loss for step in STEPS]
     assert [row["val/loss"] for row in wandb.logged if "epoch" in row] == [1.0, 0.5]
     assert wandb.axes["step/*"] == "step" and wandb.axes["val/*"] == "epoch"

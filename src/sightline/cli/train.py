@@ -50,8 +50,12 @@ def train(
     require: Annotated[
         list[str] | None, typer.Option(help='Exit with 5 unless met, e.g. "accuracy>=0.9" (lower bound).')
     ] = None,
-    folds: Annotated[int, typer.Option(help="Cross-validate: test every image once, in this many trainings.")] = 0,
-    seeds: Annotated[int, typer.Option(help="Train this often, with other seeds, to see how far chance goes.")] = 0,
+    folds: Annotated[
+        int | None, typer.Option(help="Cross-validate: test every image once, in this many trainings.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Train this often, with other seeds, to see how far chance goes.")
+    ] = None,
     keep_checkpoints: Annotated[bool, typer.Option("--keep-checkpoints", help="Keep the best checkpoint.")] = False,
     track: Annotated[
         list[str] | None, typer.Option(help="Who listens too: tensorboard, mlflow, wandb, csv; repeatable.")
@@ -102,7 +106,7 @@ def train(
         return
     shown: dict[str, Any] = {"out": out, "name": name, "track": track or (), "display": terminal}
     try:
-        if folds or seeds:
+        if folds is not None or seeds is not None:
             run = _train_several(data, recipe, folds, seeds, keep_checkpoints, {**shown, **settings})
         else:
             run = api.train(data, recipe, keep_checkpoints=keep_checkpoints, **shown, **settings)
@@ -114,17 +118,18 @@ def train(
 
 
 def _train_several(
-    data: str, recipe: str | None, folds: int, seeds: int, keep_checkpoints: bool, chosen: dict[str, Any]
+    data: str, recipe: str | None, folds: int | None, seeds: int | None, keep_checkpoints: bool, chosen: dict[str, Any]
 ) -> Run:
     from sightline import api
     from sightline.errors import InputError
+    from sightline.pipeline.prepare import refuse_counts
 
-    if folds and seeds:
-        message = "--folds and --seeds ask for two different things"
-        raise InputError("plan.conflict", message, "give one of them; folds vary the data, seeds the training")
+    refuse_counts(folds, seeds)  # the two functions below know of one each
     if keep_checkpoints:
         raise InputError("plan.conflict", "--keep-checkpoints is for a single training", "leave it out")
-    return api.cross_validate(data, folds, recipe, **chosen) if folds else api.repeat(data, seeds, recipe, **chosen)
+    if folds is not None:
+        return api.cross_validate(data, folds, recipe, **chosen)
+    return api.repeat(data, seeds or 0, recipe, **chosen)
 
 
 def interrupted_words(folder: str) -> str:
@@ -196,6 +201,9 @@ def _print_repeated(run: Run) -> None:
         mean, deviation, low, high = ("-" if cell is None else f"{100 * cell:.1f} %" for cell in cells)
         whole = str(Figure(**metrics[name]))
         print(f"{name.replace('_', ' '):<16}  {whole:<28}  {mean:>6}  {deviation:>9}  {low:>6}  {high:>6}")
+    if "accuracy_with_views" in metrics:
+        averaged = Figure(**metrics["accuracy_with_views"])
+        print(f"\naveraged over {metrics['count_views']} views of each image {averaged}; predictions look once")
     print(f"\nRun         {run.folder}")
     print(f"Report      {run.report_file}")
     print("Classifier  none: this measures the recipe")

@@ -6,7 +6,8 @@ are those of the table in ``docs/data.md``; the rule that was used and its reaso
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -28,6 +29,7 @@ __all__ = [
     "find_units",
     "make_split",
     "make_split_of_nothing",
+    "with_seen",
 ]
 
 # A smaller class can't spare an image for measuring: all of it is used for training, and that is said.
@@ -49,7 +51,7 @@ class Split:
         notes: what else the user should know.
         headline: part that the headline figure is measured on: ``test``, or ``val`` where there is no test.
         leaked: ``[N] bool``: images of the measured part that stand in what chose or trained the network too, as
-            a copy or a near-duplicate (given splits only).
+            a copy or a near-duplicate (given splits, and networks that go on from an earlier run).
     """
 
     parts: npt.NDArray[np.object_]
@@ -313,6 +315,20 @@ def find_leaked(samples: Samples, parts: npt.NDArray[np.object_], part: str) -> 
     leaked = np.zeros(len(samples), bool)
     leaked[list(find_twins(samples, parts, part))] = True
     return leaked
+
+
+def with_seen(samples: Samples, split: Split, seen: AbstractSet[str]) -> Split:
+    """Return the split with images of the measured part as leaked that are ``seen``, or near-duplicates of such.
+
+    Args:
+        samples: inspected.
+        split: of them.
+        seen: sha256 of images that a network saw before.
+    """
+    pairs = samples.digests[samples.near].tolist()
+    alike = {twin for pair in pairs for twin in pair if seen & set(pair)}
+    is_seen = np.array([digest in seen or digest in alike for digest in samples.digests], bool)
+    return replace(split, leaked=split.leaked | (is_seen & (split.parts == split.headline)))
 
 
 def _refuse_empty(split: Split, samples: Samples) -> None:

@@ -17,6 +17,7 @@ from sightline.runtime.predictions import Predictions
 __all__ = ["average_metrics", "describe_spread", "pool_folds", "spread_of"]
 
 FIGURES = ("accuracy", *MACRO_METRICS)
+_BESIDE = ("accuracy_with_leaks", "accuracy_with_views")  # figures that stand beside the others, in some trainings
 
 
 def pool_folds(
@@ -38,7 +39,16 @@ def pool_folds(
         for name in metrics[0]["baselines"]
         if all(name in fold["baselines"] for fold in metrics)
     }
-    return {**evaluation.metrics, "baselines": baselines, "spread": spread_of(metrics)}
+    return {**evaluation.metrics, **_pool_views(metrics), "baselines": baselines, "spread": spread_of(metrics)}
+
+
+def _pool_views(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the accuracy over several views with the hits of all folds, where each fold has it."""
+    if not all("accuracy_with_views" in fold for fold in metrics):
+        return {}
+    figures = [fold["accuracy_with_views"] for fold in metrics]
+    pooled = wilson(sum(round(one["value"] * one["n"]) for one in figures), sum(one["n"] for one in figures))
+    return {"accuracy_with_views": pooled.to_dict(), "count_views": metrics[0]["count_views"]}
 
 
 def average_metrics(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -52,6 +62,8 @@ def average_metrics(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         **{key: first[key] for key in kept},
         **{name: _mean([one[name] for one in metrics]) for name in FIGURES},
+        **{name: _mean([one[name] for one in metrics]) for name in _BESIDE if all(name in one for one in metrics)},
+        **({"count_views": first["count_views"]} if "count_views" in first else {}),
         "baselines": {name: _mean([one["baselines"][name] for one in metrics]) for name in first["baselines"]},
         "spread": spread_of(metrics),
     }

@@ -81,17 +81,19 @@ def _load_earlier(network: Network, file: Path, rows: dict[int, int], settings: 
     Raises:
         WeightsError: if the file is of another shape.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    state, ours = load_file(file), network.state_dict()
+    ours = network.state_dict()
     head = {name: ours[name].clone() for name in ("head.weight", "head.bias")}
-    body = {name: value for name, value in state.items() if name.startswith("body.")}
     try:
+        state = load_file(file)
+        body = {name: value for name, value in state.items() if name.startswith("body.")}
         for position, row in rows.items():
             for name, value in head.items():
                 value[position] = state[name][row]
         network.load_state_dict({**body, **head, "mean": ours["mean"], "std": ours["std"]})
-    except (RuntimeError, KeyError, IndexError) as error:
+    except (RuntimeError, KeyError, IndexError, SafetensorError, OSError) as error:
         text = " ".join(str(error).split())[:300]
         shape = f"size = {settings.size}, width = {settings.width}, depth = {settings.depth}"
         message = f"{file} does not fit {settings.model} with {shape}: {text}"

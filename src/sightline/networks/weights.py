@@ -12,7 +12,15 @@ from pathlib import Path
 from sightline.errors import WeightsError
 from sightline.planning.facts import NetworkFacts
 
-__all__ = ["StartWeights", "WeightsFile", "download_weights", "find_cached", "find_weights", "read_normalisation"]
+__all__ = [
+    "StartWeights",
+    "WeightsFile",
+    "check_weights",
+    "download_weights",
+    "find_cached",
+    "find_weights",
+    "read_normalisation",
+]
 
 _FILE = "model.safetensors"
 
@@ -64,6 +72,7 @@ def find_weights(network: NetworkFacts, file: str) -> WeightsFile:
     """
     if file:
         path = _checked_file(Path(file).expanduser())
+        check_weights(path)
         return WeightsFile(path, f"local file {path.name}", "as stated by whoever made the file", path.stat().st_size)
     if not network.has_weights:
         raise WeightsError(
@@ -122,6 +131,23 @@ def read_normalisation(file: Path) -> dict[str, tuple[float, ...]]:
             return {name: tuple(tensors.get_tensor(name).ravel().round(6).tolist()) for name in ("mean", "std")}
     except SafetensorError as error:
         raise WeightsError("weights.mismatch", f"{file} is not of a run: {error}", "give the run itself") from error
+
+
+def check_weights(file: Path) -> None:
+    """Look at a file's header, which says how long the file must be.
+
+    Raises:
+        WeightsError: if it is cut off, or no safetensors inside.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy"):
+            pass
+    except (SafetensorError, OSError) as error:
+        message = f"{file} is damaged, or no safetensors inside: {' '.join(str(error).split())[:200]}"
+        cure = "copy it again, or make it anew: sightline export RUN (while the run has its checkpoint), or train again"
+        raise WeightsError("weights.damaged", message, cure) from error
 
 
 def find_cached(network: NetworkFacts) -> Path | None:

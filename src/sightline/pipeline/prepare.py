@@ -20,8 +20,8 @@ from sightline.data.groups import assign_groups
 from sightline.data.inspect import inspect_samples, refuse_bad
 from sightline.data.samples import Samples
 from sightline.data.sources import Source, describe_source, fetch_source, read_samples
-from sightline.data.split import Split, make_split
-from sightline.errors import InputError
+from sightline.data.split import Split, make_split, with_seen
+from sightline.errors import DataError, DeviceError, InputError
 from sightline.events import Event, Noted, Planned, Progressed, StageEnded, StageStarted, Warned
 from sightline.installation import import_library, require_extra
 from sightline.pipeline.probe import probe_changes, warn_of_harm
@@ -37,7 +37,16 @@ from sightline.text import count_of
 if TYPE_CHECKING:
     from sightline.networks.weights import StartWeights
 
-__all__ = ["DataChoices", "Job", "Prepared", "compare_classes", "fetch_weights", "inspect_source", "plan_job"]
+__all__ = [
+    "DataChoices",
+    "Job",
+    "Prepared",
+    "compare_classes",
+    "fetch_weights",
+    "inspect_source",
+    "plan_job",
+    "refuse_counts",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +106,8 @@ class Job:
         out: folder that holds runs.
         name: of the run; None makes one.
         keep_checkpoints: keep the best epoch's checkpoint after the run is finished.
-        folds: of a cross-validation; 0: none.
-        seeds: trainings that differ in their seed alone; 0: one training.
+        folds: of a cross-validation; None: no cross-validation.
+        seeds: trainings that differ in their seed alone; None: one training.
     """
 
     source: Source
@@ -107,8 +116,8 @@ class Job:
     out: str | Path = RUNS_FOLDER
     name: str | None = None
     keep_checkpoints: bool = False
-    folds: int = 0
-    seeds: int = 0
+    folds: int | None = None
+    seeds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +140,16 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     _refuse_repeats(job)
     chosen = {**job.recipe.chosen, **job.options.chosen}
     earlier = find_earlier(chosen.get("weights", ""), folder=job.out)
+    if earlier and job.folds:
+        message = f"every fold tests images that {earlier.name} was trained on"
+        raise InputError("plan.conflict", message, "leave out --folds, or --weights; --seeds goes with --weights")
     choices = DataChoices(chosen.get("value_range") or None, chosen.get("group", ""), chosen.get("fixes", ""))
     samples = yield from inspect_source(job.source, choices)
     refuse_bad(samples, chosen.get("on_bad", "skip"))
     folds = _make_folds(samples, job, chosen)
     split = folds[0] if folds else _make_split(samples, chosen)
+    if earlier:
+        split = yield from _leave_out_seen(samples, split, earlier)
     counts = ", ".join(f"{count:,} {part}" for part, count in split.counts().items() if count)
     yield Noted(f"Split: {counts}. {split.rule}." + "".join(f" {note}." for note in split.notes))
     findings = check_subject(Subject(samples, split, None, choices.value_range))
@@ -151,51 +165,113 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     start = time.monotonic()
     import_library("torch")
     from sightline.networks.describe import describe_network
-    from sightline.networks.weights import read_normalisation
+    from sightline.networks.weights import check_weights, read_normalisation
     from sightline.training.estimate import estimate_seconds
-    from sightline.training.hardware import probe_hardware
 
-    hardware = probe_hardware(chosen.get("device"))
-    if hardware.warning:
-        yield Warned("device.broken-cuda", hardware.warning, "sightline doctor says more; the CPU is used")
+    hardware, recipe = yield from _choose_hardware(job)
+    if earlier:
+        check_weights(earlier.file)
     if earlier and "mean" not in earlier.settings:  # a classifier's folder without its run
         earlier = replace(earlier, settings={**earlier.settings, **read_normalisation(earlier.file)})
-    network = describe_network(str(choose_model(job.recipe, job.options, data, hardware, earlier).value))
-    plan = make_plan(job.recipe, job.options, data, hardware, network, earlier)
+    network = describe_network(str(choose_model(recipe, job.options, data, hardware, earlier).value))
+    plan = make_plan(recipe, job.options, data, hardware, network, earlier)
     seconds = estimate_seconds(plan.settings, len(samples.classes), data.counts["train"], data.counts["val"])
     yield StageEnded("Planning", f"{plan.settings.model} on {hardware.device}", time.monotonic() - start)
-    yield Planned(plan.rows(), seconds * max(1, job.folds, job.seeds))
+    yield Planned(plan.rows(), seconds * (job.folds or job.seeds or 1))
     yield from warn_of_harm(plan.settings, data, chosen)
     return Prepared(samples, split, plan, hardware, network, findings, earlier, folds)
+
+
+def _choose_hardware(job: Job) -> Generator[Event, None, tuple[Hardware, Recipe]]:
+    """Return the machine, and the recipe for it: an option's device is an order, a recipe's a wish."""
+    from sightline.training.hardware import probe_hardware
+
+    recipe, wish = job.recipe, job.recipe.chosen.get("device")
+    try:
+        hardware = probe_hardware(job.options.chosen.get("device", wish))
+    except DeviceError:
+        if "device" in job.options.chosen:
+            raise
+        hardware = probe_hardware()
+        recipe = recipe.without("device", "threads", "precision", "compile")  # decided for that other machine
+        message = f"the recipe's device {wish} is not on this machine: {hardware.device} is used, {hardware.reason}"
+        yield Warned(
+            "device.recipe", message, "precision, threads and compile are planned for it; --device is an order"
+        )
+    if hardware.warning:
+        yield Warned("device.broken-cuda", hardware.warning, "sightline doctor says more; the CPU is used")
+    return hardware, recipe
 
 
 def _make_split(samples: Samples, chosen: dict[str, Any]) -> Split:
     return make_split(
         samples,
-        seed=chosen.get("seed", 0),
+        seed=_split_seed(chosen),
         val_share=chosen.get("val_share"),
         test_share=chosen.get("test_share"),
         select_on_val=chosen.get("select_on_val", False),
     )
 
 
+def _split_seed(chosen: dict[str, Any]) -> int:
+    seed: int = chosen.get("split_seed", chosen.get("seed", 0))
+    return seed
+
+
+def _leave_out_seen(samples: Samples, split: Split, earlier: EarlierRun) -> Generator[Event, None, Split]:
+    """Mark what the network saw in an earlier run as leaked, so that no figure rests on it; say how many.
+
+    Raises:
+        DataError: if nothing is left to measure.
+    """
+    part = "test" if split.headline == "test" else "validation"
+    if not earlier.is_traced:
+        message = f"which images {earlier.name} was trained on can't be told: {part} images may be among them"
+        yield Warned("weights.untraced", message, f"give its run, or {part} images that it can't have seen")
+    # A validation figure is one of images that chose the epoch anyway.
+    seen = set().union(*(earlier.seen.get(name, ()) for name in ("train", "val") if name != split.headline))
+    marked = with_seen(samples, split, seen)
+    new = marked.leaked & ~split.leaked
+    if not new.any():
+        return split
+    rows = marked.rows(split.headline)
+    rows = rows[samples.is_ok[rows]]
+    same = (
+        ""
+        if earlier.split_seed is None
+        else f"keep its split with --set split_seed={earlier.split_seed} on the same data, or "
+    )
+    cure = f"{same}give a test set of its own (a folder test/)"
+    message = f"{int(new.sum()):,} of {len(rows):,} {part} images trained {earlier.name} or chose its epoch"
+    if marked.leaked[rows].all():
+        raise DataError("weights.all-seen", f"{message}: nothing is left to measure", cure)
+    yield Warned("weights.seen", f"{message}; the figures leave them out", cure)
+    return marked
+
+
 def _make_folds(samples: Samples, job: Job, chosen: dict[str, Any]) -> tuple[Split, ...]:
     if not job.folds:
         return ()
-    return make_folds(samples, job.folds, seed=chosen.get("seed", 0), val_share=chosen.get("val_share"))
+    return make_folds(samples, job.folds, seed=_split_seed(chosen), val_share=chosen.get("val_share"))
 
 
 def _refuse_repeats(job: Job) -> None:
     """Raise ``InputError`` for repeats that make no sense, before anything is read."""
-    if job.folds and job.seeds:
-        message = "--folds and --seeds ask for two different things"
-        raise InputError("plan.conflict", message, "give one of them; folds vary the data, seeds the training")
-    if job.seeds == 1 or job.seeds < 0:
-        raise InputError("plan.seeds", f"--seeds is {job.seeds}", "give 2 or more, for example --seeds 5")
+    refuse_counts(job.folds, job.seeds)
     for name in ("test_share", "select_on_val") if job.folds else ():
         if job.options.chosen.get(name):
             message = f"{name} is given, and in folds every image is tested once"
             raise InputError("plan.conflict", message, "leave it out, or leave out --folds")
+
+
+def refuse_counts(folds: int | None, seeds: int | None) -> None:
+    """Raise ``InputError`` for folds or seeds that can't be counted to, or both together; None is neither."""
+    if folds is not None and seeds is not None:
+        message = "--folds and --seeds ask for two different things"
+        raise InputError("plan.conflict", message, "give one of them; folds vary the data, seeds the training")
+    for code, name, count in (("split.folds", "--folds", folds), ("plan.seeds", "--seeds", seeds)):
+        if count is not None and count < 2:
+            raise InputError(code, f"{name} is {count}", f"give 2 or more, for example {name} 5; or leave it out")
 
 
 def _warn_of_worst(findings: Findings, source: str, choices: DataChoices) -> Iterator[Event]:

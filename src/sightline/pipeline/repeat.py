@@ -13,7 +13,7 @@ from sightline.evaluation.intervals import Figure
 from sightline.evaluation.repeats import average_metrics, describe_spread, pool_folds
 from sightline.events import Event, Noted, RunEnded, RunStarted
 from sightline.installation import cache_limit
-from sightline.pipeline.prepare import Job, Prepared, fetch_weights, plan_job
+from sightline.pipeline.prepare import Job, Prepared, fetch_weights, plan_job, refuse_counts
 from sightline.pipeline.run import data_name, decode_material, kept_status, run_facts, train_whole, write_page
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run
@@ -32,14 +32,15 @@ def repeat_job(job: Job) -> Generator[Event, None, Run]:
     how many trainings they rest on.
     """
     started = time.monotonic()
-    kind, times = ("folds", job.folds) if job.folds else ("seeds", job.seeds)
+    kind, times = ("folds", job.folds) if job.folds is not None else ("seeds", job.seeds or 0)
+    refuse_counts(job.folds, times if kind == "seeds" else job.seeds)
     refuse_name(job.out, job.name)
     cache_limit()
     prepared = yield from plan_job(job)
     weights, description = yield from fetch_weights(prepared)
     facts = run_facts(job, prepared, prepared.split, description)
     rule = f"{times} folds: every image is tested in one of them, and trained on in the others"
-    top_facts = {**facts, "kind": kind, "times": times, "done": 0, **({"split_rule": rule} if job.folds else {})}
+    top_facts = {**facts, "kind": kind, "times": times, "done": 0, **({"split_rule": rule} if kind == "folds" else {})}
     writer = RunWriter.create(job.out, job.name, data_name(job), top_facts)
     with kept_status(writer):
         writer.write_plan(prepared.plan.to_toml())
@@ -68,10 +69,11 @@ def repeat_job(job: Job) -> Generator[Event, None, Run]:
 def _plan_of(prepared: Prepared, number: int, what: str) -> Plan:
     """Return the plan with this training's seed; everything else is as in all others."""
     seed = (prepared.plan.settings.seed + number - 1) % _MOST_SEED
-    drawn = "weights, order, augmentation" + (
-        " and validation" if prepared.folds else "; the split is that of the first"
-    )
-    return prepared.plan.with_seed(seed, f"{what}: of {drawn}")
+    reason = f"{what}: of weights, order and augmentation"
+    if prepared.folds:
+        why = "settings alone can't draw a fold again: data/split.csv holds it"
+        return prepared.plan.with_seed(seed, f"{reason}, and of validation", f"{what}: {why}")
+    return prepared.plan.with_seed(seed, reason, f"{what}: the split is that of the first")
 
 
 def _write_together(writer: RunWriter, kind: str, times: int, done: int) -> str:

@@ -41,6 +41,7 @@ from sightline.pipeline.progress import counted
 from sightline.pipeline.views import add_views
 from sightline.pixels.cache import Known, PixelStore, open_store
 from sightline.planning.decisions import Decision
+from sightline.planning.facts import EarlierRun
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run, refuse_repeated
 from sightline.runs.writer import RunWriter, refuse_name
@@ -91,12 +92,17 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What trainings on the same images share: the pictures, decoded once, and the weights that they start from."""
+    """What trainings on the same images share: the pictures, decoded once, and the weights that they start from.
+
+    ``findings`` are those of ``split``; a training on another one has its own.
+    """
 
     samples: Samples
     store: PixelStore
     weights: StartWeights | None
     findings: Findings
+    split: Split
+    earlier: EarlierRun | None = None
 
 
 def decode_material(prepared: Prepared, weights: StartWeights | None) -> Generator[Event, None, Material]:
@@ -107,16 +113,21 @@ def decode_material(prepared: Prepared, weights: StartWeights | None) -> Generat
     if samples.errors != prepared.samples.errors:
         split = _without_bad(prepared.split, samples)
         findings = check_subject(Subject(samples, split, None, prepared.plan.preprocess.value_range))
-    return Material(samples, store, weights, findings)
+    return Material(samples, store, weights, findings, prepared.split, prepared.earlier)
 
 
 def train_whole(writer: RunWriter, plan: Plan, material: Material, split: Split) -> Generator[Event, None, str]:
     """Fill a run's folder, from its data to its report; returns the headline."""
-    samples, store = material.samples, material.store
+    samples, store, findings = material.samples, material.store, material.findings
+    if split is not material.split:  # another fold: what the split does to groups and copies differs
+        subject = Subject(samples, _without_bad(split, samples), None, plan.preprocess.value_range)
+        findings = check_subject(subject)
     split = _without_bad(split, samples)
     if plan.settings.fixes:
         writer.keep_fixes(plan.settings.fixes)
-    writer.write_data(samples.columns(), split.columns(), [finding.to_dict() for finding in material.findings])
+    writer.write_data(samples.columns(), split.columns(), [finding.to_dict() for finding in findings])
+    if material.earlier:
+        writer.write_earlier(material.earlier.seen)
     yield from _train(writer, plan, samples, split, store, material.weights)
     headline = yield from _finish(writer, plan, samples, split, store)
     writer.update(headline=headline)
@@ -181,7 +192,7 @@ def run_facts(job: Job, prepared: Prepared, split: Split, weights: tuple[str, st
         "model": prepared.plan.settings.model,
         "weights": weights[0],
         "licence": weights[1],
-        **({"earlier_classes": compare_classes(prepared)} if prepared.earlier else {}),
+        **_facts_of_start(prepared),
         "hardware": {
             "device": prepared.hardware.device,
             "name": prepared.hardware.name,
@@ -189,6 +200,12 @@ def run_facts(job: Job, prepared: Prepared, split: Split, weights: tuple[str, st
         },
         "versions": {"sightline": version("sightline"), "python": sys.version.split()[0], **versions()},
     }
+
+
+def _facts_of_start(prepared: Prepared) -> dict[str, Any]:
+    if prepared.earlier is None:
+        return {}
+    return {"earlier_classes": compare_classes(prepared), "start_is_traced": prepared.earlier.is_traced}
 
 
 def decode_pictures(samples: Samples, plan: Plan) -> Generator[Event, None, tuple[Samples, PixelStore]]:

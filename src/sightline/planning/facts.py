@@ -97,27 +97,36 @@ class EarlierRun:
 
     Attributes:
         name: of the run or folder, in words.
+        folder: of the run or the classifier, absolute.
         file: its ``model.safetensors``.
         model: its network.
         classes: its classes, in the order of its head's rows.
         source: where its own start came from, in words.
         licence: of that start, which is inherited.
         settings: what its weights are made for: size, interpolation, mean, std, width, depth, as far as known.
+        seen: ``train`` or ``val`` -> sha256 of the images that trained it, or chose its epoch; those of the runs
+            that it started from itself are among them.
+        is_traced: whether ``seen`` is all of them: a classifier outside its run names none.
+        split_seed: seed of its split, or None where that is unknown.
     """
 
     name: str
+    folder: Path
     file: Path
     model: str
     classes: tuple[str, ...]
     source: str
     licence: str
     settings: dict[str, Any] = field(hash=False)
+    seen: dict[str, set[str]] = field(default_factory=dict, hash=False)
+    is_traced: bool = False
+    split_seed: int | None = None
 
     def head_rows(self, classes: tuple[str, ...]) -> dict[int, int]:
         """Return the row of this run's head for each position in ``classes`` that has one; matched by name.
 
         Example:
-            >>> run = EarlierRun("first", Path("a"), "small-cnn", ("ant", "bee"), "", "", {})
+            >>> run = EarlierRun("first", Path("a"), Path("a/b"), "small-cnn", ("ant", "bee"), "", "", {})
             >>> run.head_rows(("bee", "cat"))
             {0: 1}
         """

@@ -26,6 +26,7 @@ def decide_data(decide: Decisions, data: DataFacts) -> None:
         select_on_val=(False, "a given val folder is worth more as an untouched test set"),
         seed=(0, "the same seed and threads give the same weights on a CPU"),
     )
+    decide("split_seed", decide.value("seed"), "default", "the seed")
 
 
 def decide_pixels(decide: Decisions, data: DataFacts, network: NetworkFacts, earlier: EarlierRun | None = None) -> None:

@@ -45,9 +45,11 @@ class Plan:
             value_range=s.value_range or None,
         )
 
-    def with_seed(self, seed: int, reason: str) -> Plan:
-        """Return the same plan with another seed, and why."""
-        changed = [replace(d, value=seed, reason=reason) if d.name == "seed" else d for d in self.decisions]
+    def with_seed(self, seed: int, reason: str, split_reason: str) -> Plan:
+        """Return the same plan with another seed, and why; the split's seed stays, and ``split_reason`` says why."""
+        reasons = {"seed": reason, "split_seed": split_reason}
+        changed = [replace(d, reason=reasons[d.name]) if d.name in reasons else d for d in self.decisions]
+        changed = [replace(d, value=seed) if d.name == "seed" else d for d in changed]
         return Plan(self.settings.model_copy(update={"seed": seed}), tuple(changed))
 
     def rows(self) -> tuple[tuple[str, str, str, str], ...]:
@@ -142,12 +144,16 @@ def make_plan(
     Example:
         ``make_plan(Recipe(), Recipe(epochs=3), data, hardware, network).settings.epochs == 3``
     """
+    recipe = recipe.under(options)
     decide = Decisions(recipe, options)
     model = choose_model(recipe, options, data, hardware, earlier)
     if network.name == SMALL_NETWORK and not earlier:
         suggest_fast(decide, data, hardware)
     decide_data(decide, data)
     decide_network(decide, network, earlier)
+    if earlier:  # "latest" may be another run tomorrow
+        typed = decide.values["weights"]
+        decide.replace("weights", str(earlier.folder), typed.origin, f"{typed.reason}, as {typed.value}")
     # A tag names published weights; where a file is what is loaded, only the architecture is known.
     name = network.name.split(".")[0] if decide.value("weights") else network.name
     decide.replace("model", earlier.model if earlier else name, model.origin, model.reason)

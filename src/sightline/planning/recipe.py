@@ -73,6 +73,26 @@ class Recipe:
     def __hash__(self) -> int:
         return hash(repr(self))
 
+    def under(self, options: Recipe) -> Recipe:
+        """Return the recipe without the start that options replace: their ``weights`` end its ``pretrained = false``.
+
+        Example:
+            >>> Recipe(epochs=5, pretrained=False).under(Recipe(weights="latest"))
+            Recipe(epochs=5)
+        """
+        if options.chosen.get("weights") and self.chosen.get("pretrained") is False:
+            return self.without("pretrained")
+        return self
+
+    def without(self, *names: str) -> Recipe:
+        """Return the recipe with these settings left open.
+
+        Example:
+            >>> Recipe(epochs=5, device="cuda:0").without("device")
+            Recipe(epochs=5)
+        """
+        return Recipe(**{name: value for name, value in self.chosen.items() if name not in names})
+
     @classmethod
     def from_toml(cls, path: str | Path) -> Recipe:
         """Read a recipe: a TOML file with ``name = value`` lines.

@@ -61,6 +61,7 @@ class Settings(BaseModel):
     test_share: float = Field(ge=0, lt=1, description="share drawn for the test where none is given")
     select_on_val: bool = Field(description="use a given val folder for selection although there is no test")
     seed: int = Field(ge=0, lt=2**31, description="of split, initial weights, order and augmentation")
+    split_seed: int = Field(ge=0, lt=2**31, description="of the split alone, where it is not that of the rest")
 
     epochs: int = Field(ge=0, le=10_000, description="passes over the training images")
     batch_size: int = Field(ge=1, le=65_536, description="images a step")

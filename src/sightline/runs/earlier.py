@@ -53,14 +53,19 @@ def _of_run(run: Run) -> EarlierRun:
         message = f"{run.folder} ({run.status}) has no network to start from"
         raise RunError("run.no-classifier", message, f"make one of its best epoch: sightline export {run.folder}")
     name = f"run {run.folder.name}"
+    is_known = run.samples_file.is_file() and run.split_file.is_file()
     return EarlierRun(
         name=name,
+        folder=run.folder.resolve(),
         file=run.weights_file,
         model=settings["model"],
         classes=tuple(facts["classes"]),
         source=f"{name} (started from: {facts['weights']})",
         licence=facts["licence"],
         settings={setting: settings[setting] for setting in _INHERITED},
+        seen={part: run.trained_digests((part,)) for part in ("train", "val")} if is_known else {},
+        is_traced=is_known and facts.get("start_is_traced", True),
+        split_seed=settings["split_seed"],
     )
 
 
@@ -74,6 +79,7 @@ def _of_folder(folder: Path) -> EarlierRun:
     settings: dict[str, Any] = {"size": bundle.preprocess.size, "interpolation": bundle.preprocess.interpolation}
     return EarlierRun(
         name=f"classifier {folder}",
+        folder=folder.resolve(),
         file=file,
         model=bundle.model,
         classes=bundle.classes,

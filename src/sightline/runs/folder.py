@@ -88,6 +88,11 @@ class Run:
         return self.folder / "data" / "findings.json"
 
     @property
+    def earlier_file(self) -> Path:
+        """``data/earlier.csv``: images that the networks saw which this one started from, through all runs before."""
+        return self.folder / "data" / "earlier.csv"
+
+    @property
     def views_file(self) -> Path:
         """``data/augmented.npz``: a few training images, plain and as random changes leave them."""
         return self.folder / "data" / "augmented.npz"
@@ -260,10 +265,11 @@ class Run:
         root = Path(self.facts["data_root"])
         return [place_of(root, row["path"]) for row in self.samples if row["split"] == part]
 
-    def trained_digests(self) -> set[str]:
+    def trained_digests(self, parts: tuple[str, ...] = ("train", "val")) -> set[str]:
         """Return the sha256 of every image that trained the network or chose its epoch, or nearly is such a one."""
-        used = (row for row in self.samples if row["split"] in ("train", "val") or row["leaked"] == "1")
-        return {row["sha256"] for row in used} - {""}
+        used = {row["sha256"] for row in self.samples if row["split"] in parts or row["leaked"] == "1"}
+        before = self._rows(self.earlier_file) if self.earlier_file.is_file() else []
+        return (used | {row["sha256"] for row in before if row["split"] in parts}) - {""}
 
     def classifier(self) -> Classifier:
         """Open the run's classifier."""

@@ -81,6 +81,12 @@ class RunWriter:
         write_columns(self.run.split_file, {"path": samples["path"], "label": samples["label"], **split})
         write_json(self.run.findings_file, findings)
 
+    def write_earlier(self, seen: dict[str, set[str]]) -> None:
+        """Write ``data/earlier.csv``: part -> sha256 of what the network saw that this run starts from."""
+        rows = sorted((part, digest) for part, digests in seen.items() for digest in digests)
+        columns = {"sha256": [digest for _, digest in rows], "split": [part for part, _ in rows]}
+        write_columns(self.run.earlier_file, columns)
+
     def keep_fixes(self, file: str | Path) -> None:
         """Copy a list of fixes to ``data/fixes.csv``: what was decided belongs to the run."""
         write_bytes(self.run.split_file.with_name("fixes.csv"), Path(file).read_bytes())

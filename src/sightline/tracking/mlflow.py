@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from sightline.errors import InputError
-from sightline.events import EpochEnded, Event, StepEnded
+from sightline.events import EpochEnded, Event, RateFound, StepEnded
 from sightline.runs.folder import Run
 
 __all__ = ["MlflowTracker"]
@@ -52,8 +52,11 @@ class MlflowTracker:
         self.where = f"MLflow run {self._id} of experiment {name} at {self._client.tracking_uri}"
 
     def show(self, event: Event) -> None:
-        """Remember a step; send an epoch."""
+        """Remember a step; send an epoch; tag a rate that was found, since a parameter can't change."""
         match event:
+            case RateFound():
+                self._add(0, found_learning_rate=event.rate)
+                self._client.set_tag(self._id, "learning_rate", f"{event.rate:g}: {event.reason}"[:_LONGEST])
             case StepEnded():
                 self._add(event.step, step_loss=event.loss, learning_rate=event.learning_rate)
             case EpochEnded():

@@ -14,6 +14,7 @@ from sightline.events import (
     Event,
     InputsSeen,
     MistakesSeen,
+    RateFound,
     RunEnded,
     StepEnded,
     ValidationMeasured,
@@ -31,7 +32,8 @@ class TensorboardTracker:
 
     Scalars: ``Loss/train``, ``LearningRate`` and ``GradientNorm`` by step; ``Loss/val``, ``Accuracy/train`` and
     ``Accuracy/val`` by epoch. Pictures: ``Inputs/train`` of the first step; ``Confusion/val`` and ``Mistakes/val``
-    by epoch. The file is flushed after each epoch, so that a run that dies leaves what it reached.
+    by epoch. Texts: ``Plan``, ``Result``, and ``Learning rate`` where one was looked for. The file is flushed after
+    each epoch, so that a run that dies leaves what it reached.
 
     Args:
         run: the run that starts.
@@ -51,6 +53,8 @@ class TensorboardTracker:
     def show(self, event: Event) -> None:
         """Write what the event says."""
         match event:
+            case RateFound():
+                self._write_text("Learning rate", f"{event.rate:g}, found before the training: {event.reason}")
             case StepEnded():
                 self._write_scalar("Loss/train", event.loss, event.step)
                 self._write_scalar("LearningRate", event.learning_rate, event.step)

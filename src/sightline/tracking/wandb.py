@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from sightline.events import EpochEnded, Event, StepEnded
+from sightline.events import EpochEnded, Event, RateFound, StepEnded
 from sightline.runs.folder import Run
 
 __all__ = ["WandbTracker"]
@@ -35,8 +35,11 @@ class WandbTracker:
         self.where = f"W&B run {self._there.name} ({self._there.url or 'offline: wandb sync sends it'})"
 
     def show(self, event: Event) -> None:
-        """Log a step or an epoch."""
+        """Log a step or an epoch; a rate that was found takes the place of the planned one."""
         match event:
+            case RateFound():
+                found = {"learning_rate": event.rate, "find_rate": False}
+                self._there.config.update(found, allow_val_change=True)
             case StepEnded():
                 self._there.log(
                     {"step": event.step, "step/loss": event.loss, "step/learning_rate": event.learning_rate}
