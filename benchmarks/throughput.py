@@ -10,6 +10,7 @@ are noise, which costs what any picture costs once it is decoded.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import statistics
 import tempfile
 import time
@@ -63,7 +64,8 @@ def measure(folder: Path, case: tuple[str, int, int, int], steps: int, rounds: i
     options = Recipe(model=model, pretrained=False, size=side, resize=stored, fit="crop", early_sizes=[])
     plan = make_plan(Recipe(), options, data, probe_hardware(), describe_network(model))
     settings = plan.settings
-    store = result_of(open_store(paths, [str(path) for path in paths], plan.preprocess, folder / "store"))
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    store = result_of(open_store(paths, digests, plan.preprocess, folder / "store"))
     network = set_up_network(settings, 2, None)
     network.train()
     batches = make_batches(plan, store, range(images), [number % 2 for number in range(images)])

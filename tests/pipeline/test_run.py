@@ -277,7 +277,7 @@ class Interrupt:
     """A display that stops the run after its first epoch, as Ctrl-C does."""
 
     def show(self, event):
-        if isinstance(event, EpochEnded):
+        if isinstance(event, EpochEnded) and event.epoch:
             self.armed = True
         elif getattr(self, "armed", False):
             raise KeyboardInterrupt
@@ -417,7 +417,7 @@ def test_a_wrong_limit_of_the_cache_is_said_before_anything_is_done(colours, tmp
 
 
 def test_views_are_a_further_figure_and_change_no_other(colours, tmp_path, finished_run):
-    again = sightline.train(colours, out=tmp_path, name="views", epochs=6, seed=3, views=4, quiet=True)
+    again = sightline.train(colours, out=tmp_path, name="views", epochs=6, seed=3, find_rate=True, views=4, quiet=True)
     further = {"accuracy_with_views", "count_views"}
     assert (
         again.metrics["count_views"] == 4

@@ -35,14 +35,12 @@ from sightline.runs.folder import RUNS_FOLDER
 from sightline.text import count_of
 
 if TYPE_CHECKING:
-    from sightline.networks.weights import StartWeights
+    pass
 
 __all__ = [
     "DataChoices",
     "Job",
     "Prepared",
-    "compare_classes",
-    "fetch_weights",
     "inspect_source",
     "plan_job",
     "refuse_counts",
@@ -269,9 +267,10 @@ def refuse_counts(folds: int | None, seeds: int | None) -> None:
     if folds is not None and seeds is not None:
         message = "--folds and --seeds ask for two different things"
         raise InputError("plan.conflict", message, "give one of them; folds vary the data, seeds the training")
-    for code, name, count in (("split.folds", "--folds", folds), ("plan.seeds", "--seeds", seeds)):
-        if count is not None and count < 2:
-            raise InputError(code, f"{name} is {count}", f"give 2 or more, for example {name} 5; or leave it out")
+    if folds is not None and folds < 2:
+        raise InputError("split.folds", f"--folds is {folds}", "give 2 or more, for example --folds 5; or leave it out")
+    if seeds is not None and seeds < 2:
+        raise InputError("plan.seeds", f"--seeds is {seeds}", "give 2 or more, for example --seeds 5; or leave it out")
 
 
 def _warn_of_worst(findings: Findings, source: str, choices: DataChoices) -> Iterator[Event]:
@@ -354,49 +353,3 @@ def _fetch(source: Source) -> Generator[Event, None, Source]:
         if time.monotonic() - shown > 0.1:
             shown = time.monotonic()
             yield Progressed(round(done / 1e6), round(total / 1e6), "MB")
-
-
-def fetch_weights(prepared: Prepared) -> Generator[Event, None, tuple[StartWeights | None, tuple[str, str]]]:
-    """Return (weights, (source, licence) in words); download them first where they are not here yet."""
-    settings, earlier = prepared.plan.settings, prepared.earlier
-    if not settings.pretrained:
-        return None, ("none: trained from scratch", "not needed")
-    from sightline.networks.weights import StartWeights, download_weights, find_weights
-
-    if earlier:
-        yield Noted(f"Weights: {earlier.source}; licence: {earlier.licence}.")
-        yield from _describe_head(prepared, earlier)
-        rows = earlier.head_rows(prepared.samples.classes)
-        return StartWeights(earlier.file, rows), (earlier.source, earlier.licence)
-    weights = find_weights(prepared.network, settings.weights)
-    if weights.path is None:
-        size = f"{weights.size / 1e6:.1f} MB, licence: {weights.licence}, into {weights.target}"
-        yield StageStarted("Downloading", f"{weights.source}: {size}")
-        start = time.monotonic()
-        path = download_weights(prepared.network, weights)
-        yield StageEnded("Downloading", size, time.monotonic() - start)
-    else:
-        path = weights.path
-        yield Noted(f"Weights: {weights.source}; licence: {weights.licence}.")
-    return StartWeights(path), (weights.source, weights.licence)
-
-
-def _describe_head(prepared: Prepared, earlier: EarlierRun) -> Iterator[Event]:
-    """Say which classes keep their row of the earlier run's head."""
-    changes = compare_classes(prepared)
-    if prepared.plan.settings.head_first:
-        yield Noted(f"The head is fitted anew; that of {earlier.name} is put aside.")
-    elif changes["new"] or changes["dropped"]:
-        told = "; ".join(f"{name}: {', '.join(classes) or 'none'}" for name, classes in changes.items())
-        yield Noted(f"Classes differ from those of {earlier.name}. {told[0].upper()}{told[1:]}.")
-
-
-def compare_classes(prepared: Prepared) -> dict[str, list[str]]:
-    """Return which classes an earlier run knew (and the head keeps), which are new, and which were dropped."""
-    assert prepared.earlier
-    before, now = prepared.earlier.classes, prepared.samples.classes
-    return {
-        "kept": [name for name in now if name in before],
-        "new": [name for name in now if name not in before],
-        "dropped": [name for name in before if name not in now],
-    }

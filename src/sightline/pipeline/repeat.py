@@ -13,8 +13,9 @@ from sightline.evaluation.intervals import Figure
 from sightline.evaluation.repeats import average_metrics, describe_spread, pool_folds
 from sightline.events import Event, Noted, RunEnded, RunStarted
 from sightline.installation import cache_limit
-from sightline.pipeline.prepare import Job, Prepared, fetch_weights, plan_job, refuse_counts
+from sightline.pipeline.prepare import Job, Prepared, plan_job, refuse_counts
 from sightline.pipeline.run import data_name, decode_material, kept_status, run_facts, train_whole, write_page
+from sightline.pipeline.start import fetch_weights
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run
 from sightline.runs.writer import RunWriter, refuse_name

@@ -36,8 +36,9 @@ from sightline.events import (
 )
 from sightline.installation import cache_folder, cache_limit, require_extra
 from sightline.pipeline.measure import evaluate_samples, picture_mistakes, small_pictures
-from sightline.pipeline.prepare import Job, Prepared, compare_classes, fetch_weights, plan_job
+from sightline.pipeline.prepare import Job, Prepared, plan_job
 from sightline.pipeline.progress import counted
+from sightline.pipeline.start import compare_classes, fetch_weights
 from sightline.pipeline.views import add_views
 from sightline.pixels.cache import Known, PixelStore, open_store
 from sightline.planning.decisions import Decision
