@@ -268,16 +268,17 @@ def test_wandb_gets_configuration_steps_epochs_and_the_figures(copied_run, wandb
 
 
 def test_a_tracker_that_fails_is_warned_of_once_and_left(copied_run, monkeypatch):
+    seen = []
+
     class Full:
         where = "nowhere"
-        seen = []  # noqa: RUF012
         is_closed = False
 
         def __init__(self, run):
             pass
 
         def show(self, event):
-            self.seen.append(event)
+            seen.append(event)
             if isinstance(event, EpochEnded):
                 raise OSError(28, "No space left on device")
 
@@ -289,7 +290,7 @@ def test_a_tracker_that_fails_is_warned_of_once_and_left(copied_run, monkeypatch
     trackers.show(RunStarted(str(copied_run.folder)))
     said = [one for event in [*EVENTS, RunEnded("x", "fine")] for one in trackers.show(event)]
     assert [event.code for event in said] == ["track.failed"] and "No space left" in said[0].message
-    assert sum(isinstance(event, EpochEnded) for event in Full.seen) == 1
+    assert sum(isinstance(event, EpochEnded) for event in seen) == 1
     assert not Full.is_closed
     assert trackers.close() == []
     assert len(values(copied_run, "Loss/val")) == 2  # the other went on

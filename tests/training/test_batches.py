@@ -159,3 +159,12 @@ def test_squares_of_a_store_are_its_pictures_and_others_have_none(make_batches):
     pictures, place = gap.squares(2)
     assert place.tolist() == [0, -1, 1] and np.array_equal(pictures[1], gap[2])
     assert PixelStore(flat, np.array([[0, 2, 2], [12, 2, 1]]), {}).squares(2) is None
+
+
+def test_some_of_them_are_the_same_pictures_wherever_they_lie(make_batches):
+    batches, chosen = make_batches(24), np.array([20, 3, 7])
+    (wanted, labels), *_ = batches.take(chosen).in_order(8)
+    (held, held_labels), *_ = keep_on_device(batches, 10**9).take(chosen).in_order(8)
+    assert torch.equal(wanted, held) and torch.equal(labels, held_labels)
+    everything = torch.cat([images for images, _ in batches.in_order(8)])
+    assert torch.equal(wanted, everything[chosen])

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from sightline.training.augment import augment_batch
-from sightline.training.views import choose_rows, make_views, take_batches
+from sightline.training.views import choose_rows, make_views
 
 
 def test_chosen_images_are_of_as_many_classes_as_there_are():
@@ -34,7 +34,7 @@ def test_mixed_views_say_what_they_show(make_batches, plain_settings):
 
 
 def test_large_views_are_shrunk_for_the_run(make_batches, plain_settings):
-    views = make_views(take_batches(make_batches(6), np.array([4, 5])), plain_settings(), 2, 2)
+    views = make_views(make_batches(6).take(np.array([4, 5])), plain_settings(), 2, 2)
     assert views.shrunk(8).changed.shape == (2, 2, 8, 8, 3)
     assert abs(views.shrunk(8).plain.mean() - views.plain.mean()) < 1
     assert views.shrunk(16) is views

@@ -70,11 +70,13 @@ def train(
     from sightline.display.lines import plan_lines
     from sightline.display.terminal import Terminal
     from sightline.installation import require_extra
+    from sightline.tracking.trackers import Trackers
 
     require_extra("train", "training")
     from sightline.planning.settings import parse_assignment
 
     parse_requirements(require)
+    Trackers(track or ())  # a wrong name is said before anything is read, with --plan too
     settings: dict[str, Any] = {
         "model": model,
         "weights": weights,

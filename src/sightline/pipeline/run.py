@@ -280,9 +280,9 @@ def _train(
 
 def _keep_views(writer: RunWriter, train: Any, settings: Any, classes: int) -> None:
     """Write a few training images as the network gets them, small, for the report."""
-    from sightline.training.views import choose_rows, make_views, take_batches
+    from sightline.training.views import choose_rows, make_views
 
-    views = make_views(take_batches(train, choose_rows(train.labels, 4)), settings, classes, 6)
+    views = make_views(train.take(choose_rows(train.labels, 4)), settings, classes, 6)
     small = views.shrunk(_VIEW_SIDE)
     writer.write_views(labels=small.labels, plain=small.plain, changed=small.changed, shares=small.shares)
 

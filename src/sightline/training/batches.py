@@ -14,7 +14,7 @@ from torch import Tensor
 from sightline.pixels.cache import PixelStore
 from sightline.pixels.preprocess import Preprocess
 
-__all__ = ["Batch", "Batches", "keep_on_device"]
+__all__ = ["Batch", "Batches", "as_pictures", "keep_on_device"]
 
 Parts = Sequence[npt.NDArray[np.intp]]
 
@@ -56,6 +56,11 @@ class Batches:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def take(self, chosen: npt.NDArray[np.intp]) -> Batches:
+        """Return the batches of these positions alone."""
+        resident = None if self.resident is None else self.resident[torch.from_numpy(chosen).to(self.device)]
+        return replace(self, rows=self.rows[chosen], labels=self.labels[chosen], resident=resident)
 
     def in_order(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (images ``[B, 3, H, W]`` from 0 to 1, labels ``[B]``) as evaluation sees them, each once."""
@@ -108,6 +113,12 @@ class Batches:
         # uint8 crosses to the device and becomes float there; NHWC memory seen as NCHW is channels_last.
         pixels = squares.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
         return pixels, torch.from_numpy(self.labels[chosen]).to(self.device)
+
+
+def as_pictures(images: Tensor) -> npt.NDArray[np.uint8]:
+    """Return ``[B, 3, H, W]`` images from 0 to 1 as ``[B, H, W, 3] uint8``, for people."""
+    pixels: npt.NDArray[np.uint8] = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    return pixels
 
 
 def keep_on_device(batches: Batches, bytes_free: int) -> Batches:

@@ -34,7 +34,7 @@ from sightline.events import (
 from sightline.networks.network import Network
 from sightline.planning.settings import Settings
 from sightline.training.averaging import Average
-from sightline.training.batches import Batch, Batches
+from sightline.training.batches import Batch, Batches, as_pictures
 from sightline.training.checkpoint import load_checkpoint, save_checkpoint
 from sightline.training.find_rate import find_rate
 from sightline.training.head import start_with_head
@@ -225,9 +225,3 @@ def _figures(
     confidence, predicted = (torch.cat(column).cpu().numpy() for column in zip(*said, strict=True))
     loss_mean, accuracy = (sums / max(1, len(predicted))).tolist()
     return loss_mean, accuracy, (predicted, confidence)
-
-
-def as_pictures(images: Tensor) -> npt.NDArray[np.uint8]:
-    """Return ``[B, 3, H, W]`` images from 0 to 1 as ``[B, H, W, 3] uint8``, for people."""
-    pixels: npt.NDArray[np.uint8] = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-    return pixels

@@ -11,10 +11,10 @@ from PIL import Image
 
 from sightline.planning.settings import Settings
 from sightline.training.augment import augment_batch
-from sightline.training.batches import Batches
+from sightline.training.batches import Batches, as_pictures
 from sightline.training.mix import mix_batch
 
-__all__ = ["Views", "choose_rows", "make_views", "take_batches"]
+__all__ = ["Views", "choose_rows", "make_views"]
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -71,7 +71,7 @@ def make_views(batches: Batches, settings: Settings, classes: int, views: int) -
         views: versions of each, one an epoch; the steps are the training's first.
     """
     count = len(batches)
-    plain = np.concatenate([_as_bytes(images) for images, _ in batches.in_order(count)])
+    plain = np.concatenate([as_pictures(images) for images, _ in batches.in_order(count)])
     changed = np.zeros((count, views, *plain.shape[1:]), np.uint8)
     shares = np.zeros((count, views, classes), np.float32)
     for view in range(views):
@@ -80,16 +80,6 @@ def make_views(batches: Batches, settings: Settings, classes: int, views: int) -
             images, targets = mix_batch(images, labels, classes, settings, view)
             if targets.ndim == 1:
                 targets = torch.nn.functional.one_hot(targets, classes)
-            changed[positions, view] = _as_bytes(images)
+            changed[positions, view] = as_pictures(images)
             shares[positions, view] = targets.float().cpu().numpy()
     return Views(batches.labels, plain, changed, shares)
-
-
-def take_batches(batches: Batches, chosen: npt.NDArray[np.intp]) -> Batches:
-    """Return batches of these positions alone."""
-    return replace(batches, rows=batches.rows[chosen], labels=batches.labels[chosen])
-
-
-def _as_bytes(images: torch.Tensor) -> Bytes:
-    pixels: Bytes = (images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-    return pixels
