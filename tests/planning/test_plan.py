@@ -424,7 +424,8 @@ def test_a_chosen_rate_scales_all_of_them_and_another_optimiser_has_its_own():
 def test_bf16_is_planned_only_where_the_machine_computes_in_it():
     assert decide(hardware=replace(CPU, has_bf16=True)).settings.precision == "bf16"
     assert decide().settings.precision == "fp32"
-    assert decide(network=LARGE, hardware=replace(CPU, has_bf16=True), data=facts(300)).settings.precision == "fp32"
+    assert decide(network=LARGE, hardware=replace(CPU, has_bf16=True), data=facts(300)).settings.precision == "bf16"
+    assert decide(hardware=replace(CPU, device="mps", has_bf16=True)).settings.precision == "fp32"
 
 
 def test_a_choice_beats_what_the_network_brings_along():

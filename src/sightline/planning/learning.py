@@ -171,6 +171,8 @@ def _decide_length(decide: Decisions, count: int, hardware: Hardware, head_of: s
         _explain(decide, "compile", "the first step takes a minute or more, the others less")
     if hardware.device.startswith("cuda"):
         decide("precision", "bf16", "hardware", "several times as fast on a GPU, with the range of fp32")
+    elif hardware.device == "cpu" and hardware.has_bf16:
+        decide("precision", "bf16", "hardware", "this CPU computes in it: 1.4 to 1.8 times as fast as fp32 on one")
     else:
         decide("precision", "fp32", "hardware", "the fastest on this device")
         if decide.value("precision") == "bf16" and hardware.device == "cpu" and not hardware.has_bf16:

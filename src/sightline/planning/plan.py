@@ -148,7 +148,7 @@ def make_plan(
     decide = Decisions(recipe, options)
     model = choose_model(recipe, options, data, hardware, earlier)
     if network.name == SMALL_NETWORK and not earlier:
-        suggest_fast(decide, data, hardware)
+        suggest_fast(decide, data)
     decide_data(decide, data)
     decide_network(decide, network, earlier)
     if earlier:  # "latest" may be another run tomorrow
