@@ -41,6 +41,7 @@ def train(
     *,
     out: str | Path = RUNS_FOLDER,
     name: str | None = None,
+    resume: bool = False,
     keep_checkpoints: bool = False,
     track: Sequence[str] = (),
     display: Display | None = None,
@@ -54,7 +55,10 @@ def train(
         recipe: a :class:`sightline.Recipe`, the name of a packaged one, or the path of a TOML file with settings.
         out: folder that holds runs.
         name: of the run; by default made of the date, the data's name and a number.
-        keep_checkpoints: keep the best epoch's checkpoint after the run is finished.
+        resume: go on with the run of that name, or with the newest unfinished one of these data, from what it saved
+            last. Settings that are not given are the run's; others than the run's are refused. A name that is not
+            there yet starts a run; a finished run is returned as it is.
+        keep_checkpoints: keep the checkpoints after the run is finished.
         track: who listens besides: ``tensorboard``, ``mlflow``, ``wandb``, ``csv``.
         display: where events go; by default the notebook's cell or the terminal.
         quiet: show warnings only.
@@ -71,7 +75,7 @@ def train(
     """
     from sightline.pipeline.run import train_job
 
-    job = _job(data, recipe, settings, out=out, name=name, keep_checkpoints=keep_checkpoints)
+    job = _job(data, recipe, settings, out=out, name=name, keep_checkpoints=keep_checkpoints, resume=resume)
     return drive(train_job(job), display, quiet, Trackers(track))
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "ModelError",
     "RunError",
     "SightlineError",
+    "StopRequested",
     "TrainingError",
     "UnreadableImage",
     "WeightsError",
@@ -123,3 +124,22 @@ class GateNotMet(SightlineError):  # noqa: N818
     """A required figure was not reached, measured on the safe end of its interval."""
 
     exit_code = 5
+
+
+class StopRequested(BaseException):
+    """A signal asks a training to stop where it can be taken up again; thrown into it between two steps.
+
+    Attributes:
+        signal: its number.
+
+    Example:
+        >>> StopRequested(15).signal
+        15
+    """
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.signal = signal
+
+    def __str__(self) -> str:
+        return "stopped by Ctrl-C" if self.signal == 2 else f"stopped by signal {self.signal}"

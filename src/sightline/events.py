@@ -23,11 +23,14 @@ __all__ = [
     "Planned",
     "Progressed",
     "RateFound",
+    "Resumed",
     "RunEnded",
     "RunStarted",
     "StageEnded",
     "StageStarted",
+    "StateSaving",
     "StepEnded",
+    "StepFailed",
     "TrainingStopped",
     "ValidationMeasured",
     "Warned",
@@ -124,6 +127,39 @@ class StepEnded:
     learning_rate: float
     gradient_norm: float
     is_clipped: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StepFailed:
+    """A step's loss or gradient was no finite number; no weight was changed by it.
+
+    Attributes:
+        positions: ``[B]``, which images of the training part it saw.
+        message: what was wrong.
+    """
+
+    step: int
+    epoch: int
+    positions: npt.NDArray[np.intp]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateSaving:
+    """The whole state of the training is about to be saved, after ``step`` updates: what is kept beside it is due."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The training goes on from a saved state: ``step`` updates are made, and all epochs before ``epoch``.
+
+    What came after that state did not happen. Epoch 0: it starts anew.
+    """
+
+    epoch: int
+    step: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -226,7 +262,10 @@ Event = (
     | Warned
     | Planned
     | RateFound
+    | Resumed
+    | StateSaving
     | StepEnded
+    | StepFailed
     | InputsSeen
     | ValidationMeasured
     | MistakesSeen

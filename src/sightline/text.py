@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["count_of", "csv_text", "duration", "printable", "readable_bytes"]
+__all__ = ["count_of", "csv_text", "duration", "listed", "printable", "readable_bytes"]
 
 
 def printable(text: str) -> str:
@@ -61,6 +61,17 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return the first names, and how many more there are.
+
+    Example:
+        >>> listed(["a", "b", "c", "d"], 3)
+        'a, b, c and 1 more'
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def readable_bytes(count: int) -> str:

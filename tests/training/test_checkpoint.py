@@ -13,16 +13,16 @@ from sightline.training import checkpoint
 from sightline.training.checkpoint import load_checkpoint, save_checkpoint
 
 
-def network(value: float) -> nn.Module:
+def network(value: float) -> dict[str, dict[str, torch.Tensor]]:
     made = nn.Linear(3, 2)
     nn.init.constant_(made.weight, value)
-    return made
+    return {"model": made.state_dict()}
 
 
 def test_what_was_saved_is_loaded(tmp_path):
     save_checkpoint(tmp_path / "best", network(0.5), {"epoch": 3})
     weights, facts = load_checkpoint(tmp_path / "best")
-    assert torch.equal(weights["weight"], torch.full((2, 3), 0.5))
+    assert torch.equal(weights["model"]["weight"], torch.full((2, 3), 0.5))
     assert facts == {"epoch": 3}
 
 

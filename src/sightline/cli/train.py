@@ -56,7 +56,10 @@ def train(
     seeds: Annotated[
         int | None, typer.Option(help="Train this often, with other seeds, to see how far chance goes.")
     ] = None,
-    keep_checkpoints: Annotated[bool, typer.Option("--keep-checkpoints", help="Keep the best checkpoint.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run of --name, or the newest unfinished one of DATA.")
+    ] = False,
+    keep_checkpoints: Annotated[bool, typer.Option("--keep-checkpoints", help="Keep the checkpoints.")] = False,
     track: Annotated[
         list[str] | None, typer.Option(help="Who listens too: tensorboard, mlflow, wandb, csv; repeatable.")
     ] = None,
@@ -109,9 +112,9 @@ def train(
     shown: dict[str, Any] = {"out": out, "name": name, "track": track or (), "display": terminal}
     try:
         if folds is not None or seeds is not None:
-            run = _train_several(data, recipe, folds, seeds, keep_checkpoints, {**shown, **settings})
+            run = _train_several(data, recipe, folds, seeds, (keep_checkpoints, resume), {**shown, **settings})
         else:
-            run = api.train(data, recipe, keep_checkpoints=keep_checkpoints, **shown, **settings)
+            run = api.train(data, recipe, resume=resume, keep_checkpoints=keep_checkpoints, **shown, **settings)
     except (KeyboardInterrupt, SystemExit):
         print(f"\n{interrupted_words(terminal.folder)}", file=sys.stderr)
         raise
@@ -120,15 +123,21 @@ def train(
 
 
 def _train_several(
-    data: str, recipe: str | None, folds: int | None, seeds: int | None, keep_checkpoints: bool, chosen: dict[str, Any]
+    data: str,
+    recipe: str | None,
+    folds: int | None,
+    seeds: int | None,
+    flags: tuple[bool, bool],
+    chosen: dict[str, Any],
 ) -> Run:
     from sightline import api
     from sightline.errors import InputError
     from sightline.pipeline.prepare import refuse_counts
 
     refuse_counts(folds, seeds)  # the two functions below know of one each
-    if keep_checkpoints:
-        raise InputError("plan.conflict", "--keep-checkpoints is for a single training", "leave it out")
+    for option, is_given in zip(("--keep-checkpoints", "--resume"), flags, strict=True):
+        if is_given:
+            raise InputError("plan.conflict", f"{option} is for a single training", "leave it out")
     if folds is not None:
         return api.cross_validate(data, folds, recipe, **chosen)
     return api.repeat(data, seeds or 0, recipe, **chosen)
@@ -136,7 +145,7 @@ def _train_several(
 
 def interrupted_words(folder: str) -> str:
     """Return what a stopped training left, and what to type."""
-    from sightline.runs.folder import Run
+    from sightline.runs.folder import RUNS_FOLDER, Run
 
     if not folder:
         return "Stopped; nothing was written."
@@ -146,9 +155,13 @@ def interrupted_words(folder: str) -> str:
     if Run(folder).is_repeated:
         facts = Run(folder).facts
         return f"Stopped; {facts['done']} of {facts['times']} {facts['kind']} are done, and {folder} has their figures."
-    if not Run(folder).best_checkpoint.is_dir():
-        return f"Stopped before the first epoch ended; {folder} says interrupted and holds no network."
-    return f"Stopped; {folder} says interrupted. Its best epoch as a classifier: sightline export {shlex.quote(folder)}"
+    facts, run = Run(folder).facts, Path(folder)
+    out = "" if str(run.parent) == RUNS_FOLDER else f" --out {shlex.quote(str(run.parent))}"
+    again = f"sightline train {shlex.quote(facts['data'])}{out} --name {shlex.quote(run.name)} --resume"
+    words = f"Stopped; {folder} says interrupted. Go on with: {again}"
+    if Run(folder).best_checkpoint.is_dir():
+        words += f"\nIts best epoch as a classifier: sightline export {shlex.quote(folder)}"
+    return words
 
 
 def print_result(run: Run, *, as_json: bool, image: Path | str = "IMAGE", more: dict[str, Any] | None = None) -> None:

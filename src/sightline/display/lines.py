@@ -12,11 +12,14 @@ from sightline.events import (
     Planned,
     Progressed,
     RateFound,
+    Resumed,
     RunEnded,
     RunStarted,
     StageEnded,
     StageStarted,
+    StateSaving,
     StepEnded,
+    StepFailed,
     TrainingStopped,
     ValidationMeasured,
     Warned,
@@ -54,13 +57,17 @@ def _text_of(event: Event) -> str | None:
             return "\n".join(plan_lines(rows, seconds))
         case RateFound(_, _, rate, reason):
             return f"Learning rate {rate:g}, by the finder: {reason}"
+        case Resumed(0, _):
+            return "Training starts anew: nothing was saved yet"
+        case Resumed(epoch, step):
+            return f"Training goes on in epoch {epoch}, after {step:,} steps"
         case EpochEnded():
             return _epoch_line(event)
         case TrainingStopped(reason, best_epoch, _):
             return f"Training stopped: {reason}; the network of epoch {best_epoch} is kept"
         case RunEnded(folder, headline):
             return f"{headline}\nRun {folder}"
-        case Progressed() | StepEnded() | CheckpointSaved():
+        case Progressed() | StepEnded() | StepFailed() | StateSaving() | CheckpointSaved():
             return None
         case InputsSeen() | ValidationMeasured() | MistakesSeen():
             return None

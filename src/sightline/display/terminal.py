@@ -24,7 +24,7 @@ from sightline.events import (
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["Terminal"]
+__all__ = ["Terminal", "tell_at_once"]
 
 _LOG_SECONDS = 20.0  # how often a log gets a line about progress
 
@@ -111,3 +111,9 @@ class Terminal:
         if is_warning and self._live and "NO_COLOR" not in os.environ:
             text = f"\x1b[33m{text}\x1b[0m"
         print(text, file=sys.stderr, flush=True)
+
+
+def tell_at_once(text: str) -> None:
+    """Write a line to stderr from within a signal handler, where a buffered stream may be in use."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"\n{text}\n".encode())

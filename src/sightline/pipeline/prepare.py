@@ -8,7 +8,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sightline.checks.doctor import check_subject
 from sightline.checks.finding import Findings
@@ -34,14 +34,12 @@ from sightline.runs.earlier import find_earlier
 from sightline.runs.folder import RUNS_FOLDER
 from sightline.text import count_of
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = [
     "DataChoices",
     "Job",
     "Prepared",
     "inspect_source",
+    "look_at_data",
     "plan_job",
     "refuse_counts",
 ]
@@ -106,6 +104,7 @@ class Job:
         keep_checkpoints: keep the best epoch's checkpoint after the run is finished.
         folds: of a cross-validation; None: no cross-validation.
         seeds: trainings that differ in their seed alone; None: one training.
+        resume: go on with the run of that name, or with the newest unfinished one of these data.
     """
 
     source: Source
@@ -116,6 +115,7 @@ class Job:
     keep_checkpoints: bool = False
     folds: int | None = None
     seeds: int | None = None
+    resume: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +132,19 @@ class Prepared:
     folds: tuple[Split, ...] = ()
 
 
-def plan_job(job: Job) -> Generator[Event, None, Prepared]:
-    """Look at data, machine and network, and decide every setting; nothing is written and nothing trained."""
-    require_extra("train", "training")
-    _refuse_repeats(job)
-    chosen = {**job.recipe.chosen, **job.options.chosen}
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What is known of the data and of an earlier run before torch is loaded."""
+
+    samples: Samples
+    split: Split
+    findings: Findings
+    earlier: EarlierRun | None
+    folds: tuple[Split, ...]
+
+
+def look_at_data(job: Job, chosen: dict[str, Any]) -> Generator[Event, None, Looked]:
+    """Read, check and split the data, by the settings that were chosen."""
     earlier = find_earlier(chosen.get("weights", ""), folder=job.out)
     if earlier and job.folds:
         message = f"every fold tests images that {earlier.name} was trained on"
@@ -152,12 +160,21 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     yield Noted(f"Split: {counts}. {split.rule}." + "".join(f" {note}." for note in split.notes))
     findings = check_subject(Subject(samples, split, None, choices.value_range))
     yield from _warn_of_worst(findings, samples.source, choices)
+    return Looked(samples, split, findings, earlier, folds)
 
-    data = describe_data(samples, split)
-    if folds:  # what trains in one fold is tested in another
+
+def plan_job(job: Job) -> Generator[Event, None, Prepared]:
+    """Look at data, machine and network, and decide every setting; nothing is written and nothing trained."""
+    require_extra("train", "training")
+    _refuse_repeats(job)
+    chosen = {**job.recipe.chosen, **job.options.chosen}
+    looked = yield from look_at_data(job, chosen)
+    samples, earlier = looked.samples, looked.earlier
+    data = describe_data(samples, looked.split)
+    if looked.folds:  # what trains in one fold is tested in another
         data = replace(data, not_probed="in folds every image is a test image")
     else:
-        data = yield from probe_changes(samples, split, data, chosen)
+        data = yield from probe_changes(samples, looked.split, data, chosen)
 
     yield StageStarted("Planning", "loading torch")
     start = time.monotonic()
@@ -177,7 +194,7 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     yield StageEnded("Planning", f"{plan.settings.model} on {hardware.device}", time.monotonic() - start)
     yield Planned(plan.rows(), seconds * (job.folds or job.seeds or 1))
     yield from warn_of_harm(plan.settings, data, chosen)
-    return Prepared(samples, split, plan, hardware, network, findings, earlier, folds)
+    return Prepared(samples, looked.split, plan, hardware, network, looked.findings, earlier, looked.folds)
 
 
 def _choose_hardware(job: Job) -> Generator[Event, None, tuple[Hardware, Recipe]]:

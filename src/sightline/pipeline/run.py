@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,27 +21,25 @@ from sightline.data.inspect import refuse_bad
 from sightline.data.samples import Samples
 from sightline.data.sources import describe_source
 from sightline.data.split import Split
-from sightline.errors import ExportMismatch, RunError
+from sightline.errors import ExportMismatch, RunError, StopRequested
 from sightline.events import (
-    EpochEnded,
     Event,
-    RateFound,
+    Noted,
     RunEnded,
     RunStarted,
     StageEnded,
     StageStarted,
-    StepEnded,
-    ValidationMeasured,
     Warned,
 )
 from sightline.installation import cache_folder, cache_limit, require_extra
-from sightline.pipeline.measure import evaluate_samples, picture_mistakes, small_pictures
+from sightline.pipeline.learn import Lesson, learn
+from sightline.pipeline.measure import evaluate_samples, small_pictures
 from sightline.pipeline.prepare import Job, Prepared, plan_job
 from sightline.pipeline.progress import counted
+from sightline.pipeline.resume import find_unfinished, prepare_again
 from sightline.pipeline.start import compare_classes, fetch_weights
 from sightline.pipeline.views import add_views
 from sightline.pixels.cache import Known, PixelStore, open_store
-from sightline.planning.decisions import Decision
 from sightline.planning.facts import EarlierRun
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run, refuse_repeated
@@ -63,9 +61,6 @@ __all__ = [
     "write_page",
 ]
 
-_EPOCH = [name for name in EpochEnded.__dataclass_fields__ if name not in ("epochs", "is_best")]
-_VIEW_SIDE = 96  # px of the pictures of random changes that a run keeps
-
 
 def train_job(job: Job) -> Generator[Event, None, Run]:
     """Train, export, evaluate and report; returns the finished run.
@@ -73,17 +68,30 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
     Whatever ends it early, the run folder says ``interrupted`` or ``failed`` and stays valid.
     """
     started = time.monotonic()
-    refuse_name(job.out, job.name)
+    run = find_unfinished(job) if job.resume else None
+    if run is not None and run.status == "finished":
+        yield Noted(f"{run.folder} is finished: there is nothing to go on with, and nothing was changed.")
+        return run
+    if run is None:
+        refuse_name(job.out, job.name)
     cache_limit()  # a wrong one is said before anything is done
-    prepared = yield from plan_job(job)
+    differs = ""
+    if run is not None and run.plan_file.is_file():
+        prepared, differs = yield from prepare_again(job, run)
+    else:
+        prepared = yield from plan_job(job)
     weights, description = yield from fetch_weights(prepared)
-    facts = run_facts(job, prepared, prepared.split, description)
-    writer = RunWriter.create(job.out, job.name, data_name(job), facts)
+    if run is None:
+        facts = run_facts(job, prepared, prepared.split, description)
+        writer = RunWriter.create(job.out, job.name, data_name(job), facts)
+    else:
+        writer = RunWriter.open(run)
+        writer.update(status="running", data_root=str(prepared.samples.root.resolve()), error=None)
     run = writer.run
     with kept_status(writer):
         writer.write_plan(prepared.plan.to_toml())  # first: who listens looks it up
         yield RunStarted(str(run.folder))
-        material = yield from decode_material(prepared, weights)
+        material = replace((yield from decode_material(prepared, weights)), resume=job.resume, differs=differs)
         headline = yield from train_whole(writer, prepared.plan, material, prepared.split)
     if not job.keep_checkpoints:
         writer.drop_checkpoints()
@@ -95,7 +103,8 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
 class Material:
     """What trainings on the same images share: the pictures, decoded once, and the weights that they start from.
 
-    ``findings`` are those of ``split``; a training on another one has its own.
+    ``findings`` are those of ``split``; a training on another one has its own. ``resume`` and ``differs`` are of a run
+    that goes on.
     """
 
     samples: Samples
@@ -104,6 +113,8 @@ class Material:
     findings: Findings
     split: Split
     earlier: EarlierRun | None = None
+    resume: bool = False
+    differs: str = ""
 
 
 def decode_material(prepared: Prepared, weights: StartWeights | None) -> Generator[Event, None, Material]:
@@ -129,7 +140,8 @@ def train_whole(writer: RunWriter, plan: Plan, material: Material, split: Split)
     writer.write_data(samples.columns(), split.columns(), [finding.to_dict() for finding in findings])
     if material.earlier:
         writer.write_earlier(material.earlier.seen)
-    yield from _train(writer, plan, samples, split, store, material.weights)
+    lesson = Lesson(samples, split, store, material.weights, material.resume, material.differs)
+    yield from learn(writer, plan, lesson)
     headline = yield from _finish(writer, plan, samples, split, store)
     writer.update(headline=headline)
     yield from write_page(writer.run)
@@ -143,7 +155,7 @@ def kept_status(writer: RunWriter) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        stopped = isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)
+        stopped = isinstance(error, StopRequested | KeyboardInterrupt | SystemExit | GeneratorExit)
         with contextlib.suppress(RunError):  # a full disk must not hide what went wrong first
             writer.update(status="interrupted" if stopped else "failed", error=str(error) or type(error).__name__)
         raise
@@ -243,54 +255,6 @@ def _without_bad(split: Split, samples: Samples) -> Split:
     parts = split.parts.copy()
     parts[~samples.is_ok & (parts != "test")] = ""
     return Split(parts, split.seed, split.rule, split.notes, split.headline, split.leaked)
-
-
-def _train(
-    writer: RunWriter, plan: Plan, samples: Samples, split: Split, store: PixelStore, weights: StartWeights | None
-) -> Generator[Event, None, None]:
-    from sightline.training.loop import train_network
-    from sightline.training.setup import make_batches, set_up_network, whiten_network
-
-    yield StageStarted("Training", plan.settings.model)
-    start = time.monotonic()
-    network = set_up_network(plan.settings, len(samples.classes), weights)
-    train, val = (
-        make_batches(plan, store, rows.tolist(), samples.labels[rows].tolist())
-        for rows in (split.rows("train"), split.rows("val"))
-    )
-    if weights is None:
-        whiten_network(network, train, plan.settings.seed)
-    _keep_views(writer, train, plan.settings, len(samples.classes))
-    steps: list[StepEnded] = []
-    for event in train_network(network, train, val, plan.settings, writer.run.best_checkpoint):
-        if isinstance(event, StepEnded):
-            steps.append(event)
-        elif isinstance(event, RateFound):
-            writer.write_plan(_with_rate(plan, event).to_toml())
-            writer.write_rates(event.rates, event.losses)
-        elif isinstance(event, EpochEnded):
-            writer.add_epoch({name: getattr(event, name) for name in _EPOCH})
-            writer.add_steps(steps)
-            steps = []
-        yield event
-        if isinstance(event, ValidationMeasured):
-            yield picture_mistakes(event, store, plan.preprocess, split.rows("val"))
-    yield StageEnded("Training", "", time.monotonic() - start)
-
-
-def _keep_views(writer: RunWriter, train: Any, settings: Any, classes: int) -> None:
-    """Write a few training images as the network gets them, small, for the report."""
-    from sightline.training.views import choose_rows, make_views
-
-    views = make_views(train.take(choose_rows(train.labels, 4)), settings, classes, 6)
-    small = views.shrunk(_VIEW_SIDE)
-    writer.write_views(labels=small.labels, plain=small.plain, changed=small.changed, shares=small.shares)
-
-
-def _with_rate(plan: Plan, found: RateFound) -> Plan:
-    """Return the plan with the rate that was found; trained again from its file, it is not looked for again."""
-    plan = plan.replace(Decision("learning_rate", found.rate, "finder", found.reason))
-    return plan.replace(Decision("find_rate", False, "finder", "it was looked for, and stands in learning_rate"))
 
 
 def _finish(

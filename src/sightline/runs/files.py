@@ -15,6 +15,7 @@ from sightline.text import csv_text
 
 __all__ = [
     "append_bytes",
+    "previous_folder",
     "read_columns",
     "recover_folder",
     "replace_folder",
@@ -95,24 +96,30 @@ def read_columns(path: Path) -> dict[str, list[float]]:
     return {name: [float(row[place]) for row in rows] for place, name in enumerate(names)} if rows else {}
 
 
-def replace_folder(scratch: Path, folder: Path) -> None:
-    """Put a whole folder in the place of an older one.
+def previous_folder(folder: Path) -> Path:
+    """Return where the older one lies that ``replace_folder`` keeps, or moves aside for a moment."""
+    return folder.with_name(f"{folder.name}.previous")
+
+
+def replace_folder(scratch: Path, folder: Path, *, keep: bool = False) -> None:
+    """Put a whole folder in the place of an older one; ``keep`` leaves that one as ``NAME.previous``.
 
     At every moment the old or the new one is there: under its name, or as ``NAME.previous`` if a crash falls
     between the two renames.
     """
-    previous = folder.with_name(f"{folder.name}.previous")
+    previous = previous_folder(folder)
     if folder.exists():
         shutil.rmtree(previous, ignore_errors=True)
         folder.rename(previous)
     scratch.rename(folder)
     sync_folder(folder.parent)
-    shutil.rmtree(previous, ignore_errors=True)
+    if not keep:
+        shutil.rmtree(previous, ignore_errors=True)
 
 
 def recover_folder(folder: Path) -> Path:
     """Return a folder, after putting back the older one where a crash fell between ``replace_folder``'s renames."""
-    previous = folder.with_name(f"{folder.name}.previous")
+    previous = previous_folder(folder)
     if not folder.exists() and previous.is_dir():
         previous.rename(folder)
     return folder

@@ -118,6 +118,11 @@ class Run:
         return self.folder / "learning_rate.csv"
 
     @property
+    def checkpoints_folder(self) -> Path:
+        """``checkpoints``: ``best``, and ``last`` with the whole state of the training."""
+        return self.folder / "checkpoints"
+
+    @property
     def best_checkpoint(self) -> Path:
         """``checkpoints/best``: the network of the best epoch."""
         return self.folder / "checkpoints" / "best"

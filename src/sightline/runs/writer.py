@@ -63,6 +63,11 @@ class RunWriter:
         write_json(folder / "run.json", facts)
         return cls(Run(folder), facts)
 
+    @classmethod
+    def open(cls, run: Run) -> RunWriter:
+        """Go on with a run that was stopped."""
+        return cls(run, run.facts)
+
     def update(self, **facts: Any) -> None:
         """Add facts to ``run.json`` and write it, with the seconds that all work on the run took."""
         seconds = self._before + time.monotonic() - self._start
@@ -116,6 +121,19 @@ class RunWriter:
             self._history.setdefault(name, []).append(value)
         write_columns(self.run.history_file, self._history)
 
+    def forget_after(self, epoch: int, step: int) -> None:
+        """Take the rows of an epoch, of a step and of all after them out of the tables: they are made again."""
+        history, steps = self.run.history, self.run.steps
+        self._history = _rows_below(history, "epoch", epoch)
+        for path, columns in (
+            (self.run.history_file, self._history),
+            (self.run.steps_file, _rows_below(steps, "step", step)),
+        ):
+            if any(columns.values()):
+                write_columns(path, columns)
+            else:
+                path.unlink(missing_ok=True)
+
     def add_steps(self, steps: Sequence[StepEnded]) -> None:
         """Append a row for each step to ``steps.csv``; a last line that a crash cut off is not read."""
         names = list(StepEnded.__dataclass_fields__)
@@ -134,6 +152,16 @@ class RunWriter:
         import shutil
 
         shutil.rmtree(self.run.best_checkpoint.parent, ignore_errors=True)
+
+
+def _rows_below(columns: dict[str, list[float]], name: str, end: int) -> dict[str, list[Any]]:
+    """Return the rows whose ``name`` is below ``end``; whole numbers as such, as they were written."""
+    kept = [place for place, value in enumerate(columns.get(name, [])) if value < end]
+    whole = {"step", "epoch", "is_clipped"}
+    return {
+        column: [int(values[place]) if column in whole else values[place] for place in kept]
+        for column, values in columns.items()
+    }
 
 
 def refuse_name(parent: str | Path, name: str | None) -> None:

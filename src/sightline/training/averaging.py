@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
+from torch import Tensor
 
 from sightline.networks.network import Network
 
@@ -34,6 +35,22 @@ class Average:
         self._source = network
         self._decay = decay
         self._count = 0
+
+    @property
+    def count(self) -> int:
+        """How many steps it followed."""
+        return self._count
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the averaged weights; none where there is no average yet."""
+        return self.network.state_dict() if self._count else {}
+
+    def load(self, weights: dict[str, Tensor], count: int) -> None:
+        """Take up what ``state`` and ``count`` said."""
+        self._count = count
+        self.network = copy.deepcopy(self._source).requires_grad_(False) if count else self._source
+        if count:
+            self.network.load_state_dict(weights)
 
     @torch.no_grad()
     def update(self) -> None:

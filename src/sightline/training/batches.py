@@ -68,16 +68,21 @@ class Batches:
         for chosen, squares in zip(parts, self._squares(parts, None), strict=True):
             yield self._as_input(squares, chosen)
 
-    def shuffled(self, size: int, seed: int, epoch: int, order: npt.NDArray[np.intp] | None = None) -> Iterator[Batch]:
+    def shuffled(
+        self, size: int, seed: int, epoch: int, order: npt.NDArray[np.intp] | None = None, first: int = 0
+    ) -> Iterator[Batch]:
         """Yield batches of one epoch in random order, each image once, cut at random places.
 
-        Another ``order``, of as many positions, may leave images out and repeat others.
+        Another ``order``, of as many positions, may leave images out and repeat others. The batches before ``first``
+        are left out; the others are the same.
 
         Batches are of equal size, give or take one, and at most ``size``: batch norms suffer from a small last one.
         """
         random = np.random.default_rng((seed, epoch))
         parts = np.array_split(random.permutation(len(self)) if order is None else order, self.steps(size))
-        for chosen, squares in zip(parts, self._squares(parts, random), strict=True):
+        for chosen in parts[:first]:  # their draws are made, so that those of the others stay the same
+            random.random((len(chosen), 2))
+        for chosen, squares in zip(parts[first:], self._squares(parts[first:], random), strict=True):
             yield Batch(*self._as_input(squares, chosen), chosen)
 
     def steps(self, size: int) -> int:

@@ -8,21 +8,31 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from sightline.errors import RunError
-from sightline.runs.files import recover_folder, replace_folder, write_bytes, write_json
+from sightline.runs.files import previous_folder, recover_folder, replace_folder, write_bytes, write_json
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
+__all__ = ["Tensors", "load_checkpoint", "load_newest", "save_checkpoint"]
 
-_WEIGHTS, _FACTS, _MANIFEST = "model.safetensors", "facts.json", "manifest.json"
+_FACTS, _MANIFEST = "facts.json", "manifest.json"
+_ABSENT = "run.no-checkpoint"
+
+Tensors = Mapping[str, Mapping[str, Tensor]]  # file name without its ending -> name -> tensor
 
 
-def save_checkpoint(folder: Path, network: nn.Module, facts: dict[str, Any]) -> None:
-    """Write a network's weights and some facts as ``folder``, replacing an older one at the end.
+def save_checkpoint(folder: Path, tensors: Tensors, facts: dict[str, Any], *, keep: bool = False) -> None:
+    """Write tensors and some facts as ``folder``, replacing an older one at the end.
+
+    Args:
+        folder: of the checkpoint.
+        tensors: a safetensors file each, such as ``{"model": network.state_dict()}``.
+        facts: plain values; no NaN.
+        keep: whether the older one stays, as ``NAME.previous``.
 
     Raises:
         RunError: if the disk is full or can't be written; the older checkpoint is still there.
@@ -31,42 +41,65 @@ def save_checkpoint(folder: Path, network: nn.Module, facts: dict[str, Any]) -> 
 
     scratch = folder.with_name(f"{folder.name}.tmp")
     shutil.rmtree(scratch, ignore_errors=True)
+    sums = {}
     try:
-        data = {
-            _WEIGHTS: save({name: value.cpu().contiguous() for name, value in network.state_dict().items()}),
-            _FACTS: json.dumps(facts, allow_nan=False).encode(),
-        }
-        for name, content in data.items():
-            write_bytes(scratch / name, content)
-        write_json(scratch / _MANIFEST, {name: hashlib.sha256(content).hexdigest() for name, content in data.items()})
-        replace_folder(scratch, folder)
+        for group, named in tensors.items():
+            content = save({name: value.detach().cpu().contiguous() for name, value in named.items()})
+            sums[f"{group}.safetensors"] = hashlib.sha256(content).hexdigest()
+            write_bytes(scratch / f"{group}.safetensors", content)
+        content = json.dumps(facts, allow_nan=False).encode()
+        sums[_FACTS] = hashlib.sha256(content).hexdigest()
+        write_bytes(scratch / _FACTS, content)
+        write_json(scratch / _MANIFEST, sums)
+        replace_folder(scratch, folder, keep=keep)
     except OSError as error:
         raise RunError("run.write", f"{folder} can't be written: {error.strerror}", "free some space") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return (weights, facts) of a checkpoint, after comparing every byte with its manifest.
+def load_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """Return (tensors, facts) of a checkpoint, after comparing every byte with its manifest.
 
     Where a crash fell between the two renames of ``save_checkpoint``, the one before is read.
 
     Raises:
         RunError: if there is none, or it is damaged.
     """
+    return _load(recover_folder(folder))
+
+
+def load_newest(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any], str] | None:
+    """Return (tensors, facts, what is wrong with a newer one) of the newest whole checkpoint, or None for none.
+
+    The newest is ``folder``, or the one that was kept before it.
+
+    Raises:
+        RunError: if there are some, and all are damaged.
+    """
+    wrong: RunError | None = None
+    for found in (recover_folder(folder), previous_folder(folder)):
+        try:
+            return *_load(found), "" if wrong is None else wrong.message
+        except RunError as error:
+            if error.code != _ABSENT or found.is_dir():
+                wrong = wrong or error
+    if wrong is not None:
+        raise wrong
+    return None
+
+
+def _load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     from safetensors.torch import load
 
-    found = recover_folder(folder)
     try:
-        manifest: dict[str, str] = json.loads((found / _MANIFEST).read_text())
-        data = {name: (found / name).read_bytes() for name in (_WEIGHTS, _FACTS)}
-    except (OSError, ValueError) as error:
-        raise RunError(
-            "run.no-checkpoint",
-            f"{folder} holds no checkpoint",
-            "train again; it was stopped before its first epoch ended",
-        ) from error
-    for name, content in data.items():
-        if hashlib.sha256(content).hexdigest() != manifest.get(name):
-            raise RunError("run.damaged-checkpoint", f"{found / name} is damaged: its sha256 differs", "train again")
-    return load(data[_WEIGHTS]), json.loads(data[_FACTS])
+        manifest: dict[str, str] = json.loads((folder / _MANIFEST).read_text())
+        data = {name: (folder / name).read_bytes() for name in manifest}
+        content = data.pop(_FACTS)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        cure = "train again; it was stopped before its first epoch ended"
+        raise RunError(_ABSENT, f"{folder} holds no checkpoint", cure) from error
+    for name, found in (*data.items(), (_FACTS, content)):
+        if hashlib.sha256(found).hexdigest() != manifest[name]:
+            raise RunError("run.damaged-checkpoint", f"{folder / name} is damaged: its sha256 differs", "train again")
+    return {name.removesuffix(".safetensors"): load(found) for name, found in data.items()}, json.loads(content)

@@ -1,25 +1,22 @@
 """The training loop: a generator of events that reads from top to bottom.
 
 It does not know who listens. Order, augmentation and learning rate are functions of seed, epoch, step and the figures
-so far. The network of the epoch with the best validation figure lies in the checkpoint, and is what the caller goes
-on with.
+so far; all that changes lies in a ``TrainingState``, which is saved now and then and taken up again bit for bit. The
+network of the epoch with the best validation figure lies in a checkpoint, and is what the caller goes on with.
 """
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import math
 import time
-from collections.abc import Generator, Iterator
-from dataclasses import replace
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
+from sightline.errors import StopRequested, TrainingError
 from sightline.events import (
     CheckpointSaved,
     EpochEnded,
@@ -27,32 +24,63 @@ from sightline.events import (
     InputsSeen,
     Noted,
     Progressed,
+    Resumed,
+    StateSaving,
     StepEnded,
+    StepFailed,
     TrainingStopped,
     ValidationMeasured,
+    Warned,
 )
 from sightline.networks.network import Network
 from sightline.planning.settings import Settings
-from sightline.training.averaging import Average
 from sightline.training.batches import Batch, Batches, as_pictures
 from sightline.training.checkpoint import load_checkpoint, save_checkpoint
 from sightline.training.find_rate import find_rate
 from sightline.training.head import start_with_head
 from sightline.training.imbalance import balanced_order
 from sightline.training.layers import freeze_below, norm_layers, thawed_at
+from sightline.training.measure import measure, measure_start
+from sightline.training.pace import Pace
 from sightline.training.schedules import Course, learning_rate_at, momentum_at
-from sightline.training.update import Updater, diverged, named_errors, prepare_batch
+from sightline.training.state import TrainingState, score_of
+from sightline.training.update import diverged, named_errors, prepare_batch
 
-__all__ = ["measure", "train_network"]
+__all__ = ["train_network"]
 
-_MEASURED_AT_ONCE = 128
 _INPUTS = 16  # images that are shown as the network gets them
+_SETBACKS = 3  # times that a training goes back because of numbers that are none
 
-Said = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]  # predicted class, its probability
+
+@dataclass(frozen=True, slots=True)
+class _Training:
+    """What stays as it is from the first step to the last."""
+
+    network: Network
+    train: Batches
+    val: Batches
+    settings: Settings
+    folder: Path
+    pace: Pace
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "best"
+
+    @property
+    def epoch_steps(self) -> int:
+        return self.train.steps(self.settings.batch_size)
 
 
 def train_network(
-    network: Network, train: Batches, val: Batches, settings: Settings, checkpoint: Path
+    network: Network,
+    train: Batches,
+    val: Batches,
+    settings: Settings,
+    folder: Path,
+    *,
+    pace: Pace | None = None,
+    resume: bool = False,
 ) -> Generator[Event, None, None]:
     """Train a network in place, and leave it with the weights of its best epoch.
 
@@ -60,127 +88,197 @@ def train_network(
         network: on ``train.device``.
         train, val: the images; ``val`` chooses the epoch, and the rate where the schedule is ``plateau``.
         settings: of the plan.
-        checkpoint: folder for the best epoch's weights: the averaged ones where there are such.
+        folder: for ``best``, the best epoch's weights (the averaged ones where there are such), and ``last``, the
+            whole state.
+        pace: how long it may take; None: all planned epochs.
+        resume: go on from ``last``; from the start where there is none.
 
     Yields:
-        StepEnded and Progressed within an epoch; EpochEnded and, if it is the best so far, CheckpointSaved after it;
-        RateFound before the first, where the finder is asked for; TrainingStopped at the end, with the reason.
+        Resumed where it goes on from a saved state; StepEnded and Progressed within an epoch; EpochEnded and, if it is
+        the best so far, CheckpointSaved after it; RateFound before the first, where the finder is asked for;
+        StateSaving before the state is saved; StepFailed where a loss or gradient is no number; TrainingStopped at the
+        end. ``StopRequested``, thrown into it at any of these, saves the state and leaves it.
 
     Raises:
-        TrainingError: if the loss is not a finite number.
+        TrainingError: if loss, gradient or weights are no finite numbers, and going back did not help.
+        RunError: if the state can't be saved, or what was saved is damaged.
     """
     start = time.monotonic()
-    average = Average(network, settings.ema)
-    best, best_epoch, reason = (math.inf, math.inf), 0, "all epochs done"
-    clipped: list[bool] = []
-    events = _train(network, average, train, val, settings)
-    for event in events:
-        if isinstance(event, StepEnded):
-            clipped.append(event.is_clipped)
-        if not isinstance(event, EpochEnded):
-            yield event
-            continue
-        score = _score(event, settings)
-        is_best = score < best and (event.epoch > 0 or settings.head_first)  # a random start is no candidate
-        if is_best:
-            best, best_epoch = score, event.epoch
-            facts = {"epoch": event.epoch, "val_loss": event.val_loss, "val_accuracy": event.val_accuracy}
-            save_checkpoint(checkpoint, average.network, facts)
-        yield replace(event, is_best=is_best)
-        if is_best:
-            yield CheckpointSaved(str(checkpoint), best_epoch, event.val_loss)
-        if settings.patience and event.epoch - best_epoch >= settings.patience:
-            reason = f"no better validation {settings.select_by} for {settings.patience} epochs"
-            break
-    events.close()
-    if math.isinf(best[0]):
+    training = _Training(
+        network, train, val, settings, folder, pace or Pace(settings, train.steps(settings.batch_size))
+    )
+    with named_errors(settings):
+        training, state = yield from _begin(training, resume)
+        learning = [name for name, weight in network.named_parameters() if weight.requires_grad]
+        while not state.progress.reason:
+            since = time.monotonic() - state.progress.seconds
+            try:
+                speed = yield from _learn(training, state, learning, since)
+                yield from _validate(training, state, since, speed)
+                if state.is_due or state.progress.reason:
+                    yield from _save(state, 0.0)
+            except StopRequested:
+                with contextlib.suppress(TrainingError):  # weights that are no numbers: the state before them stays
+                    state.save(time.monotonic() - since)
+                raise
+            except TrainingError as error:
+                yield from _step_back(state, error)
+    progress = state.progress
+    if progress.best is None:
         raise diverged("no epoch had a finite validation loss")
     if settings.clip_norm or settings.clip_value:
-        yield Noted(f"The gradient was clipped in {sum(clipped) / max(1, len(clipped)):.0%} of {len(clipped):,} steps.")
-    network.load_state_dict(load_checkpoint(checkpoint)[0])
-    yield TrainingStopped(reason, best_epoch, time.monotonic() - start)
+        share = progress.clipped / max(1, progress.step)
+        yield Noted(f"The gradient was clipped in {share:.0%} of {progress.step:,} steps.")
+    network.load_state_dict(load_checkpoint(training.best)[0]["model"])
+    yield TrainingStopped(progress.reason, progress.best_epoch, time.monotonic() - start)
 
 
-def _score(epoch: EpochEnded, settings: Settings) -> tuple[float, float]:
-    """Return what is lowest for the best epoch; equal accuracies, of which small sets have many, are told apart."""
-    if not math.isfinite(epoch.val_loss):
-        return math.inf, math.inf
-    return (epoch.val_loss if settings.select_by == "loss" else -epoch.val_accuracy), epoch.val_loss
-
-
-def _train(
-    network: Network, average: Average, train: Batches, val: Batches, settings: Settings
-) -> Generator[Event, None, None]:
-    """Yield what happens from the start to the last epoch."""
-    with named_errors(settings):
-        yield from _epochs(network, average, train, val, settings)
-
-
-def _epochs(
-    network: Network, average: Average, train: Batches, val: Batches, settings: Settings
-) -> Generator[Event, None, None]:
-    yield (yield from _start(network, train, val, settings))
+def _begin(training: _Training, resume: bool) -> Generator[Event, None, tuple[_Training, TrainingState]]:
+    """Return the training and the state that it starts from: the saved one, or that after head and rate finder."""
+    network, settings = training.network, training.settings
     if settings.freeze_body:
         network.body.requires_grad_(False)
+    if resume:
+        state = _make_state(training)
+        damage = state.load()
+        if damage is not None:
+            if damage:
+                yield Warned("run.damaged-checkpoint", damage, "nothing: the state saved before it is used")
+            yield Resumed(state.progress.epoch, state.progress.step)
+            return training, state
+        yield Resumed(0, 0)
+    figures = yield from _start(training)
+    is_best = settings.head_first and math.isfinite(figures.val_loss)  # a random start is no candidate
+    if is_best:
+        _save_best(training, network, 0, figures.val_loss, figures.val_accuracy)
+    yield replace(figures, is_best=is_best)
+    if is_best:
+        yield CheckpointSaved(str(training.best), 0, figures.val_loss)
     if settings.find_rate:
         _set_training(network, settings)
-        found = yield from find_rate(network, train, settings)
+        found = yield from find_rate(network, training.train, settings)
         yield found
-        settings = settings.model_copy(update={"learning_rate": found.rate})
-    updater = Updater(network, settings, np.bincount(train.labels, minlength=network.head.out_features).tolist())
-    learning = [name for name, weight in network.named_parameters() if weight.requires_grad]
-    epoch_steps = train.steps(settings.batch_size)
-    figures: list[float] = []
-    for epoch in range(1, settings.epochs + 1):
-        start, seen, rate = time.monotonic(), 0, 0.0
-        sums = torch.zeros(2, device=train.device)
-        for step, batch in enumerate(_batches(train, settings, epoch), (epoch - 1) * epoch_steps):
-            course = Course(step, epoch_steps * settings.epochs, epoch_steps, figures)
-            if not seen or settings.unfreeze_every:
-                _set_learning(network, settings, course, learning)
-            images, targets = prepare_batch(batch, settings, network.head.out_features, epoch, course)
-            if step == 0:
-                yield InputsSeen(step, as_pictures(images[:_INPUTS]))
-            rate, momentum = learning_rate_at(settings, course), momentum_at(settings, course)
-            update = updater.make(images, targets, rate=rate, momentum=momentum, step=step)
-            average.update()
-            sums += torch.stack([update.cross_entropy, update.hits])
-            seen += len(images)
-            yield StepEnded(step, epoch, update.loss, rate, update.gradient_norm, update.is_clipped)
-            yield Progressed(seen, len(train), "images")
-        speed = seen / max(1e-9, time.monotonic() - start)
-        train_loss, train_accuracy = (sums / seen).tolist()
-        loss, accuracy, said = measure(average.network, val)
-        yield ValidationMeasured(epoch, val.labels, *said)
-        figures.append(loss if settings.select_by == "loss" else accuracy)
-        seconds = time.monotonic() - start
-        reached = train_loss, train_accuracy, loss, accuracy
-        yield EpochEnded(epoch, settings.epochs, *reached, rate, seconds, speed, False)
+        training = replace(training, settings=settings.model_copy(update={"learning_rate": found.rate}))
+    state = _make_state(training)
+    if is_best:
+        best = score_of(figures.val_loss, figures.val_accuracy, settings)
+        state.progress = replace(state.progress, best=best)
+    if not settings.epochs:
+        state.progress = replace(state.progress, reason="all epochs done")
+    yield from _save(state, 0.0)
+    return training, state
 
 
-def _start(
-    network: Network, train: Batches, val: Batches, settings: Settings
-) -> Generator[Progressed, None, EpochEnded]:
+def _make_state(training: _Training) -> TrainingState:
+    counts = np.bincount(training.train.labels, minlength=training.network.head.out_features).tolist()
+    return TrainingState(training.network, training.settings, counts, training.folder / "last")
+
+
+def _start(training: _Training) -> Generator[Progressed, None, EpochEnded]:
     """Fit the head where that is planned, and return what the network reaches before the first epoch, as epoch 0."""
     start = time.monotonic()
+    settings, network, train, val = training.settings, training.network, training.train, training.val
     if settings.head_first:
         figures = yield from start_with_head(network, train, val)
         count = len(train) + len(val)
     else:
-        parts = -(-min(len(val), len(train)) // _MEASURED_AT_ONCE)
-        some = itertools.islice(train.shuffled(_MEASURED_AT_ONCE, settings.seed, 0), parts)
-        images = [(batch.images, batch.labels) for batch in some]
-        figures = (*_figures(network, iter(images), train.device)[:2], *measure(network, val)[:2])
-        count = sum(len(labels) for _, labels in images) + len(val)
+        figures, count = measure_start(network, train, val, settings.seed)
     seconds = time.monotonic() - start
     return EpochEnded(0, settings.epochs, *figures, 0.0, seconds, count / max(1e-9, seconds), False)
 
 
-def _batches(train: Batches, settings: Settings, epoch: int) -> Generator[Batch, None, None]:
-    """Yield the batches of an epoch in their order: by chance, or with all classes equally often."""
+def _learn(
+    training: _Training, state: TrainingState, learning: list[str], since: float
+) -> Generator[Event, None, float]:
+    """Make the updates of an epoch, or those that are left of it; returns images per second."""
+    network, settings, pace = training.network, training.settings, training.pace
+    start, seen, epoch, done = time.monotonic(), state.progress.seen, state.progress.epoch, state.progress.step
+    first = (epoch - 1) * training.epoch_steps
+    for step, batch in enumerate(_batches(training, epoch, done - first), done):
+        if step > first and pace.is_over(step):
+            break
+        began = time.monotonic()
+        course = Course(step, pace.steps(step), training.epoch_steps, state.progress.figures)
+        if step == done or settings.unfreeze_every:
+            _set_learning(network, settings, course, learning)
+        images, targets = prepare_batch(batch, settings, network.head.out_features, epoch, course)
+        if step == 0:
+            yield InputsSeen(step, as_pictures(images[:_INPUTS]))
+        rate = learning_rate_at(settings, course) * state.progress.rate_scale
+        try:
+            update = state.updater.make(images, targets, rate=rate, momentum=momentum_at(settings, course), step=step)
+        except TrainingError as error:
+            yield StepFailed(step, epoch, batch.positions, error.message)
+            raise
+        state.advance(update, len(images), rate)
+        pace.saw_step(step, time.monotonic() - began)
+        yield StepEnded(step, epoch, update.loss, rate, update.gradient_norm, update.is_clipped)
+        yield Progressed(state.progress.seen, len(training.train), "images")
+        if state.is_due:
+            yield from _save(state, time.monotonic() - since)
+    return (state.progress.seen - seen) / max(1e-9, time.monotonic() - start)
+
+
+def _validate(training: _Training, state: TrainingState, since: float, speed: float) -> Generator[Event, None, None]:
+    """Measure the epoch, keep its network if it is the best, and go on to the next or end."""
+    settings, now, start = training.settings, state.progress, time.monotonic()
+    loss, accuracy, said = measure(state.average.network, training.val)
+    training.pace.saw_validation(time.monotonic() - start)
+    yield ValidationMeasured(now.epoch, training.val.labels, *said)
+    score = score_of(loss, accuracy, settings)
+    is_best = math.isfinite(score[0]) and (now.best is None or score < now.best)
+    if is_best:
+        _save_best(training, state.average.network, now.epoch, loss, accuracy)
+    reached = *state.train_figures(), loss, accuracy, now.rate
+    yield EpochEnded(now.epoch, settings.epochs, *reached, time.monotonic() - since, speed, is_best)
+    if is_best:
+        yield CheckpointSaved(str(training.best), now.epoch, loss)
+    best, best_epoch = (score, now.epoch) if is_best else (now.best, now.best_epoch)
+    reason = ""
+    if training.pace.is_over(now.step):
+        reason = "the time is used"
+    if settings.patience and now.epoch - best_epoch >= settings.patience:
+        reason = f"no better validation {settings.select_by} for {settings.patience} epochs"
+    if now.epoch >= settings.epochs:
+        reason = "all epochs done"
+    state.close_epoch(loss if settings.select_by == "loss" else accuracy, best, best_epoch, reason)
+
+
+def _save_best(training: _Training, network: Network, epoch: int, loss: float, accuracy: float) -> None:
+    facts = {"epoch": epoch, "val_loss": loss, "val_accuracy": accuracy}
+    save_checkpoint(training.best, {"model": network.state_dict()}, facts)
+
+
+def _save(state: TrainingState, seconds: float) -> Generator[StateSaving, None, None]:
+    """Save the state, after whoever listens could write down what came before it."""
+    state.refuse_not_finite()
+    yield StateSaving(state.progress.step)
+    state.save(seconds)
+
+
+def _step_back(state: TrainingState, error: TrainingError) -> Generator[Event, None, None]:
+    """Go back to the last good state, at half the rate.
+
+    Raises:
+        TrainingError: the one that was given, if it is of another kind, or this was done often enough.
+    """
+    scale, setbacks = state.progress.rate_scale / 2, state.progress.setbacks + 1
+    if error.code != "training.diverged" or setbacks > _SETBACKS:
+        raise error
+    if state.load() is None:
+        raise error
+    state.progress = replace(state.progress, rate_scale=scale, setbacks=setbacks)
+    message = f"{error.message}; back to step {state.progress.step}, at {scale:g} of the planned learning rate"
+    yield Warned("training.setback", f"{message} ({setbacks} of at most {_SETBACKS} times)", error.cure)
+    yield Resumed(state.progress.epoch, state.progress.step)
+
+
+def _batches(training: _Training, epoch: int, first: int) -> Generator[Batch, None, None]:
+    """Yield the batches of an epoch from ``first`` on, in their order: by chance, or with all classes equally often."""
+    settings, train = training.settings, training.train
     is_balanced = settings.imbalance == "balanced_sampling"
     order = balanced_order(train.labels, settings.seed, epoch) if is_balanced else None
-    yield from train.shuffled(settings.batch_size, settings.seed, epoch, order)
+    yield from train.shuffled(settings.batch_size, settings.seed, epoch, order, first)
 
 
 def _set_learning(network: Network, settings: Settings, course: Course, learning: list[str]) -> None:
@@ -203,25 +301,3 @@ def _set_training(network: Network, settings: Settings) -> None:
         is_waiting = settings.unfreeze_every and not any(weight.requires_grad for weight in layer.parameters())
         if settings.freeze_norm or is_waiting:
             layer.eval()
-
-
-@torch.inference_mode()
-def measure(network: Network, batches: Batches) -> tuple[float, float, Said]:
-    """Return (mean cross-entropy in nats, accuracy, (predicted class, its probability)) of all images, each once."""
-    return _figures(network, batches.in_order(_MEASURED_AT_ONCE), batches.device)
-
-
-@torch.inference_mode()
-def _figures(
-    network: Network, batches: Iterator[tuple[Tensor, Tensor]], device: torch.device
-) -> tuple[float, float, Said]:
-    network.eval()
-    sums, said = torch.zeros(2, device=device), []
-    for images, labels in batches:
-        logits = network(images)
-        loss = F.cross_entropy(logits, labels, reduction="sum")
-        sums += torch.stack([loss, (logits.argmax(1) == labels).sum()])
-        said.append(logits.float().softmax(1).max(1))
-    confidence, predicted = (torch.cat(column).cpu().numpy() for column in zip(*said, strict=True))
-    loss_mean, accuracy = (sums / max(1, len(predicted))).tolist()
-    return loss_mean, accuracy, (predicted, confidence)

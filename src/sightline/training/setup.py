@@ -64,7 +64,8 @@ def load_trained(settings: Settings, classes: int, checkpoint: Path, shipped: Pa
     recover_folder(shipped.parent)
     has_checkpoint = (recover_folder(checkpoint) / "manifest.json").is_file()  # the last file of a whole one
     if has_checkpoint or not shipped.is_file():
-        weights, facts = load_checkpoint(checkpoint)
+        tensors, facts = load_checkpoint(checkpoint)
+        weights = tensors["model"]
         epoch = int(facts["epoch"])
     else:
         weights = load_file(shipped)
@@ -78,4 +79,5 @@ def load_trained(settings: Settings, classes: int, checkpoint: Path, shipped: Pa
 
 def versions() -> dict[str, str]:
     """Return the versions that decide about numbers; timm is not imported for it, which takes seconds."""
-    return {"torch": str(torch.__version__), "timm": version("timm"), "numpy": np.__version__}
+    named = {name: version(name) for name in ("timm", "pillow")}
+    return {"torch": str(torch.__version__), "numpy": np.__version__, **named}

@@ -101,6 +101,27 @@ class Updater:
         is_clipped = 0 < settings.clip_norm < norm < math.inf or 0 < settings.clip_value < largest < math.inf
         return Update(said, norm, is_clipped, cross_entropy, hits)
 
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return (plain values, tensors) of the optimiser and of fp16's scaler; rates and decay come from the plan."""
+        states = (self._optimizer.state.get(weight, {}) for weight in self._weights())
+        named = {f"{place}.{name}": value for place, state in enumerate(states) for name, value in state.items()}
+        return self._scaler.state_dict(), {name: value for name, value in named.items() if value is not None}
+
+    def load(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Take up what ``state`` said, each tensor in the layout of its weight, so that sums over it stay the same."""
+        self._scaler.load_state_dict(values)
+        self._optimizer.state.clear()
+        weights = self._weights()
+        for key, value in tensors.items():
+            place, _, name = key.partition(".")
+            weight = weights[int(place)]
+            if value.shape == weight.shape:
+                value = torch.empty_like(weight, dtype=value.dtype).copy_(value)
+            self._optimizer.state[weight][name] = value
+
+    def _weights(self) -> list[Tensor]:
+        return [weight for group in self._optimizer.param_groups for weight in group["params"]]
+
     def _autocast(self) -> AbstractContextManager[Any]:
         kind = self._settings.precision
         return torch.autocast(self._device.type, _TYPES[kind], enabled=kind != "fp32")

@@ -1,0 +1,158 @@
+"""The training of one network, and what its run folder keeps of it while it goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sightline.data.samples import Samples
+from sightline.data.split import Split
+from sightline.errors import StopRequested, TrainingError
+from sightline.events import (
+    EpochEnded,
+    Event,
+    RateFound,
+    Resumed,
+    StageEnded,
+    StageStarted,
+    StateSaving,
+    StepEnded,
+    StepFailed,
+    ValidationMeasured,
+)
+from sightline.pipeline.measure import picture_mistakes
+from sightline.pixels.cache import PixelStore
+from sightline.planning.decisions import Decision
+from sightline.planning.plan import Plan
+from sightline.runs.writer import RunWriter
+from sightline.text import listed
+
+if TYPE_CHECKING:
+    from sightline.networks.weights import StartWeights
+
+__all__ = ["Lesson", "learn"]
+
+_EPOCH = [name for name in EpochEnded.__dataclass_fields__ if name not in ("epochs", "is_best")]
+_VIEW_SIDE = 96  # px of the pictures of random changes that a run keeps
+_NAMED, _KEPT = 5, 500  # images of a failed step that an error names, and the run keeps
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a network learns from.
+
+    Attributes:
+        resume: go on from what the run saved.
+        differs: why going on can't be bit for bit; empty where it is.
+    """
+
+    samples: Samples
+    split: Split
+    store: PixelStore
+    weights: StartWeights | None
+    resume: bool = False
+    differs: str = ""
+
+
+def learn(writer: RunWriter, plan: Plan, lesson: Lesson) -> Generator[Event, None, None]:
+    """Train the planned network; its best epoch and, until the end, its whole state lie in the run's folder.
+
+    Raises:
+        TrainingError: as ``train_network``, with the images of the step that failed.
+    """
+    from sightline.training.loop import train_network
+    from sightline.training.setup import make_batches, set_up_network, whiten_network
+
+    samples, split, store = lesson.samples, lesson.split, lesson.store
+    yield StageStarted("Training", plan.settings.model)
+    start = time.monotonic()
+    network = set_up_network(plan.settings, len(samples.classes), lesson.weights)
+    train, val = (
+        make_batches(plan, store, rows.tolist(), samples.labels[rows].tolist())
+        for rows in (split.rows("train"), split.rows("val"))
+    )
+    if lesson.weights is None:
+        whiten_network(network, train, plan.settings.seed)
+    _keep_views(writer, train, plan.settings, len(samples.classes))
+    keeper = _Keeper(writer, plan, lesson)
+    folder = writer.run.checkpoints_folder
+    events = train_network(network, train, val, plan.settings, folder, resume=lesson.resume)
+    try:
+        yield from keeper.relay(events)
+    except TrainingError as error:
+        raise keeper.explained(error) from error
+    yield StageEnded("Training", "", time.monotonic() - start)
+
+
+@dataclass(slots=True)
+class _Keeper:
+    """Writes down what happens, in time: before a state is saved, all that led to it is on the disk."""
+
+    writer: RunWriter
+    plan: Plan
+    lesson: Lesson
+    steps: list[StepEnded] = field(default_factory=list)
+    setbacks: list[dict[str, Any]] = field(default_factory=list)
+
+    def relay(self, events: Generator[Event, None, None]) -> Iterator[Event]:
+        """Yield the events, each after it was kept; a request to stop goes on to where they come from."""
+        for event in events:
+            self._keep(event)
+            try:
+                yield event
+                if isinstance(event, ValidationMeasured):
+                    rows = self.lesson.split.rows("val")
+                    yield picture_mistakes(event, self.lesson.store, self.plan.preprocess, rows)
+            except StopRequested as stop:
+                self._write_steps()
+                events.throw(stop)  # saves the state, and raises it again
+
+    def explained(self, error: TrainingError) -> TrainingError:
+        """Return an error with the images of the step that it is about."""
+        if error.code != "training.diverged" or not self.setbacks:
+            return error
+        images = listed(self.setbacks[-1]["images"], _NAMED)
+        return TrainingError(error.code, f"{error.message}; its images: {images}", error.cure)
+
+    def _keep(self, event: Event) -> None:
+        match event:
+            case StepEnded():
+                self.steps.append(event)
+            case StateSaving():
+                self._write_steps()
+            case EpochEnded():
+                self.writer.add_epoch({name: getattr(event, name) for name in _EPOCH})
+                self._write_steps()
+            case RateFound():
+                self.writer.write_plan(_with_rate(self.plan, event).to_toml())
+                self.writer.write_rates(event.rates, event.losses)
+            case Resumed(epoch, step):
+                self.steps.clear()
+                self.writer.forget_after(epoch, step)
+                if self.lesson.differs and step:
+                    self.writer.update(not_exact_since=step, not_exact_because=self.lesson.differs)
+            case StepFailed(step, epoch, positions, message):
+                paths = self.lesson.samples.paths[self.lesson.split.rows("train")[positions]]
+                self.setbacks.append({"step": step, "epoch": epoch, "message": message, "images": list(paths[:_KEPT])})
+                self.writer.update(setbacks=self.setbacks)
+
+    def _write_steps(self) -> None:
+        self.writer.add_steps(self.steps)
+        self.steps.clear()
+
+
+def _keep_views(writer: RunWriter, train: Any, settings: Any, classes: int) -> None:
+    """Write a few training images as the network gets them, small, for the report."""
+    from sightline.training.views import choose_rows, make_views
+
+    views = make_views(train.take(choose_rows(train.labels, 4)), settings, classes, 6)
+    small = views.shrunk(_VIEW_SIDE)
+    writer.write_views(labels=small.labels, plain=small.plain, changed=small.changed, shares=small.shares)
+
+
+def _with_rate(plan: Plan, found: RateFound) -> Plan:
+    """Return the plan with the rate that was found; trained again from its file, it is not looked for again."""
+    plan = plan.replace(Decision("learning_rate", found.rate, "finder", found.reason))
+    return plan.replace(Decision("find_rate", False, "finder", "it was looked for, and stands in learning_rate"))

@@ -1,0 +1,141 @@
+"""Going on with a run that was stopped: which one, whether data and settings are still the same, and how exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sightline.data.samples import Samples
+from sightline.data.sources import describe_source
+from sightline.errors import DeviceError, InputError, RunError
+from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
+from sightline.installation import import_library, require_extra
+from sightline.pipeline.prepare import Job, Prepared, look_at_data
+from sightline.planning.decisions import Decision
+from sightline.planning.facts import Hardware
+from sightline.planning.plan import Plan
+from sightline.planning.recipe import Recipe
+from sightline.runs.folder import Run, list_runs
+from sightline.text import listed
+
+__all__ = ["find_unfinished", "prepare_again"]
+
+_CHOSEN = ("option", "recipe")  # origins of what a person decided
+_SHOWN = 3
+
+
+def find_unfinished(job: Job) -> Run | None:
+    """Return the run that ``--resume`` means: that of the given name, else the newest of these data.
+
+    None where a name was given and no such run is there yet: it starts, so that one command serves for the first
+    start and for every restart.
+
+    Raises:
+        RunError: if no name was given and there is no run of these data.
+    """
+    if job.name is not None:
+        folder = Path(job.out) / job.name
+        return Run(folder) if (folder / "run.json").is_file() else None
+    data = describe_source(job.source)
+    known = {data, str(Path(data).resolve())}
+    runs = [run for run in list_runs(job.out) if known & {run.facts.get("data"), run.facts.get("data_root")}]
+    runs = [run for run in runs if not run.is_repeated]
+    unfinished = [run for run in runs if run.status != "finished"]
+    if not runs:
+        message = f"{Path(job.out)} holds no run of {data}"
+        raise RunError("run.nothing-to-resume", message, "leave out --resume, or name the folder of runs with --out")
+    return (unfinished or runs)[-1]
+
+
+def prepare_again(job: Job, run: Run) -> Generator[Event, None, tuple[Prepared, str]]:
+    """Return (what a run was planned with, why going on can't be bit for bit); the words are empty where it is.
+
+    Raises:
+        InputError: if a setting was chosen that differs from the run's.
+        RunError: if the data are no longer the same.
+    """
+    require_extra("train", "training")
+    plan, facts = run.plan, run.facts
+    _refuse_changed_settings(plan, {**job.recipe.chosen, **job.options.chosen}, run)
+    chosen = {d.name: d.value for d in plan.decisions if d.origin in _CHOSEN}
+    looked = yield from look_at_data(replace(job, recipe=Recipe(), options=Recipe(**chosen)), chosen)
+    if looked.samples.fingerprint() != facts["data_fingerprint"]:
+        raise _data_changed(looked.samples, run)
+    yield StageStarted("Planning", "loading torch")
+    import_library("torch")
+    from sightline.networks.describe import describe_network
+    from sightline.training.hardware import probe_hardware
+
+    try:
+        hardware = probe_hardware(plan.settings.device)
+    except DeviceError:
+        hardware = probe_hardware()
+        plan = _moved(plan, hardware)
+    network = describe_network(plan.settings.model)
+    yield StageEnded("Planning", f"as {run.folder} was planned", 0.0)
+    differs = _differences(facts, hardware, plan)
+    if differs:
+        message = f"this is not what {run.folder} was begun on: {differs}"
+        cure = "to repeat a run bit for bit, go on with the same versions on the same kind of machine"
+        yield Warned("run.not-exact", message, cure)
+    else:
+        yield Noted("Versions, device and threads are those the run was begun with: it goes on bit for bit.")
+    found = Prepared(looked.samples, looked.split, plan, hardware, network, looked.findings, looked.earlier)
+    return found, differs
+
+
+def _refuse_changed_settings(plan: Plan, chosen: dict[str, Any], run: Run) -> None:
+    made = {decision.name: decision for decision in plan.decisions}
+    values = plan.settings.model_dump()
+    wanted = plan.settings.model_copy(update=chosen).model_dump()
+    changed = [name for name in chosen if made[name].origin != "finder" and wanted[name] != values[name]]
+    if changed:
+        shown = [f"{name} = {chosen[name]!r}, in the run {values[name]!r}" for name in changed]
+        cure = f"leave {'it' if len(changed) == 1 else 'them'} out to go on, or leave out --resume for a new run"
+        raise InputError("plan.changed", f"{run.folder} can't go on with other settings: {'; '.join(shown)}", cure)
+
+
+def _data_changed(samples: Samples, run: Run) -> RunError:
+    """Return the error that says which images are new, gone or other than they were."""
+    cure = "put the data back as they were, or leave out --resume for a new run"
+    if not run.samples_file.is_file():
+        return RunError("run.data-changed", f"the data are not those that {run.folder} was begun with", cure)
+    before = {row["path"]: (row["sha256"], row["label"]) for row in run.samples}
+    labels = [samples.classes[label] for label in samples.labels]
+    now = {str(path): row for path, *row in zip(samples.paths, samples.digests, labels, strict=True)}
+    kinds = {
+        "new": [path for path in now if path not in before],
+        "missing": [path for path in before if path not in now],
+        "changed": [path for path in now if path in before and tuple(now[path]) != before[path]],
+    }
+    told = [f"{len(paths):,} {kind} ({listed(paths, _SHOWN)})" for kind, paths in kinds.items() if paths]
+    message = f"the data are not those that {run.folder} was begun with: {'; '.join(told) or 'other groups or parts'}"
+    return RunError("run.data-changed", message, cure)
+
+
+def _moved(plan: Plan, hardware: Hardware) -> Plan:
+    """Return the plan for another device than that of the run, which is not here."""
+    reason = f"{plan.settings.device} is not on this machine: {hardware.reason}"
+    if plan.settings.precision == "fp16" and hardware.device == "cpu":
+        plan = plan.replace(Decision("precision", "fp32", "hardware", "a CPU does not compute in fp16"))
+    return plan.replace(Decision("device", hardware.device, "hardware", reason))
+
+
+def _differences(facts: dict[str, Any], hardware: Hardware, plan: Plan) -> str:
+    """Return what decides about the bits of a result and is not as it was."""
+    from sightline.training.setup import versions
+
+    before, now = facts.get("versions", {}), versions()
+    told = [
+        f"{name} {before.get(name)} then, {version} now" for name, version in now.items() if before.get(name) != version
+    ]
+    known = facts.get("hardware", {})
+    if known.get("device") != hardware.device:
+        told.append(f"device {known.get('device')} then, {hardware.device} now")
+    elif known.get("name") != hardware.name:
+        told.append(f"{known.get('name')} then, {hardware.name} now")
+    if hardware.device != "cpu" and not told:
+        told.append(f"{hardware.name} adds numbers in no fixed order")
+    return "; ".join(told)

@@ -1,0 +1,52 @@
+"""What a network reaches on images, as it is."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sightline.networks.network import Network
+from sightline.training.batches import Batches
+
+__all__ = ["measure", "measure_start"]
+
+_AT_ONCE = 128
+
+Said = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]  # predicted class, its probability
+Figures = tuple[float, float, float, float]
+
+
+def measure(network: Network, batches: Batches) -> tuple[float, float, Said]:
+    """Return (mean cross-entropy in nats, accuracy, (predicted class, its probability)) of all images, each once."""
+    return _figures(network, batches.in_order(_AT_ONCE), batches.device)
+
+
+def measure_start(network: Network, train: Batches, val: Batches, seed: int) -> tuple[Figures, int]:
+    """Return (loss and accuracy on some training images and on validation, how many images that were)."""
+    parts = -(-min(len(val), len(train)) // _AT_ONCE)
+    some = itertools.islice(train.shuffled(_AT_ONCE, seed, 0), parts)
+    images = [(batch.images, batch.labels) for batch in some]
+    figures = (*_figures(network, iter(images), train.device)[:2], *measure(network, val)[:2])
+    return figures, sum(len(labels) for _, labels in images) + len(val)
+
+
+@torch.inference_mode()
+def _figures(
+    network: Network, batches: Iterator[tuple[Tensor, Tensor]], device: torch.device
+) -> tuple[float, float, Said]:
+    network.eval()
+    sums, said = torch.zeros(2, device=device), []
+    for images, labels in batches:
+        logits = network(images)
+        loss = F.cross_entropy(logits, labels, reduction="sum")
+        sums += torch.stack([loss, (logits.argmax(1) == labels).sum()])
+        said.append(logits.float().softmax(1).max(1))
+    confidence, predicted = (torch.cat(column).cpu().numpy() for column in zip(*said, strict=True))
+    loss_mean, accuracy = (sums / max(1, len(predicted))).tolist()
+    return loss_mean, accuracy, (predicted, confidence)

@@ -1,0 +1,169 @@
+"""Everything that changes while a network learns, in one object, so that it can be put down and taken up again."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from sightline.networks.network import Network
+from sightline.planning.settings import Settings
+from sightline.training.averaging import Average
+from sightline.training.checkpoint import load_newest, save_checkpoint
+from sightline.training.update import Update, Updater, diverged
+
+__all__ = ["Progress", "TrainingState", "score_of"]
+
+# Seconds from one saving to the next: what a kill can cost. Longer where saving itself takes long.
+_EVERY, _TIMES = 30.0, 30
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a training stands, as plain values.
+
+    Attributes:
+        epoch: that is being worked on, from 1.
+        step: updates made.
+        seen: images of this epoch so far.
+        cross_entropy, hits: their sums, as they were seen in training.
+        seconds: that this epoch took before a resume.
+        figures: what validation said after each epoch so far, in the unit of ``select_by``.
+        best: score and loss of the best epoch; None before there is one.
+        best_epoch: which it is.
+        rate: learning rate of the last step.
+        clipped: steps whose gradient was clipped.
+        rate_scale: factor on the learning rate; below 1 after numbers that were none.
+        setbacks: how often the training went back because of them.
+        parts: that a step's images go through the network in, where memory allowed no fewer; 0: as planned.
+        reason: why the training is over; empty while it is not.
+    """
+
+    epoch: int = 1
+    step: int = 0
+    seen: int = 0
+    cross_entropy: float = 0.0
+    hits: float = 0.0
+    seconds: float = 0.0
+    figures: tuple[float, ...] = ()
+    best: tuple[float, float] | None = None
+    best_epoch: int = 0
+    rate: float = 0.0
+    clipped: int = 0
+    rate_scale: float = 1.0
+    setbacks: int = 0
+    parts: int = 0
+    reason: str = ""
+
+
+class TrainingState:
+    """Network, average, optimiser and progress of one training.
+
+    Args:
+        network: on its device; weights that are to learn need a gradient.
+        settings: of the plan, with the learning rate that is used.
+        class_counts: training images of each class.
+        folder: where the state is saved.
+
+    Attributes:
+        progress: where it stands.
+    """
+
+    def __init__(self, network: Network, settings: Settings, class_counts: Sequence[int], folder: Path) -> None:
+        self.network = network
+        self.average = Average(network, settings.ema)
+        self.updater = Updater(network, settings, class_counts)
+        self.progress = Progress()
+        self._folder = folder
+        self._sums = torch.zeros(2, device=network.head.weight.device)
+        self._saved = time.monotonic()
+        self._cost = 0.0
+
+    def advance(self, update: Update, images: int, rate: float) -> None:
+        """Count an update that was made."""
+        self.average.update()
+        self._sums += torch.stack([update.cross_entropy, update.hits])
+        before = self.progress
+        clipped = before.clipped + update.is_clipped
+        self.progress = replace(before, step=before.step + 1, seen=before.seen + images, rate=rate, clipped=clipped)
+
+    def train_figures(self) -> tuple[float, float]:
+        """Return (mean cross-entropy in nats, accuracy) of this epoch's images, as they were seen in training."""
+        loss, hits = (self._sums / max(1, self.progress.seen)).tolist()
+        return loss, hits
+
+    def close_epoch(self, figure: float, best: tuple[float, float] | None, best_epoch: int, reason: str) -> None:
+        """Go on to the next epoch, or end with a reason."""
+        now = self.progress
+        self._sums.zero_()
+        now = replace(now, epoch=now.epoch + 1, seen=0, seconds=0.0, figures=(*now.figures, figure))
+        self.progress = replace(now, best=best, best_epoch=best_epoch, reason=reason)
+
+    # -- saving and loading -------------------------------------------------------------------------------
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to save."""
+        return time.monotonic() - self._saved > max(_EVERY, _TIMES * self._cost)
+
+    def save(self, seconds: float) -> None:
+        """Write the whole state; the one before is kept.
+
+        Args:
+            seconds: that this epoch took so far.
+
+        Raises:
+            TrainingError: if a weight is no finite number: such a state is not kept.
+            RunError: if it can't be written; the one before is still there.
+        """
+        start = time.monotonic()
+        weights, averaged = self.network.state_dict(), self.average.state()
+        self.refuse_not_finite()
+        loss, hits = self._sums.tolist()
+        now = replace(self.progress, cross_entropy=loss, hits=hits, seconds=seconds)
+        values, tensors = self.updater.state()
+        groups = {"model": weights, "average": averaged, "optimizer": tensors}
+        facts = {"progress": asdict(now), "average": self.average.count, "scaler": values}
+        save_checkpoint(self._folder, {name: named for name, named in groups.items() if named}, facts, keep=True)
+        self._saved = time.monotonic()
+        self._cost = self._saved - start
+
+    def load(self) -> str | None:
+        """Take up the newest whole state, bit for bit; returns what is wrong with a newer one, None if there is none.
+
+        Raises:
+            RunError: if all are damaged, or don't fit the network.
+        """
+        found = load_newest(self._folder)
+        if found is None:
+            return None
+        tensors, facts, wrong = found
+        self.network.load_state_dict(tensors["model"])
+        self.network.eval()  # the loop sets what learns
+        self.average.load(tensors.get("average", {}), int(facts["average"]))
+        self.updater.load(facts["scaler"], tensors.get("optimizer", {}))
+        known = dict(facts["progress"])
+        known["figures"] = tuple(known["figures"])
+        known["best"] = known["best"] and (known["best"][0], known["best"][1])
+        self.progress = Progress(**known)
+        self._sums.copy_(torch.tensor([self.progress.cross_entropy, self.progress.hits]))
+        self._saved = time.monotonic()
+        return wrong
+
+    def refuse_not_finite(self) -> None:
+        """Raise ``TrainingError`` if a weight of the network or of its average is no finite number."""
+        for kind, named in (("weight", self.network.state_dict()), ("averaged weight", self.average.state())):
+            for name, value in named.items():
+                if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                    raise diverged(f"the {kind} {name} is no finite number after step {self.progress.step - 1}")
+
+
+def score_of(loss: float, accuracy: float, settings: Settings) -> tuple[float, float]:
+    """Return what is lowest for the best epoch; equal accuracies, of which small sets have many, are told apart."""
+    if not math.isfinite(loss):
+        return math.inf, math.inf
+    return (loss if settings.select_by == "loss" else -accuracy), loss

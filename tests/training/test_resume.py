@@ -1,0 +1,282 @@
+"""A training that is stopped anywhere and taken up again ends with the same weights, bit for bit."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sightline.errors import RunError, StopRequested, TrainingError
+from sightline.events import EpochEnded, Resumed, StateSaving, StepEnded, StepFailed, TrainingStopped, Warned
+from sightline.networks.build import build_network
+from sightline.pixels.preprocess import Preprocess
+from sightline.training import loop, state
+from sightline.training.checkpoint import load_checkpoint
+from sightline.training.loop import train_network
+
+STEPS = 12  # of three epochs
+
+
+@pytest.fixture
+def start(plan_settings, make_batches, tmp_path):
+    """Return a function that starts a training, or goes on with it: (network, generator of events)."""
+    torch.set_num_threads(1)
+    random_cuts = {"side": (20, 18), "preprocess": Preprocess(size=16, resize=18)}
+
+    def begin(folder: str, resume: bool = False, **chosen: object):
+        settings = plan_settings(**{"width": 4, "patience": 0, "dropout": 0.1, **chosen})
+        network = build_network(settings, 2, None)
+        parts = make_batches(64, **random_cuts), make_batches(16, seed=1, **random_cuts)
+        return network, train_network(network, *parts, settings, tmp_path / folder, resume=resume)
+
+    return begin
+
+
+def bits(network: torch.nn.Module) -> list[bytes]:
+    return [value.numpy().tobytes() for value in network.state_dict().values()]
+
+
+def stop_after(events, step: int) -> None:
+    """Drive a training until a step is made, and ask it to stop there."""
+    for event in events:
+        if isinstance(event, StepEnded) and event.step == step:
+            with pytest.raises(StopRequested):
+                events.throw(StopRequested(15))
+            return
+    raise AssertionError(f"there was no step {step}")
+
+
+PLANS = (
+    {"flip": 0.5, "translate": 0.1},
+    {"mixup": 0.4, "cutmix": 1.0, "erasing": 0.5, "policy": "trivialaugment"},
+)
+
+
+@pytest.mark.parametrize(
+    ("point", "ema", "accumulate", "augmentation"),
+    list(itertools.product((0, 2, 3, 5, 8, 11), (0.0, 0.9), (1, 3), PLANS)),
+)
+def test_the_weights_are_those_of_an_uninterrupted_training(start, point, ema, accumulate, augmentation):
+    chosen = {"ema": ema, "accumulate": accumulate, **augmentation}
+    whole, events = start("whole", **chosen)
+    known = [event for event in events if isinstance(event, StepEnded | EpochEnded)]
+    stop_after(start("cut", **chosen)[1], point)
+    again, events = start("cut", resume=True, **chosen)
+    events = list(events)
+    assert events[0] == Resumed(point // 4 + 1, point + 1)
+    assert bits(again) == bits(whole)
+    rest = [event for event in events if isinstance(event, StepEnded)]
+    assert rest == [event for event in known if isinstance(event, StepEnded) and event.step > point]
+    figures = [
+        [(e.epoch, e.train_loss, e.val_loss, e.learning_rate, e.is_best) for e in found if isinstance(e, EpochEnded)]
+        for found in (known, events)
+    ]
+    assert figures[1] == figures[0][-len(figures[1]) :]
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"optimizer": "adamw"},
+        {"optimizer": "muon", "model": "small-fast"},
+        {"optimizer": "rmsprop", "schedule": "plateau", "select_by": "accuracy"},
+        {"optimizer": "sgd", "schedule": "one-cycle", "unfreeze_every": 1.0},
+        {"imbalance": "balanced_sampling", "clip_norm": 0.1},
+        {"freeze_body": True},
+        {"head_first": True, "patience": 1},
+        {"precision": "bf16", "flip_mode": "alternating", "flip": 0.5},
+        {"early_sizes": (8,), "early_share": 0.5},
+    ],
+)
+def test_nothing_that_a_plan_can_ask_for_is_forgotten(start, chosen):
+    whole, events = start("whole", **chosen)
+    last = [event for event in events if isinstance(event, TrainingStopped)]
+    for point in (1, 6):
+        stop_after(start(f"cut{point}", **chosen)[1], point)
+        again, events = start(f"cut{point}", resume=True, **chosen)
+        stopped = [event for event in events if isinstance(event, TrainingStopped)]
+        assert bits(again) == bits(whole)
+        assert (stopped[0].reason, stopped[0].best_epoch) == (last[0].reason, last[0].best_epoch)
+
+
+def test_stopping_at_any_event_of_an_epoch_loses_nothing(start):
+    whole, events = start("whole", ema=0.9)
+    count = len(list(events))
+    for place in range(0, count, 5):
+        _, events = start(f"cut{place}", ema=0.9)
+        for _ in range(place + 1):
+            next(events)
+        with pytest.raises(StopRequested):
+            events.throw(StopRequested(2))
+        again, events = start(f"cut{place}", resume=True, ema=0.9)
+        list(events)
+        assert bits(again) == bits(whole)
+
+
+def test_a_training_that_dies_goes_on_from_what_it_saved_before(start, monkeypatch):
+    whole, events = start("whole")
+    list(events)
+    monkeypatch.setattr(state.TrainingState, "is_due", property(lambda self: self.progress.step % 5 == 0))
+    _, events = start("cut")
+    saved = 0
+    for event in events:
+        saved = event.step if isinstance(event, StateSaving) else saved
+        if isinstance(event, StepEnded) and event.step == 8:
+            break  # as if it was killed: nothing more is done
+    assert saved == 5
+    again, events = start("cut", resume=True)
+    assert next(events) == Resumed(2, 5)
+    list(events)
+    assert bits(again) == bits(whole)
+
+
+def test_a_training_that_was_over_is_not_made_again(start):
+    whole, events = start("run")
+    list(events)
+    again, events = start("run", resume=True)
+    assert [type(event) for event in events] == [Resumed, TrainingStopped]
+    assert bits(again) == bits(whole)
+
+
+def test_without_a_saved_state_it_starts_anew(start):
+    whole, events = start("whole")
+    list(events)
+    again, events = start("none", resume=True)
+    assert next(events) == Resumed(0, 0)
+    list(events)
+    assert bits(again) == bits(whole)
+
+
+def test_a_damaged_state_is_said_and_the_one_before_it_is_used(start, tmp_path, monkeypatch):
+    whole, events = start("whole")
+    list(events)
+    monkeypatch.setattr(state.TrainingState, "is_due", property(lambda self: True))
+    stop_after(start("cut")[1], 6)
+    file = tmp_path / "cut" / "last" / "model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(bytes(data))
+    again, events = start("cut", resume=True)
+    first, second, *_ = events
+    assert isinstance(first, Warned) and "sha256" in first.message
+    assert second == Resumed(2, 6)
+    assert bits(again) == bits(whole)
+
+
+def test_when_all_states_are_damaged_it_says_so(start, tmp_path):
+    stop_after(start("cut")[1], 6)
+    for folder in ("last", "last.previous"):
+        (tmp_path / "cut" / folder / "facts.json").write_bytes(b"{}")
+    with pytest.raises(RunError, match="damaged"):
+        list(start("cut", resume=True)[1])
+
+
+class Spoiler:
+    """Makes the images of some calls no numbers."""
+
+    def __init__(self, monkeypatch, *calls: int) -> None:
+        self._real, self._calls, self.count = loop.prepare_batch, calls, 0
+        monkeypatch.setattr(loop, "prepare_batch", self)
+
+    def __call__(self, *arguments):
+        images, targets = self._real(*arguments)
+        self.count += 1
+        return (images * float("nan") if self.count - 1 in self._calls else images), targets
+
+
+def test_a_loss_that_is_no_number_once_goes_back_and_on_at_half_the_rate(start, monkeypatch):
+    chosen = {"schedule": "constant", "warmup": 0.0, "learning_rate": 0.01, "ema": 0.9}
+    Spoiler(monkeypatch, 6)
+    network, events = start("run", **chosen)
+    events = list(events)
+    (failed,) = (event for event in events if isinstance(event, StepFailed))
+    assert failed.step == 6 and failed.epoch == 2 and len(failed.positions) == 16
+    (warned,) = (event for event in events if isinstance(event, Warned))
+    assert "step 6" in warned.message and "0.5 of the planned" in warned.message
+    place = events.index(Resumed(1, 0))  # the only state that was saved: a step takes milliseconds
+    rates = [event.learning_rate for event in events[place:] if isinstance(event, StepEnded)]
+    assert rates == [0.005] * STEPS
+    assert all(torch.isfinite(value.float()).all() for value in network.state_dict().values())
+
+
+def test_a_loss_that_stays_no_number_stops_after_three_times_and_reaches_nothing(start, monkeypatch, tmp_path):
+    Spoiler(monkeypatch, *range(6, 1000))
+    _, events = start("run", epochs=5)
+    seen = []
+    with pytest.raises(TrainingError, match=r"the loss is nan at step \d"):
+        for event in events:
+            seen.append(event)
+    assert len([event for event in seen if isinstance(event, Warned)]) == 3
+    assert len([event for event in seen if isinstance(event, StepFailed)]) == 4
+    for kind in ("best", "last"):
+        tensors, _ = load_checkpoint(tmp_path / "run" / kind)
+        for named in tensors.values():
+            assert all(torch.isfinite(value.float()).all() for value in named.values())
+
+
+def test_weights_that_are_no_numbers_are_never_saved(start, monkeypatch, tmp_path):
+    monkeypatch.setattr(state.TrainingState, "is_due", property(lambda self: True))
+    network, events = start("run")
+    done = 0
+    with pytest.raises(TrainingError, match="no finite number"):
+        for event in events:
+            if isinstance(event, StepEnded) and event.step >= 6:
+                done += 1
+                with torch.no_grad():
+                    network.head.bias.fill_(float("inf"))
+    assert done == 4  # three times back
+    tensors, facts = load_checkpoint(tmp_path / "run" / "last")
+    assert np.isfinite(tensors["model"]["head.bias"].numpy()).all()
+    assert facts["progress"]["step"] == 6
+
+
+def test_every_changed_byte_of_a_state_is_noticed(start, tmp_path):
+    stop_after(start("run", width=2)[1], 2)
+    folder = tmp_path / "run" / "last"
+    shutil.rmtree(tmp_path / "run" / "last.previous", ignore_errors=True)
+    random = np.random.default_rng(0)
+    loaded = 0
+    for file in sorted(folder.iterdir()):
+        data = file.read_bytes()
+        header = min(len(data), 200)
+        for place in {*range(header), *random.integers(0, len(data), 60).tolist()}:
+            file.write_bytes(data[:place] + bytes([data[place] ^ (1 << int(random.integers(8)))]) + data[place + 1 :])
+            try:
+                found = load_checkpoint(folder)
+            except RunError:
+                continue
+            finally:
+                file.write_bytes(data)
+            loaded += 1
+            same = load_checkpoint(folder)  # white space of the manifest says nothing
+            assert file.name == "manifest.json" and found[1] == same[1]
+            assert all(torch.equal(found[0][g][n], same[0][g][n]) for g in same[0] for n in same[0][g])
+    assert loaded < 40
+
+
+def test_the_state_before_is_there_whatever_write_fails(start, tmp_path, monkeypatch):
+    from sightline.training import checkpoint
+
+    monkeypatch.setattr(state.TrainingState, "is_due", property(lambda self: True))
+    whole, events = start("whole")
+    list(events)
+    real = checkpoint.write_bytes
+    for failing in range(1, 30, 3):
+        calls = itertools.count(1)
+
+        def write(path: Path, data: bytes, calls=calls, failing=failing) -> None:
+            if next(calls) == failing:
+                raise RunError("run.write", "No space left on device", "free some space")
+            real(path, data)
+
+        monkeypatch.setattr(checkpoint, "write_bytes", write)
+        with pytest.raises(RunError, match="No space"):
+            list(start(f"cut{failing}")[1])
+        monkeypatch.setattr(checkpoint, "write_bytes", real)
+        again, events = start(f"cut{failing}", resume=True)
+        list(events)
+        assert bits(again) == bits(whole)
