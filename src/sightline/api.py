@@ -43,6 +43,7 @@ def train(
     name: str | None = None,
     resume: bool = False,
     keep_checkpoints: bool = False,
+    started: float | None = None,
     track: Sequence[str] = (),
     display: Display | None = None,
     quiet: bool = False,
@@ -59,10 +60,11 @@ def train(
             last. Settings that are not given are the run's; others than the run's are refused. A name that is not
             there yet starts a run; a finished run is returned as it is.
         keep_checkpoints: keep the checkpoints after the run is finished.
+        started: by ``time.monotonic()``, from when on ``time`` counts; None: from now.
         track: who listens besides: ``tensorboard``, ``mlflow``, ``wandb``, ``csv``.
         display: where events go; by default the notebook's cell or the terminal.
         quiet: show warnings only.
-        **settings: any setting of the plan, for example ``epochs=5, model="resnet18", seed=1``.
+        **settings: any setting of the plan, for example ``epochs=5, model="resnet18", seed=1, time="10m"``.
 
     Returns:
         The finished run: ``run.metrics``, ``run.history``, ``run.classifier()``.
@@ -75,7 +77,8 @@ def train(
     """
     from sightline.pipeline.run import train_job
 
-    job = _job(data, recipe, settings, out=out, name=name, keep_checkpoints=keep_checkpoints, resume=resume)
+    begun = {} if started is None else {"started": started}
+    job = _job(data, recipe, settings, out=out, name=name, keep_checkpoints=keep_checkpoints, resume=resume, **begun)
     return drive(train_job(job), display, quiet, Trackers(track))
 
 
@@ -165,7 +168,7 @@ def plan(
     Example:
         ``sightline.api.plan("photos/").settings.epochs``
     """
-    from sightline.pipeline.prepare import plan_job
+    from sightline.pipeline.decide import plan_job
 
     return drive(plan_job(_job(data, recipe, settings, folds=folds, seeds=seeds)), display, quiet).plan
 
@@ -332,7 +335,7 @@ def export(
     Example:
         ``sightline.export("runs/2026-11-22-photos-01")``
     """
-    from sightline.pipeline.run import export_run
+    from sightline.pipeline.finish import export_run
 
     return drive(export_run(run if isinstance(run, Run) else find_run(run, folder=runs)), display, quiet)
 

@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ __all__ = [
     "diagnose",
     "import_library",
     "install_command",
+    "process_start",
     "require_extra",
 ]
 
@@ -102,6 +104,17 @@ def checkout_folder() -> Path | None:
         return None
     folder = Path(url2pathname(unquote(url.path)))
     return folder if (folder / "pyproject.toml").is_file() else None
+
+
+def process_start() -> float:
+    """Return when this process began, by ``time.monotonic()``; where the system does not say, now."""
+    now = time.monotonic()
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return now
+    return now - min(60.0, max(0.0, age))
 
 
 def install_command(extra: str) -> str:

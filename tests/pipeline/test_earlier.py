@@ -19,7 +19,8 @@ from sightline.data.split import Split, with_seen
 from sightline.errors import DataError, InputError, RunError, SightlineError, WeightsError
 from sightline.events import Event, Noted, Warned
 from sightline.networks.network import Network
-from sightline.pipeline.prepare import Job, Prepared, plan_job
+from sightline.pipeline.decide import plan_job
+from sightline.pipeline.prepare import Job, Prepared
 from sightline.pipeline.run import train_job
 from sightline.pipeline.start import compare_classes, fetch_weights
 from sightline.planning.recipe import Recipe

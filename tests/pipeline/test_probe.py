@@ -10,7 +10,8 @@ import sightline
 from finished import write_colours
 from sightline.errors import SightlineError
 from sightline.events import Planned, StageEnded, Warned
-from sightline.pipeline.prepare import Job, plan_job
+from sightline.pipeline.decide import plan_job
+from sightline.pipeline.prepare import Job
 from sightline.planning.recipe import Recipe
 
 

@@ -15,7 +15,8 @@ from sightline import api
 from sightline.errors import DataError, InputError, RunError
 from sightline.events import RunStarted, StageStarted
 from sightline.pipeline import run as pipeline_run
-from sightline.pipeline.prepare import Job, plan_job
+from sightline.pipeline.decide import plan_job
+from sightline.pipeline.prepare import Job
 from sightline.pipeline.repeat import repeat_job
 from sightline.planning.recipe import Recipe
 from sightline.runs.folder import Run, find_run, list_runs

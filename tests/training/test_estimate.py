@@ -6,8 +6,12 @@ import pytest
 
 from sightline.errors import InputError
 from sightline.training import estimate
-from sightline.training.estimate import estimate_seconds
+from sightline.training.estimate import measure_costs
 from sightline.training.find_rate import MOST_STEPS
+
+
+def estimate_seconds(settings, classes: int, train: int, val: int) -> float:
+    return estimate.estimate_seconds(settings, measure_costs(settings, classes, train, val), train, val)
 
 
 @pytest.fixture
@@ -30,20 +34,9 @@ def test_the_finder_and_the_fitted_head_are_counted(plan_settings, one_second):
     assert estimate_seconds(settings, 2, 64, 128) == pytest.approx((64 + 128) / 128)
 
 
-def test_early_steps_are_measured_at_their_size(plan_settings, monkeypatch):
-    sides = []
-    real = estimate.prepare_batch
-
-    def spy(*arguments):
-        images, targets = real(*arguments)
-        sides.append(images.shape[-1])
-        return images, targets
-
-    monkeypatch.setattr(estimate, "prepare_batch", spy)
-    monkeypatch.setattr(estimate, "_seconds_of", lambda run, images: run(2) or 1.0)
+def test_early_steps_cost_as_much_less_as_they_have_pixels(plan_settings, one_second):
     settings = plan_settings(epochs=4, batch_size=16, early_sizes=[8], early_share=0.25)
-    assert estimate_seconds(settings, 2, 64, 128) == pytest.approx(4 + 12 + 5)
-    assert sides == [8, 16]
+    assert estimate_seconds(settings, 2, 64, 128) == pytest.approx(4 / 4 + 12 + 5)
 
 
 def test_parts_of_a_step_are_measured_as_large_as_they_will_be(plan_settings, monkeypatch):

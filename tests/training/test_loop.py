@@ -20,10 +20,9 @@ from sightline.events import (
     ValidationMeasured,
 )
 from sightline.networks.build import build_network
-from sightline.training import loop, update
-from sightline.training.checkpoint import load_checkpoint
-from sightline.training.layers import layer_groups
+from sightline.training import loop
 from sightline.training import measure as measuring
+from sightline.training.layers import layer_groups
 from sightline.training.loop import train_network
 from sightline.training.measure import measure
 

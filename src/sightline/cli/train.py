@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sightline.installation import process_start
+
 if TYPE_CHECKING:
     from sightline.runs.folder import Run
 
@@ -22,6 +24,7 @@ def train(
     model: Annotated[str | None, typer.Option(help="Network: any timm name, or one of ours.")] = None,
     weights: Annotated[str | None, typer.Option(help="Safetensors file, or an earlier run, to start from.")] = None,
     no_pretrained: Annotated[bool, typer.Option("--no-pretrained", help="Start from random weights.")] = False,
+    time: Annotated[str | None, typer.Option(help="Limit for the whole command: 60s, 10m, 2h.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
@@ -67,6 +70,7 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
     """Train a classifier on a folder of images, export it, measure it and write a report."""
+    started = process_start()
     from sightline import api
     from sightline.cli.check import parse_range
     from sightline.cli.gates import check_requirements, parse_requirements, requirement_fields
@@ -84,6 +88,7 @@ def train(
         "model": model,
         "weights": weights,
         "pretrained": False if no_pretrained else None,
+        "time": time,
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": lr,
@@ -114,7 +119,8 @@ def train(
         if folds is not None or seeds is not None:
             run = _train_several(data, recipe, folds, seeds, (keep_checkpoints, resume), {**shown, **settings})
         else:
-            run = api.train(data, recipe, resume=resume, keep_checkpoints=keep_checkpoints, **shown, **settings)
+            more: dict[str, Any] = {"resume": resume, "keep_checkpoints": keep_checkpoints, "started": started}
+            run = api.train(data, recipe, **more, **shown, **settings)
     except (KeyboardInterrupt, SystemExit):
         print(f"\n{interrupted_words(terminal.folder)}", file=sys.stderr)
         raise

@@ -107,8 +107,8 @@ def _by_network(
 ) -> Generator[Event, None, npt.NDArray[np.float32]]:
     require_extra("train", "embedding with a network")
     from sightline.networks.describe import describe_network
+    from sightline.pipeline.decode import decode_pictures
     from sightline.pipeline.prepare import Prepared
-    from sightline.pipeline.run import decode_pictures
     from sightline.pipeline.start import fetch_weights
     from sightline.planning.facts import describe_data
     from sightline.planning.plan import make_plan

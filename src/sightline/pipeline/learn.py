@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
@@ -22,10 +23,13 @@ from sightline.events import (
     StepFailed,
     ValidationMeasured,
 )
+from sightline.pipeline.closing import rehearse_closing
 from sightline.pipeline.measure import picture_mistakes
 from sightline.pixels.cache import PixelStore
+from sightline.planning.budget import Costs, too_short
 from sightline.planning.decisions import Decision
 from sightline.planning.plan import Plan
+from sightline.planning.settings import Settings
 from sightline.runs.writer import RunWriter
 from sightline.text import listed
 
@@ -44,6 +48,7 @@ class Lesson:
     """What a network learns from.
 
     Attributes:
+        costs: measured, for a training with a time limit.
         resume: go on from what the run saved.
         differs: why going on can't be bit for bit; empty where it is.
     """
@@ -52,17 +57,26 @@ class Lesson:
     split: Split
     store: PixelStore
     weights: StartWeights | None
+    costs: Costs | None = None
     resume: bool = False
     differs: str = ""
 
 
-def learn(writer: RunWriter, plan: Plan, lesson: Lesson) -> Generator[Event, None, None]:
+def learn(writer: RunWriter, plan: Plan, lesson: Lesson, ends: float) -> Generator[Event, None, None]:
     """Train the planned network; its best epoch and, until the end, its whole state lie in the run's folder.
 
+    Args:
+        writer: of the run.
+        plan: of the training.
+        lesson: the images.
+        ends: by ``time.monotonic()``, when all of the run must be over; infinite: no limit.
+
     Raises:
+        InputError: if too little time is left.
         TrainingError: as ``train_network``, with the images of the step that failed.
     """
     from sightline.training.loop import train_network
+    from sightline.training.pace import Pace
     from sightline.training.setup import make_batches, set_up_network, whiten_network
 
     samples, split, store = lesson.samples, lesson.split, lesson.store
@@ -76,14 +90,31 @@ def learn(writer: RunWriter, plan: Plan, lesson: Lesson) -> Generator[Event, Non
     if lesson.weights is None:
         whiten_network(network, train, plan.settings.seed)
     _keep_views(writer, train, plan.settings, len(samples.classes))
+    pace = None
+    if lesson.costs and not math.isinf(ends):
+        closing = yield from rehearse_closing(writer.run, plan, samples, split, store, network)
+        _refuse_too_short(plan.settings, lesson, len(train), len(val), ends - closing)
+        step, look = lesson.costs.step, lesson.costs.forward * len(val)
+        pace = Pace(plan.settings, train.steps(plan.settings.batch_size), ends - closing, step, look)
+        yield StageStarted("Training", plan.settings.model)
     keeper = _Keeper(writer, plan, lesson)
     folder = writer.run.checkpoints_folder
-    events = train_network(network, train, val, plan.settings, folder, resume=lesson.resume)
+    events = train_network(network, train, val, plan.settings, folder, pace=pace, resume=lesson.resume)
     try:
         yield from keeper.relay(events)
     except TrainingError as error:
         raise keeper.explained(error) from error
     yield StageEnded("Training", "", time.monotonic() - start)
+
+
+def _refuse_too_short(settings: Settings, lesson: Lesson, train: int, val: int, deadline: float) -> None:
+    """Raise ``InputError`` where not even the least training ends before the deadline."""
+    assert lesson.costs
+    look = val * lesson.costs.forward
+    least = look + (train * lesson.costs.forward if settings.head_first else lesson.costs.step)
+    left = deadline - time.monotonic()
+    if left < least and not lesson.resume:
+        raise too_short(settings.time, left, least)
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Before a picture is decoded for training: read, split, plan, find the weights."""
+"""What a training is asked for, and a look at its data: read, check, split."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import shlex
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,12 @@ from sightline.data.inspect import inspect_samples, refuse_bad
 from sightline.data.samples import Samples
 from sightline.data.sources import Source, describe_source, fetch_source, read_samples
 from sightline.data.split import Split, make_split, with_seen
-from sightline.errors import DataError, DeviceError, InputError
-from sightline.events import Event, Noted, Planned, Progressed, StageEnded, StageStarted, Warned
-from sightline.installation import import_library, require_extra
-from sightline.pipeline.probe import probe_changes, warn_of_harm
+from sightline.errors import DataError, InputError
+from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
 from sightline.pipeline.progress import compared, counted
-from sightline.planning.facts import EarlierRun, Hardware, NetworkFacts, describe_data
-from sightline.planning.plan import Plan, choose_model, make_plan
+from sightline.planning.budget import Costs
+from sightline.planning.facts import EarlierRun, Hardware, NetworkFacts
+from sightline.planning.plan import Plan
 from sightline.planning.recipe import Recipe
 from sightline.planning.settings import check_names
 from sightline.runs.earlier import find_earlier
@@ -40,8 +39,8 @@ __all__ = [
     "Prepared",
     "inspect_source",
     "look_at_data",
-    "plan_job",
     "refuse_counts",
+    "refuse_repeats",
 ]
 
 
@@ -105,6 +104,7 @@ class Job:
         folds: of a cross-validation; None: no cross-validation.
         seeds: trainings that differ in their seed alone; None: one training.
         resume: go on with the run of that name, or with the newest unfinished one of these data.
+        started: by ``time.monotonic()``, when a time limit began to count.
     """
 
     source: Source
@@ -116,6 +116,11 @@ class Job:
     folds: int | None = None
     seeds: int | None = None
     resume: bool = False
+    started: float = field(default_factory=time.monotonic)
+
+    def seconds_left(self, limit: float) -> float:
+        """Return what is left of a time limit, in seconds."""
+        return self.started + limit - time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,7 @@ class Prepared:
     findings: Findings = Findings()  # noqa: RUF009  (a tuple)
     earlier: EarlierRun | None = None
     folds: tuple[Split, ...] = ()
+    costs: Costs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,61 +167,6 @@ def look_at_data(job: Job, chosen: dict[str, Any]) -> Generator[Event, None, Loo
     findings = check_subject(Subject(samples, split, None, choices.value_range))
     yield from _warn_of_worst(findings, samples.source, choices)
     return Looked(samples, split, findings, earlier, folds)
-
-
-def plan_job(job: Job) -> Generator[Event, None, Prepared]:
-    """Look at data, machine and network, and decide every setting; nothing is written and nothing trained."""
-    require_extra("train", "training")
-    _refuse_repeats(job)
-    chosen = {**job.recipe.chosen, **job.options.chosen}
-    looked = yield from look_at_data(job, chosen)
-    samples, earlier = looked.samples, looked.earlier
-    data = describe_data(samples, looked.split)
-    if looked.folds:  # what trains in one fold is tested in another
-        data = replace(data, not_probed="in folds every image is a test image")
-    else:
-        data = yield from probe_changes(samples, looked.split, data, chosen)
-
-    yield StageStarted("Planning", "loading torch")
-    start = time.monotonic()
-    import_library("torch")
-    from sightline.networks.describe import describe_network
-    from sightline.networks.weights import check_weights, read_normalisation
-    from sightline.training.estimate import estimate_seconds
-
-    hardware, recipe = yield from _choose_hardware(job)
-    if earlier:
-        check_weights(earlier.file)
-    if earlier and "mean" not in earlier.settings:  # a classifier's folder without its run
-        earlier = replace(earlier, settings={**earlier.settings, **read_normalisation(earlier.file)})
-    network = describe_network(str(choose_model(recipe, job.options, data, hardware, earlier).value))
-    plan = make_plan(recipe, job.options, data, hardware, network, earlier)
-    seconds = estimate_seconds(plan.settings, len(samples.classes), data.counts["train"], data.counts["val"])
-    yield StageEnded("Planning", f"{plan.settings.model} on {hardware.device}", time.monotonic() - start)
-    yield Planned(plan.rows(), seconds * (job.folds or job.seeds or 1))
-    yield from warn_of_harm(plan.settings, data, chosen)
-    return Prepared(samples, looked.split, plan, hardware, network, looked.findings, earlier, looked.folds)
-
-
-def _choose_hardware(job: Job) -> Generator[Event, None, tuple[Hardware, Recipe]]:
-    """Return the machine, and the recipe for it: an option's device is an order, a recipe's a wish."""
-    from sightline.training.hardware import probe_hardware
-
-    recipe, wish = job.recipe, job.recipe.chosen.get("device")
-    try:
-        hardware = probe_hardware(job.options.chosen.get("device", wish))
-    except DeviceError:
-        if "device" in job.options.chosen:
-            raise
-        hardware = probe_hardware()
-        recipe = recipe.without("device", "threads", "precision", "compile")  # decided for that other machine
-        message = f"the recipe's device {wish} is not on this machine: {hardware.device} is used, {hardware.reason}"
-        yield Warned(
-            "device.recipe", message, "precision, threads and compile are planned for it; --device is an order"
-        )
-    if hardware.warning:
-        yield Warned("device.broken-cuda", hardware.warning, "sightline doctor says more; the CPU is used")
-    return hardware, recipe
 
 
 def _make_split(samples: Samples, chosen: dict[str, Any]) -> Split:
@@ -270,7 +221,7 @@ def _make_folds(samples: Samples, job: Job, chosen: dict[str, Any]) -> tuple[Spl
     return make_folds(samples, job.folds, seed=_split_seed(chosen), val_share=chosen.get("val_share"))
 
 
-def _refuse_repeats(job: Job) -> None:
+def refuse_repeats(job: Job) -> None:
     """Raise ``InputError`` for repeats that make no sense, before anything is read."""
     refuse_counts(job.folds, job.seeds)
     for name in ("test_share", "select_on_val") if job.folds else ():

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from sightline.errors import InputError
 from sightline.events import Event
-from sightline.pipeline.prepare import Job, plan_job
-from sightline.pipeline.run import decode_pictures
+from sightline.pipeline.decide import plan_job
+from sightline.pipeline.decode import decode_pictures
+from sightline.pipeline.prepare import Job
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,8 +13,10 @@ from sightline.evaluation.intervals import Figure
 from sightline.evaluation.repeats import average_metrics, describe_spread, pool_folds
 from sightline.events import Event, Noted, RunEnded, RunStarted
 from sightline.installation import cache_limit
-from sightline.pipeline.prepare import Job, Prepared, plan_job, refuse_counts
-from sightline.pipeline.run import data_name, decode_material, kept_status, run_facts, train_whole, write_page
+from sightline.pipeline.decide import plan_job
+from sightline.pipeline.finish import write_page
+from sightline.pipeline.prepare import Job, Prepared, refuse_counts
+from sightline.pipeline.run import data_name, decode_material, kept_status, run_facts, train_whole
 from sightline.pipeline.start import fetch_weights
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run

@@ -66,6 +66,7 @@ def prepare_again(job: Job, run: Run) -> Generator[Event, None, tuple[Prepared, 
     yield StageStarted("Planning", "loading torch")
     import_library("torch")
     from sightline.networks.describe import describe_network
+    from sightline.training.estimate import measure_costs
     from sightline.training.hardware import probe_hardware
 
     try:
@@ -74,6 +75,8 @@ def prepare_again(job: Job, run: Run) -> Generator[Event, None, tuple[Prepared, 
         hardware = probe_hardware()
         plan = _moved(plan, hardware)
     network = describe_network(plan.settings.model)
+    counts = looked.split.counts()
+    costs = measure_costs(plan.settings, len(looked.samples.classes), counts["train"], counts["val"])
     yield StageEnded("Planning", f"as {run.folder} was planned", 0.0)
     differs = _differences(facts, hardware, plan)
     if differs:
@@ -82,7 +85,9 @@ def prepare_again(job: Job, run: Run) -> Generator[Event, None, tuple[Prepared, 
         yield Warned("run.not-exact", message, cure)
     else:
         yield Noted("Versions, device and threads are those the run was begun with: it goes on bit for bit.")
-    found = Prepared(looked.samples, looked.split, plan, hardware, network, looked.findings, looked.earlier)
+    found = Prepared(
+        looked.samples, looked.split, plan, hardware, network, looked.findings, looked.earlier, costs=costs
+    )
     return found, differs
 
 

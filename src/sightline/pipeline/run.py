@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from sightline.checks.doctor import check_subject
 from sightline.checks.finding import Findings
@@ -21,30 +19,27 @@ from sightline.data.inspect import refuse_bad
 from sightline.data.samples import Samples
 from sightline.data.sources import describe_source
 from sightline.data.split import Split
-from sightline.errors import ExportMismatch, RunError, StopRequested
+from sightline.errors import RunError, StopRequested
 from sightline.events import (
     Event,
     Noted,
     RunEnded,
     RunStarted,
-    StageEnded,
-    StageStarted,
-    Warned,
 )
-from sightline.installation import cache_folder, cache_limit, require_extra
+from sightline.installation import cache_limit
+from sightline.pipeline.decide import plan_job
+from sightline.pipeline.decode import decode_pictures
+from sightline.pipeline.finish import finish_run, write_page
 from sightline.pipeline.learn import Lesson, learn
-from sightline.pipeline.measure import evaluate_samples, small_pictures
-from sightline.pipeline.prepare import Job, Prepared, plan_job
-from sightline.pipeline.progress import counted
+from sightline.pipeline.prepare import Job, Prepared
 from sightline.pipeline.resume import find_unfinished, prepare_again
 from sightline.pipeline.start import compare_classes, fetch_weights
-from sightline.pipeline.views import add_views
-from sightline.pixels.cache import Known, PixelStore, open_store
+from sightline.pixels.cache import PixelStore
+from sightline.planning.budget import Costs
 from sightline.planning.facts import EarlierRun
 from sightline.planning.plan import Plan
-from sightline.runs.folder import Run, refuse_repeated
+from sightline.runs.folder import Run
 from sightline.runs.writer import RunWriter, refuse_name
-from sightline.runtime.bundle import Bundle
 
 if TYPE_CHECKING:
     from sightline.networks.weights import StartWeights
@@ -53,12 +48,10 @@ __all__ = [
     "Material",
     "data_name",
     "decode_material",
-    "export_run",
     "kept_status",
     "run_facts",
     "train_job",
     "train_whole",
-    "write_page",
 ]
 
 
@@ -87,12 +80,14 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
     else:
         writer = RunWriter.open(run)
         writer.update(status="running", data_root=str(prepared.samples.root.resolve()), error=None)
-    run = writer.run
+    before, run = 0.0 if run is None else float(run.facts.get("seconds", 0)), writer.run
     with kept_status(writer):
         writer.write_plan(prepared.plan.to_toml())  # first: who listens looks it up
         yield RunStarted(str(run.folder))
         material = replace((yield from decode_material(prepared, weights)), resume=job.resume, differs=differs)
-        headline = yield from train_whole(writer, prepared.plan, material, prepared.split)
+        limit = prepared.plan.settings.time
+        ends = job.started + limit - before if limit else math.inf
+        headline = yield from train_whole(writer, prepared.plan, material, prepared.split, ends)
     if not job.keep_checkpoints:
         writer.drop_checkpoints()
     yield RunEnded(str(run.folder), f"{headline}; {time.monotonic() - started:.0f} s in all")
@@ -113,6 +108,7 @@ class Material:
     findings: Findings
     split: Split
     earlier: EarlierRun | None = None
+    costs: Costs | None = None
     resume: bool = False
     differs: str = ""
 
@@ -125,11 +121,13 @@ def decode_material(prepared: Prepared, weights: StartWeights | None) -> Generat
     if samples.errors != prepared.samples.errors:
         split = _without_bad(prepared.split, samples)
         findings = check_subject(Subject(samples, split, None, prepared.plan.preprocess.value_range))
-    return Material(samples, store, weights, findings, prepared.split, prepared.earlier)
+    return Material(samples, store, weights, findings, prepared.split, prepared.earlier, prepared.costs)
 
 
-def train_whole(writer: RunWriter, plan: Plan, material: Material, split: Split) -> Generator[Event, None, str]:
-    """Fill a run's folder, from its data to its report; returns the headline."""
+def train_whole(
+    writer: RunWriter, plan: Plan, material: Material, split: Split, ends: float = math.inf
+) -> Generator[Event, None, str]:
+    """Fill a run's folder, from data to report, until ``ends`` by ``time.monotonic()``; returns the headline."""
     samples, store, findings = material.samples, material.store, material.findings
     if split is not material.split:  # another fold: what the split does to groups and copies differs
         subject = Subject(samples, _without_bad(split, samples), None, plan.preprocess.value_range)
@@ -140,9 +138,9 @@ def train_whole(writer: RunWriter, plan: Plan, material: Material, split: Split)
     writer.write_data(samples.columns(), split.columns(), [finding.to_dict() for finding in findings])
     if material.earlier:
         writer.write_earlier(material.earlier.seen)
-    lesson = Lesson(samples, split, store, material.weights, material.resume, material.differs)
-    yield from learn(writer, plan, lesson)
-    headline = yield from _finish(writer, plan, samples, split, store)
+    lesson = Lesson(samples, split, store, material.weights, material.costs, material.resume, material.differs)
+    yield from learn(writer, plan, lesson, ends)
+    headline = yield from finish_run(writer, plan, samples, split, store)
     writer.update(headline=headline)
     yield from write_page(writer.run)
     writer.update(status="finished")
@@ -165,28 +163,6 @@ def data_name(job: Job) -> str:
     """Return what the data are called in a run's name."""
     source = Path(describe_source(job.source)).resolve()
     return source.name if source.is_dir() else source.stem
-
-
-def export_run(run: Run) -> Generator[Event, None, Run]:
-    """Make a classifier of a run's best epoch so far, evaluate it and write the report.
-
-    Raises:
-        RunError: if the run has no epoch to export.
-    """
-    require_extra("train", "exporting")
-    refuse_repeated(run)
-    if not run.split_file.is_file():
-        raise RunError("run.no-checkpoint", f"{run.folder} was stopped before its first epoch", "train again")
-    plan = run.plan
-    samples, split = _load_data(run)
-    writer = RunWriter(run, run.facts)
-    samples, store = yield from decode_pictures(samples, plan)
-    headline = yield from _finish(writer, plan, samples, split, store)
-    status = "interrupted" if run.status == "running" else run.status  # killed: nobody could say so
-    writer.update(headline=headline, status=status)
-    yield from write_page(run)
-    yield RunEnded(str(run.folder), headline)
-    return run
 
 
 def run_facts(job: Job, prepared: Prepared, split: Split, weights: tuple[str, str]) -> dict[str, Any]:
@@ -221,123 +197,8 @@ def _facts_of_start(prepared: Prepared) -> dict[str, Any]:
     return {"earlier_classes": compare_classes(prepared), "start_is_traced": prepared.earlier.is_traced}
 
 
-def decode_pictures(samples: Samples, plan: Plan) -> Generator[Event, None, tuple[Samples, PixelStore]]:
-    """Return (samples with what can't be read, the store of their pictures)."""
-    yield StageStarted("Decoding", f"{len(samples):,} images, once")
-    start = time.monotonic()
-    folder = cache_folder() / "pixels"
-    known = Known(samples.errors, samples.widths, samples.heights)
-    threads, limit = plan.settings.threads, cache_limit()
-    filling = open_store(
-        samples.files, list(samples.digests), plan.preprocess, folder, threads=threads, limit=limit, known=known
-    )
-    store = yield from counted(filling, len(samples))
-    if store.fallback:
-        yield _describe_fallback(store)
-    took = max(1e-9, time.monotonic() - start)
-    speed = "from the cache" if store.was_cached else f"{(len(samples) - store.streamed) / took:,.0f} images/s"
-    yield StageEnded("Decoding", f"{store.streamed:,} images in every epoch" if store.streamed else speed, took)
-    return samples.with_errors(store.errors), store
-
-
-def _describe_fallback(store: PixelStore) -> Warned:
-    """Say why pictures are not cached, what that means, and what to do."""
-    means = f"{store.streamed:,} are decoded again in every epoch" if store.streamed else "they stay in memory"
-    if store.is_too_large:
-        cure = "allow more with SIGHTLINE_CACHE_LIMIT, for example 40G, or set SIGHTLINE_CACHE to a folder with space"
-        return Warned("cache.too-large", f"decoded pictures are not kept: {store.fallback}; {means}", cure)
-    cure = "set SIGHTLINE_CACHE to a folder that can be written and has space"
-    return Warned("cache.unwritable", f"decoded pictures can't be kept: {store.fallback}; {means}", cure)
-
-
 def _without_bad(split: Split, samples: Samples) -> Split:
     """Take images that turned out unreadable out of training and validation; in a test they are counted."""
     parts = split.parts.copy()
     parts[~samples.is_ok & (parts != "test")] = ""
     return Split(parts, split.seed, split.rule, split.notes, split.headline, split.leaked)
-
-
-def _finish(
-    writer: RunWriter, plan: Plan, samples: Samples, split: Split, store: PixelStore
-) -> Generator[Event, None, str]:
-    """Export the best epoch, evaluate what was exported, and write both down; returns the headline."""
-    run = writer.run
-    yield from _export(writer, plan, samples, split)
-    rows = split.rows(split.headline)
-    measured = evaluate_samples(run.classifier(), samples, rows, samples.labels[rows], split.leaked[rows])
-    evaluation = (yield from measured).with_part(split.headline)
-    train = split.rows("train")
-    evaluation = evaluation.with_baselines(
-        samples.labels[train],
-        small_pictures(store, plan.preprocess, train, 20_000),
-        small_pictures(store, plan.preprocess, rows, None),
-    )
-    if plan.settings.views > 1:
-        looks = plan.settings.views, plan.settings.flip > 0
-        evaluation = yield from add_views(run.classifier(), samples, rows, evaluation, looks)
-    said = evaluation.predictions
-    features = said.features.astype(np.float16)
-    writer.write_evaluation(evaluation.metrics, evaluation.columns(), said.probabilities, features)
-    return evaluation.headline()
-
-
-def _export(writer: RunWriter, plan: Plan, samples: Samples, split: Split) -> Generator[Event, None, None]:
-    from sightline.exporting.export import export_classifier
-    from sightline.exporting.parity import MAX_IMAGES
-    from sightline.training.setup import load_trained
-
-    run = writer.run
-    facts = run.facts
-    yield StageStarted("Exporting", "model.onnx, compared with the network on real images")
-    start = time.monotonic()
-    network, epoch = load_trained(plan.settings, len(samples.classes), run.best_checkpoint, run.weights_file)
-    bundle = Bundle(
-        classes=samples.classes,
-        preprocess=plan.preprocess,
-        model=plan.settings.model,
-        feature_size=network.feature_size,
-        weights=facts["weights"],
-        licence=facts["licence"],
-        data_fingerprint=facts["data_fingerprint"],
-        sightline=version("sightline"),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-    chosen = np.concatenate([split.rows("val"), split.rows("train")])
-    chosen = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), MAX_IMAGES)).astype(int)]  # of every class
-    try:
-        proof = export_classifier(network, bundle, run.classifier_folder, [samples.file(row) for row in chosen])
-    except ExportMismatch as error:
-        writer.update(export={"error": error.message})
-        raise
-    writer.update(export=proof.to_dict(), **({} if epoch is None else {"best_epoch": epoch}))
-    detail = f"same decisions as the network on {proof.images} images, probabilities within {proof.max_difference:.1g}"
-    yield StageEnded("Exporting", detail, time.monotonic() - start)
-
-
-def write_page(run: Run) -> Generator[Event, None, None]:
-    """Write the report, with events."""
-    from sightline.reporting.page import write_report
-
-    yield StageStarted("Reporting", "")
-    start = time.monotonic()
-    write_report(run)
-    yield StageEnded("Reporting", str(run.report_file), time.monotonic() - start)
-
-
-def _load_data(run: Run) -> tuple[Samples, Split]:
-    """Return the samples and the split as a run wrote them."""
-    facts, rows = run.facts, run.samples
-    classes = tuple(facts["classes"])
-    samples = Samples(
-        root=Path(facts["data_root"]),
-        source=facts["data"],
-        classes=classes,
-        paths=np.array([row["path"] for row in rows], object),
-        labels=np.array([classes.index(row["label"]) for row in rows], np.int64),
-        digests=np.array([row["sha256"] for row in rows], object),
-        errors={position: row["error"] for position, row in enumerate(rows) if row["error"]},
-    )
-    parts = np.array([row["split"] for row in rows], object)
-    part = facts["headline_part"]
-    leaked = np.array([row["leaked"] == "1" for row in rows], bool)
-    return samples, Split(parts, 0, facts["split_rule"], tuple(facts["split_notes"]), part, leaked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ __all__ = ["Decision", "Decisions"]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One setting: its value, where it came from (option, recipe, data, hardware, network, default), and why."""
+    """One setting: its value, where it came from (option, recipe, time, data, hardware, network, default), and why."""
 
     name: str
     value: Any
@@ -21,14 +22,18 @@ class Decision:
 
 
 class Decisions:
-    """Collects decisions; what a person chose wins over what is suggested.
+    """Collects decisions; what a person chose wins over what fits into the time, and that over what is suggested.
 
     Attributes:
         values: decisions by the name of their setting, in the order in which they were made.
     """
 
-    def __init__(self, recipe: Recipe, options: Recipe) -> None:
-        self._chosen = [("option", options.chosen), ("recipe", recipe.chosen)]
+    def __init__(self, recipe: Recipe, options: Recipe, timed: Mapping[str, tuple[Any, str]] | None = None) -> None:
+        timed = timed or {}
+        by_time = {name: value for name, (value, _) in timed.items()}
+        self._chosen = [("option", options.chosen), ("recipe", recipe.chosen), ("time", by_time)]
+        self._words = {"option": "chosen by you", "recipe": "from the recipe"}
+        self._reasons = {name: reason for name, (_, reason) in timed.items()}
         self._suggested: dict[str, Decision] = {}
         self.values: dict[str, Decision] = {}
 
@@ -39,8 +44,7 @@ class Decisions:
             value, origin, reason = made.value, made.origin, made.reason
         for where, chosen in self._chosen:
             if name in chosen:
-                words = "chosen by you" if where == "option" else "from the recipe"
-                value, origin, reason = chosen[name], where, words
+                value, origin, reason = chosen[name], where, self._words.get(where) or self._reasons[name]
                 break
         self.values[name] = Decision(name, value, origin, reason)
         return value
@@ -50,7 +54,7 @@ class Decisions:
         self._suggested[name] = Decision(name, value, origin, reason)
 
     def chosen(self, name: str, otherwise: Any) -> Any:
-        """Return what a person chose for a setting, or ``otherwise``."""
+        """Return what a person or the time chose for a setting, or ``otherwise``."""
         return next((chosen[name] for _, chosen in self._chosen if name in chosen), otherwise)
 
     def default(self, **suggested: tuple[Any, str]) -> None:

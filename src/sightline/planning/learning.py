@@ -83,6 +83,7 @@ def decide_learning(decide: Decisions, data: DataFacts, hardware: Hardware, earl
     pretrained = decide.value("pretrained")
     count = data.counts["train"]
     known = earlier.head_rows(data.classes) if earlier else {}
+    decide("time", 0.0, "default", "all epochs are made, however long they take")
     _decide_length(decide, count, hardware, earlier.name if earlier and known else "")
     _decide_early_sizes(decide)
     _decide_updates(decide)
@@ -106,6 +107,7 @@ def refuse_contradictions(settings: Settings) -> None:
     """Raise ``InputError`` for settings about learning that are possible one by one, and not together."""
     s = settings
     rules = (
+        (s.time and s.find_rate, "time and find_rate: the range test is not in the time", "leave out one of them"),
         (s.freeze_body and s.unfreeze_every, "freeze_body and unfreeze_every are both on", "give one of them"),
         (
             s.find_rate and s.unfreeze_every,

@@ -4,6 +4,7 @@ data and hardware suggest, that beats the defaults."""
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -128,6 +129,7 @@ def make_plan(
     hardware: Hardware,
     network: NetworkFacts,
     earlier: EarlierRun | None = None,
+    timed: Mapping[str, tuple[Any, str]] | None = None,
 ) -> Plan:
     """Decide every setting.
 
@@ -137,6 +139,7 @@ def make_plan(
         data, hardware: facts about them.
         network: facts about the network that ``choose_model`` named.
         earlier: the run whose network is the start, if it is one.
+        timed: setting -> (value, reason), from ``fit_to_time``; a choice of a person wins.
 
     Raises:
         InputError: if a chosen value is out of its range.
@@ -145,7 +148,7 @@ def make_plan(
         ``make_plan(Recipe(), Recipe(epochs=3), data, hardware, network).settings.epochs == 3``
     """
     recipe = recipe.under(options)
-    decide = Decisions(recipe, options)
+    decide = Decisions(recipe, options, timed)
     model = choose_model(recipe, options, data, hardware, earlier)
     if network.name == SMALL_NETWORK and not earlier:
         suggest_fast(decide, data)

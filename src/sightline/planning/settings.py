@@ -7,6 +7,7 @@ holds all of them.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -14,10 +15,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from sightline.errors import InputError
 
-__all__ = ["Settings", "check_names", "check_values", "make_settings", "parse_assignment"]
+__all__ = ["Settings", "check_names", "check_values", "make_settings", "parse_assignment", "parse_time"]
 
 
 Model = TypeVar("Model", bound=BaseModel)
+_UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 _Spread = Annotated[float, Field(ge=1e-3)]  # what pixels are divided by
 _Weight = Annotated[float, Field(gt=0, le=100)]
 
@@ -25,6 +27,23 @@ _Weight = Annotated[float, Field(gt=0, le=100)]
 def _as_sum(value: Any) -> Any:
     """Let a loss be named alone: ``focal`` is ``{"focal": 1.0}``."""
     return {value: 1.0} if isinstance(value, str) else value
+
+
+def parse_time(value: Any) -> Any:
+    """Return seconds of ``90``, ``"90s"``, ``"10m"``, ``"2h"`` or ``"1h30m"``; anything else comes back as it is.
+
+    Example:
+        >>> parse_time("10m"), parse_time("1h30m"), parse_time(45)
+        (600.0, 5400.0, 45)
+    """
+    if not isinstance(value, str):
+        return value
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([a-z]*)", value.strip().lower())
+    if not parts or "".join(number + unit for number, unit in parts) != re.sub(r"\s", "", value.lower()):
+        return value
+    if any(unit not in _UNITS for _, unit in parts):
+        return value
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 class Settings(BaseModel):
@@ -63,7 +82,10 @@ class Settings(BaseModel):
     seed: int = Field(ge=0, lt=2**31, description="of split, initial weights, order and augmentation")
     split_seed: int = Field(ge=0, lt=2**31, description="of the split alone, where it is not that of the rest")
 
-    epochs: int = Field(ge=0, le=10_000, description="passes over the training images")
+    time: Annotated[float, BeforeValidator(parse_time), Field(ge=0, le=10**7)] = Field(
+        description="seconds for the whole command, such as 90, 10m or 2h; 0: no limit"
+    )
+    epochs: int = Field(ge=0, le=10_000, description="passes over the training images; with a time, at most")
     batch_size: int = Field(ge=1, le=65_536, description="images a step")
     accumulate: int = Field(ge=1, le=4096, description="parts that a step's images go through the network in")
     head_first: bool = Field(description="fit the head on frozen features before training the whole network")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -12,22 +11,23 @@ import torch
 
 from sightline.errors import InputError
 from sightline.networks.network import Network
+from sightline.planning.budget import Costs
 from sightline.planning.settings import Settings
 from sightline.training.batches import Batch
 from sightline.training.find_rate import MOST_STEPS
 from sightline.training.schedules import Course
 from sightline.training.setup import set_up_network
-from sightline.training.update import Updater, named_errors, prepare_batch, shrink_images, side_at
+from sightline.training.update import Updater, named_errors, prepare_batch, shrink_images
 
-__all__ = ["estimate_seconds"]
+__all__ = ["estimate_seconds", "measure_costs"]
 
 _FEW = 8  # images whose time says how many can be measured at once
 _LONGEST = 1.5  # seconds that one measured step should take at most
 _REPEATS = 3
 
 
-def estimate_seconds(settings: Settings, classes: int, train: int, val: int) -> float:
-    """Return about how many seconds the training will take if nothing stops it before its last epoch.
+def measure_costs(settings: Settings, classes: int, train: int, val: int) -> Costs:
+    """Return what an update and a look at an image cost on this machine.
 
     Whole steps are measured, at the planned batch size where that is quick enough, else on fewer images: augmentation,
     forward and backward pass, update. What fetches the pictures is not in it, nor compiling.
@@ -45,23 +45,24 @@ def estimate_seconds(settings: Settings, classes: int, train: int, val: int) -> 
     if settings.freeze_body:
         network.body.requires_grad_(False)
     epoch_steps = max(1, -(-train // settings.batch_size))
-    steps = epoch_steps * settings.epochs
-    parts = settings.accumulate
-    images = max(1, round(train / epoch_steps / parts))  # that go through at once
+    images = max(1, round(train / epoch_steps / settings.accumulate))  # that go through at once
     _check_early_sizes(network, settings)
-    sides = Counter(side_at(settings, Course(step, steps, epoch_steps)) for step in range(steps))
-    sides[settings.size] += MOST_STEPS if settings.find_rate else 0
-    first = {side_at(settings, Course(step, steps, epoch_steps)): step for step in reversed(range(steps))}
-    seconds = 0.0
     with named_errors(settings):
         plain = settings.model_copy(update={"compile": False, "accumulate": 1})
         network.train()
         updater = Updater(network, plain, (1,) * classes)
-        for side, count in sides.items():
-            course = Course(first.get(side, steps), max(1, steps), epoch_steps)
-            seconds += count * parts * _seconds_of(_make_step(updater, plain, classes, course), images)
-        forward = _seconds_of(_make_forward(network, settings), min(128, max(1, val))) / min(128, max(1, val))
-    return seconds + (settings.epochs * val + (train if settings.head_first else 0) + val) * forward
+        last = Course(epoch_steps * max(1, settings.epochs), epoch_steps * max(1, settings.epochs), epoch_steps)
+        step = settings.accumulate * _seconds_of(_make_step(updater, plain, classes, last), images)
+        some = min(128, max(1, val))
+        forward = _seconds_of(_make_forward(network, settings), some) / some
+    return Costs(step, forward, network.feature_size)
+
+
+def estimate_seconds(settings: Settings, costs: Costs, train: int, val: int) -> float:
+    """Return about how many seconds the training takes if nothing stops it before its last epoch."""
+    finder = MOST_STEPS * costs.step if settings.find_rate else 0.0
+    start = (train if settings.head_first else 0) + val
+    return settings.epochs * costs.epoch(settings, train, val) + start * costs.forward + finder
 
 
 def _seconds_of(run: Callable[[int], None], images: int) -> float:

@@ -165,6 +165,8 @@ def _begin(training: _Training, resume: bool) -> Generator[Event, None, tuple[_T
         state.progress = replace(state.progress, best=best)
     if not settings.epochs:
         state.progress = replace(state.progress, reason="all epochs done")
+    elif is_best and training.pace.is_over(0):
+        state.progress = replace(state.progress, reason="the time is used")
     yield from _save(state, 0.0)
     return training, state
 

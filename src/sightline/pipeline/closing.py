@@ -1,0 +1,71 @@
+"""What a run still needs when its training is over, measured before it begins: export, evaluation, report."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sightline.data.samples import Samples
+from sightline.data.split import Split
+from sightline.events import Event, StageEnded, StageStarted
+from sightline.pipeline.finish import export_files, make_bundle
+from sightline.pipeline.measure import contents_of, small_pictures
+from sightline.pixels.cache import PixelStore
+from sightline.planning.plan import Plan
+from sightline.runs.folder import Run
+from sightline.runtime.classifier import MODEL_FILE, Classifier
+
+__all__ = ["rehearse_closing"]
+
+_IMAGES = 24  # that are looked at
+_DRAWN = 8  # times the seconds of importing the library that draws: a report of ten classes
+_LEAST = 2.5  # seconds of a report
+_MARGIN = 1.25  # the machine may be busier then
+_EXIT = 1.5  # seconds: what the process needs to end
+_BASELINE = 20_000  # training images that the baseline looks at, at most
+
+
+def rehearse_closing(
+    run: Run, plan: Plan, samples: Samples, split: Split, store: PixelStore, network: Any
+) -> Generator[Event, None, float]:
+    """Return the seconds that the end of the run will take.
+
+    The network is exported and proved as it is, and some validation images are predicted with that file: what comes
+    at the end is done once before, with weights that are not yet worth anything.
+    """
+    from sightline.exporting.export import export_classifier
+
+    yield StageStarted("Rehearsing", "export, evaluation and report, to know what they take")
+    begun = time.monotonic()
+    rows = split.rows("val")
+    some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _IMAGES)).astype(int)]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, start = Path(scratch) / "classifier", time.monotonic()
+        still = copy.deepcopy(network)  # exporting takes it to the CPU
+        export_classifier(still, make_bundle(run, plan, samples, still), folder, export_files(samples, split))
+        exporting = time.monotonic() - start
+        classifier, start = Classifier.open(folder / MODEL_FILE), time.monotonic()
+        for _ in classifier.predict_stream(contents_of(samples, some)):
+            pass
+        looking = (time.monotonic() - start) / max(1, len(some))
+    start = time.monotonic()
+    small_pictures(store, plan.preprocess, some, None)
+    shrinking = (time.monotonic() - start) / max(1, len(some))
+    start = time.monotonic()
+    import matplotlib.pyplot  # noqa: F401
+
+    reporting = max(_LEAST, _DRAWN * (time.monotonic() - start))
+    count = len(split.rows(split.headline))
+    evaluating = count * looking + shrinking * (count + min(_BASELINE, len(split.rows("train"))))
+    seconds = _MARGIN * (exporting + evaluating + reporting) + _EXIT
+    told = f"export {exporting:.1f} s, {count:,} images {evaluating:.1f} s, report {reporting:.1f} s"
+    yield StageEnded(
+        "Rehearsing", f"{seconds:.0f} s are kept for the end: {told}, a quarter more", time.monotonic() - begun
+    )
+    return seconds

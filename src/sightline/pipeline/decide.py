@@ -1,0 +1,91 @@
+"""Every setting of a training, decided from what was seen of data, machine and network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import replace
+
+from sightline.errors import DeviceError
+from sightline.events import Event, Planned, StageEnded, StageStarted, Warned
+from sightline.installation import import_library, require_extra
+from sightline.pipeline.prepare import Job, Prepared, look_at_data, refuse_repeats
+from sightline.pipeline.probe import probe_changes, warn_of_harm
+from sightline.planning.budget import Costs, fit_to_time
+from sightline.planning.facts import Hardware, describe_data
+from sightline.planning.plan import choose_model, make_plan
+from sightline.planning.recipe import Recipe
+
+__all__ = ["plan_job"]
+
+# Seconds that decoding an image, and the export and the report, take about; both are measured before the training.
+_DECODING, _CLOSING = 2e-3, 6.0
+
+
+def plan_job(job: Job) -> Generator[Event, None, Prepared]:
+    """Look at data, machine and network, and decide every setting; nothing is written and nothing trained."""
+    require_extra("train", "training")
+    refuse_repeats(job)
+    chosen = {**job.recipe.chosen, **job.options.chosen}
+    looked = yield from look_at_data(job, chosen)
+    samples, earlier = looked.samples, looked.earlier
+    data = describe_data(samples, looked.split)
+    if looked.folds:  # what trains in one fold is tested in another
+        data = replace(data, not_probed="in folds every image is a test image")
+    else:
+        data = yield from probe_changes(samples, looked.split, data, chosen)
+
+    yield StageStarted("Planning", "loading torch")
+    start = time.monotonic()
+    import_library("torch")
+    from sightline.networks.describe import describe_network
+    from sightline.networks.weights import check_weights, read_normalisation
+    from sightline.training.estimate import estimate_seconds, measure_costs
+
+    hardware, recipe = yield from _choose_hardware(job)
+    if earlier:
+        check_weights(earlier.file)
+    if earlier and "mean" not in earlier.settings:  # a classifier's folder without its run
+        earlier = replace(earlier, settings={**earlier.settings, **read_normalisation(earlier.file)})
+    network = describe_network(str(choose_model(recipe, job.options, data, hardware, earlier).value))
+    counts = data.counts
+    plan = make_plan(recipe, job.options, data, hardware, network, earlier)
+    costs = measure_costs(plan.settings, len(samples.classes), counts["train"], counts["val"])
+    seconds = estimate_seconds(plan.settings, costs, counts["train"], counts["val"])
+    if plan.settings.time:
+        left = job.seconds_left(plan.settings.time) - _closing_guess(costs, counts)
+        timed = fit_to_time(plan.settings, costs, counts, left)
+        plan = make_plan(recipe, job.options, data, hardware, network, earlier, timed)
+        costs = measure_costs(plan.settings, len(samples.classes), counts["train"], counts["val"])
+        seconds = min(left, estimate_seconds(plan.settings, costs, counts["train"], counts["val"]))
+    yield StageEnded("Planning", f"{plan.settings.model} on {hardware.device}", time.monotonic() - start)
+    yield Planned(plan.rows(), seconds * (job.folds or job.seeds or 1))
+    yield from warn_of_harm(plan.settings, data, chosen)
+    return Prepared(samples, looked.split, plan, hardware, network, looked.findings, earlier, looked.folds, costs)
+
+
+def _choose_hardware(job: Job) -> Generator[Event, None, tuple[Hardware, Recipe]]:
+    """Return the machine, and the recipe for it: an option's device is an order, a recipe's a wish."""
+    from sightline.training.hardware import probe_hardware
+
+    recipe, wish = job.recipe, job.recipe.chosen.get("device")
+    try:
+        hardware = probe_hardware(job.options.chosen.get("device", wish))
+    except DeviceError:
+        if "device" in job.options.chosen:
+            raise
+        hardware = probe_hardware()
+        recipe = recipe.without("device", "threads", "precision", "compile")  # decided for that other machine
+        message = f"the recipe's device {wish} is not on this machine: {hardware.device} is used, {hardware.reason}"
+        yield Warned(
+            "device.recipe", message, "precision, threads and compile are planned for it; --device is an order"
+        )
+    if hardware.warning:
+        yield Warned("device.broken-cuda", hardware.warning, "sightline doctor says more; the CPU is used")
+    return hardware, recipe
+
+
+def _closing_guess(costs: Costs, counts: dict[str, int]) -> float:
+    """Return about how many seconds decoding, export, evaluation and report take; the training measures that again."""
+    images = sum(counts.values())
+    return _CLOSING + images * _DECODING + 1.5 * (counts.get("test", 0) or counts["val"]) * costs.forward

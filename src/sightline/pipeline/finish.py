@@ -1,0 +1,148 @@
+"""From the best epoch to what ships: export, evaluation, report; also for a run that was stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sightline.data.samples import Samples
+from sightline.data.split import Split
+from sightline.errors import ExportMismatch, RunError
+from sightline.events import Event, RunEnded, StageEnded, StageStarted
+from sightline.installation import require_extra
+from sightline.pipeline.decode import decode_pictures
+from sightline.pipeline.measure import evaluate_samples, small_pictures
+from sightline.pipeline.views import add_views
+from sightline.pixels.cache import PixelStore
+from sightline.pixels.containers import Place
+from sightline.planning.plan import Plan
+from sightline.runs.folder import Run, refuse_repeated
+from sightline.runs.writer import RunWriter
+from sightline.runtime.bundle import Bundle
+
+__all__ = ["export_files", "export_run", "finish_run", "make_bundle", "write_page"]
+
+
+def export_run(run: Run) -> Generator[Event, None, Run]:
+    """Make a classifier of a run's best epoch so far, evaluate it and write the report.
+
+    Raises:
+        RunError: if the run has no epoch to export.
+    """
+    require_extra("train", "exporting")
+    refuse_repeated(run)
+    if not run.split_file.is_file():
+        raise RunError("run.no-checkpoint", f"{run.folder} was stopped before its first epoch", "train again")
+    plan = run.plan
+    samples, split = _load_data(run)
+    writer = RunWriter(run, run.facts)
+    samples, store = yield from decode_pictures(samples, plan)
+    headline = yield from finish_run(writer, plan, samples, split, store)
+    status = "interrupted" if run.status == "running" else run.status  # killed: nobody could say so
+    writer.update(headline=headline, status=status)
+    yield from write_page(run)
+    yield RunEnded(str(run.folder), headline)
+    return run
+
+
+def finish_run(
+    writer: RunWriter, plan: Plan, samples: Samples, split: Split, store: PixelStore
+) -> Generator[Event, None, str]:
+    """Export the best epoch, evaluate what was exported, and write both down; returns the headline."""
+    run = writer.run
+    yield from _export(writer, plan, samples, split)
+    rows = split.rows(split.headline)
+    measured = evaluate_samples(run.classifier(), samples, rows, samples.labels[rows], split.leaked[rows])
+    evaluation = (yield from measured).with_part(split.headline)
+    train = split.rows("train")
+    evaluation = evaluation.with_baselines(
+        samples.labels[train],
+        small_pictures(store, plan.preprocess, train, 20_000),
+        small_pictures(store, plan.preprocess, rows, None),
+    )
+    if plan.settings.views > 1:
+        looks = plan.settings.views, plan.settings.flip > 0
+        evaluation = yield from add_views(run.classifier(), samples, rows, evaluation, looks)
+    said = evaluation.predictions
+    features = said.features.astype(np.float16)
+    writer.write_evaluation(evaluation.metrics, evaluation.columns(), said.probabilities, features)
+    return evaluation.headline()
+
+
+def _export(writer: RunWriter, plan: Plan, samples: Samples, split: Split) -> Generator[Event, None, None]:
+    from sightline.exporting.export import export_classifier
+    from sightline.training.setup import load_trained
+
+    run = writer.run
+    yield StageStarted("Exporting", "model.onnx, compared with the network on real images")
+    start = time.monotonic()
+    network, epoch = load_trained(plan.settings, len(samples.classes), run.best_checkpoint, run.weights_file)
+    bundle, files = make_bundle(run, plan, samples, network), export_files(samples, split)
+    try:
+        proof = export_classifier(network, bundle, run.classifier_folder, files)
+    except ExportMismatch as error:
+        writer.update(export={"error": error.message})
+        raise
+    writer.update(export=proof.to_dict(), **({} if epoch is None else {"best_epoch": epoch}))
+    detail = f"same decisions as the network on {proof.images} images, probabilities within {proof.max_difference:.1g}"
+    yield StageEnded("Exporting", detail, time.monotonic() - start)
+
+
+def make_bundle(run: Run, plan: Plan, samples: Samples, network: Any) -> Bundle:
+    """Return what belongs to a network where it ships."""
+    facts = run.facts
+    return Bundle(
+        classes=samples.classes,
+        preprocess=plan.preprocess,
+        model=plan.settings.model,
+        feature_size=network.feature_size,
+        weights=facts["weights"],
+        licence=facts["licence"],
+        data_fingerprint=facts["data_fingerprint"],
+        sightline=version("sightline"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def export_files(samples: Samples, split: Split) -> list[Place]:
+    """Return the images that an exported file is proved on: of validation and training, evenly."""
+    from sightline.exporting.parity import MAX_IMAGES
+
+    chosen = np.concatenate([split.rows("val"), split.rows("train")])
+    chosen = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), MAX_IMAGES)).astype(int)]  # of every class
+    return [samples.file(row) for row in chosen]
+
+
+def write_page(run: Run) -> Generator[Event, None, None]:
+    """Write the report, with events."""
+    from sightline.reporting.page import write_report
+
+    yield StageStarted("Reporting", "")
+    start = time.monotonic()
+    write_report(run)
+    yield StageEnded("Reporting", str(run.report_file), time.monotonic() - start)
+
+
+def _load_data(run: Run) -> tuple[Samples, Split]:
+    """Return the samples and the split as a run wrote them."""
+    facts, rows = run.facts, run.samples
+    classes = tuple(facts["classes"])
+    samples = Samples(
+        root=Path(facts["data_root"]),
+        source=facts["data"],
+        classes=classes,
+        paths=np.array([row["path"] for row in rows], object),
+        labels=np.array([classes.index(row["label"]) for row in rows], np.int64),
+        digests=np.array([row["sha256"] for row in rows], object),
+        errors={position: row["error"] for position, row in enumerate(rows) if row["error"]},
+    )
+    parts = np.array([row["split"] for row in rows], object)
+    part = facts["headline_part"]
+    leaked = np.array([row["leaked"] == "1" for row in rows], bool)
+    return samples, Split(parts, 0, facts["split_rule"], tuple(facts["split_notes"]), part, leaked)
