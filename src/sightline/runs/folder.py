@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Run", "find_classifier", "find_run", "list_runs", "refuse_repeated", "run_of_classifier"]
 
 RUNS_FOLDER = "runs"
+LOCK_FILE = "run.lock"  # in a run folder, held by the process that writes into it
 _DAMAGED = "train again, or put another run's folder in its place"
 
 
@@ -326,11 +327,8 @@ def find_run(name: str | Path, *, folder: str | Path = RUNS_FOLDER) -> Run:
     if str(name) == "latest":
         finished = [run for run in list_runs(folder) if run.status == "finished" and run.model_file.is_file()]
         if not finished:
-            raise RunError(
-                "run.no-latest",
-                f"there is no finished run in {str(Path(folder))!r} yet",
-                "train one first: sightline train DATA; or name the folder that holds your runs (--runs FOLDER)",
-            )
+            cure = "train one first: sightline train DATA; or name the folder that holds your runs (--runs FOLDER)"
+            raise RunError("run.no-latest", f"there is no finished run in {str(Path(folder))!r} yet", cure)
         return finished[-1]
     path = Path(name)
     if (path / "run.json").is_file():

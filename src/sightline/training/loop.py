@@ -41,7 +41,7 @@ from sightline.training.head import start_with_head
 from sightline.training.imbalance import balanced_order
 from sightline.training.layers import freeze_below, norm_layers, thawed_at
 from sightline.training.schedules import Course, learning_rate_at, momentum_at
-from sightline.training.update import Updater, diverged, named_errors, prepare_batch
+from sightline.training.update import Updater, diverged, logits_of, named_errors, prepare_batch
 
 __all__ = ["measure", "train_network"]
 
@@ -218,7 +218,7 @@ def _figures(
     network.eval()
     sums, said = torch.zeros(2, device=device), []
     for images, labels in batches:
-        logits = network(images)
+        logits = logits_of(network, images)
         loss = F.cross_entropy(logits, labels, reduction="sum")
         sums += torch.stack([loss, (logits.argmax(1) == labels).sum()])
         said.append(logits.float().softmax(1).max(1))
