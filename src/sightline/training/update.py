@@ -101,7 +101,7 @@ class Updater:
         """
         set_rate(self._optimizer, rate, momentum)
         torch._foreach_copy_(self._buffers_before, self._buffers)
-        while (sums := self._add_gradients(images, targets, step)) is None:
+        while (sums := self.add_gradients(images, targets, step)) is None:
             self._parts = min(2 * self._parts, len(images))
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()  # blocks of the larger parts' sizes fit nothing now
@@ -114,7 +114,15 @@ class Updater:
         is_clipped = 0 < settings.clip_norm < norm < math.inf or 0 < settings.clip_value < largest < math.inf
         return Update(said, norm, is_clipped, cross_entropy, hits, min(self._parts, len(images)))
 
-    def _add_gradients(self, images: Tensor, targets: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor] | None:
+    def lasting(self) -> Iterator[Tensor]:
+        """Yield what lasts from one update to the next: weights, gradients, buffers, and the optimiser's state."""
+        for weight in self._network.parameters():
+            yield from (weight,) if weight.grad is None else (weight, weight.grad)
+        yield from self._buffers
+        for state in self._optimizer.state.values():
+            yield from (value for value in state.values() if isinstance(value, Tensor))
+
+    def add_gradients(self, images: Tensor, targets: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor] | None:
         """Add up the gradients of all parts; returns (loss, cross-entropy, hits), or None: not enough memory."""
         torch.manual_seed(self._settings.seed * 1_000_003 + step)
         self._optimizer.zero_grad(set_to_none=True)
