@@ -69,7 +69,8 @@ def ask(what: str, model: str, size: int, batch: int, parts: int, precision: str
 
 
 if __name__ == "__main__":
-    print(f"{'network':<18} {'px':>4} {'batch':>5} {'parts':>5} {'type':>5} {'predicted':>10} {'real':>10}  real/predicted")
+    names = f"{'network':<18} {'px':>4} {'batch':>5} {'parts':>5} {'type':>5}"
+    print(f"{names} {'predicted':>10} {'real':>10}  real/predicted")
     for precision in ("fp32", "bf16"):
         for case in CASES:
             predicted, real = (ask(what, *case, precision) / 2**20 for what in ("predict", "real"))

@@ -128,7 +128,6 @@ def test_results_that_a_disk_has_no_room_for_are_an_error():
         raise OSError(errno.EIO, "broken")
 
 
-
 def test_a_terminal_gets_a_bar(monkeypatch):
     class Screen(io.StringIO):
         def isatty(self):

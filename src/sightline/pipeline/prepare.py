@@ -165,6 +165,7 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     from sightline.networks.describe import describe_network
     from sightline.networks.weights import check_weights, read_normalisation
     from sightline.training.estimate import estimate_seconds
+    from sightline.training.memory import fit_memory
 
     hardware, recipe = yield from _choose_hardware(job)
     if earlier:
@@ -173,6 +174,9 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
         earlier = replace(earlier, settings={**earlier.settings, **read_normalisation(earlier.file)})
     network = describe_network(str(choose_model(recipe, job.options, data, hardware, earlier).value))
     plan = make_plan(recipe, job.options, data, hardware, network, earlier)
+    plan, warning = fit_memory(plan, len(samples.classes), data.counts["train"])
+    if warning:
+        yield warning
     seconds = estimate_seconds(plan.settings, len(samples.classes), data.counts["train"], data.counts["val"])
     yield StageEnded("Planning", f"{plan.settings.model} on {hardware.device}", time.monotonic() - start)
     yield Planned(plan.rows(), seconds * (job.folds or job.seeds or 1))

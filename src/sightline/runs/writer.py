@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from sightline.errors import InputError, RunError
 from sightline.events import StepEnded
 from sightline.runs.files import append_bytes, sync_folder, write_bytes, write_columns, write_json, write_text
-from sightline.runs.folder import Run
+from sightline.runs.folder import Run, list_runs
 from sightline.text import csv_text
 
 __all__ = ["RunWriter", "refuse_name"]
@@ -58,8 +59,7 @@ class RunWriter:
             raise RunError(
                 "run.write", f"{parent} can't be written: {error.strerror}", "choose another --out"
             ) from error
-        started = datetime.now(UTC).isoformat(timespec="microseconds")
-        facts = {"schema_version": 1, "status": "running", "started": started, **facts}
+        facts = {"schema_version": 1, "status": "running", "started": _start_after(Path(parent)), **facts}
         write_json(folder / "run.json", facts)
         return cls(Run(folder), facts)
 
@@ -134,6 +134,15 @@ class RunWriter:
         import shutil
 
         shutil.rmtree(self.run.best_checkpoint.parent, ignore_errors=True)
+
+
+def _start_after(parent: Path) -> str:
+    """Return the time, but later than every start in a folder: a clock that was set back must not reorder runs."""
+    now = datetime.now(UTC)
+    for run in list_runs(parent)[-1:]:
+        with contextlib.suppress(ValueError, TypeError):
+            now = max(now, datetime.fromisoformat(run.facts["started"]) + timedelta(microseconds=1))
+    return now.isoformat(timespec="microseconds")
 
 
 def refuse_name(parent: str | Path, name: str | None) -> None:

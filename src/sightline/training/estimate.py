@@ -15,6 +15,7 @@ from sightline.networks.network import Network
 from sightline.planning.settings import Settings
 from sightline.training.batches import Batch
 from sightline.training.find_rate import MOST_STEPS
+from sightline.training.memory import looked_at_at_once
 from sightline.training.schedules import Course
 from sightline.training.setup import set_up_network
 from sightline.training.update import Updater, named_errors, prepare_batch, shrink_images, side_at
@@ -60,7 +61,8 @@ def estimate_seconds(settings: Settings, classes: int, train: int, val: int) -> 
         for side, count in sides.items():
             course = Course(first.get(side, steps), max(1, steps), epoch_steps)
             seconds += count * parts * _seconds_of(_make_step(updater, plain, classes, course), images)
-        forward = _seconds_of(_make_forward(network, settings), min(128, max(1, val))) / min(128, max(1, val))
+        at_once = min(looked_at_at_once(settings.batch_size, parts), max(1, val))
+        forward = _seconds_of(_make_forward(network, settings), at_once) / at_once
     return seconds + (settings.epochs * val + (train if settings.head_first else 0) + val) * forward
 
 

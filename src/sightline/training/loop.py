@@ -40,12 +40,12 @@ from sightline.training.find_rate import find_rate
 from sightline.training.head import start_with_head
 from sightline.training.imbalance import balanced_order
 from sightline.training.layers import freeze_below, norm_layers, thawed_at
+from sightline.training.memory import LOOKED_AT, looked_at_at_once
 from sightline.training.schedules import Course, learning_rate_at, momentum_at
 from sightline.training.update import Updater, diverged, logits_of, named_errors, prepare_batch
 
 __all__ = ["measure", "train_network"]
 
-_MEASURED_AT_ONCE = 128
 _INPUTS = 16  # images that are shown as the network gets them
 
 Said = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]  # predicted class, its probability
@@ -130,6 +130,7 @@ def _epochs(
     updater = Updater(network, settings, np.bincount(train.labels, minlength=network.head.out_features).tolist())
     learning = [name for name, weight in network.named_parameters() if weight.requires_grad]
     epoch_steps = train.steps(settings.batch_size)
+    at_once = looked_at_at_once(settings.batch_size, settings.accumulate)
     figures: list[float] = []
     for epoch in range(1, settings.epochs + 1):
         start, seen, rate = time.monotonic(), 0, 0.0
@@ -150,7 +151,7 @@ def _epochs(
             yield Progressed(seen, len(train), "images")
         speed = seen / max(1e-9, time.monotonic() - start)
         train_loss, train_accuracy = (sums / seen).tolist()
-        loss, accuracy, said = measure(average.network, val)
+        loss, accuracy, said = measure(average.network, val, at_once)
         yield ValidationMeasured(epoch, val.labels, *said)
         figures.append(loss if settings.select_by == "loss" else accuracy)
         seconds = time.monotonic() - start
@@ -167,10 +168,11 @@ def _start(
         figures = yield from start_with_head(network, train, val)
         count = len(train) + len(val)
     else:
-        parts = -(-min(len(val), len(train)) // _MEASURED_AT_ONCE)
-        some = itertools.islice(train.shuffled(_MEASURED_AT_ONCE, settings.seed, 0), parts)
+        at_once = looked_at_at_once(settings.batch_size, settings.accumulate)
+        parts = -(-min(len(val), len(train)) // at_once)
+        some = itertools.islice(train.shuffled(at_once, settings.seed, 0), parts)
         images = [(batch.images, batch.labels) for batch in some]
-        figures = (*_figures(network, iter(images), train.device)[:2], *measure(network, val)[:2])
+        figures = (*_figures(network, iter(images), train.device)[:2], *measure(network, val, at_once)[:2])
         count = sum(len(labels) for _, labels in images) + len(val)
     seconds = time.monotonic() - start
     return EpochEnded(0, settings.epochs, *figures, 0.0, seconds, count / max(1e-9, seconds), False)
@@ -206,9 +208,9 @@ def _set_training(network: Network, settings: Settings) -> None:
 
 
 @torch.inference_mode()
-def measure(network: Network, batches: Batches) -> tuple[float, float, Said]:
+def measure(network: Network, batches: Batches, at_once: int = LOOKED_AT) -> tuple[float, float, Said]:
     """Return (mean cross-entropy in nats, accuracy, (predicted class, its probability)) of all images, each once."""
-    return _figures(network, batches.in_order(_MEASURED_AT_ONCE), batches.device)
+    return _figures(network, batches.in_order(at_once), batches.device)
 
 
 @torch.inference_mode()

@@ -28,14 +28,14 @@ from sightline.training.free_memory import free_bytes
 from sightline.training.layers import norm_layers
 from sightline.training.schedules import Course
 from sightline.training.setup import set_up_network
-from sightline.training.update import Updater, prepare_batch
+from sightline.training.update import Updater, named_errors, prepare_batch
 
-__all__ = ["StepMemory", "fit_memory", "looked_at_at_once", "measure_memory"]
+__all__ = ["LOOKED_AT", "StepMemory", "fit_memory", "looked_at_at_once", "measure_memory"]
 
-_LOOKED_AT = 128  # images that are measured at once on validation
+LOOKED_AT = 128  # images that are measured at once on validation
 # What torch's libraries take beside tensors: packed weights, scratch, code that is made for each shape of a layer.
-_LIBRARIES = 160 * 2**20
-# The real peak of a process was 0.7 to 1.0 of the prediction without it (benchmarks/memory.py).
+_LIBRARIES = 192 * 2**20
+# The real peak of a process was 0.66 to 1.1 of the prediction without it (benchmarks/memory.py).
 _SAFETY = 1.15
 
 
@@ -71,7 +71,7 @@ def looked_at_at_once(batch_size: int, parts: int) -> int:
         >>> looked_at_at_once(32, 1), looked_at_at_once(32, 4)
         (128, 8)
     """
-    return _LOOKED_AT if parts == 1 else min(_LOOKED_AT, -(-batch_size // parts))
+    return LOOKED_AT if parts == 1 else min(LOOKED_AT, -(-batch_size // parts))
 
 
 def fit_memory(plan: Plan, classes: int, train: int) -> tuple[Plan, Warned | None]:
@@ -96,11 +96,12 @@ def fit_memory(plan: Plan, classes: int, train: int) -> tuple[Plan, Warned | Non
         return plan, None
     images = max(1, -(-train // max(1, -(-train // settings.batch_size))))
     free, of_what = free_bytes(torch.device(settings.device))
-    network = set_up_network(settings, classes, None)
-    weights = sum(weight.nbytes for weight in network.parameters())
-    if 4 * weights > free:  # weights, gradients, state, and a copy for the disk: measuring it would end the process
-        raise _too_little(settings, 4 * weights, free, of_what)
-    memory = measure_memory(network, settings, classes)
+    with named_errors(settings):
+        network = set_up_network(settings, classes, None)
+        weights = sum(weight.nbytes for weight in network.parameters())
+        if 3 * weights > free:  # gradients, and the optimiser's two: measuring it would end the process
+            raise _too_little(settings, 3 * weights, free, of_what)
+        memory = measure_memory(network, settings, classes)
     planned = min(settings.accumulate, images)
     whole = memory.step(images, planned)
     if whole <= free:
@@ -120,7 +121,7 @@ def fit_memory(plan: Plan, classes: int, train: int) -> tuple[Plan, Warned | Non
 def measure_memory(network: Network, settings: Settings, classes: int) -> StepMemory:
     """Return what a step takes by running small ones, of 2 and of 4 images, and following every tensor's life.
 
-    What an image takes is the difference; what both take is lasting. The network's weights are changed.
+    What an image takes is the difference; what both take, the gradients, is lasting. The network's weights are changed.
 
     Args:
         network: as it will be trained.
@@ -171,7 +172,7 @@ class _Peak(TorchDispatchMode):
     """Follows the storages that torch's operations make while it is entered; ``bytes`` is the most at one time."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.bytes = self._now = 0
         self._alive: dict[int, weakref.ref[Any]] = {}
 

@@ -115,9 +115,8 @@ class Updater:
         return Update(said, norm, is_clipped, cross_entropy, hits, min(self._parts, len(images)))
 
     def lasting(self) -> Iterator[Tensor]:
-        """Yield what lasts from one update to the next: weights, gradients, buffers, and the optimiser's state."""
-        for weight in self._network.parameters():
-            yield from (weight,) if weight.grad is None else (weight, weight.grad)
+        """Yield what lasts from one update to the next, but for gradients: weights, buffers, the optimiser's state."""
+        yield from self._network.parameters()
         yield from self._buffers
         for state in self._optimizer.state.values():
             yield from (value for value in state.values() if isinstance(value, Tensor))
