@@ -69,9 +69,10 @@ def test_where_no_image_fits_it_is_refused_with_both_figures(make):
     assert "--batch-size" in caught.value.cure
 
 
-def test_a_network_whose_weights_alone_are_too_large_is_not_even_measured(make, monkeypatch):
-    plan = make(MIB)
-    monkeypatch.setattr(memory, "measure_memory", None)
+@pytest.mark.parametrize(("free", "missing"), [(MIB, "set_up_network"), (memory._LIBRARIES, "measure_memory")])
+def test_what_is_too_large_by_its_weights_alone_is_not_even_measured(make, monkeypatch, free, missing):
+    plan = make(free)
+    monkeypatch.setattr(memory, missing, None)
     with pytest.raises(TrainingError, match="free"):
         fit_memory(plan, 2, 64)
 

@@ -96,11 +96,14 @@ def fit_memory(plan: Plan, classes: int, train: int) -> tuple[Plan, Warned | Non
         return plan, None
     images = max(1, -(-train // max(1, -(-train // settings.batch_size))))
     free, of_what = free_bytes(torch.device(settings.device))
+    if free < _LIBRARIES:
+        raise _too_little(settings, _LIBRARIES, free, of_what)
     with named_errors(settings):
         network = set_up_network(settings, classes, None)
         weights = sum(weight.nbytes for weight in network.parameters())
-        if 3 * weights > free:  # gradients, and the optimiser's two: measuring it would end the process
-            raise _too_little(settings, 3 * weights, free, of_what)
+        least = 3 * weights + _LIBRARIES  # gradients, and the optimiser's two: measuring it would end the process
+        if least > free:
+            raise _too_little(settings, least, free, of_what)
         memory = measure_memory(network, settings, classes)
     planned = min(settings.accumulate, images)
     whole = memory.step(images, planned)
