@@ -20,6 +20,7 @@ __all__ = [
     "InputsSeen",
     "MistakesSeen",
     "Noted",
+    "PartsRaised",
     "Planned",
     "Progressed",
     "RateFound",
@@ -145,6 +146,14 @@ class StepFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class PartsRaised:
+    """Memory was not enough at a step: its images and those of all later steps go through the network in ``parts``."""
+
+    step: int
+    parts: int
+
+
+@dataclass(frozen=True, slots=True)
 class StateSaving:
     """The whole state of the training is about to be saved, after ``step`` updates: what is kept beside it is due."""
 
@@ -259,6 +268,7 @@ Event = (
     | Progressed
     | StageEnded
     | Noted
+    | PartsRaised
     | Warned
     | Planned
     | RateFound

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 
 from sightline.display.lines import line_of
 from sightline.display.notebook import Notebook
-from sightline.display.terminal import Terminal
+from sightline.display.terminal import Terminal, outlived
 from sightline.events import (
     CheckpointSaved,
     EpochEnded,
@@ -97,6 +98,34 @@ def test_a_terminal_that_is_gone_stops_nothing(monkeypatch):
     for event in EVENTS:
         terminal.show(event)
     terminal.close()
+    assert terminal.folder == "runs/x"
+
+
+def test_a_full_disk_is_tried_again_and_a_terminal_that_is_gone_is_not(monkeypatch):
+    class Full(io.StringIO):
+        error: OSError | None = None
+
+        def write(self, text):
+            if self.error:
+                raise self.error
+            return super().write(text)
+
+    for number, goes_on in ((errno.ENOSPC, True), (errno.EPIPE, False)):
+        stream = Full()
+        monkeypatch.setattr(sys, "stderr", stream)
+        terminal = Terminal()
+        stream.error = OSError(number, "refused")
+        terminal.show(EVENTS[4])
+        stream.error = None
+        terminal.show(EVENTS[4])
+        assert ("Split" in stream.getvalue()) == goes_on
+
+
+def test_results_that_a_disk_has_no_room_for_are_an_error():
+    with pytest.raises(OSError, match="No space"), outlived(sys.stdout):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="broken"), outlived(sys.stdout):  # of a disk, not of a terminal
+        raise OSError(errno.EIO, "broken")
 
 
 def test_a_terminal_gets_a_bar(monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -48,3 +49,54 @@ def test_a_training_that_is_stopped_leaves_a_run_that_can_be_exported(colours, t
     assert exported.returncode == 0, exported.stderr
     assert "Test accuracy" in exported.stdout
     assert {path.name for path in (run / "classifier").iterdir()} >= {"model.onnx", "model.safetensors"}
+
+
+# Makes its terminal the one that rules the process, as a shell's window does, and becomes the command.
+ON_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
+def finished(run: Path) -> str:
+    """Return the log of a run that must be finished."""
+    assert json.loads((run / "run.json").read_text())["status"] == "finished"
+    return (run / "log.txt").read_text()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such terminals")
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_a_terminal_that_is_closed_does_not_end_a_training(colours, tmp_path, term) -> None:
+    import pty
+
+    master, slave = pty.openpty()
+    train = [*SIGHTLINE, "train", str(colours), "--name", "alone", "--model", "small-cnn", "--epochs", "5"]
+    with subprocess.Popen(
+        [sys.executable, "-c", ON_TERMINAL, *train, "--require", "accuracy>=0.01"],
+        cwd=tmp_path,
+        env={**os.environ, "TERM": term},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    ) as process:
+        os.close(slave)
+        said = b""
+        while b"epoch 1/" not in said:
+            assert select.select([master], [], [], 120)[0], said
+            said += os.read(master, 4096)
+        os.close(master)  # hangs up: SIGHUP to the process, and nothing can be written any more
+        assert process.wait(timeout=300) == 0
+    log = finished(tmp_path / "runs" / "alone")
+    assert "epoch 5/5" in log and "Evaluating" in log
+
+
+@pytest.mark.parametrize(("more", "status"), [([], 0), (["--json"], 0), (["--require", "accuracy>=0.9999"], 5)])
+def test_closed_pipes_do_not_end_a_training_and_its_exit_code_is_kept(colours, tmp_path, more, status) -> None:
+    command = [*SIGHTLINE, "train", str(colours), "--name", "alone", "--model", "small-cnn", "--epochs", "5", *more]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert any(line.startswith("epoch 1/") for line in process.stderr)
+        process.stderr.close()
+        process.stdout.close()
+        assert process.wait(timeout=300) == status
+    log = finished(tmp_path / "runs" / "alone")
+    assert "epoch 5/5" in log and "Evaluating" in log

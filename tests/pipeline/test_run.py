@@ -24,6 +24,7 @@ from sightline.pipeline.run import train_job
 from sightline.planning.recipe import Recipe
 from sightline.planning.settings import Settings
 from sightline.runs.folder import Run
+from sightline.runs.lock import lock_run
 
 pytestmark = pytest.mark.e2e
 
@@ -337,6 +338,14 @@ def test_a_finished_run_can_be_exported_again_from_what_ships(copied_run):
     copied_run.model_file.unlink()
     sightline.export(copied_run.folder, quiet=True)
     assert np.allclose(np.load(copied_run.probabilities_file), before, atol=1e-6)
+
+
+def test_a_run_that_another_process_writes_into_is_not_exported(copied_run):
+    with lock_run(copied_run.folder):
+        before = tree_hash(copied_run.folder)
+        with pytest.raises(RunError) as caught:
+            sightline.export(copied_run.folder, quiet=True)
+        assert caught.value.code == "run.locked" and tree_hash(copied_run.folder) == before
 
 
 def test_checkpoints_are_dropped_unless_they_are_asked_for(finished_run, colours, tmp_path):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sightline.errors import RunError
-from sightline.runs.files import sync_folder, write_bytes, write_columns, write_json, write_text
+from sightline.runs.files import sweep_strays, sync_folder, write_bytes, write_columns, write_json, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -132,3 +134,34 @@ def test_syncing_a_folder_leaves_no_open_file_behind(tmp_path: Path) -> None:
     for _ in range(3):
         sync_folder(tmp_path)
     assert next_descriptor() == before
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from sightline.runs.files import write_bytes
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGTERM)
+write_bytes(Path(sys.argv[1]), b"half")
+"""
+
+
+def test_what_killed_processes_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    code = subprocess.run([sys.executable, "-c", KILLED, run / "checkpoints" / "last.tmp" / "w"]).returncode
+    assert code != 0
+    subprocess.run([sys.executable, "-c", KILLED, run / "history.csv"])
+    left = names(run)
+    assert len(left) == 2 and left[1].startswith("history.csv.tmp-")
+    (run / f"plan.toml.tmp-{os.getppid()}").write_text("of a process that lives")
+    (run / f"run.json.tmp-{os.getpid()}").write_text("of a dead one of our number")
+    (run / "notes.tmp").write_text("a user's file")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "x.tmp-1").write_text("not in the run")
+    (run / "link").symlink_to(outside, target_is_directory=True)
+    (run / "link.tmp").symlink_to(outside, target_is_directory=True)
+    removed = {path.name for path in sweep_strays(run)}
+    assert removed == {"last.tmp", left[1], f"run.json.tmp-{os.getpid()}"}
+    kept = ["checkpoints", "link", "link.tmp", "notes.tmp", f"plan.toml.tmp-{os.getppid()}"]
+    assert names(run) == kept and names(outside) == ["x.tmp-1"]
+    assert sweep_strays(run) == []

@@ -13,7 +13,7 @@ import pytest
 
 from sightline.errors import InputError, RunError
 from sightline.events import StepEnded
-from sightline.runs.folder import Run
+from sightline.runs.folder import Run, list_runs
 from sightline.runs.writer import RunWriter
 
 
@@ -39,6 +39,19 @@ def test_names_are_made_of_date_data_and_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("data", "stem"), [("", "data"), ("фото", "data"), ("..", "data"), ("a" * 90, "a" * 40)])
 def test_the_name_of_the_data_becomes_a_safe_stem(tmp_path: Path, data: str, stem: str) -> None:
     assert RunWriter.create(tmp_path, None, data, {}).run.folder.name[11:] == f"{stem}-01"
+
+
+def test_a_clock_that_was_set_back_does_not_reorder_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    RunWriter.create(tmp_path, "b", "x", {})
+
+    class Earlier(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime(2001, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr("sightline.runs.writer.datetime", Earlier)
+    RunWriter.create(tmp_path, "a", "x", {})
+    assert [run.folder.name for run in list_runs(tmp_path)] == ["b", "a"]
 
 
 def test_a_run_folder_is_never_reused(tmp_path: Path, writer: RunWriter) -> None:

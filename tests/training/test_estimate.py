@@ -43,8 +43,10 @@ def test_parts_of_a_step_are_measured_as_large_as_they_will_be(plan_settings, mo
     counts = []
     monkeypatch.setattr(estimate, "_seconds_of", lambda run, images: counts.append(images) or 1.0)
     settings = plan_settings(epochs=1, batch_size=32, accumulate=4)
-    assert estimate_seconds(settings, 2, 64, 128) == pytest.approx(2 * 4 + 2)
-    assert counts == [8, 128]
+    assert estimate_seconds(settings, 2, 64, 128) == pytest.approx(
+        2 * 4 + 2 * 128 / 8
+    )  # validation looks at a part too
+    assert counts == [8, 8]
 
 
 def test_every_run_is_repeated_and_the_median_counts(monkeypatch):

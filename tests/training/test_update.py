@@ -15,7 +15,7 @@ from sightline.errors import TrainingError
 from sightline.networks.network import Network
 from sightline.training.batches import Batch
 from sightline.training.schedules import Course
-from sightline.training.update import Updater, named_errors, prepare_batch, shrink_images, side_at
+from sightline.training.update import Updater, logits_of, named_errors, prepare_batch, shrink_images, side_at
 
 IMAGES = torch.rand(10, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(10) % 3
@@ -26,6 +26,34 @@ def plain() -> Network:
     torch.manual_seed(0)
     body = nn.Sequential(nn.Conv2d(3, 6, 3), nn.SiLU(), nn.Flatten(), nn.Linear(216, 7), nn.Tanh())
     return Network(body, 7, 3, (0.5,) * 3, (0.5,) * 3)
+
+
+class Narrow(nn.Module):
+    """Runs out of memory above a number of images: in the forward pass, or only in the backward one."""
+
+    def __init__(self, most: int, where: str) -> None:
+        super().__init__()
+        self.most, self.where, self.seen = most, where, []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.seen.append(len(images))
+        if self.where == "forward":
+            self.refuse(images)
+        elif images.requires_grad:
+            images.register_hook(self.refuse)
+        return images * 1.0
+
+    def refuse(self, images: torch.Tensor) -> None:
+        if len(images) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def narrow(most: int, where: str, *, norm: bool = False) -> tuple[Network, Narrow]:
+    """Return a network with dropout, with or without batch norm, and its layer that runs out of memory."""
+    network, layer = plain(), Narrow(most, where)
+    middle = nn.BatchNorm2d(6) if norm else nn.Identity()
+    network.body = nn.Sequential(*network.body[:2], middle, nn.Dropout(0.3), layer, *network.body[2:])
+    return network.train(), layer
 
 
 def update(network: Network, settings, images=IMAGES, targets=LABELS, counts=(4, 3, 3), **more):
@@ -52,6 +80,57 @@ def test_the_gradients_of_the_parts_add_up_to_that_of_the_batch(plan_settings, p
     assert first.gradient_norm == pytest.approx(second.gradient_norm, rel=1e-5)
     torch.testing.assert_close(first.cross_entropy, second.cross_entropy)
     assert first.hits == second.hits
+
+
+@pytest.mark.parametrize("where", ["forward", "backward"])
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize(("most", "parts"), [(9, 2), (3, 4), (1, 10)])
+def test_out_of_memory_the_step_is_made_in_smaller_parts_as_if_they_were_planned(
+    plan_settings, where, norm, most, parts
+):
+    (network, layer), (planned, _) = narrow(most, where, norm=norm), narrow(99, where, norm=norm)
+    first = Updater(network, plan_settings(batch_size=10, weight_decay=0.1), (4, 3, 3))
+    second = Updater(planned, plan_settings(batch_size=10, weight_decay=0.1, accumulate=parts), (4, 3, 3))
+    for step in range(3):
+        made, wanted = (u.make(IMAGES, LABELS, rate=0.1, momentum=0.9, step=step) for u in (first, second))
+        assert made.parts == parts and made[:3] == wanted[:3]
+    before, after = network.state_dict(), planned.state_dict()
+    for name in before:
+        assert torch.equal(before[name], after[name]), name
+    largest = max(layer.seen[-parts:])
+    assert largest <= most and layer.seen.count(10) == 1  # later steps start with the parts that fitted
+
+
+@pytest.mark.parametrize("where", ["forward", "backward"])
+def test_an_image_that_does_not_fit_alone_changes_no_weight_and_is_named(plan_settings, where):
+    network, _ = narrow(0, where, norm=True)
+    before = copy.deepcopy(network.state_dict())
+    with pytest.raises(TrainingError) as caught, named_errors(plan_settings()):
+        update(network, plan_settings(batch_size=10))
+    assert caught.value.code == "machine.memory"
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_other_errors_are_not_tried_again(plan_settings):
+    network, layer = narrow(99, "forward")
+    with pytest.raises(RuntimeError, match="shape"):
+        update(network, plan_settings(batch_size=10), images=torch.rand(10, 3, 9, 9))
+    assert layer.seen == [10]
+
+
+@torch.inference_mode()
+def test_validation_out_of_memory_looks_at_halves():
+    network, layer = narrow(3, "forward", norm=True)
+    network.eval()
+    torch.testing.assert_close(logits_of(network, IMAGES), plain_logits(network))
+    assert layer.seen[:5] == [10, 5, 3, 2, 5]
+    layer.most = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        logits_of(network, IMAGES)
+
+
+def plain_logits(network: Network) -> torch.Tensor:
+    return torch.cat([network(image[None]) for image in IMAGES])
 
 
 def raw_gradients(settings) -> list[torch.Tensor]:
@@ -91,8 +170,8 @@ def test_the_loss_of_an_update_is_what_is_minimised_and_its_figures_are_plain(pl
 
 
 @pytest.mark.parametrize("where", ["images", "gradient"])
-def test_what_is_no_number_changes_no_weight(plan_settings, where):
-    network = plain()
+def test_what_is_no_number_changes_no_weight_and_no_statistic(plan_settings, where):
+    network, _ = narrow(99, "forward", norm=True)
     before = copy.deepcopy(network.state_dict())
     if where == "gradient":
         network.head.weight.register_hook(lambda gradient: gradient * float("inf"))

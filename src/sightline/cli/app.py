@@ -135,9 +135,11 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def _print_error(code: str, message: str, cure: str, as_json: bool) -> None:
+    from sightline.display.terminal import outlived
     from sightline.text import printable
 
-    if as_json:
-        print(json.dumps({"error": {"code": code, "message": message, "cure": cure}}))
-        return
-    print(f"error[{code}]: {printable(message)}\n  cure: {printable(cure)}", file=sys.stderr)
+    with outlived(sys.stdout if as_json else sys.stderr):  # the exit code is left
+        if as_json:
+            print(json.dumps({"error": {"code": code, "message": message, "cure": cure}}))
+        else:
+            print(f"error[{code}]: {printable(message)}\n  cure: {printable(cure)}", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -75,7 +76,7 @@ def train(
     from sightline.cli.check import parse_range
     from sightline.cli.gates import check_requirements, parse_requirements, requirement_fields
     from sightline.display.lines import plan_lines
-    from sightline.display.terminal import Terminal
+    from sightline.display.terminal import Terminal, outlived
     from sightline.installation import require_extra
     from sightline.tracking.trackers import Trackers
 
@@ -114,6 +115,8 @@ def train(
         else:
             print("\n".join(plan_lines(plan.rows(), None)))
         return
+    if hasattr(signal, "SIGHUP"):  # a terminal that is closed does not end a training; Windows has no such signal
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     shown: dict[str, Any] = {"out": out, "name": name, "track": track or (), "display": terminal}
     try:
         if folds is not None or seeds is not None:
@@ -122,10 +125,13 @@ def train(
             more: dict[str, Any] = {"resume": resume, "keep_checkpoints": keep_checkpoints, "started": started}
             run = api.train(data, recipe, **more, **shown, **settings)
     except (KeyboardInterrupt, SystemExit):
-        print(f"\n{interrupted_words(terminal.folder)}", file=sys.stderr)
+        with outlived(sys.stderr):
+            print(f"\n{interrupted_words(terminal.folder)}", file=sys.stderr)
         raise
-    print_result(run, as_json=as_json, more=requirement_fields(run.metrics, require))
-    check_requirements(run.metrics, require, as_json=as_json)
+    with outlived(sys.stdout):
+        print_result(run, as_json=as_json, more=requirement_fields(run.metrics, require))
+    with outlived(sys.stderr):
+        check_requirements(run.metrics, require, as_json=as_json)
 
 
 def _train_several(

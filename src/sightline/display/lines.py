@@ -9,6 +9,7 @@ from sightline.events import (
     InputsSeen,
     MistakesSeen,
     Noted,
+    PartsRaised,
     Planned,
     Progressed,
     RateFound,
@@ -61,6 +62,9 @@ def _text_of(event: Event) -> str | None:
             return "Training starts anew: nothing was saved yet"
         case Resumed(epoch, step):
             return f"Training goes on in epoch {epoch}, after {step:,} steps"
+        case PartsRaised(step, parts):
+            message = f"not enough memory at step {step}: a batch goes through in {parts} parts from here on"
+            return f"warning[training.parts]: {message}\n  cure: --set accumulate={parts}, or a smaller --size"
         case EpochEnded():
             return _epoch_line(event)
         case TrainingStopped(reason, best_epoch, _):

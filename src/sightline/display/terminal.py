@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TextIO
 
 from sightline.display.lines import line_of
 from sightline.events import (
@@ -24,7 +27,7 @@ from sightline.events import (
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["Terminal", "tell_at_once"]
+__all__ = ["Terminal", "outlived", "tell_at_once"]
 
 _LOG_SECONDS = 20.0  # how often a log gets a line about progress
 
@@ -45,15 +48,25 @@ class Terminal:
         self._task: Any = None
         self._stage = ""
         self._logged = time.monotonic()
+        self._is_gone = False
         self.folder = ""  # of the run, once there is one
 
     def show(self, event: Event) -> None:
-        """Show one event. A terminal that is gone never stops a training."""
-        with contextlib.suppress(BrokenPipeError, OSError):
+        """Show one event. A terminal that is gone never stops a training: from then on nothing is shown."""
+        if isinstance(event, RunStarted):
+            self.folder = event.folder
+        if self._is_gone:
+            return
+        try:
             if isinstance(event, Progressed):
                 self._show_progress(event)
             else:
                 self._show_line(event)
+        except OSError as error:  # a full disk may have room again, what is gone stays so
+            if _is_gone(error, sys.stderr):
+                self._is_gone = True
+                _silence(sys.stderr)
+                self.close()
 
     def close(self) -> None:
         """Take the bar away."""
@@ -65,8 +78,6 @@ class Terminal:
     def _show_line(self, event: Event) -> None:
         if isinstance(event, StageStarted):
             self._stage = event.name
-        if isinstance(event, RunStarted):
-            self.folder = event.folder
         if isinstance(event, StageStarted | StageEnded | EpochEnded):
             self.close()
         if self._quiet and not isinstance(event, Warned):
@@ -117,3 +128,42 @@ def tell_at_once(text: str) -> None:
     """Write a line to stderr from within a signal handler, where a buffered stream may be in use."""
     with contextlib.suppress(OSError):
         os.write(2, f"\n{text}\n".encode())
+
+
+@contextlib.contextmanager
+def outlived(stream: TextIO) -> Iterator[None]:
+    """Print something that nobody may be left to read: a pipe that was closed, a terminal that is gone.
+
+    What is printed to it from then on vanishes, and the command goes on to its exit code.
+
+    Raises:
+        OSError: for any other reason, a full disk for example.
+
+    Example:
+        ``with outlived(sys.stdout): print("done")``
+    """
+    try:
+        yield
+        stream.flush()
+    except OSError as error:
+        if not _is_gone(error, stream):
+            raise
+        _silence(stream)
+
+
+def _is_gone(error: OSError, stream: TextIO) -> bool:
+    """Tell whether an error says that the other end of a stream is gone."""
+    if isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == errno.EINVAL):  # Windows' closed pipe
+        return True
+    try:  # of a terminal that was hung up nothing but its kind can be asked
+        return error.errno == errno.EIO and stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _silence(stream: TextIO) -> None:
+    """Lead a stream to nowhere, below Python: what libraries and other threads print must not fail either."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

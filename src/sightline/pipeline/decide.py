@@ -41,6 +41,7 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     from sightline.networks.describe import describe_network
     from sightline.networks.weights import check_weights, read_normalisation
     from sightline.training.estimate import estimate_seconds, measure_costs
+    from sightline.training.memory import fit_memory
 
     hardware, recipe = yield from _choose_hardware(job)
     if earlier:
@@ -50,14 +51,19 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     network = describe_network(str(choose_model(recipe, job.options, data, hardware, earlier).value))
     counts = data.counts
     plan = make_plan(recipe, job.options, data, hardware, network, earlier)
-    costs = measure_costs(plan.settings, len(samples.classes), counts["train"], counts["val"])
+    classes = len(samples.classes)
+    plan, warning = fit_memory(plan, classes, counts["train"])
+    costs = measure_costs(plan.settings, classes, counts["train"], counts["val"])
     seconds = estimate_seconds(plan.settings, costs, counts["train"], counts["val"])
     if plan.settings.time:
         left = job.seconds_left(plan.settings.time) - _closing_guess(costs, counts)
         timed = fit_to_time(plan.settings, costs, counts, left)
         plan = make_plan(recipe, job.options, data, hardware, network, earlier, timed)
-        costs = measure_costs(plan.settings, len(samples.classes), counts["train"], counts["val"])
+        plan, warning = fit_memory(plan, classes, counts["train"])
+        costs = measure_costs(plan.settings, classes, counts["train"], counts["val"])
         seconds = min(left, estimate_seconds(plan.settings, costs, counts["train"], counts["val"]))
+    if warning:
+        yield warning
     yield StageEnded("Planning", f"{plan.settings.model} on {hardware.device}", time.monotonic() - start)
     yield Planned(plan.rows(), seconds * (job.folds or job.seeds or 1))
     yield from warn_of_harm(plan.settings, data, chosen)

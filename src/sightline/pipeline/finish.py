@@ -23,6 +23,7 @@ from sightline.pixels.cache import PixelStore
 from sightline.pixels.containers import Place
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run, refuse_repeated
+from sightline.runs.lock import lock_run
 from sightline.runs.writer import RunWriter
 from sightline.runtime.bundle import Bundle
 
@@ -33,12 +34,19 @@ def export_run(run: Run) -> Generator[Event, None, Run]:
     """Make a classifier of a run's best epoch so far, evaluate it and write the report.
 
     Raises:
-        RunError: if the run has no epoch to export.
+        RunError: if the run has no epoch to export, or another process writes into it.
     """
     require_extra("train", "exporting")
     refuse_repeated(run)
     if not run.split_file.is_file():
         raise RunError("run.no-checkpoint", f"{run.folder} was stopped before its first epoch", "train again")
+    with lock_run(run.folder):  # a training that goes on would replace what is exported
+        headline = yield from _export_again(run)
+    yield RunEnded(str(run.folder), headline)
+    return run
+
+
+def _export_again(run: Run) -> Generator[Event, None, str]:
     plan = run.plan
     samples, split = _load_data(run)
     writer = RunWriter(run, run.facts)
@@ -47,8 +55,7 @@ def export_run(run: Run) -> Generator[Event, None, Run]:
     status = "interrupted" if run.status == "running" else run.status  # killed: nobody could say so
     writer.update(headline=headline, status=status)
     yield from write_page(run)
-    yield RunEnded(str(run.folder), headline)
-    return run
+    return headline
 
 
 def finish_run(

@@ -14,6 +14,7 @@ from sightline.errors import StopRequested, TrainingError
 from sightline.events import (
     EpochEnded,
     Event,
+    PartsRaised,
     RateFound,
     Resumed,
     StageEnded,
@@ -164,6 +165,8 @@ class _Keeper:
                 self.writer.forget_after(epoch, step)
                 if self.lesson.differs and step:
                     self.writer.update(not_exact_since=step, not_exact_because=self.lesson.differs)
+            case PartsRaised(step, parts):
+                self.writer.update(parts_raised={"step": step, "parts": parts})
             case StepFailed(step, epoch, positions, message):
                 paths = self.lesson.samples.paths[self.lesson.split.rows("train")[positions]]
                 self.setbacks.append({"step": step, "epoch": epoch, "message": message, "images": list(paths[:_KEPT])})

@@ -25,6 +25,7 @@ from sightline.events import (
     Noted,
     RunEnded,
     RunStarted,
+    Warned,
 )
 from sightline.installation import cache_limit
 from sightline.pipeline.decide import plan_job
@@ -84,12 +85,14 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
     with kept_status(writer):
         writer.write_plan(prepared.plan.to_toml())  # first: who listens looks it up
         yield RunStarted(str(run.folder))
+        if writer.lock_problem:
+            yield Warned("run.no-lock", writer.lock_problem, "never let two commands write into one run")
         material = replace((yield from decode_material(prepared, weights)), resume=job.resume, differs=differs)
         limit = prepared.plan.settings.time
         ends = job.started + limit - before if limit else math.inf
         headline = yield from train_whole(writer, prepared.plan, material, prepared.split, ends)
-    if not job.keep_checkpoints:
-        writer.drop_checkpoints()
+        if not job.keep_checkpoints:
+            writer.drop_checkpoints()
     yield RunEnded(str(run.folder), f"{headline}; {time.monotonic() - started:.0f} s in all")
     return run
 
@@ -157,6 +160,8 @@ def kept_status(writer: RunWriter) -> Iterator[None]:
         with contextlib.suppress(RunError):  # a full disk must not hide what went wrong first
             writer.update(status="interrupted" if stopped else "failed", error=str(error) or type(error).__name__)
         raise
+    finally:
+        writer.close()
 
 
 def data_name(job: Job) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ __all__ = [
     "read_columns",
     "recover_folder",
     "replace_folder",
+    "sweep_strays",
     "sync_folder",
     "write_bytes",
     "write_columns",
@@ -123,6 +125,31 @@ def recover_folder(folder: Path) -> Path:
     if not folder.exists() and previous.is_dir():
         previous.rename(folder)
     return folder
+
+
+def sweep_strays(folder: Path) -> list[Path]:
+    """Remove what processes that were killed left half-written in a run folder; returns what was removed.
+
+    That is ``NAME.tmp-PID`` of ``write_bytes``, unless another process of that number is alive, and scratch folders
+    ``NAME.tmp``. The caller holds the run's lock, so no other process writes what is swept. No link is followed.
+    """
+    from psutil import pid_exists  # of the training extra; prediction never sweeps
+
+    strays: list[Path] = []
+    for place, folders, files in os.walk(folder):
+        strays += [Path(place, name) for name in folders if name.endswith(".tmp")]
+        folders[:] = [name for name in folders if not name.endswith(".tmp")]
+        for name in files:
+            found = re.search(r"\.tmp-(\d+)$", name)
+            if found and (int(found[1]) == os.getpid() or not pid_exists(int(found[1]))):
+                strays.append(Path(place, name))
+    for stray in strays:
+        if stray.is_dir():
+            shutil.rmtree(stray, ignore_errors=True)  # refuses a link
+        else:
+            with contextlib.suppress(OSError):
+                stray.unlink()
+    return [stray for stray in strays if not os.path.lexists(stray)]
 
 
 def sync_folder(folder: Path) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Run", "find_classifier", "find_run", "list_runs", "refuse_repeated", "run_of_classifier"]
 
 RUNS_FOLDER = "runs"
+LOCK_FILE = "run.lock"  # in a run folder, held by the process that writes into it
 _DAMAGED = "train again, or put another run's folder in its place"
 
 
@@ -213,11 +214,7 @@ class Run:
 
     @property
     def steps(self) -> dict[str, list[float]]:
-        """Every update as columns: ``step``, ``epoch``, ``loss``, ``learning_rate``, ``gradient_norm``, ``is_clipped``.
-
-        Example:
-            ``max(Run("runs/first").steps["gradient_norm"])``
-        """
+        """Every update as columns: ``step``, ``epoch``, ``loss``, ``learning_rate``, ``gradient_norm``, ``is_clipped``."""
         return read_columns(self.steps_file)
 
     @property
@@ -289,8 +286,7 @@ class Run:
         """Show the run in a notebook: status, headline and the history."""
         facts, history = self.facts, self.history
         lines = [f"<b>{html.escape(str(self.folder))}</b>: {html.escape(facts['status'])}"]
-        if facts.get("headline"):
-            lines.append(html.escape(facts["headline"]))
+        lines += [html.escape(facts["headline"])] if facts.get("headline") else []
         shown = {"epoch": "{:.0f}", "train_loss": "{:.4f}", "val_loss": "{:.4f}", "val_accuracy": "{:.2%}"}
         names = [name for name in shown if name in history]
         head = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in names)
@@ -331,11 +327,8 @@ def find_run(name: str | Path, *, folder: str | Path = RUNS_FOLDER) -> Run:
     if str(name) == "latest":
         finished = [run for run in list_runs(folder) if run.status == "finished" and run.model_file.is_file()]
         if not finished:
-            raise RunError(
-                "run.no-latest",
-                f"there is no finished run in {str(Path(folder))!r} yet",
-                "train one first: sightline train DATA; or name the folder that holds your runs (--runs FOLDER)",
-            )
+            cure = "train one first: sightline train DATA; or name the folder that holds your runs (--runs FOLDER)"
+            raise RunError("run.no-latest", f"there is no finished run in {str(Path(folder))!r} yet", cure)
         return finished[-1]
     path = Path(name)
     if (path / "run.json").is_file():

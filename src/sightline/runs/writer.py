@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,17 @@ import numpy as np
 
 from sightline.errors import InputError, RunError
 from sightline.events import StepEnded
-from sightline.runs.files import append_bytes, sync_folder, write_bytes, write_columns, write_json, write_text
-from sightline.runs.folder import Run
+from sightline.runs.files import (
+    append_bytes,
+    sweep_strays,
+    sync_folder,
+    write_bytes,
+    write_columns,
+    write_json,
+    write_text,
+)
+from sightline.runs.folder import Run, list_runs
+from sightline.runs.lock import RunLock, lock_run
 from sightline.text import csv_text
 
 __all__ = ["RunWriter", "refuse_name"]
@@ -29,8 +39,9 @@ class RunWriter:
         run: the same folder, open for reading; it knows the names.
     """
 
-    def __init__(self, run: Run, facts: dict[str, Any]) -> None:
+    def __init__(self, run: Run, facts: dict[str, Any], lock: RunLock | None = None) -> None:
         self.run = run
+        self._lock = lock
         self._facts = facts
         self._history: dict[str, list[Any]] = {}
         self._before = float(facts.get("seconds", 0))
@@ -58,15 +69,31 @@ class RunWriter:
             raise RunError(
                 "run.write", f"{parent} can't be written: {error.strerror}", "choose another --out"
             ) from error
-        started = datetime.now(UTC).isoformat(timespec="microseconds")
-        facts = {"schema_version": 1, "status": "running", "started": started, **facts}
+        lock = lock_run(folder)
+        facts = {"schema_version": 1, "status": "running", "started": _start_after(Path(parent)), **facts}
         write_json(folder / "run.json", facts)
-        return cls(Run(folder), facts)
+        return cls(Run(folder), facts, lock)
 
     @classmethod
     def open(cls, run: Run) -> RunWriter:
-        """Go on with a run that was stopped."""
-        return cls(run, run.facts)
+        """Go on with a run that was stopped; what its process left unfinished is swept.
+
+        Raises:
+            RunError: if another process writes into it.
+        """
+        lock = lock_run(run.folder)
+        sweep_strays(run.folder)
+        return cls(run, run.facts, lock)
+
+    @property
+    def lock_problem(self) -> str:
+        """Why no lock keeps other processes out; empty where one does."""
+        return self._lock.problem if self._lock else ""
+
+    def close(self) -> None:
+        """Let others write into the folder."""
+        if self._lock:
+            self._lock.release()
 
     def update(self, **facts: Any) -> None:
         """Add facts to ``run.json`` and write it, with the seconds that all work on the run took."""
@@ -162,6 +189,15 @@ def _rows_below(columns: dict[str, list[float]], name: str, end: int) -> dict[st
         column: [int(values[place]) if column in whole else values[place] for place in kept]
         for column, values in columns.items()
     }
+
+
+def _start_after(parent: Path) -> str:
+    """Return the time, but later than every start in a folder: a clock that was set back must not reorder runs."""
+    now = datetime.now(UTC)
+    for run in list_runs(parent)[-1:]:
+        with contextlib.suppress(ValueError, TypeError):
+            now = max(now, datetime.fromisoformat(run.facts["started"]) + timedelta(microseconds=1))
+    return now.isoformat(timespec="microseconds")
 
 
 def refuse_name(parent: str | Path, name: str | None) -> None:

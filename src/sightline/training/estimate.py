@@ -15,6 +15,7 @@ from sightline.planning.budget import Costs
 from sightline.planning.settings import Settings
 from sightline.training.batches import Batch
 from sightline.training.find_rate import MOST_STEPS
+from sightline.training.memory import looked_at_at_once
 from sightline.training.schedules import Course
 from sightline.training.setup import set_up_network
 from sightline.training.update import Updater, named_errors, prepare_batch, shrink_images
@@ -53,7 +54,7 @@ def measure_costs(settings: Settings, classes: int, train: int, val: int) -> Cos
         updater = Updater(network, plain, (1,) * classes)
         last = Course(epoch_steps * max(1, settings.epochs), epoch_steps * max(1, settings.epochs), epoch_steps)
         step = settings.accumulate * _seconds_of(_make_step(updater, plain, classes, last), images)
-        some = min(128, max(1, val))
+        some = min(looked_at_at_once(settings.batch_size, settings.accumulate), max(1, val))
         forward = _seconds_of(_make_forward(network, settings), some) / some
     return Costs(step, forward, network.feature_size)
 

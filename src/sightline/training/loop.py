@@ -23,6 +23,7 @@ from sightline.events import (
     Event,
     InputsSeen,
     Noted,
+    PartsRaised,
     Progressed,
     Resumed,
     StateSaving,
@@ -41,6 +42,7 @@ from sightline.training.head import start_with_head
 from sightline.training.imbalance import balanced_order
 from sightline.training.layers import freeze_below, norm_layers, thawed_at
 from sightline.training.measure import measure, measure_start
+from sightline.training.memory import looked_at_at_once
 from sightline.training.pace import Pace
 from sightline.training.schedules import Course, learning_rate_at, momentum_at
 from sightline.training.state import TrainingState, score_of
@@ -66,6 +68,10 @@ class _Training:
     @property
     def best(self) -> Path:
         return self.folder / "best"
+
+    @property
+    def at_once(self) -> int:
+        return looked_at_at_once(self.settings.batch_size, self.settings.accumulate)
 
     @property
     def epoch_steps(self) -> int:
@@ -184,7 +190,7 @@ def _start(training: _Training) -> Generator[Progressed, None, EpochEnded]:
         figures = yield from start_with_head(network, train, val)
         count = len(train) + len(val)
     else:
-        figures, count = measure_start(network, train, val, settings.seed)
+        figures, count = measure_start(network, train, val, settings.seed, training.at_once)
     seconds = time.monotonic() - start
     return EpochEnded(0, settings.epochs, *figures, 0.0, seconds, count / max(1e-9, seconds), False)
 
@@ -195,7 +201,7 @@ def _learn(
     """Make the updates of an epoch, or those that are left of it; returns images per second."""
     network, settings, pace = training.network, training.settings, training.pace
     start, seen, epoch, done = time.monotonic(), state.progress.seen, state.progress.epoch, state.progress.step
-    first = (epoch - 1) * training.epoch_steps
+    first, parts = (epoch - 1) * training.epoch_steps, state.updater.parts
     for step, batch in enumerate(_batches(training, epoch, done - first), done):
         if step > first and pace.is_over(step):
             break
@@ -212,6 +218,9 @@ def _learn(
         except TrainingError as error:
             yield StepFailed(step, epoch, batch.positions, error.message)
             raise
+        if update.parts > parts:
+            parts = update.parts
+            yield PartsRaised(step, parts)
         state.advance(update, len(images), rate)
         pace.saw_step(step, time.monotonic() - began)
         yield StepEnded(step, epoch, update.loss, rate, update.gradient_norm, update.is_clipped)
@@ -224,7 +233,7 @@ def _learn(
 def _validate(training: _Training, state: TrainingState, since: float, speed: float) -> Generator[Event, None, None]:
     """Measure the epoch, keep its network if it is the best, and go on to the next or end."""
     settings, now, start = training.settings, state.progress, time.monotonic()
-    loss, accuracy, said = measure(state.average.network, training.val)
+    loss, accuracy, said = measure(state.average.network, training.val, training.at_once)
     training.pace.saw_validation(time.monotonic() - start)
     yield ValidationMeasured(now.epoch, training.val.labels, *said)
     score = score_of(loss, accuracy, settings)

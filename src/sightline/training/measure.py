@@ -13,26 +13,28 @@ from torch.nn import functional as F
 
 from sightline.networks.network import Network
 from sightline.training.batches import Batches
+from sightline.training.memory import LOOKED_AT
+from sightline.training.update import logits_of
 
 __all__ = ["measure", "measure_start"]
-
-_AT_ONCE = 128
 
 Said = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]  # predicted class, its probability
 Figures = tuple[float, float, float, float]
 
 
-def measure(network: Network, batches: Batches) -> tuple[float, float, Said]:
+def measure(network: Network, batches: Batches, at_once: int = LOOKED_AT) -> tuple[float, float, Said]:
     """Return (mean cross-entropy in nats, accuracy, (predicted class, its probability)) of all images, each once."""
-    return _figures(network, batches.in_order(_AT_ONCE), batches.device)
+    return _figures(network, batches.in_order(at_once), batches.device)
 
 
-def measure_start(network: Network, train: Batches, val: Batches, seed: int) -> tuple[Figures, int]:
+def measure_start(
+    network: Network, train: Batches, val: Batches, seed: int, at_once: int = LOOKED_AT
+) -> tuple[Figures, int]:
     """Return (loss and accuracy on some training images and on validation, how many images that were)."""
-    parts = -(-min(len(val), len(train)) // _AT_ONCE)
-    some = itertools.islice(train.shuffled(_AT_ONCE, seed, 0), parts)
+    parts = -(-min(len(val), len(train)) // at_once)
+    some = itertools.islice(train.shuffled(at_once, seed, 0), parts)
     images = [(batch.images, batch.labels) for batch in some]
-    figures = (*_figures(network, iter(images), train.device)[:2], *measure(network, val)[:2])
+    figures = (*_figures(network, iter(images), train.device)[:2], *measure(network, val, at_once)[:2])
     return figures, sum(len(labels) for _, labels in images) + len(val)
 
 
@@ -43,7 +45,7 @@ def _figures(
     network.eval()
     sums, said = torch.zeros(2, device=device), []
     for images, labels in batches:
-        logits = network(images)
+        logits = logits_of(network, images)
         loss = F.cross_entropy(logits, labels, reduction="sum")
         sums += torch.stack([loss, (logits.argmax(1) == labels).sum()])
         said.append(logits.float().softmax(1).max(1))

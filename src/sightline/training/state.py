@@ -39,7 +39,6 @@ class Progress:
         clipped: steps whose gradient was clipped.
         rate_scale: factor on the learning rate; below 1 after numbers that were none.
         setbacks: how often the training went back because of them.
-        parts: that a step's images go through the network in, where memory allowed no fewer; 0: as planned.
         reason: why the training is over; empty while it is not.
     """
 
@@ -56,7 +55,6 @@ class Progress:
     clipped: int = 0
     rate_scale: float = 1.0
     setbacks: int = 0
-    parts: int = 0
     reason: str = ""
 
 
@@ -127,7 +125,7 @@ class TrainingState:
         now = replace(self.progress, cross_entropy=loss, hits=hits, seconds=seconds)
         values, tensors = self.updater.state()
         groups = {"model": weights, "average": averaged, "optimizer": tensors}
-        facts = {"progress": asdict(now), "average": self.average.count, "scaler": values}
+        facts = {"progress": asdict(now), "average": self.average.count, "updater": values}
         save_checkpoint(self._folder, {name: named for name, named in groups.items() if named}, facts, keep=True)
         self._saved = time.monotonic()
         self._cost = self._saved - start
@@ -145,7 +143,7 @@ class TrainingState:
         self.network.load_state_dict(tensors["model"])
         self.network.eval()  # the loop sets what learns
         self.average.load(tensors.get("average", {}), int(facts["average"]))
-        self.updater.load(facts["scaler"], tensors.get("optimizer", {}))
+        self.updater.load(facts["updater"], tensors.get("optimizer", {}))
         known = dict(facts["progress"])
         known["figures"] = tuple(known["figures"])
         known["best"] = known["best"] and (known["best"][0], known["best"][1])

@@ -21,7 +21,17 @@ from sightline.training.mix import mix_batch
 from sightline.training.optim import make_optimizer, set_rate
 from sightline.training.schedules import Course
 
-__all__ = ["Update", "Updater", "diverged", "named_errors", "prepare_batch", "shrink_images", "side_at"]
+__all__ = [
+    "Update",
+    "Updater",
+    "diverged",
+    "is_out_of_memory",
+    "logits_of",
+    "named_errors",
+    "prepare_batch",
+    "shrink_images",
+    "side_at",
+]
 
 _NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -37,6 +47,7 @@ class Update(NamedTuple):
         is_clipped: whether clipping changed the gradient.
         cross_entropy: plain, summed over the images; on the device.
         hits: right answers; on the device.
+        parts: that the images went through the network in; more than planned where memory was not enough.
     """
 
     loss: float
@@ -44,6 +55,7 @@ class Update(NamedTuple):
     is_clipped: bool
     cross_entropy: Tensor
     hits: Tensor
+    parts: int
 
 
 class Updater:
@@ -53,6 +65,9 @@ class Updater:
         network: on the device that trains; weights that need no gradient are left alone.
         settings: of the plan.
         class_counts: training images of each class.
+
+    Attributes:
+        parts: that a step's images go through the network in; more than planned where memory was not enough.
 
     Example:
         ``Updater(network, plan.settings, (50, 50)).make(images, labels, rate=0.01, momentum=0.9, step=0)``
@@ -66,11 +81,16 @@ class Updater:
         self._optimizer = make_optimizer(network, settings)
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=settings.precision == "fp16")
         self._forward: Any = torch.compile(network) if settings.compile else network
+        self.parts = settings.accumulate
+        self._buffers = list(network.buffers())
+        self._buffers_before = [buffer.clone() for buffer in self._buffers]
 
     def make(self, images: Tensor, targets: Tensor, *, rate: float, momentum: float, step: int) -> Update:
         """Change the weights once, by the gradient of the mean loss of all images.
 
         The images go through the network in ``accumulate`` parts, whose gradients add up; batch norms see a part.
+        Where memory is not enough, gradients and statistics are thrown away and the step is made in twice as many
+        parts, of one image at least: the same chance, the same effective batch. Later steps keep to that number.
 
         Args:
             images: ``[N, 3, H, W] float32`` from 0 to 1.
@@ -80,36 +100,65 @@ class Updater:
 
         Raises:
             TrainingError: if loss or gradient is no finite number; no weight is changed by it.
+            torch.OutOfMemoryError: if there is not enough memory for one image; no weight is changed then either.
         """
-        torch.manual_seed(self._settings.seed * 1_000_003 + step)
         set_rate(self._optimizer, rate, momentum)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss, cross_entropy, hits = (torch.zeros((), device=images.device) for _ in range(3))
-        parts = min(self._settings.accumulate, len(images))
-        for some, wanted in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
-            with self._autocast():
-                logits = self._forward(some)
-            part = self._loss(logits, wanted).sum() / len(images)
-            self._scaler.scale(part).backward()
-            plain = plain_figures(logits.detach(), wanted)
-            loss, cross_entropy, hits = loss + part.detach(), cross_entropy + plain[0], hits + plain[1]
+        torch._foreach_copy_(self._buffers_before, self._buffers)
+        while (sums := self.add_gradients(images, targets, step)) is None:
+            self.parts = min(2 * self.parts, len(images))
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()  # blocks of the larger parts' sizes fit nothing now
+        loss, cross_entropy, hits = sums
         said, norm, largest = self._clip(loss)
         self._refuse_not_finite(said, norm, step)
         self._scaler.step(self._optimizer)
         self._scaler.update()
         settings = self._settings
         is_clipped = 0 < settings.clip_norm < norm < math.inf or 0 < settings.clip_value < largest < math.inf
-        return Update(said, norm, is_clipped, cross_entropy, hits)
+        return Update(said, norm, is_clipped, cross_entropy, hits, min(self.parts, len(images)))
+
+    def lasting(self) -> Iterator[Tensor]:
+        """Yield what lasts from one update to the next, but for gradients: weights, buffers, the optimiser's state."""
+        yield from self._network.parameters()
+        yield from self._buffers
+        for state in self._optimizer.state.values():
+            yield from (value for value in state.values() if isinstance(value, Tensor))
+
+    def add_gradients(self, images: Tensor, targets: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Add up the gradients of all parts; returns (loss, cross-entropy, hits), or None: not enough memory."""
+        torch.manual_seed(self._settings.seed * 1_000_003 + step)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss, cross_entropy, hits = (torch.zeros((), device=images.device) for _ in range(3))
+        parts = min(self.parts, len(images))
+        try:
+            for some, wanted in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
+                with self._autocast():
+                    logits = self._forward(some)
+                part = self._loss(logits, wanted).sum() / len(images)
+                self._scaler.scale(part).backward()
+                plain = plain_figures(logits.detach(), wanted)
+                loss, cross_entropy, hits = loss + part.detach(), cross_entropy + plain[0], hits + plain[1]
+        except RuntimeError as error:
+            self._optimizer.zero_grad(set_to_none=True)
+            torch._foreach_copy_(self._buffers, self._buffers_before)  # statistics that the parts so far moved
+            if not is_out_of_memory(error) or parts == len(images):
+                raise
+            return None  # what the step held is free once this has returned
+        return loss, cross_entropy, hits
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Return (plain values, tensors) of the optimiser and of fp16's scaler; rates and decay come from the plan."""
+        """Return (plain values, tensors) of optimiser and scaler; rates and decay come from the plan."""
         states = (self._optimizer.state.get(weight, {}) for weight in self._weights())
         named = {f"{place}.{name}": value for place, state in enumerate(states) for name, value in state.items()}
-        return self._scaler.state_dict(), {name: value for name, value in named.items() if value is not None}
+        tensors = {name: value for name, value in named.items() if value is not None}
+        return {"scaler": self._scaler.state_dict(), "parts": self.parts}, tensors
+            name: value for name, value in named.items() if value is not None
+        }
 
     def load(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Take up what ``state`` said, each tensor in the layout of its weight, so that sums over it stay the same."""
-        self._scaler.load_state_dict(values)
+        self._scaler.load_state_dict(values["scaler"])
+        self.parts = values["parts"]
         self._optimizer.state.clear()
         weights = self._weights()
         for key, value in tensors.items():
@@ -146,6 +195,7 @@ class Updater:
         if not math.isfinite(loss) or not (math.isfinite(norm) or is_scaled):
             wrong = "loss" if not math.isfinite(loss) else "gradient"
             value = loss if wrong == "loss" else norm
+            torch._foreach_copy_(self._buffers, self._buffers_before)  # nor by batch norms' statistics of it
             raise diverged(f"the {wrong} is {value} at step {step}; no weight was changed by it")
 
 
@@ -153,6 +203,21 @@ def diverged(message: str) -> TrainingError:
     """Return the error of a training whose numbers are none any more."""
     cure = "lower the learning rate, for example --lr with a tenth of the plan's value, or let --find-lr look for one"
     return TrainingError("training.diverged", message, cure)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error of torch's says that memory was not enough; only CUDA has a class of its own for it."""
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _NO_MEMORY)
+
+
+def logits_of(network: Network, images: Tensor) -> Tensor:
+    """Return ``[N, K]`` logits; where memory is not enough, of halves of the images, down to one."""
+    try:
+        return network(images)  # type: ignore[no-any-return]
+    except RuntimeError as error:
+        if not is_out_of_memory(error) or len(images) == 1:
+            raise
+    return torch.cat([logits_of(network, half) for half in images.tensor_split(2)])
 
 
 @contextmanager
@@ -166,7 +231,7 @@ def named_errors(settings: Settings) -> Iterator[None]:
         yield
     except (RuntimeError, ValueError) as error:
         text = str(error)
-        if isinstance(error, torch.OutOfMemoryError) or any(words in text for words in _NO_MEMORY):
+        if is_out_of_memory(error):
             cure = "try half the --batch-size, a higher --set accumulate, or a smaller --size"
             raise TrainingError("machine.memory", f"not enough memory: {text.splitlines()[0][:160]}", cure) from error
         if "more than 1 value per channel" in text:

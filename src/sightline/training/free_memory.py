@@ -1,0 +1,77 @@
+"""How much memory this process may still take, and what sets that limit."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+__all__ = ["free_bytes"]
+
+# (file that says the limit, file that says the use, entry of memory.stat that the system gives back when asked)
+_GROUP_FILES = (
+    ("memory.max", "memory.current", "inactive_file"),  # control groups, version 2
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),  # version 1
+)
+
+
+def free_bytes(device: torch.device) -> tuple[int, str]:
+    """Return (bytes that this process may still take on a device, what says so in words): the smallest of all limits.
+
+    On a CPU: the machine's available memory, the limits of its control groups (containers, systemd, Slurm) and
+    ``ulimit -v``. Swap is not counted. On a GPU what CUDA calls free, and what torch keeps there for later.
+
+    Example:
+        ``free, reason = free_bytes(torch.device("cpu"))``
+    """
+    if device.type == "cuda":
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept, "on the GPU"
+    import psutil
+
+    limits = [(int(psutil.virtual_memory().available), "available on this machine")]
+    limits += _group_limits(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
+    limits += _address_limit(int(psutil.Process().memory_info().vms))
+    free, reason = min(limits)
+    return max(0, free), reason
+
+
+def _group_limits(proc: Path, root: Path) -> Iterator[tuple[int, str]]:
+    """Yield what each control group that this process is in has left; a group's parents hold it to theirs."""
+    with contextlib.suppress(OSError):
+        for line in proc.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers == "":
+                mounts = [root, root / "unified"]
+            elif "memory" in controllers.split(","):
+                mounts = [root / "memory"]
+            else:
+                continue
+            group = Path(path.lstrip("/"))
+            for mount in mounts:  # inside a container the path may be the one outside: then only the mount itself is
+                for folder in (mount / group, *(mount / parent for parent in group.parents)):
+                    left = _left_in(folder)
+                    if left is not None:
+                        yield left, f"of the memory limit of the control group {path}"
+
+
+def _left_in(folder: Path) -> int | None:
+    for limit_file, use_file, reclaimable in _GROUP_FILES:
+        with contextlib.suppress(OSError, ValueError):  # "max" is no limit
+            limit = int((folder / limit_file).read_text())
+            used = int((folder / use_file).read_text())
+            stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            return limit - used + int(stat.get(reclaimable, 0))
+    return None
+
+
+def _address_limit(used: int) -> Iterator[tuple[int, str]]:
+    """Yield what ``ulimit -v`` leaves, where there is such a thing and it is set; there is none on Windows."""
+    with contextlib.suppress(ImportError):
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY:
+            yield limit - used, "of the limit of ulimit -v"
