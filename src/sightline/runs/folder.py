@@ -214,7 +214,7 @@ class Run:
 
     @property
     def steps(self) -> dict[str, list[float]]:
-        """Every update as columns: ``step``, ``epoch``, ``loss``, ``learning_rate``, ``gradient_norm``, ``is_clipped``."""
+        """Every update as columns: ``step``, ``epoch``, ``loss``, ``learning_rate``, ``gradient_norm`` ..."""
         return read_columns(self.steps_file)
 
     @property

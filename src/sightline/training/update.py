@@ -152,8 +152,6 @@ class Updater:
         named = {f"{place}.{name}": value for place, state in enumerate(states) for name, value in state.items()}
         tensors = {name: value for name, value in named.items() if value is not None}
         return {"scaler": self._scaler.state_dict(), "parts": self.parts}, tensors
-            name: value for name, value in named.items() if value is not None
-        }
 
     def load(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Take up what ``state`` said, each tensor in the layout of its weight, so that sums over it stay the same."""
