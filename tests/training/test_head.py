@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from sightline.networks.network import Network
 from sightline.training import head
@@ -31,7 +36,8 @@ def said_by(network: Network, x) -> np.ndarray:
 def optimum(x, y, strength: float) -> LogisticRegression:
     """Return the exact fit on the features as they are: centring changes nothing, the scale is in the strength."""
     square = ((x - x.mean(0)) ** 2).mean()
-    return LogisticRegression(C=strength / square, max_iter=20_000, tol=1e-9).fit(x.astype(np.float64), y)
+    with threadpool_limits(1):  # two threads of a busy core wait for each other
+        return LogisticRegression(C=strength / square, max_iter=20_000, tol=1e-9).fit(x.astype(np.float64), y)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
@@ -103,3 +109,17 @@ def test_features_that_are_all_equal_are_no_trouble():
     network = make_network(4, 2)
     fit_head(network, x, y, x, y)
     assert np.allclose(said_by(network, x), 0.5, atol=1e-3)
+
+
+def test_a_small_fit_runs_on_one_thread_in_a_fresh_process_too():
+    """scikit-learn brings libraries of its own, which a limit that was set before does not reach."""
+    code = """
+import threadpoolctl
+from sightline.training.head import _threads_for
+with _threads_for(1):
+    import sklearn.linear_model, scipy.linalg
+    print({each["num_threads"] for each in threadpoolctl.threadpool_info() if each["user_api"] == "blas"})
+"""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "{1}"

@@ -138,6 +138,7 @@ def fit_head(
 
 @contextlib.contextmanager
 def _threads_for(cost: int) -> Iterator[None]:
+    import sklearn.linear_model  # noqa: F401  (before the limit: a library that is loaded later escapes it)
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1 if cost <= _ONE_THREAD_UP_TO else None, user_api="blas"):
