@@ -37,13 +37,12 @@ def small_network() -> Network:
 
 
 def pictures(count: int, size: int = SIZE) -> torch.Tensor:
-    random = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
-    return torch.from_numpy(random).permute(0, 3, 1, 2).float() / 255
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8))
 
 
-def plain(network: Network, images: torch.Tensor) -> np.ndarray:
+def plain(network: Network, squares: torch.Tensor) -> np.ndarray:
     with torch.inference_mode():
-        return network.features(images).numpy()
+        return network.features(squares.permute(0, 3, 1, 2).float() / 255).numpy()
 
 
 @pytest.mark.parametrize("name", ENGINES)

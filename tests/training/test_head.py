@@ -14,8 +14,10 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from sightline.networks.network import Network
-from sightline.training import head
-from sightline.training.head import STRENGTHS, fit_head
+from sightline.networks.small_resnet import SmallResnet
+from sightline.training import engines, head
+from sightline.training.head import STRENGTHS, fit_head, start_with_head
+from sightline.training.loop import measure
 
 
 def blobs(classes: int, seed: int = 0):
@@ -109,6 +111,39 @@ def test_features_that_are_all_equal_are_no_trouble():
     network = make_network(4, 2)
     fit_head(network, x, y, x, y)
     assert np.allclose(said_by(network, x), 0.5, atol=1e-3)
+
+
+def start(train, val, precision="fp32"):
+    """Return (network, what the head's stage said, its events)."""
+    torch.manual_seed(0)
+    network = Network(SmallResnet(16, 8, 1), 64, 2, (0.5,) * 3, (0.2,) * 3)
+    stage, events = start_with_head(network, train, val, precision), []
+    while True:
+        try:
+            events.append(next(stage))
+        except StopIteration as end:
+            return network, end.value, events
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("count", [60, 240])
+def test_the_figures_of_the_stage_are_those_of_the_network(make_batches, count, precision):
+    """Whatever engine looked, the network that goes on says the same in fp32: the loss within 0.01 nats."""
+    train, val = make_batches(count), make_batches(20, seed=1)
+    network, figures, events = start(train, val, precision)
+    for batches, loss, accuracy in ((train, *figures[:2]), (val, *figures[2:])):
+        wanted_loss, wanted_accuracy, _ = measure(network, batches)
+        assert loss == pytest.approx(wanted_loss, abs=0.01) and accuracy == pytest.approx(wanted_accuracy, abs=0.05)
+    assert figures[3] > 0.9
+    assert events[-1].done == events[-1].total == count + 20
+    assert [event.done for event in events] == sorted(event.done for event in events)
+
+
+def test_the_same_start_gives_the_same_head_and_one_graph_serves_both_parts(make_batches, monkeypatch):
+    traced, real = [], engines.trace_graph
+    monkeypatch.setattr(engines, "trace_graph", lambda *asked: traced.append(1) or real(*asked))
+    heads = [start(make_batches(240), make_batches(20, seed=1))[0].head.weight for _ in range(2)]
+    assert torch.equal(*heads) and len(traced) == 2
 
 
 def test_a_small_fit_runs_on_one_thread_in_a_fresh_process_too():

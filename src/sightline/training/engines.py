@@ -1,9 +1,22 @@
 """How a network that does not change looks at many images: the fastest way on this device.
 
-Measured with ``benchmarks/features.py`` on two threads of a CPU that computes in bf16, mobilenetv2_100 at 224 px, in
-images a second: see the table in ``docs/train.md``. The choice is a rule on the device, the planned precision and the
-number of images, and no race at run time: the fastest of a race depends on what else the machine does, and with it
-the features, the head and every weight that follows. The same training must give the same weights.
+Measured with ``benchmarks/features.py`` on one thread of a busy CPU that computes in bf16, in images a second at
+224 px, 8 at once for mobilenetv2_100, 16 for resnet18:
+
+    =================  ===============  ========
+    way                mobilenetv2_100  resnet18
+    =================  ===============  ========
+    torch                           46        29
+    torch, folded                   66        29
+    torch bf16                      96        55
+    torch bf16, folded             172        58
+    onnxruntime                    135        31
+    =================  ===============  ========
+
+So bf16 where the CPU computes in it, else onnxruntime, once there are images enough to pay for the graph. The choice is
+a rule on device, planned precision and number of images, and no race at run time: who wins a race depends on what else
+the machine does, and with it the features, the head and every weight that follows. The same training must give the
+same weights.
 """
 
 from __future__ import annotations
@@ -19,7 +32,6 @@ from torch import Tensor
 from sightline.networks.folding import fold_batch_norms
 from sightline.networks.network import Network
 from sightline.networks.onnx_graph import INPUT, trace_graph
-from sightline.training.batches import as_pictures
 
 __all__ = ["ENGINES", "Engine", "batch_at", "choose_engine"]
 
@@ -39,7 +51,7 @@ class Engine(NamedTuple):
     Attributes:
         name: ``torch``, ``torch bf16``, ``onnxruntime``, ...
         batch: images at once.
-        look: from ``[B, 3, H, W] float32`` images from 0 to 1, on the network's device, to ``[B, D] float32`` features.
+        look: from ``[B, H, W, 3] uint8`` pictures, on any device, to ``[B, D] float32`` features.
     """
 
     name: str
@@ -54,12 +66,12 @@ def choose_engine(network: Network, count: int, size: int, precision: str = "fp3
         network: on its device; it is left in evaluation mode.
         count: images to look at.
         size: side of the images in px.
-        precision: ``bf16`` where rounded features will do (README of the plan: the device computes in it). Each is then
+        precision: ``bf16`` where rounded features will do (it is planned where the device computes in it). Each is then
             off by some thousandths of its size, in networks with ReLU6 and depthwise convolutions up to a tenth; the
             loss of a head fitted on them by less than 0.01 nats. Of ``fp32`` all ways agree within rounding.
 
     Example:
-        ``choose_engine(network, 3_000, 224).look(images)``
+        ``choose_engine(network, 3_000, 224).look(squares)``
     """
     network.eval()
     device = network.head.weight.device
@@ -88,11 +100,12 @@ def batch_at(size: int) -> int:
 
 def _torch_look(network: Network, precision: str) -> Look:
     kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
-    device = network.head.weight.device.type
+    device = network.head.weight.device
 
     @torch.inference_mode()
-    def look(images: Tensor) -> npt.NDArray[np.float32]:
-        with torch.autocast(device, kind, enabled=kind is not torch.float32):
+    def look(squares: Tensor) -> npt.NDArray[np.float32]:
+        images = squares.to(device).permute(0, 3, 1, 2).float().div_(255)  # channels_last
+        with torch.autocast(device.type, kind, enabled=kind is not torch.float32):
             features: npt.NDArray[np.float32] = network.features(images).float().cpu().numpy()
         return features
 
@@ -111,8 +124,8 @@ def _graph_look(network: Network, size: int) -> Look:
     options.log_severity_level = 3
     session: Any = onnxruntime.InferenceSession(trace_graph(network, size), options, providers=["CPUExecutionProvider"])
 
-    def look(images: Tensor) -> npt.NDArray[np.float32]:
-        features: npt.NDArray[np.float32] = session.run(["features"], {INPUT: as_pictures(images)})[0]
+    def look(squares: Tensor) -> npt.NDArray[np.float32]:
+        features: npt.NDArray[np.float32] = session.run(["features"], {INPUT: squares.cpu().numpy()})[0]
         return features
 
     return look

@@ -21,7 +21,7 @@ from sightline.errors import WeightsError
 from sightline.events import Progressed
 from sightline.networks.network import Network
 from sightline.training.batches import Batches
-from sightline.training.engines import choose_engine
+from sightline.training.engines import Engine, choose_engine
 
 __all__ = ["STRENGTHS", "extract_features", "fit_head", "start_with_head"]
 
@@ -46,10 +46,14 @@ def extract_features(
     By the fastest way for ``total`` images, see :func:`~sightline.training.engines.choose_engine`.
     """
     engine = choose_engine(network, total, batches.preprocess.size, precision)
+    return (yield from _look(engine, batches, total, done))
+
+
+def _look(engine: Engine, batches: Batches, total: int, done: int) -> Generator[Progressed, None, Features]:
     found = []
-    for images, _ in batches.in_order(engine.batch):
-        found.append(engine.look(images))
-        done += len(images)
+    for squares in batches.squares_in_order(engine.batch):
+        found.append(engine.look(squares))
+        done += len(squares)
         yield Progressed(done, total, "images")
     return np.concatenate(found)
 
@@ -69,8 +73,9 @@ def start_with_head(
         WeightsError: if the features are no finite numbers.
     """
     total = len(train) + len(val)
-    train_features = yield from extract_features(network, train, total, 0, precision)
-    val_features = yield from extract_features(network, val, total, len(train), precision)
+    engine = choose_engine(network, total, train.preprocess.size, precision)
+    train_features = yield from _look(engine, train, total, 0)
+    val_features = yield from _look(engine, val, total, len(train))
     if not np.isfinite(train_features).all() or not np.isfinite(val_features).all():
         raise WeightsError(
             "weights.not-finite", "the network's features are no numbers", "give other weights, or check mean and std"
