@@ -13,9 +13,12 @@ from PIL import Image
 
 from sightline.errors import DataError, ExportMismatch
 from sightline.exporting import export as exporting
+from sightline.exporting import onnx_format
 from sightline.exporting.export import export_classifier
+from sightline.exporting.onnx_format import EXPORTERS, write_onnx
 from sightline.exporting.parity import prove_parity, see_images
 from sightline.networks.network import Network
+from sightline.networks.onnx_graph import quick_seconds
 from sightline.networks.small_resnet import SmallResnet
 from sightline.pixels.preprocess import Preprocess
 from sightline.runtime.bundle import Bundle
@@ -146,6 +149,68 @@ class Answers:
         with torch.inference_mode():
             logits = self.network(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255)
         return self.change(torch.softmax(logits, 1).numpy().copy()), None
+
+
+def test_the_quick_exporter_makes_what_the_slow_one_makes(tmp_path, exported, files):
+    network = exported[0]
+    squares = see_images(BUNDLE.preprocess, files)
+    said = []
+    for exporter in EXPORTERS:
+        write_onnx(network, BUNDLE, tmp_path / f"{exporter}.onnx", exporter)
+        model = onnx.load(tmp_path / f"{exporter}.onnx")
+        onnx.checker.check_model(model, full_check=True)
+        assert not [node for node in model.graph.node if node.domain not in ("", "ai.onnx")]
+        assert [entry.key for entry in model.metadata_props if entry.key == "sightline"] == ["sightline"]
+        said.append(Classifier.open(tmp_path / f"{exporter}.onnx").run(squares))
+    for quick, slow in zip(*said, strict=True):
+        assert np.allclose(quick, slow, atol=1e-5)
+    assert exported[2].exporter == "trace"
+
+
+def refuse_trace(real):
+    """Return torch without its older exporter."""
+
+    def export(*arguments, **more):
+        if more["dynamo"] is False:
+            raise TypeError("there is no such exporter any more")
+        return real(*arguments, **more)
+
+    return export
+
+
+def test_without_the_older_exporter_the_newer_one_makes_the_file(tmp_path, files, monkeypatch):
+    monkeypatch.setattr(torch.onnx, "export", refuse_trace(torch.onnx.export))
+    proof = export_classifier(make_network(), BUNDLE, tmp_path / "classifier", files)
+    assert proof.exporter == "export" and Classifier.open(tmp_path / "classifier").classes == BUNDLE.classes
+    assert quick_seconds(make_network(), 16) is None
+
+
+@pytest.mark.parametrize("wrong", ["weights", "batch", "cut off"])
+def test_a_traced_file_that_is_wrong_is_made_again(wrong, tmp_path, files, monkeypatch):
+    """Whatever is wrong with the quick file, the proof finds it, and the slow one is shipped."""
+    real = onnx_format.trace_graph
+
+    def trace(network, size):
+        if wrong == "weights":
+            return real(make_network(seed=1), size)
+        model = onnx.load_model_from_string(real(network, size))
+        if wrong == "batch":  # as where a trace takes the example's two images for a constant
+            model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
+        else:
+            del model.graph.node[len(model.graph.node) // 2 :]
+        return model.SerializeToString()
+
+    monkeypatch.setattr(onnx_format, "trace_graph", trace)
+    network = make_network()
+    proof = export_classifier(network, BUNDLE, tmp_path / "classifier", files)
+    assert proof.exporter == "export" and proof.max_difference < 1e-5
+
+
+def test_the_network_is_left_as_it_was_by_a_trial(files):
+    network = make_network().train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    assert quick_seconds(network, 16) > 0
+    assert network.training and all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 
 def test_one_wrong_decision_among_many_is_found(files):

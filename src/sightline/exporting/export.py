@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from sightline.errors import ExportMismatch
-from sightline.exporting.onnx_format import write_onnx
+import numpy as np
+import numpy.typing as npt
+
+from sightline.errors import ExportMismatch, RunError
+from sightline.exporting.onnx_format import EXPORTERS, Exporter, write_onnx
 from sightline.exporting.parity import ParityProof, prove_parity, see_images
 from sightline.networks.network import Network
 from sightline.pixels.containers import Place
@@ -47,8 +51,7 @@ def export_classifier(network: Network, bundle: Bundle, folder: Path, files: Seq
     failure: ExportMismatch | None = None
     proof = None
     try:
-        write_onnx(network, bundle, scratch / MODEL_FILE)
-        proof = prove_parity(network, Classifier.open(scratch / MODEL_FILE), squares)
+        proof = _write_proved(network, bundle, scratch / MODEL_FILE, squares)
     except ExportMismatch as error:
         (scratch / MODEL_FILE).unlink(missing_ok=True)
         failure = error
@@ -60,3 +63,23 @@ def export_classifier(network: Network, bundle: Bundle, folder: Path, files: Seq
         raise failure
     assert proof is not None
     return proof
+
+
+def _write_proved(network: Network, bundle: Bundle, path: Path, squares: npt.NDArray[np.uint8]) -> ParityProof:
+    """Write ``model.onnx`` by the first exporter whose file decides as the network does."""
+    *others, last = EXPORTERS
+    for exporter in others:
+        try:
+            return _write_by(exporter, network, bundle, path, squares)
+        except RunError:  # a full disk
+            raise
+        except Exception:  # torch and onnxruntime raise types of their own for a graph that is wrong
+            continue  # it can't do this network, or is no longer in torch; the next one is slower
+    return _write_by(last, network, bundle, path, squares)
+
+
+def _write_by(
+    exporter: Exporter, network: Network, bundle: Bundle, path: Path, squares: npt.NDArray[np.uint8]
+) -> ParityProof:
+    write_onnx(network, bundle, path, exporter)
+    return replace(prove_parity(network, Classifier.open(path), squares), exporter=exporter)

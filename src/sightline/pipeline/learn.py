@@ -112,7 +112,7 @@ def _refuse_too_short(settings: Settings, lesson: Lesson, train: int, val: int, 
     """Raise ``InputError`` where not even the least training ends before the deadline."""
     assert lesson.costs
     look = val * lesson.costs.forward
-    least = look + (train * lesson.costs.forward if settings.head_first else lesson.costs.step)
+    least = look + ((train + val) * lesson.costs.feature if settings.head_first else lesson.costs.step)
     left = deadline - time.monotonic()
     if left < least and not lesson.resume:
         raise too_short(settings.time, left, least)

@@ -29,12 +29,14 @@ class Costs:
 
     Attributes:
         step: seconds of one update at full size, with ``batch_size`` images.
-        forward: seconds of looking at one image.
+        forward: seconds of looking at one image, as validation does.
+        feature: seconds of looking at one image for a head that is fitted first.
         feature_size: length of the network's features.
     """
 
     step: float
     forward: float
+    feature: float
     feature_size: int
 
     def epoch(self, settings: Settings, train: int, val: int) -> float:
@@ -47,7 +49,7 @@ class Costs:
 
     def scaled(self, factor: float) -> Costs:
         """Return the costs of a network or an input that needs ``factor`` times the arithmetic."""
-        return replace(self, step=self.step * factor, forward=self.forward * factor)
+        return replace(self, step=self.step * factor, forward=self.forward * factor, feature=self.feature * factor)
 
 
 def fit_to_time(settings: Settings, costs: Costs, counts: dict[str, int], left: float) -> dict[str, tuple[Any, str]]:
@@ -88,7 +90,7 @@ def _fit_size(settings: Settings, costs: Costs, counts: dict[str, int], left: fl
     for least in (_ENOUGH, 1, 0):
         for side in sides:
             here = costs.scaled((side / settings.size) ** 2)
-            head = images * here.forward + fitting
+            head = images * here.feature + fitting
             each = here.epoch(settings, counts["train"], counts["val"])
             if head + least * each <= left:
                 told = f"leaves time for {least} epochs after the head" if least else "leaves time for the fitted head"

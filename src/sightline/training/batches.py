@@ -62,9 +62,13 @@ class Batches:
         resident = None if self.resident is None else self.resident[torch.from_numpy(chosen).to(self.device)]
         return replace(self, rows=self.rows[chosen], labels=self.labels[chosen], resident=resident)
 
+    def squares_in_order(self, size: int) -> Iterator[Tensor]:
+        """Yield ``[B, H, W, 3] uint8`` pictures as evaluation sees them, each once: as they lie in the store."""
+        yield from self._squares(self._parts(size), None)
+
     def in_order(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (images ``[B, 3, H, W]`` from 0 to 1, labels ``[B]``) as evaluation sees them, each once."""
-        parts = [np.arange(start, min(start + size, len(self))) for start in range(0, len(self), size)]
+        parts = self._parts(size)
         for chosen, squares in zip(parts, self._squares(parts, None), strict=True):
             yield self._as_input(squares, chosen)
 
@@ -88,6 +92,9 @@ class Batches:
     def steps(self, size: int) -> int:
         """Return how many batches ``shuffled`` yields."""
         return max(1, -(-len(self) // size))
+
+    def _parts(self, size: int) -> list[npt.NDArray[np.intp]]:
+        return [np.arange(start, min(start + size, len(self))) for start in range(0, len(self), size)]
 
     def _squares(self, parts: Parts, random: np.random.Generator | None) -> Iterator[Tensor]:
         """Yield ``[B, H, W, 3] uint8`` of each part: the middle of each picture, or a random place of it."""

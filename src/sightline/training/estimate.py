@@ -14,7 +14,9 @@ from sightline.networks.network import Network
 from sightline.planning.budget import Costs
 from sightline.planning.settings import Settings
 from sightline.training.batches import Batch
+from sightline.training.engines import choose_engine
 from sightline.training.find_rate import MOST_STEPS
+from sightline.training.measure import SMALL
 from sightline.training.memory import looked_at_at_once
 from sightline.training.schedules import Course
 from sightline.training.setup import set_up_network
@@ -55,15 +57,18 @@ def measure_costs(settings: Settings, classes: int, train: int, val: int) -> Cos
         last = Course(epoch_steps * max(1, settings.epochs), epoch_steps * max(1, settings.epochs), epoch_steps)
         step = settings.accumulate * _seconds_of(_make_step(updater, plain, classes, last), images)
         some = min(looked_at_at_once(settings.batch_size, settings.accumulate), max(1, val))
-        forward = _seconds_of(_make_forward(network, settings), some) / some
-    return Costs(step, forward, network.feature_size)
+        forward = _seconds_of(_make_forward(network, settings, val), some) / some
+        feature = forward
+        if settings.head_first:
+            feature = _seconds_of(_make_look(network, settings, train + val, settings.precision), some) / some
+    return Costs(step, forward, feature, network.feature_size)
 
 
 def estimate_seconds(settings: Settings, costs: Costs, train: int, val: int) -> float:
     """Return about how many seconds the training takes if nothing stops it before its last epoch."""
     finder = MOST_STEPS * costs.step if settings.find_rate else 0.0
-    start = (train if settings.head_first else 0) + val
-    return settings.epochs * costs.epoch(settings, train, val) + start * costs.forward + finder
+    start = (train + val) * costs.feature if settings.head_first else val * costs.forward
+    return settings.epochs * costs.epoch(settings, train, val) + start + finder
 
 
 def _seconds_of(run: Callable[[int], None], images: int) -> float:
@@ -95,7 +100,21 @@ def _make_step(updater: Updater, settings: Settings, classes: int, course: Cours
     return run
 
 
-def _make_forward(network: Network, settings: Settings) -> Callable[[int], None]:
+def _make_look(network: Network, settings: Settings, count: int, precision: str) -> Callable[[int], None]:
+    engine = choose_engine(network, count, settings.size, precision)
+
+    def run(count: int) -> None:
+        for start in range(0, count, engine.batch):
+            images = min(engine.batch, count - start)
+            engine.look(torch.randint(0, 256, (images, settings.size, settings.size, 3), dtype=torch.uint8))
+
+    return run
+
+
+def _make_forward(network: Network, settings: Settings, count: int) -> Callable[[int], None]:
+    if settings.device == "cpu" and settings.size > SMALL:
+        return _make_look(network, settings, count, "fp32")
+
     @torch.inference_mode()
     def run(count: int) -> None:
         network.eval()

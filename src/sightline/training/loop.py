@@ -187,7 +187,7 @@ def _start(training: _Training) -> Generator[Progressed, None, EpochEnded]:
     start = time.monotonic()
     settings, network, train, val = training.settings, training.network, training.train, training.val
     if settings.head_first:
-        figures = yield from start_with_head(network, train, val)
+        figures = yield from start_with_head(network, train, val, settings.precision)
         count = len(train) + len(val)
     else:
         figures, count = measure_start(network, train, val, settings.seed, training.at_once)
