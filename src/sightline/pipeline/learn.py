@@ -22,6 +22,7 @@ from sightline.events import (
     StateSaving,
     StepEnded,
     StepFailed,
+    TrainingStopped,
     ValidationMeasured,
 )
 from sightline.pipeline.closing import rehearse_closing
@@ -32,7 +33,7 @@ from sightline.planning.decisions import Decision
 from sightline.planning.plan import Plan
 from sightline.planning.settings import Settings
 from sightline.runs.writer import RunWriter
-from sightline.text import listed
+from sightline.text import count_of, listed
 
 if TYPE_CHECKING:
     from sightline.networks.weights import StartWeights
@@ -81,8 +82,6 @@ def learn(writer: RunWriter, plan: Plan, lesson: Lesson, ends: float) -> Generat
     from sightline.training.setup import make_batches, set_up_network, whiten_network
 
     samples, split, store = lesson.samples, lesson.split, lesson.store
-    yield StageStarted("Training", plan.settings.model)
-    start = time.monotonic()
     network = set_up_network(plan.settings, len(samples.classes), lesson.weights)
     train, val = (
         make_batches(plan, store, rows.tolist(), samples.labels[rows].tolist())
@@ -97,7 +96,8 @@ def learn(writer: RunWriter, plan: Plan, lesson: Lesson, ends: float) -> Generat
         _refuse_too_short(plan.settings, lesson, len(train), len(val), ends - closing)
         step, look = lesson.costs.step, lesson.costs.forward * len(val)
         pace = Pace(plan.settings, train.steps(plan.settings.batch_size), ends - closing, step, look)
-        yield StageStarted("Training", plan.settings.model)
+    yield StageStarted("Training", plan.settings.model)
+    start = time.monotonic()
     keeper = _Keeper(writer, plan, lesson)
     folder = writer.run.checkpoints_folder
     events = train_network(network, train, val, plan.settings, folder, pace=pace, resume=lesson.resume)
@@ -105,7 +105,7 @@ def learn(writer: RunWriter, plan: Plan, lesson: Lesson, ends: float) -> Generat
         yield from keeper.relay(events)
     except TrainingError as error:
         raise keeper.explained(error) from error
-    yield StageEnded("Training", "", time.monotonic() - start)
+    yield StageEnded("Training", keeper.gave(), time.monotonic() - start)
 
 
 def _refuse_too_short(settings: Settings, lesson: Lesson, train: int, val: int, deadline: float) -> None:
@@ -141,6 +141,17 @@ class _Keeper:
                 self._write_steps()
                 events.throw(stop)  # saves the state, and raises it again
 
+    def gave(self) -> str:
+        """Return what the training gave, from its start to its best epoch."""
+        history, best = self.writer.run.history, int(self.writer.run.facts.get("best_epoch", 0))
+        first = "the fitted head" if self.plan.settings.head_first else "the random start"
+        accuracies = history.get("val_accuracy", [])
+        if not accuracies:
+            return ""
+        epochs = count_of(len(accuracies) - 1, "epoch")
+        gained = f"{epochs}, {accuracies[best]:.1%} in epoch {best}" if best else f"{epochs}, none of them better"
+        return f"validation accuracy {accuracies[0]:.1%} with {first}; {gained}"
+
     def explained(self, error: TrainingError) -> TrainingError:
         """Return an error with the images of the step that it is about."""
         if error.code != "training.diverged" or not self.setbacks:
@@ -165,6 +176,8 @@ class _Keeper:
                 self.writer.forget_after(epoch, step)
                 if self.lesson.differs and step:
                     self.writer.update(not_exact_since=step, not_exact_because=self.lesson.differs)
+            case TrainingStopped(reason, best_epoch, _):
+                self.writer.update(stopped=reason, best_epoch=best_epoch)
             case PartsRaised(step, parts):
                 self.writer.update(parts_raised={"step": step, "parts": parts})
             case StepFailed(step, epoch, positions, message):

@@ -6,9 +6,10 @@ import time
 from collections.abc import Generator
 from typing import Any, TypeVar
 
-from sightline.events import Event, Progressed
+from sightline.errors import StopRequested
+from sightline.events import Event, Progressed, StageEnded
 
-__all__ = ["compared", "counted", "result_of"]
+__all__ = ["compared", "counted", "noting_stages", "result_of"]
 
 T = TypeVar("T")
 
@@ -36,6 +37,27 @@ def compared(steps: Generator[tuple[int, int], None, T]) -> Generator[Event, Non
             result: T = stop.value
             return result
         yield Progressed(done, total, "pairs")
+
+
+def noting_stages(events: Generator[Event, None, T], stages: list[StageEnded]) -> Generator[Event, None, T]:
+    """Pass events on, and add each stage that ended to a list; a request to stop goes on to where they come from."""
+    asked: StopRequested | None = None
+    try:
+        while True:
+            try:
+                event = next(events) if asked is None else events.throw(asked)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            if isinstance(event, StageEnded):
+                stages.append(event)
+            try:
+                asked = None
+                yield event
+            except StopRequested as stop_request:
+                asked = stop_request
+    finally:
+        events.close()
 
 
 def result_of(steps: Generator[Any, None, T]) -> T:

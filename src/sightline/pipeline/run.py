@@ -6,8 +6,8 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from sightline.events import (
     Noted,
     RunEnded,
     RunStarted,
+    StageEnded,
     Warned,
 )
 from sightline.installation import cache_limit
@@ -33,6 +34,7 @@ from sightline.pipeline.decode import decode_pictures
 from sightline.pipeline.finish import finish_run, write_page
 from sightline.pipeline.learn import Lesson, learn
 from sightline.pipeline.prepare import Job, Prepared
+from sightline.pipeline.progress import noting_stages
 from sightline.pipeline.resume import find_unfinished, prepare_again
 from sightline.pipeline.start import compare_classes, fetch_weights
 from sightline.pixels.cache import PixelStore
@@ -41,6 +43,7 @@ from sightline.planning.facts import EarlierRun
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run
 from sightline.runs.writer import RunWriter, refuse_name
+from sightline.text import duration
 
 if TYPE_CHECKING:
     from sightline.networks.weights import StartWeights
@@ -61,7 +64,11 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
 
     Whatever ends it early, the run folder says ``interrupted`` or ``failed`` and stays valid.
     """
-    started = time.monotonic()
+    stages: list[StageEnded] = []
+    return (yield from noting_stages(_train(job, stages), stages))
+
+
+def _train(job: Job, stages: list[StageEnded]) -> Generator[Event, None, Run]:
     run = find_unfinished(job) if job.resume else None
     if run is not None and run.status == "finished":
         yield Noted(f"{run.folder} is finished: there is nothing to go on with, and nothing was changed.")
@@ -90,10 +97,16 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
         material = replace((yield from decode_material(prepared, weights)), resume=job.resume, differs=differs)
         limit = prepared.plan.settings.time
         ends = job.started + limit - before if limit else math.inf
-        headline = yield from train_whole(writer, prepared.plan, material, prepared.split, ends)
+        headline = yield from train_whole(writer, prepared.plan, material, prepared.split, ends, stages)
         if not job.keep_checkpoints:
             writer.drop_checkpoints()
-    yield RunEnded(str(run.folder), f"{headline}; {time.monotonic() - started:.0f} s in all")
+    seconds = time.monotonic() - job.started
+    if limit and seconds + before > limit:
+        over = f"the run took {duration(seconds + before - limit)} more than its {duration(limit)}"
+        yield Warned(
+            "run.over-time", over, "give more time, or leave the machine to it: the end took longer than before"
+        )
+    yield RunEnded(str(run.folder), f"{headline}; {seconds:.0f} s in all")
     return run
 
 
@@ -128,9 +141,17 @@ def decode_material(prepared: Prepared, weights: StartWeights | None) -> Generat
 
 
 def train_whole(
-    writer: RunWriter, plan: Plan, material: Material, split: Split, ends: float = math.inf
+    writer: RunWriter,
+    plan: Plan,
+    material: Material,
+    split: Split,
+    ends: float = math.inf,
+    stages: Sequence[StageEnded] = (),
 ) -> Generator[Event, None, str]:
-    """Fill a run's folder, from data to report, until ``ends`` by ``time.monotonic()``; returns the headline."""
+    """Fill a run's folder, from data to report, until ``ends`` by ``time.monotonic()``; returns the headline.
+
+    ``stages`` are those that ended so far, whoever made them; they grow.
+    """
     samples, store, findings = material.samples, material.store, material.findings
     if split is not material.split:  # another fold: what the split does to groups and copies differs
         subject = Subject(samples, _without_bad(split, samples), None, plan.preprocess.value_range)
@@ -144,7 +165,7 @@ def train_whole(
     lesson = Lesson(samples, split, store, material.weights, material.costs, material.resume, material.differs)
     yield from learn(writer, plan, lesson, ends)
     headline = yield from finish_run(writer, plan, samples, split, store)
-    writer.update(headline=headline)
+    writer.update(headline=headline, stages=[asdict(stage) for stage in stages])
     yield from write_page(writer.run)
     writer.update(status="finished")
     return headline
