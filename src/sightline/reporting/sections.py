@@ -220,7 +220,7 @@ def more_time(history: dict[str, list[float]], best: int, reason: str) -> str:
         return "Little: the validation error did not fall in the second half of the training."
     hoped = after * after / before
     fell = f"In the second half of the training the best validation error fell from {before:.1%} to {after:.1%}."
-    hope = f"If that goes on, twice the time gives about {hoped:.1%}; a hopeful figure: part of the fall is the schedule's."
+    hope = f"If that goes on, twice the time gives about {hoped:.1%}: hopeful, since part of it is the schedule."
     return f"{fell} {hope}"
 
 
