@@ -48,7 +48,7 @@ def look(part):
             features.append(network.forward_head(network.forward_features(torch.stack(batch)), pre_logits=True))
     return torch.cat(features).numpy(), np.array(labels)
 
-train, test = look("train"), look("test")
+train, test = look("train"), look("test" if (root / "test").is_dir() else "val")
 model = LogisticRegression(max_iter=1000).fit(*train)
 print(model.score(*test), len(test[1]))
 """
