@@ -72,7 +72,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(train):
 def test_the_network_of_the_best_epoch_is_kept(train, monkeypatch):
     losses, kept = iter([0.1, 0.5, 0.2, 0.9]), []
 
-    def fake(network, batches):
+    def fake(network, batches, *more):
         kept.append([tensor.clone() for tensor in state(network)])
         return next(losses), 0.5, SAID
 
@@ -87,7 +87,7 @@ def test_the_network_of_the_best_epoch_is_kept(train, monkeypatch):
 
 def test_it_stops_when_patience_is_over(train, monkeypatch):
     losses = iter([0.1, 0.5, 0.6, 0.7, 0.8, 0.9])
-    fake_measure(monkeypatch, lambda network, batches: (next(losses), 0.5, SAID))
+    fake_measure(monkeypatch, lambda network, batches, *more: (next(losses), 0.5, SAID))
     _, events = train(epochs=5, patience=2)
     assert len(epochs_of(events)) == 4  # with epoch 0
     assert "2 epochs" in events[-1].reason
@@ -121,7 +121,7 @@ def test_frozen_norms_keep_their_statistics(train, plan_settings):
 
 
 def test_the_fitted_head_is_epoch_0_and_is_kept_when_nothing_is_better(train, monkeypatch):
-    fake_measure(monkeypatch, lambda network, batches: (99.0, 0.5, SAID))
+    fake_measure(monkeypatch, lambda network, batches, *more: (99.0, 0.5, SAID))
     _, events = train(head_first=True, epochs=2)
     first = epochs_of(events)[0]
     assert first.epoch == 0 and first.is_best
@@ -195,14 +195,14 @@ def test_the_share_of_clipped_steps_is_said(train):
 
 def test_the_epoch_is_chosen_by_accuracy_where_that_is_asked_for_and_by_loss_among_equals(train, monkeypatch):
     figures = iter([(9.0, 0.0), (0.5, 0.6), (0.4, 0.8), (0.3, 0.8), (0.2, 0.7)])
-    fake_measure(monkeypatch, lambda network, batches: (*next(figures), SAID))
+    fake_measure(monkeypatch, lambda network, batches, *more: (*next(figures), SAID))
     _, events = train(epochs=4, select_by="accuracy")
     assert events[-1].best_epoch == 3
 
 
 def test_the_averaged_network_is_measured_and_kept(train, monkeypatch):
     seen, losses = [], iter([9.0, 0.5, 0.4, 0.3])
-    fake_measure(monkeypatch, lambda network, batches: (seen.append(network) or next(losses), 0.5, SAID))
+    fake_measure(monkeypatch, lambda network, batches, *more: (seen.append(network) or next(losses), 0.5, SAID))
     network, events = train(epochs=3, ema=0.9, patience=0)
     assert seen[0] is network and seen[1] is seen[2] is seen[3] is not network
     assert events[-1].best_epoch == 3

@@ -1,0 +1,153 @@
+"""A run that was stopped goes on: the same tables, the same weights; or a refusal that names the difference."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+import sightline
+from sightline.errors import InputError, RunError
+from sightline.events import Resumed, StepEnded, Warned
+from sightline.runs.folder import Run
+from sightline.runs.lock import lock_run
+from sightline.training import state
+
+CHOSEN = {"epochs": 3, "batch_size": 8, "width": 4, "threads": 1, "precision": "fp32", "patience": 0, "quiet": True}
+
+
+class KilledError(Exception):
+    """Stands for a process that is killed: nothing is done any more."""
+
+
+class DieAt:
+    """A display that ends everything at a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step, self.events = step, []
+
+    def show(self, event) -> None:
+        self.events.append(event)
+        if isinstance(event, StepEnded) and event.step == self.step:
+            raise KilledError
+
+    def close(self) -> None:
+        pass
+
+
+def digest(run: Run) -> str:
+    return hashlib.sha256(run.weights_file.read_bytes()).hexdigest()
+
+
+def table(path: Path, *columns: int) -> list[list[str]]:
+    return [[row.split(",")[place] for place in columns] for row in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def cut(colours, tmp_path, monkeypatch):
+    """Return a run that died at its fifth step, and had saved its state after each."""
+    monkeypatch.setattr(state.TrainingState, "is_due", property(lambda self: True))
+    with pytest.raises(KilledError):
+        sightline.train(colours, out=tmp_path, name="cut", display=DieAt(4), **CHOSEN)
+    return Run(tmp_path / "cut")
+
+
+def test_it_ends_as_if_nothing_had_happened(colours, tmp_path, cut):
+    assert cut.status == "interrupted"
+    before = [path.stat().st_mtime_ns for path in sorted(Path(colours).rglob("*.png"))]
+    whole = sightline.train(colours, out=tmp_path, name="whole", **CHOSEN)
+    display = DieAt(-1)
+    again = sightline.train(colours, out=tmp_path, name="cut", resume=True, display=display)
+    assert next(event for event in display.events if isinstance(event, Resumed)).step >= 4
+    assert again.status == "finished" and again.facts["error"] is None
+    assert digest(again) == digest(whole)
+    assert again.steps_file.read_text() == whole.steps_file.read_text()
+    assert table(again.history_file, 0, 1, 2, 3, 4, 5) == table(whole.history_file, 0, 1, 2, 3, 4, 5)
+    assert again.metrics["accuracy"] == whole.metrics["accuracy"]
+    assert not (again.folder / "checkpoints").exists() and "not_exact_since" not in again.facts
+    assert [path.stat().st_mtime_ns for path in sorted(Path(colours).rglob("*.png"))] == before
+
+
+def test_without_a_name_the_newest_unfinished_run_of_these_data_goes_on(colours, photos, tmp_path, cut):
+    assert sightline.train(str(colours), out=tmp_path, resume=True, quiet=True).folder.name == "cut"
+    with pytest.raises(RunError, match="no run of"):
+        sightline.train(photos, out=tmp_path, resume=True, quiet=True)
+
+
+def test_a_finished_run_is_left_as_it_is(colours, tmp_path, cut):
+    run = sightline.train(colours, out=tmp_path, name="cut", resume=True, quiet=True)
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in run.folder.rglob("*")}
+    display = DieAt(-1)
+    assert sightline.train(colours, out=tmp_path, name="cut", resume=True, display=display).folder == run.folder
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in run.folder.rglob("*")} == before
+    assert "finished" in str(display.events)
+
+
+def test_a_name_that_is_not_there_yet_starts(colours, tmp_path):
+    run = sightline.train(colours, out=tmp_path, name="new", resume=True, **{**CHOSEN, "epochs": 1})
+    assert run.status == "finished"
+
+
+def test_other_settings_are_refused_with_the_difference_and_the_same_are_not(colours, tmp_path, cut):
+    with pytest.raises(InputError, match=r"learning_rate = 0\.5, in the run") as caught:
+        sightline.train(colours, out=tmp_path, name="cut", resume=True, learning_rate=0.5, epochs=3, quiet=True)
+    assert "epochs" not in caught.value.message
+    assert cut.status == "interrupted"
+    sightline.train(colours, out=tmp_path, name="cut", resume=True, epochs=3, quiet=True)
+
+
+@pytest.mark.parametrize("change", ["new", "missing", "changed"])
+def test_other_data_are_refused_with_the_difference(colours, tmp_path, cut, change, write_image):
+    first = next(Path(colours).rglob("*.png"))
+    if change == "new":
+        write_image(first.with_name("more.png"), seed=99)
+    elif change == "missing":
+        first.unlink()
+    else:
+        write_image(first, seed=99)
+    with pytest.raises(RunError, match=f"1 {change}") as caught:
+        sightline.train(colours, out=tmp_path, name="cut", resume=True, quiet=True)
+    assert caught.value.code == "run.data-changed"
+
+
+def test_on_other_versions_it_goes_on_and_says_since_when(colours, tmp_path, cut, monkeypatch):
+    from sightline.training import setup
+
+    real = setup.versions()
+    monkeypatch.setattr(setup, "versions", lambda: {**real, "torch": "99.0"})
+    display = DieAt(-1)
+    run = sightline.train(colours, out=tmp_path, name="cut", resume=True, display=display)
+    warned = [event for event in display.events if isinstance(event, Warned) and event.code == "run.not-exact"]
+    assert "torch" in warned[0].message and "99.0" in warned[0].message
+    assert run.facts["not_exact_since"] >= 4 and "99.0" in run.facts["not_exact_because"]
+
+
+def test_a_run_that_is_being_written_is_refused(colours, tmp_path, cut):
+    with lock_run(cut.folder), pytest.raises(RunError) as caught:
+        sightline.train(colours, out=tmp_path, name="cut", resume=True, quiet=True)
+    assert caught.value.code == "run.locked"
+
+
+def test_what_the_dead_process_left_is_swept(colours, tmp_path, cut):
+    (cut.folder / "checkpoints" / "last.tmp").mkdir()
+    stray = cut.folder / "history.csv.tmp-999999"
+    stray.write_text("half")
+    sightline.train(colours, out=tmp_path, name="cut", resume=True, quiet=True)
+    assert not stray.exists()
+
+
+def test_a_run_that_died_before_its_first_state_starts_anew(colours, tmp_path, cut):
+    whole = sightline.train(colours, out=tmp_path, name="whole", **CHOSEN)
+    shutil.rmtree(cut.folder / "checkpoints")
+    again = sightline.train(colours, out=tmp_path, name="cut", resume=True, quiet=True)
+    assert digest(again) == digest(whole)
+    assert again.steps_file.read_text() == whole.steps_file.read_text()
+
+
+def test_a_device_that_is_gone_is_replaced_and_said(colours, tmp_path, cut, monkeypatch):
+    text = cut.plan_file.read_text().replace('value = "cpu"', 'value = "cuda:7"')
+    cut.plan_file.write_text(text)
+    run = sightline.train(colours, out=tmp_path, name="cut", resume=True, quiet=True)
+    assert run.plan.settings.device != "cuda:7"

@@ -1,0 +1,99 @@
+"""What a time limit chooses: never more than fits, and the more time the more of it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sightline.errors import InputError
+from sightline.planning.budget import Costs, fit_to_time
+from sightline.planning.facts import DataFacts, Hardware, NetworkFacts
+from sightline.planning.plan import make_plan
+from sightline.planning.recipe import Recipe
+from sightline.planning.settings import make_settings, parse_time
+
+CPU = Hardware("cpu", "x", 2, "x")
+PHOTO = NetworkFacts("mobilenetv2_100.ra_in1k", "timm", 224, 256, "bicubic", (0.5,) * 3, (0.2,) * 3, True, "apache-2.0")
+SMALL = NetworkFacts("small-fast", "small", 32, 32, "bilinear", (0.5,) * 3, (0.2,) * 3, False, "")
+
+
+def plan(network: NetworkFacts, count: int, timed=None, **options: object):
+    side = 32 if network is SMALL else 300
+    data = DataFacts(("ant", "bee"), {"train": count, "val": count // 8, "test": count // 8}, side, 1.0)
+    return make_plan(Recipe(), Recipe(**options), data, CPU, network, None, timed)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90),
+        ("60s", 60),
+        ("10m", 600),
+        ("2h", 7200),
+        ("1h30m", 5400),
+        ("1.5m", 90),
+        (" 10 m", 600),
+        ("10min", 600),
+    ],
+)
+def test_times_are_read_as_people_write_them(text, seconds):
+    assert parse_time(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["ten minutes", "10x", "m", "", "10m!", "-5m"])
+def test_what_is_no_time_is_refused_with_the_rule(text):
+    settings = plan(SMALL, 1000).settings.model_dump()
+    with pytest.raises(InputError, match="time"):
+        make_settings({**settings, "time": text})
+
+
+@given(st.floats(20, 7200), st.floats(0.001, 2), st.floats(0.0005, 0.1), st.integers(200, 50_000))
+def test_the_head_and_the_epochs_of_a_pretrained_network_fit(left, step, look, count):
+    settings = plan(PHOTO, count).settings
+    costs = Costs(step, look, look, 1280)
+    counts = {"train": count, "val": count // 8}
+    try:
+        chosen = fit_to_time(settings, costs, counts, left)
+    except InputError as error:
+        smallest = costs.scaled((96 / 224) ** 2)
+        assert (count + count // 8) * smallest.feature > 0.5 * left - 0.01 * count
+        assert "--time" in error.cure
+        return
+    side, epochs = chosen["size"][0], chosen["epochs"][0]
+    here = costs.scaled((side / 224) ** 2)
+    head = (count + count // 8) * here.feature
+    assert head <= left
+    if epochs:
+        assert head + (epochs - 1) * here.epoch(settings, count, count // 8) <= left  # the last may be cut
+
+
+def test_more_time_is_never_used_for_a_smaller_input_without_more_epochs():
+    settings, counts = plan(PHOTO, 3000).settings, {"train": 3000, "val": 400}
+    costs, before = Costs(1.2, 0.01, 0.006, 1280), (0, 0)
+    for left in (20, 40, 80, 160, 320, 640, 1280):
+        chosen = fit_to_time(settings, costs, counts, left)
+        now = chosen["size"][0], chosen["epochs"][0]
+        assert now[0] >= before[0] or now[1] > before[1]
+        before = now
+    assert before[0] == 224 and before[1] >= 3
+
+
+def test_a_wider_network_is_chosen_where_enough_epochs_of_it_fit():
+    settings, counts = plan(SMALL, 42_500).settings, {"train": 42_500, "val": 5_000}
+    costs = Costs(0.45, 0.0003, 0.0003, 128)
+    widths = [fit_to_time(settings, costs, counts, left)["width"][0] for left in (30, 120, 300, 900, 3000, 20_000)]
+    assert widths == sorted(widths) and widths[0] == 32 and widths[-1] == 192
+
+
+def test_what_a_person_chose_stays_and_the_time_decides_the_rest():
+    timed = {"width": (96, "fits"), "epochs": (7, "fits")}
+    made = plan(SMALL, 5_000, timed, width=24)
+    origins = {decision.name: (decision.origin, decision.reason) for decision in made.decisions}
+    assert made.settings.width == 24 and origins["width"] == ("option", "chosen by you")
+    assert made.settings.epochs == 7 and origins["epochs"] == ("time", "fits")
+
+
+def test_what_follows_from_the_width_follows_from_the_one_the_time_chose():
+    usual, wide = plan(SMALL, 5_000), plan(SMALL, 5_000, {"width": (128, "fits")})
+    assert wide.settings.head_rate == pytest.approx(usual.settings.head_rate * usual.settings.width / 128, rel=1e-3)
