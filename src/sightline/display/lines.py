@@ -62,16 +62,13 @@ def _text_of(event: Event) -> str | None:
             return "Training starts anew: nothing was saved yet"
         case Resumed(epoch, step):
             return f"Training goes on in epoch {epoch}, after {step:,} steps"
-        case PartsRaised(step, parts):
-            message = f"not enough memory at step {step}: a batch goes through in {parts} parts from here on"
-            return f"warning[training.parts]: {message}\n  cure: --set accumulate={parts}, or a smaller --size"
         case EpochEnded():
             return _epoch_line(event)
         case TrainingStopped(reason, best_epoch, _):
             return f"Training stopped: {reason}; the network of epoch {best_epoch} is kept"
         case RunEnded(folder, headline):
             return f"{headline}\nRun {folder}"
-        case Progressed() | StepEnded() | StepFailed() | StateSaving() | CheckpointSaved():
+        case Progressed() | StepEnded() | StepFailed() | StateSaving() | CheckpointSaved() | PartsRaised():
             return None
         case InputsSeen() | ValidationMeasured() | MistakesSeen():
             return None

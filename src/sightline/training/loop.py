@@ -221,6 +221,8 @@ def _learn(
         if update.parts > parts:
             parts = update.parts
             yield PartsRaised(step, parts)
+            message = f"not enough memory at step {step}: a batch goes through in {parts} parts from here on"
+            yield Warned("training.parts", message, f"--set accumulate={parts} from the start, or a smaller --size")
         state.advance(update, len(images), rate)
         pace.saw_step(step, time.monotonic() - began)
         yield StepEnded(step, epoch, update.loss, rate, update.gradient_norm, update.is_clipped)
