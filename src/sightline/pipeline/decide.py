@@ -58,9 +58,10 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     if plan.settings.time:
         left = job.seconds_left(plan.settings.time) - _closing_guess(costs, counts)
         timed = fit_to_time(plan.settings, costs, counts, left)
+        before = plan.settings
         plan = make_plan(recipe, job.options, data, hardware, network, earlier, timed)
         plan, warning = fit_memory(plan, classes, counts["train"])
-        costs = measure_costs(plan.settings, classes, counts["train"], counts["val"])
+        costs = costs.of(before, plan.settings)
         seconds = min(left, estimate_seconds(plan.settings, costs, counts["train"], counts["val"]))
     if warning:
         yield warning

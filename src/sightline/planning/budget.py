@@ -47,6 +47,11 @@ class Costs:
         scale = 1 - share * sum(1 - (side / settings.size) ** 2 for side in sides)
         return steps * self.step * scale + val * self.forward
 
+    def of(self, before: Settings, after: Settings) -> Costs:
+        """Return about what the costs are with another width or another size than they were measured with."""
+        wider = after.width / max(1, before.width)
+        return self.scaled(_power(wider) * (after.size / before.size) ** 2)
+
     def scaled(self, factor: float) -> Costs:
         """Return the costs of a network or an input that needs ``factor`` times the arithmetic."""
         return replace(self, step=self.step * factor, forward=self.forward * factor, feature=self.feature * factor)
@@ -75,12 +80,16 @@ def _fit_width(settings: Settings, costs: Costs, counts: dict[str, int], left: f
     usual = max(1.0, settings.epochs / _USUAL)  # small sets are seen more often
     found: dict[str, tuple[Any, str]] = {}
     for width, least in _WIDTHS:
-        ratio = width / settings.width
-        each = costs.scaled(ratio**2 if ratio > 1 else ratio**1.5).epoch(settings, counts["train"], counts["val"])
+        each = costs.scaled(_power(width / settings.width)).epoch(settings, counts["train"], counts["val"])
         if not found or each * least * usual <= left:
             reason = f"the widest of which {least * usual:.0f} epochs fit into {duration(left)}"
             found = {**_fit_epochs(settings, each, left), "width": (width, reason)}
     return found
+
+
+def _power(wider: float) -> float:
+    """Return how much more a wider network costs: narrow ones leave the processor's units idle."""
+    return 1.0 if not wider else wider**2 if wider > 1 else wider**1.5
 
 
 def _fit_size(settings: Settings, costs: Costs, counts: dict[str, int], left: float) -> dict[str, tuple[Any, str]]:
