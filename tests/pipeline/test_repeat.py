@@ -204,6 +204,8 @@ def test_each_fold_is_tracked_as_a_run_of_its_own(few, tmp_path):
         ({}, "plan.seeds"),
         ({"folds": 2, "options": Recipe(test_share=0.2)}, "plan.conflict"),
         ({"folds": 2, "options": Recipe(select_on_val=True)}, "plan.conflict"),
+        ({"seeds": 2, "options": Recipe(time=60.0)}, "plan.conflict"),
+        ({"folds": 2, "recipe": Recipe(time=60.0)}, "plan.conflict"),
     ],
 )
 def test_what_makes_no_sense_is_said_before_anything_is_read(job, code, tmp_path):
