@@ -17,10 +17,11 @@ from sightline.planning.decisions import Decision
 from sightline.planning.facts import Hardware
 from sightline.planning.plan import Plan
 from sightline.planning.recipe import Recipe
+from sightline.runs.files import previous_folder
 from sightline.runs.folder import Run, list_runs
 from sightline.text import listed
 
-__all__ = ["find_unfinished", "prepare_again"]
+__all__ = ["find_unfinished", "has_state", "prepare_again"]
 
 _CHOSEN = ("option", "recipe")  # origins of what a person decided
 _SHOWN = 3
@@ -89,6 +90,12 @@ def prepare_again(job: Job, run: Run) -> Generator[Event, None, tuple[Prepared, 
         looked.samples, looked.split, plan, hardware, network, looked.findings, looked.earlier, costs=costs
     )
     return found, differs
+
+
+def has_state(run: Run) -> bool:
+    """Whether a run saved the state of its training."""
+    last = run.checkpoints_folder / "last"
+    return last.is_dir() or previous_folder(last).is_dir()
 
 
 def _refuse_changed_settings(plan: Plan, chosen: dict[str, Any], run: Run) -> None:

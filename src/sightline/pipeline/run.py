@@ -35,7 +35,7 @@ from sightline.pipeline.finish import finish_run, write_page
 from sightline.pipeline.learn import Lesson, learn
 from sightline.pipeline.prepare import Job, Prepared
 from sightline.pipeline.progress import noting_stages
-from sightline.pipeline.resume import find_unfinished, prepare_again
+from sightline.pipeline.resume import find_unfinished, has_state, prepare_again
 from sightline.pipeline.start import compare_classes, fetch_weights
 from sightline.pixels.cache import PixelStore
 from sightline.planning.budget import Costs
@@ -81,7 +81,9 @@ def _train(job: Job, stages: list[StageEnded]) -> Generator[Event, None, Run]:
         prepared, differs = yield from prepare_again(job, run)
     else:
         prepared = yield from plan_job(job)
-    weights, description = yield from fetch_weights(prepared)
+    weights, description = None, ("", "")
+    if run is None or not has_state(run):  # a saved state holds all weights
+        weights, description = yield from fetch_weights(prepared)
     if run is None:
         facts = run_facts(job, prepared, prepared.split, description)
         writer = RunWriter.create(job.out, job.name, data_name(job), facts)
