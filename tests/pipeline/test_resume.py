@@ -150,4 +150,5 @@ def test_a_device_that_is_gone_is_replaced_and_said(colours, tmp_path, cut, monk
     text = cut.plan_file.read_text().replace('value = "cpu"', 'value = "cuda:7"')
     cut.plan_file.write_text(text)
     run = sightline.train(colours, out=tmp_path, name="cut", resume=True, quiet=True)
-    assert run.plan.settings.device != "cuda:7"
+    assert run.plan.settings.device == "cuda:7"  # it is used again where it is there
+    assert "cuda:7" in run.facts["not_exact_because"]

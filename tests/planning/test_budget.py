@@ -13,6 +13,7 @@ from sightline.planning.plan import make_plan
 from sightline.planning.recipe import Recipe
 from sightline.planning.settings import make_settings, parse_time
 
+SIZES = (224, 192, 160, 128, 96)
 CPU = Hardware("cpu", "x", 2, "x")
 PHOTO = NetworkFacts("mobilenetv2_100.ra_in1k", "timm", 224, 256, "bicubic", (0.5,) * 3, (0.2,) * 3, True, "apache-2.0")
 SMALL = NetworkFacts("small-fast", "small", 32, 32, "bilinear", (0.5,) * 3, (0.2,) * 3, False, "")
@@ -51,37 +52,40 @@ def test_what_is_no_time_is_refused_with_the_rule(text):
 @given(st.floats(20, 7200), st.floats(0.001, 2), st.floats(0.0005, 0.1), st.integers(200, 50_000))
 def test_the_head_and_the_epochs_of_a_pretrained_network_fit(left, step, look, count):
     settings = plan(PHOTO, count).settings
-    costs = Costs(step, look, look, 1280)
+    costs = Costs(step, look, look, 0.01 * count / 100, SIZES)
     counts = {"train": count, "val": count // 8}
     try:
         chosen = fit_to_time(settings, costs, counts, left)
     except InputError as error:
         smallest = costs.scaled((96 / 224) ** 2)
-        assert (count + count // 8) * smallest.feature > 0.5 * left - 0.01 * count
+        assert (count + count // 8) * smallest.feature + costs.fit > left
         assert "--time" in error.cure
         return
     side, epochs = chosen["size"][0], chosen["epochs"][0]
     here = costs.scaled((side / 224) ** 2)
-    head = (count + count // 8) * here.feature
+    head = (count + count // 8) * here.feature + costs.fit
     assert head <= left
-    if epochs:
-        assert head + (epochs - 1) * here.epoch(settings, count, count // 8) <= left  # the last may be cut
+    heads = {side: (count + count // 8) * costs.scaled((side / 224) ** 2).feature + costs.fit for side in SIZES}
+    largest = max((side for side in SIZES if heads[side] <= 0.8 * left), default=96)
+    assert 0.7 * largest <= side <= largest
+    if epochs:  # with more than are expected to fit: the training ends with the time
+        assert head + (epochs - 1) / 1.3 * here.epoch(settings, count, count // 8) <= left
 
 
 def test_more_time_is_never_used_for_a_smaller_input_without_more_epochs():
     settings, counts = plan(PHOTO, 3000).settings, {"train": 3000, "val": 400}
-    costs, before = Costs(1.2, 0.01, 0.006, 1280), (0, 0)
+    costs, before = Costs(1.2, 0.01, 0.006, 1.0, SIZES), (0, 0)
     for left in (20, 40, 80, 160, 320, 640, 1280):
         chosen = fit_to_time(settings, costs, counts, left)
         now = chosen["size"][0], chosen["epochs"][0]
         assert now[0] >= before[0] or now[1] > before[1]
         before = now
-    assert before[0] == 224 and before[1] >= 3
+    assert before[0] == 224 and before[1] >= 2
 
 
 def test_a_wider_network_is_chosen_where_enough_epochs_of_it_fit():
     settings, counts = plan(SMALL, 42_500).settings, {"train": 42_500, "val": 5_000}
-    costs = Costs(0.45, 0.0003, 0.0003, 128)
+    costs = Costs(0.45, 0.0003, 0.0003)
     widths = [fit_to_time(settings, costs, counts, left)["width"][0] for left in (30, 120, 300, 900, 3000, 20_000)]
     assert widths == sorted(widths) and widths[0] == 32 and widths[-1] == 192
 
@@ -97,3 +101,23 @@ def test_what_a_person_chose_stays_and_the_time_decides_the_rest():
 def test_what_follows_from_the_width_follows_from_the_one_the_time_chose():
     usual, wide = plan(SMALL, 5_000), plan(SMALL, 5_000, {"width": (128, "fits")})
     assert wide.settings.head_rate == pytest.approx(usual.settings.head_rate * usual.settings.width / 128, rel=1e-3)
+
+
+def test_a_chosen_width_gets_the_epochs_that_fit_it():
+    settings, counts = plan(SMALL, 42_500, width=32).settings, {"train": 42_500, "val": 5_000}
+    costs = Costs(0.2, 0.0002, 0.0002)
+    chosen = fit_to_time(settings, costs, counts, 560, {"width"})
+    assert set(chosen) == {"epochs"}
+    assert chosen["epochs"][0] * costs.epoch(settings, 42_500, 5_000) >= 560
+
+
+def test_a_network_that_takes_one_size_alone_keeps_it():
+    settings, counts = plan(PHOTO, 3000).settings, {"train": 3000, "val": 400}
+    chosen = fit_to_time(settings, Costs(1.2, 0.01, 0.006, 1.0, (224,)), counts, 60)
+    assert chosen["size"][0] == 224
+
+
+def test_a_chosen_size_and_chosen_epochs_stay():
+    settings, counts = plan(PHOTO, 3000, size=160, epochs=2).settings, {"train": 3000, "val": 400}
+    chosen = fit_to_time(settings, Costs(1.2, 0.01, 0.006, 1.0, (160, 128)), counts, 100, {"size", "epochs"})
+    assert chosen["size"][0] == 160

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from sightline.events import EpochEnded, Resumed, StateSaving, StepEnded, StepFa
 from sightline.networks.build import build_network
 from sightline.pixels.preprocess import Preprocess
 from sightline.training import loop, state
-from sightline.training.checkpoint import load_checkpoint
+from sightline.training.checkpoint import keep_best_of, load_checkpoint, save_checkpoint
 from sightline.training.loop import train_network
 
 STEPS = 12  # of three epochs
@@ -105,14 +106,18 @@ def test_nothing_that_a_plan_can_ask_for_is_forgotten(start, chosen):
 
 def test_stopping_at_any_event_of_an_epoch_loses_nothing(start):
     whole, events = start("whole", ema=0.9)
-    count = len(list(events))
-    for place in range(0, count, 5):
+    known = list(events)
+    made = [isinstance(event, StepEnded) for event in known]
+    steps = np.cumsum(made).tolist()  # updates made when each event was yielded
+    for place in range(0, len(known) - 1, 5):
         _, events = start(f"cut{place}", ema=0.9)
         for _ in range(place + 1):
             next(events)
         with pytest.raises(StopRequested):
             events.throw(StopRequested(2))
         again, events = start(f"cut{place}", resume=True, ema=0.9)
+        resumed = next(event for event in events if isinstance(event, Resumed))
+        assert resumed.step == steps[place]
         list(events)
         assert bits(again) == bits(whole)
 
@@ -258,25 +263,74 @@ def test_every_changed_byte_of_a_state_is_noticed(start, tmp_path):
     assert loaded < 40
 
 
-def test_the_state_before_is_there_whatever_write_fails(start, tmp_path, monkeypatch):
-    from sightline.training import checkpoint
-
+@pytest.mark.parametrize("call", ["fsync", "rename"])
+def test_the_state_before_is_there_whatever_write_fails(start, monkeypatch, call):
     monkeypatch.setattr(state.TrainingState, "is_due", property(lambda self: True))
-    whole, events = start("whole")
+    chosen = {"epochs": 2, "width": 2}
+    whole, events = start("whole", **chosen)
     list(events)
-    real = checkpoint.write_bytes
-    for failing in range(1, 30, 3):
+    place = {"fsync": (os, "fsync"), "rename": (Path, "rename")}[call]
+    real = getattr(*place)
+    for failing in range(2, 60, 7):
         calls = itertools.count(1)
 
-        def write(path: Path, data: bytes, calls=calls, failing=failing) -> None:
+        def fail(*arguments, calls=calls, failing=failing):
             if next(calls) == failing:
-                raise RunError("run.write", "No space left on device", "free some space")
-            real(path, data)
+                raise OSError(28, "No space left on device")
+            return real(*arguments)
 
-        monkeypatch.setattr(checkpoint, "write_bytes", write)
+        monkeypatch.setattr(*place, fail)
+        saved = -1
         with pytest.raises(RunError, match="No space"):
-            list(start(f"cut{failing}")[1])
-        monkeypatch.setattr(checkpoint, "write_bytes", real)
-        again, events = start(f"cut{failing}", resume=True)
-        list(events)
+            for event in start(f"cut{failing}", **chosen)[1]:
+                saved = event.step if isinstance(event, StateSaving) else saved
+        monkeypatch.setattr(*place, real)
+        again, events = start(f"cut{failing}", resume=True, **chosen)
+        events = list(events)
+        resumed = next(event for event in events if isinstance(event, Resumed))
+        assert resumed.step >= saved - 1
         assert bits(again) == bits(whole)
+
+
+def test_the_best_epoch_is_that_of_the_state_that_is_taken_up(start, tmp_path, monkeypatch):
+    """What a training reached after the state that another one takes up from did not happen."""
+    whole, events = start("whole", epochs=2, schedule="constant")
+    list(events)
+    monkeypatch.setattr(state.TrainingState, "save", lambda self, seconds: None)
+    _, events = start("cut", epochs=3, schedule="constant")
+    reached = [event.epoch for event in events if isinstance(event, EpochEnded) and event.is_best]
+    monkeypatch.undo()
+    assert reached and not (tmp_path / "cut" / "last").exists()
+    again, events = start("cut", resume=True, epochs=2, schedule="constant")
+    stopped = [event for event in events if isinstance(event, TrainingStopped)]
+    assert bits(again) == bits(whole)
+    assert load_checkpoint(tmp_path / "cut" / "best")[1]["epoch"] == stopped[0].best_epoch
+
+
+def test_a_best_epoch_that_the_state_does_not_know_gives_way_to_the_one_before(tmp_path):
+    for epoch in (1, 2):
+        save_checkpoint(tmp_path / "best", {"model": {"weight": torch.full((2,), epoch)}}, {"epoch": epoch}, keep=True)
+    keep_best_of(tmp_path / "best", 2)
+    assert load_checkpoint(tmp_path / "best")[1]["epoch"] == 2
+    keep_best_of(tmp_path / "best", 1)
+    tensors, facts = load_checkpoint(tmp_path / "best")
+    assert facts["epoch"] == 1 and tensors["model"]["weight"].tolist() == [1, 1]
+    keep_best_of(tmp_path / "best", None)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+@pytest.mark.parametrize("select_by", ["loss", "accuracy"])
+def test_a_validation_loss_that_is_no_number_is_never_the_best_and_stops_nothing(start, monkeypatch, wrong, select_by):
+    said = (np.zeros(16, np.int64), np.full(16, 0.5, np.float32))
+    losses = iter([0.5, wrong, 0.6])
+    monkeypatch.setattr(loop, "measure", lambda *arguments: (next(losses), 0.5, said))
+    _, events = start("run", select_by=select_by, schedule="plateau")
+    assert [event.is_best for event in events if isinstance(event, EpochEnded)] == [False, True, False, False]
+
+
+def test_a_training_without_any_finite_validation_loss_is_named(start, monkeypatch):
+    said = (np.zeros(16, np.int64), np.full(16, 0.5, np.float32))
+    monkeypatch.setattr(loop, "measure", lambda *arguments: (float("nan"), 0.5, said))
+    with pytest.raises(TrainingError, match="no epoch had a finite validation loss"):
+        list(start("run")[1])

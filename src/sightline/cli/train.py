@@ -109,6 +109,11 @@ def train(
     settings |= dict(parse_assignment(text) for text in assign or [])
     terminal = Terminal(quiet=quiet, show_plan=not only_plan)
     if only_plan:
+        if resume:
+            from sightline.errors import InputError
+
+            message = "--plan plans a new training, and --resume goes on with the plan of a run"
+            raise InputError("plan.conflict", message, "leave out one of them; the plan of a run is its plan.toml")
         plan = api.plan(data, recipe, folds=folds, seeds=seeds, display=terminal, **settings)
         if as_json:
             print(json.dumps({"schema_version": 1, "settings": plan.settings.model_dump()}))

@@ -12,7 +12,6 @@ import contextlib
 import copy
 import io
 import logging
-import time
 import warnings
 from collections.abc import Iterator
 
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 from sightline.networks.network import Network
 
-__all__ = ["INPUT", "OUTPUTS", "export_graph", "quick_seconds", "trace_graph"]
+__all__ = ["INPUT", "OUTPUTS", "export_graph", "trace_graph"]
 
 INPUT = "pixels"
 OUTPUTS = ("probabilities", "features")
@@ -87,19 +86,6 @@ def export_graph(network: Network, size: int) -> bytes:
     assert program is not None
     data: bytes = program.model_proto.SerializeToString()
     return data
-
-
-def quick_seconds(network: Network, size: int) -> float | None:
-    """Return the seconds that :func:`trace_graph` takes on this network, by doing it once; None where it can't.
-
-    None means that an export will take the newer exporter: several seconds, for a large network half a minute.
-    """
-    start = time.monotonic()
-    try:
-        trace_graph(network, size)
-    except Exception:  # it raises whatever its passes raise; here only whether it does is asked
-        return None
-    return time.monotonic() - start
 
 
 def _example(size: int) -> Tensor:

@@ -18,8 +18,8 @@ from sightline.planning.recipe import Recipe
 
 __all__ = ["plan_job"]
 
-# Seconds that decoding an image, and the export and the report, take about; both are measured before the training.
-_DECODING, _CLOSING = 2e-3, 6.0
+# Seconds that decoding an image takes about, and export and report with their rehearsal; measured before the training.
+_DECODING, _CLOSING = 2e-3, 12.0
 
 
 def plan_job(job: Job) -> Generator[Event, None, Prepared]:
@@ -57,7 +57,7 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     seconds = estimate_seconds(plan.settings, costs, counts["train"], counts["val"])
     if plan.settings.time:
         left = job.seconds_left(plan.settings.time) - _closing_guess(costs, counts)
-        timed = fit_to_time(plan.settings, costs, counts, left)
+        timed = fit_to_time(plan.settings, costs, counts, left, {**recipe.chosen, **job.options.chosen})
         before = plan.settings
         plan = make_plan(recipe, job.options, data, hardware, network, earlier, timed)
         plan, warning = fit_memory(plan, classes, counts["train"])

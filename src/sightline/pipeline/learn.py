@@ -98,7 +98,7 @@ def learn(writer: RunWriter, plan: Plan, lesson: Lesson, ends: float) -> Generat
         pace = Pace(plan.settings, train.steps(plan.settings.batch_size), ends - closing, step, look)
     yield StageStarted("Training", plan.settings.model)
     start = time.monotonic()
-    keeper = _Keeper(writer, plan, lesson)
+    keeper = _Keeper(writer, plan, lesson, setbacks=list(writer.run.facts.get("setbacks", [])))
     folder = writer.run.checkpoints_folder
     events = train_network(network, train, val, plan.settings, folder, pace=pace, resume=lesson.resume)
     try:
@@ -112,7 +112,8 @@ def _refuse_too_short(settings: Settings, lesson: Lesson, train: int, val: int, 
     """Raise ``InputError`` where not even the least training ends before the deadline."""
     assert lesson.costs
     look = val * lesson.costs.forward
-    least = look + ((train + val) * lesson.costs.feature if settings.head_first else lesson.costs.step)
+    head = (train + val) * lesson.costs.feature + lesson.costs.fit
+    least = look + (head if settings.head_first else lesson.costs.step)
     left = deadline - time.monotonic()
     if left < least and not lesson.resume:
         raise too_short(settings.time, left, least)
@@ -154,7 +155,7 @@ class _Keeper:
 
     def explained(self, error: TrainingError) -> TrainingError:
         """Return an error with the images of the step that it is about."""
-        if error.code != "training.diverged" or not self.setbacks:
+        if not self.setbacks or error.message != self.setbacks[-1]["message"]:
             return error
         images = listed(self.setbacks[-1]["images"], _NAMED)
         return TrainingError(error.code, f"{error.message}; its images: {images}", error.cure)
@@ -165,6 +166,7 @@ class _Keeper:
                 self.steps.append(event)
             case StateSaving():
                 self._write_steps()
+                self.writer.update()  # the seconds so far: a limit of time counts them
             case EpochEnded():
                 self.writer.add_epoch({name: getattr(event, name) for name in _EPOCH})
                 self._write_steps()
@@ -174,7 +176,7 @@ class _Keeper:
             case Resumed(epoch, step):
                 self.steps.clear()
                 self.writer.forget_after(epoch, step)
-                if self.lesson.differs and step:
+                if self.lesson.differs and "not_exact_since" not in self.writer.run.facts:
                     self.writer.update(not_exact_since=step, not_exact_because=self.lesson.differs)
             case TrainingStopped(reason, best_epoch, _):
                 self.writer.update(stopped=reason, best_epoch=best_epoch)

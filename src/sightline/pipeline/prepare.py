@@ -226,7 +226,7 @@ def refuse_repeats(job: Job) -> None:
     refuse_counts(job.folds, job.seeds)
     if (job.folds or job.seeds) and {**job.recipe.chosen, **job.options.chosen}.get("time"):
         message = "a time limit is for a single training, and --folds or --seeds make several"
-        raise InputError("plan.conflict", message, "give --epochs instead of --time; it is the same for each of them")
+        raise InputError("plan.conflict", message, "give --time 0 and a number of --epochs, the same for each of them")
     for name in ("test_share", "select_on_val") if job.folds else ():
         if job.options.chosen.get(name):
             message = f"{name} is given, and in folds every image is tested once"

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sightline.data.samples import Samples
 from sightline.data.sources import describe_source
+from sightline.data.split import Split
 from sightline.errors import DeviceError, InputError, RunError
 from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
 from sightline.installation import import_library, require_extra
-from sightline.pipeline.prepare import Job, Prepared, look_at_data
+from sightline.pipeline.prepare import Job, Looked, Prepared, look_at_data
 from sightline.planning.decisions import Decision
 from sightline.planning.facts import Hardware
 from sightline.planning.plan import Plan
 from sightline.planning.recipe import Recipe
 from sightline.runs.files import previous_folder
 from sightline.runs.folder import Run, list_runs
+from sightline.runs.writer import clear_stillborn
 from sightline.text import listed
 
 __all__ = ["find_unfinished", "has_state", "prepare_again"]
@@ -34,11 +40,17 @@ def find_unfinished(job: Job) -> Run | None:
     start and for every restart.
 
     Raises:
-        RunError: if no name was given and there is no run of these data.
+        RunError: if no name was given and there is no run of these data, or the name is that of folds or seeds.
     """
     if job.name is not None:
         folder = Path(job.out) / job.name
-        return Run(folder) if (folder / "run.json").is_file() else None
+        if not (folder / "run.json").is_file():
+            clear_stillborn(folder)
+            return None
+        if Run(folder).is_repeated:
+            message = f"{folder} holds several trainings, which --resume can't go on with"
+            raise RunError("run.repeated", message, "make them again under another --name")
+        return Run(folder)
     data = describe_source(job.source)
     known = {data, str(Path(data).resolve())}
     runs = [run for run in list_runs(job.out) if known & {run.facts.get("data"), run.facts.get("data_root")}]
@@ -59,16 +71,21 @@ def prepare_again(job: Job, run: Run) -> Generator[Event, None, tuple[Prepared, 
     """
     require_extra("train", "training")
     plan, facts = run.plan, run.facts
-    _refuse_changed_settings(plan, {**job.recipe.chosen, **job.options.chosen}, run)
+    wanted = {**job.recipe.chosen, **job.options.chosen}
+    _refuse_changed_settings(plan, wanted, run)
+    if "time" in wanted:  # more of it may be given
+        plan = plan.replace(Decision("time", wanted["time"], "option", "chosen by you"))
     chosen = {d.name: d.value for d in plan.decisions if d.origin in _CHOSEN}
     looked = yield from look_at_data(replace(job, recipe=Recipe(), options=Recipe(**chosen)), chosen)
     if looked.samples.fingerprint() != facts["data_fingerprint"]:
         raise _data_changed(looked.samples, run)
+    split = _split_of(run, looked)
     yield StageStarted("Planning", "loading torch")
     import_library("torch")
     from sightline.networks.describe import describe_network
     from sightline.training.estimate import measure_costs
     from sightline.training.hardware import probe_hardware
+    from sightline.training.memory import fit_memory
 
     try:
         hardware = probe_hardware(plan.settings.device)
@@ -76,19 +93,26 @@ def prepare_again(job: Job, run: Run) -> Generator[Event, None, tuple[Prepared, 
         hardware = probe_hardware()
         plan = _moved(plan, hardware)
     network = describe_network(plan.settings.model)
-    counts = looked.split.counts()
-    costs = measure_costs(plan.settings, len(looked.samples.classes), counts["train"], counts["val"])
+    counts, classes = split.counts(), len(looked.samples.classes)
+    fitting, warning = fit_memory(plan, classes, counts["train"])
+    if warning:
+        yield warning
+    differs = _differences(facts, hardware, run.plan.settings.device)
+    if fitting.settings.accumulate != plan.settings.accumulate:
+        parts = f"accumulate {plan.settings.accumulate} then, {fitting.settings.accumulate} now: there is less memory"
+        differs, plan = "; ".join(filter(None, (differs, parts))), fitting
+    limited = plan.settings.time > 0
+    costs = measure_costs(plan.settings, classes, counts["train"], counts["val"]) if limited else None
     yield StageEnded("Planning", f"as {run.folder} was planned", 0.0)
-    differs = _differences(facts, hardware, plan)
     if differs:
         message = f"this is not what {run.folder} was begun on: {differs}"
         cure = "to repeat a run bit for bit, go on with the same versions on the same kind of machine"
         yield Warned("run.not-exact", message, cure)
+    elif "not_exact_since" in facts:
+        yield Noted(f"This run is not bit for bit repeatable since step {facts['not_exact_since']:,}.")
     else:
         yield Noted("Versions, device and threads are those the run was begun with: it goes on bit for bit.")
-    found = Prepared(
-        looked.samples, looked.split, plan, hardware, network, looked.findings, looked.earlier, costs=costs
-    )
+    found = Prepared(looked.samples, split, plan, hardware, network, looked.findings, looked.earlier, costs=costs)
     return found, differs
 
 
@@ -99,10 +123,16 @@ def has_state(run: Run) -> bool:
 
 
 def _refuse_changed_settings(plan: Plan, chosen: dict[str, Any], run: Run) -> None:
-    made = {decision.name: decision for decision in plan.decisions}
+    typed = run.facts.get("chosen", {})  # names of networks and devices were made exact, and memory may have had a say
     values = plan.settings.model_dump()
     wanted = plan.settings.model_copy(update=chosen).model_dump()
-    changed = [name for name in chosen if made[name].origin != "finder" and wanted[name] != values[name]]
+    changed = [
+        name
+        for name, value in chosen.items()
+        if name != "time"
+        and wanted[name] != values[name]
+        and json.loads(json.dumps(value, default=str)) != typed.get(name)
+    ]
     if changed:
         shown = [f"{name} = {chosen[name]!r}, in the run {values[name]!r}" for name in changed]
         cure = f"leave {'it' if len(changed) == 1 else 'them'} out to go on, or leave out --resume for a new run"
@@ -127,6 +157,22 @@ def _data_changed(samples: Samples, run: Run) -> RunError:
     return RunError("run.data-changed", message, cure)
 
 
+def _split_of(run: Run, looked: Looked) -> Split:
+    """Return the split as the run wrote it, with its leaks; the one that was made again where it had not come to that.
+
+    Raises:
+        RunError: if files were renamed: their order decides which images stand in a step.
+    """
+    if not run.split_file.is_file():
+        return looked.split
+    rows = run.samples
+    if [row["path"] for row in rows] != [str(path) for path in looked.samples.paths]:
+        raise _data_changed(looked.samples, run)
+    parts = np.array([row["split"] for row in rows], object)
+    leaked = np.array([row["leaked"] == "1" for row in rows], bool)
+    return replace(looked.split, parts=parts, leaked=leaked)
+
+
 def _moved(plan: Plan, hardware: Hardware) -> Plan:
     """Return the plan for another device than that of the run, which is not here."""
     reason = f"{plan.settings.device} is not on this machine: {hardware.reason}"
@@ -135,17 +181,17 @@ def _moved(plan: Plan, hardware: Hardware) -> Plan:
     return plan.replace(Decision("device", hardware.device, "hardware", reason))
 
 
-def _differences(facts: dict[str, Any], hardware: Hardware, plan: Plan) -> str:
+def _differences(facts: dict[str, Any], hardware: Hardware, planned: str) -> str:
     """Return what decides about the bits of a result and is not as it was."""
     from sightline.training.setup import versions
 
-    before, now = facts.get("versions", {}), versions()
+    before, now = facts.get("versions", {}), {"sightline": version("sightline"), **versions()}
     told = [
         f"{name} {before.get(name)} then, {version} now" for name, version in now.items() if before.get(name) != version
     ]
     known = facts.get("hardware", {})
-    if known.get("device") != hardware.device:
-        told.append(f"device {known.get('device')} then, {hardware.device} now")
+    if planned != hardware.device:
+        told.append(f"device {planned} then, {hardware.device} now")
     elif known.get("name") != hardware.name:
         told.append(f"{known.get('name')} then, {hardware.name} now")
     if hardware.device != "cpu" and not told:

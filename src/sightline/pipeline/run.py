@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import sys
 import time
@@ -19,7 +20,7 @@ from sightline.data.inspect import refuse_bad
 from sightline.data.samples import Samples
 from sightline.data.sources import describe_source
 from sightline.data.split import Split
-from sightline.errors import RunError, StopRequested
+from sightline.errors import InputError, RunError, StopRequested
 from sightline.events import (
     Event,
     Noted,
@@ -86,13 +87,15 @@ def _train(job: Job, stages: list[StageEnded]) -> Generator[Event, None, Run]:
         weights, description = yield from fetch_weights(prepared)
     if run is None:
         facts = run_facts(job, prepared, prepared.split, description)
-        writer = RunWriter.create(job.out, job.name, data_name(job), facts)
+        writer = RunWriter.create(job.out, job.name, data_name(job), facts, job.started)
     else:
-        writer = RunWriter.open(run)
+        writer = RunWriter.open(run, job.started)
         writer.update(status="running", data_root=str(prepared.samples.root.resolve()), error=None)
-    before, run = 0.0 if run is None else float(run.facts.get("seconds", 0)), writer.run
-    with kept_status(writer):
-        writer.write_plan(prepared.plan.to_toml())  # first: who listens looks it up
+    is_new, run = run is None, writer.run
+    before = 0.0 if is_new else float(run.facts.get("seconds", 0))
+    with kept_status(writer, is_new=is_new):
+        if is_new or not run.plan_file.is_file():  # another device is used for once, and is not planned for ever
+            writer.write_plan(prepared.plan.to_toml())  # first: who listens looks it up
         yield RunStarted(str(run.folder))
         if writer.lock_problem:
             yield Warned("run.no-lock", writer.lock_problem, "never let two commands write into one run")
@@ -174,11 +177,17 @@ def train_whole(
 
 
 @contextlib.contextmanager
-def kept_status(writer: RunWriter) -> Iterator[None]:
-    """Write into the run's folder that it was interrupted or failed, whatever ends it early."""
+def kept_status(writer: RunWriter, *, is_new: bool = False) -> Iterator[None]:
+    """Write into the run's folder that it was interrupted or failed, whatever ends it early.
+
+    A new run whose time is too short for anything is removed: its name is free for another limit.
+    """
     try:
         yield
     except BaseException as error:
+        if is_new and isinstance(error, InputError) and error.code == "plan.time":
+            writer.discard()
+            raise
         stopped = isinstance(error, StopRequested | KeyboardInterrupt | SystemExit | GeneratorExit)
         with contextlib.suppress(RunError):  # a full disk must not hide what went wrong first
             writer.update(status="interrupted" if stopped else "failed", error=str(error) or type(error).__name__)
@@ -199,6 +208,7 @@ def run_facts(job: Job, prepared: Prepared, split: Split, weights: tuple[str, st
 
     return {
         "command": " ".join(sys.argv),
+        "chosen": json.loads(json.dumps({**job.recipe.chosen, **job.options.chosen}, default=str)),
         "data": describe_source(job.source),
         "data_root": str(prepared.samples.root.resolve()),
         "data_fingerprint": prepared.samples.fingerprint(),

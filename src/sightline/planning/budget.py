@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,16 +12,18 @@ from sightline.planning.own_networks import SMALL_NETWORK
 from sightline.planning.settings import Settings
 from sightline.text import duration
 
-__all__ = ["Costs", "fit_to_time", "too_short"]
+__all__ = ["SIDES", "Costs", "fit_to_time", "too_short"]
 
 # Width and the epochs that it is worth having, for a set that is seen eight times without a limit: seen on CIFAR-10,
 # where at equal time more width beats more epochs from there on.
 _WIDTHS = ((32, 2), (48, 3), (64, 4), (96, 9), (128, 14), (192, 24))
 _USUAL = 8
-_SIZES = (384, 288, 256, 224, 192, 160, 128, 96)  # sides of the input that a pretrained network is tried at
-_ENOUGH = 3  # epochs of the whole network that a larger side must leave time for
+SIDES = (384, 288, 256, 224, 192, 160, 128, 96)  # of the input, in px, that a pretrained network is tried at
+# Features of smaller images are much worse ones, so the head's side comes first: the largest that takes no more than
+# this share of the time. A somewhat smaller one is taken if it alone leaves time for some epochs of the whole network.
+_HEAD_SHARE, _NEAR, _ENOUGH = 0.8, 0.7, 2
+_MORE = 1.3  # epochs beyond those that are expected to fit: the machine may be faster than it seemed
 _MOST = {True: 10, False: 160}  # epochs from pretrained weights, and from scratch
-_FIT = 3e-8  # seconds of fitting a head, a number in the features
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +34,15 @@ class Costs:
         step: seconds of one update at full size, with ``batch_size`` images.
         forward: seconds of looking at one image, as validation does.
         feature: seconds of looking at one image for a head that is fitted first.
-        feature_size: length of the network's features.
+        fit: seconds of fitting that head.
+        sides: sides of the input that the network can take, in px, the largest first.
     """
 
     step: float
     forward: float
     feature: float
-    feature_size: int
+    fit: float = 0.0
+    sides: tuple[int, ...] = ()
 
     def epoch(self, settings: Settings, train: int, val: int) -> float:
         """Return the seconds of one epoch on average, with its validation."""
@@ -57,22 +62,27 @@ class Costs:
         return replace(self, step=self.step * factor, forward=self.forward * factor, feature=self.feature * factor)
 
 
-def fit_to_time(settings: Settings, costs: Costs, counts: dict[str, int], left: float) -> dict[str, tuple[Any, str]]:
+def fit_to_time(
+    settings: Settings, costs: Costs, counts: dict[str, int], left: float, fixed: Collection[str] = ()
+) -> dict[str, tuple[Any, str]]:
     """Return setting -> (value, reason) for what makes the most of the time that is left for training.
+
+    ``epochs`` is more than is expected to fit: the training itself ends with the time.
 
     Args:
         settings: of the plan without a limit.
         costs: measured for it.
         counts: images of ``train`` and ``val``.
         left: seconds from now to the last validation.
+        fixed: settings that a person chose, and that stay.
 
     Raises:
         InputError: if not even the least training fits.
     """
-    if settings.model == SMALL_NETWORK and not settings.pretrained:
+    if settings.model == SMALL_NETWORK and not settings.pretrained and "width" not in fixed:
         return _fit_width(settings, costs, counts, left)
     if settings.head_first:
-        return _fit_size(settings, costs, counts, left)
+        return _fit_size(settings, costs, counts, left, fixed)
     return _fit_epochs(settings, costs.epoch(settings, counts["train"], counts["val"]), left)
 
 
@@ -92,32 +102,31 @@ def _power(wider: float) -> float:
     return 1.0 if not wider else wider**2 if wider > 1 else wider**1.5
 
 
-def _fit_size(settings: Settings, costs: Costs, counts: dict[str, int], left: float) -> dict[str, tuple[Any, str]]:
+def _fit_size(
+    settings: Settings, costs: Costs, counts: dict[str, int], left: float, fixed: Collection[str]
+) -> dict[str, tuple[Any, str]]:
     images = counts["train"] + counts["val"]
-    fitting = images * costs.feature_size * _FIT
-    sides = [side for side in _SIZES if side <= settings.size] or [settings.size]
-    for least in (_ENOUGH, 1, 0):
-        for side in sides:
-            here = costs.scaled((side / settings.size) ** 2)
-            head = images * here.feature + fitting
-            each = here.epoch(settings, counts["train"], counts["val"])
-            if head + least * each <= left:
-                told = f"leaves time for {least} epochs after the head" if least else "leaves time for the fitted head"
-                epochs = min(_MOST[True], math.ceil((left - head) / each)) if least else 0
-                why = f"about {duration(each)} each after {duration(head)} for the head; the last ends with the time"
-                return {
-                    "size": (side, f"the largest that {told} within {duration(left)}"),
-                    "epochs": (epochs, why if epochs else "no time for an epoch of the whole network"),
-                }
-    raise too_short(settings.time, left, head)
+    sides = (settings.size,) if "size" in fixed else costs.sides or (settings.size,)
+    heads = {side: images * costs.feature * (side / settings.size) ** 2 + costs.fit for side in sides}
+    fitting = [side for side in sides if heads[side] <= _HEAD_SHARE * left] or list(sides[-1:])
+    if heads[fitting[0]] > left:
+        raise too_short(settings.time, left, heads[fitting[0]])
+    near = [side for side in fitting if side >= _NEAR * fitting[0]]
+    for least in (settings.epochs,) if "epochs" in fixed else (_ENOUGH, 1):
+        for side in near:
+            each = costs.scaled((side / settings.size) ** 2).epoch(settings, counts["train"], counts["val"])
+            if heads[side] + least * each <= left:
+                reason = f"the largest that leaves time for {least} epochs after the head within {duration(left)}"
+                return {"size": (side, reason), **_fit_epochs(settings, each, left - heads[side])}
+    reason = f"the largest whose head is fitted within {duration(left)}: {duration(heads[fitting[0]])}"
+    return {"size": (fitting[0], reason), "epochs": (0, "no time for an epoch of the whole network")}
 
 
 def _fit_epochs(settings: Settings, each: float, left: float) -> dict[str, tuple[Any, str]]:
-    epochs = min(_MOST[settings.pretrained], max(1, math.ceil(left / max(1e-9, each))))
-    reason = f"about {duration(each)} each, and {duration(left)} are left; the last one ends with the time"
-    if epochs == _MOST[settings.pretrained]:
-        reason = "as many as are of use; the rest of the time is not needed"
-    return {"epochs": (epochs, reason)}
+    most = _MOST[settings.pretrained]
+    epochs = min(most, max(1, math.ceil(_MORE * left / max(1e-9, each))))
+    reason = f"at most: about {duration(each)} each, and {duration(left)} are left; the training ends with the time"
+    return {"epochs": (epochs, reason if epochs < most else "as many as are of use")}
 
 
 def too_short(limit: float, left: float, needed: float) -> InputError:

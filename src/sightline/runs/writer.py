@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -25,11 +26,11 @@ from sightline.runs.files import (
     write_json,
     write_text,
 )
-from sightline.runs.folder import Run, list_runs
+from sightline.runs.folder import LOCK_FILE, Run, list_runs
 from sightline.runs.lock import RunLock, lock_run
 from sightline.text import csv_text
 
-__all__ = ["RunWriter", "refuse_name"]
+__all__ = ["RunWriter", "clear_stillborn", "refuse_name"]
 
 
 class RunWriter:
@@ -39,16 +40,25 @@ class RunWriter:
         run: the same folder, open for reading; it knows the names.
     """
 
-    def __init__(self, run: Run, facts: dict[str, Any], lock: RunLock | None = None) -> None:
+    def __init__(
+        self, run: Run, facts: dict[str, Any], lock: RunLock | None = None, started: float | None = None
+    ) -> None:
         self.run = run
         self._lock = lock
         self._facts = facts
         self._history: dict[str, list[Any]] = {}
         self._before = float(facts.get("seconds", 0))
-        self._start = time.monotonic()
+        self._start = time.monotonic() if started is None else started
 
     @classmethod
-    def create(cls, parent: str | Path, name: str | None, data_name: str, facts: dict[str, Any]) -> RunWriter:
+    def create(
+        cls,
+        parent: str | Path,
+        name: str | None,
+        data_name: str,
+        facts: dict[str, Any],
+        started: float | None = None,
+    ) -> RunWriter:
         """Make a new run folder with status ``running``.
 
         Args:
@@ -56,6 +66,7 @@ class RunWriter:
             name: the run's name; None makes one of the date, the data's name and a number.
             data_name: what to call the data in that name.
             facts: first content of ``run.json``.
+            started: by ``time.monotonic()``, when the work on it began; None: now.
 
         Raises:
             RunError: if the folder exists already, or can't be made.
@@ -72,23 +83,28 @@ class RunWriter:
         lock = lock_run(folder)
         facts = {"schema_version": 1, "status": "running", "started": _start_after(Path(parent)), **facts}
         write_json(folder / "run.json", facts)
-        return cls(Run(folder), facts, lock)
+        return cls(Run(folder), facts, lock, started)
 
     @classmethod
-    def open(cls, run: Run) -> RunWriter:
-        """Go on with a run that was stopped; what its process left unfinished is swept.
+    def open(cls, run: Run, started: float | None = None) -> RunWriter:
+        """Go on with a run that was stopped; what its process left unfinished is swept. ``started`` as for ``create``.
 
         Raises:
             RunError: if another process writes into it.
         """
         lock = lock_run(run.folder)
         sweep_strays(run.folder)
-        return cls(run, run.facts, lock)
+        return cls(run, run.facts, lock, started)
 
     @property
     def lock_problem(self) -> str:
         """Why no lock keeps other processes out; empty where one does."""
         return self._lock.problem if self._lock else ""
+
+    def discard(self) -> None:
+        """Remove the run: nothing was trained."""
+        self.close()
+        shutil.rmtree(self.run.folder, ignore_errors=True)
 
     def close(self) -> None:
         """Let others write into the folder."""
@@ -176,8 +192,6 @@ class RunWriter:
 
     def drop_checkpoints(self) -> None:
         """Remove the checkpoints of a finished run; its weights are in the classifier."""
-        import shutil
-
         shutil.rmtree(self.run.best_checkpoint.parent, ignore_errors=True)
 
 
@@ -198,6 +212,16 @@ def _start_after(parent: Path) -> str:
         with contextlib.suppress(ValueError, TypeError):
             now = max(now, datetime.fromisoformat(run.facts["started"]) + timedelta(microseconds=1))
     return now.isoformat(timespec="microseconds")
+
+
+def clear_stillborn(folder: Path) -> None:
+    """Remove a folder that a process made and left, or was killed in, before it said anything about a run."""
+    if not folder.is_dir():
+        return
+    known = {LOCK_FILE, f"{LOCK_FILE}.json"}
+    if all(path.name in known or path.name.startswith("run.json.tmp-") for path in folder.iterdir()):
+        lock_run(folder).release()  # raises where a living process is about to begin
+        shutil.rmtree(folder)
 
 
 def refuse_name(parent: str | Path, name: str | None) -> None:

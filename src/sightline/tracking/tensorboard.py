@@ -15,6 +15,7 @@ from sightline.events import (
     InputsSeen,
     MistakesSeen,
     RateFound,
+    Resumed,
     RunEnded,
     StepEnded,
     ValidationMeasured,
@@ -53,6 +54,8 @@ class TensorboardTracker:
     def show(self, event: Event) -> None:
         """Write what the event says."""
         match event:
+            case Resumed(_, step):  # what was written of later steps did not happen
+                self._begin_again(step)
             case RateFound():
                 self._write_text("Learning rate", f"{event.rate:g}, found before the training: {event.reason}")
             case StepEnded():
@@ -115,6 +118,14 @@ class TensorboardTracker:
         text = TensorProto(dtype=DT_STRING, string_val=[markdown.encode("utf-8", "backslashreplace")])
         metadata = create_summary_metadata(display_name=tag, description="")
         self._write(0, Summary(value=[Summary.Value(tag=tag, tensor=text, metadata=metadata)]))
+
+    def _begin_again(self, step: int) -> None:
+        """Let TensorBoard forget what was written of a step and of those after it."""
+        from tensorboard.compat.proto.event_pb2 import Event as Record
+        from tensorboard.compat.proto.event_pb2 import SessionLog
+
+        start = SessionLog(status=SessionLog.START)
+        self._writer.add_event(Record(wall_time=time.time(), step=step, session_log=start))
 
     def _write(self, step: int, summary: Any) -> None:
         from tensorboard.compat.proto.event_pb2 import Event as Record

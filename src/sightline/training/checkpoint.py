@@ -17,7 +17,7 @@ from torch import Tensor
 from sightline.errors import RunError
 from sightline.runs.files import previous_folder, recover_folder, replace_folder, write_bytes, write_json
 
-__all__ = ["Tensors", "load_checkpoint", "load_newest", "save_checkpoint"]
+__all__ = ["Tensors", "keep_best_of", "load_checkpoint", "load_newest", "save_checkpoint"]
 
 _FACTS, _MANIFEST = "facts.json", "manifest.json"
 _ABSENT = "run.no-checkpoint"
@@ -87,6 +87,27 @@ def load_newest(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, A
     if wrong is not None:
         raise wrong
     return None
+
+
+def keep_best_of(folder: Path, epoch: int | None) -> None:
+    """Bring the best epoch's checkpoint back to that of an epoch: what came after a state that is taken up is gone.
+
+    Args:
+        folder: of the best epoch; the best before it was kept beside it.
+        epoch: the best that the state knows; None: there was none yet.
+    """
+    for found in (recover_folder(folder), previous_folder(folder)):
+        try:
+            is_right = epoch is not None and _load(found)[1]["epoch"] == epoch
+        except RunError:
+            continue
+        if is_right:
+            if found != folder:
+                shutil.rmtree(folder, ignore_errors=True)
+                recover_folder(folder)
+            return
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(previous_folder(folder), ignore_errors=True)
 
 
 def _load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:

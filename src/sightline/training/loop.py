@@ -36,7 +36,7 @@ from sightline.events import (
 from sightline.networks.network import Network
 from sightline.planning.settings import Settings
 from sightline.training.batches import Batch, Batches, as_pictures
-from sightline.training.checkpoint import load_checkpoint, save_checkpoint
+from sightline.training.checkpoint import keep_best_of, load_checkpoint, save_checkpoint
 from sightline.training.find_rate import find_rate
 from sightline.training.head import start_with_head
 from sightline.training.imbalance import balanced_order
@@ -120,15 +120,15 @@ def train_network(
             since = time.monotonic() - state.progress.seconds
             try:
                 speed = yield from _learn(training, state, learning, since)
-                yield from _validate(training, state, since, speed)
-                if state.is_due or state.progress.reason:
-                    yield from _save(state, 0.0)
+                is_best = yield from _validate(training, state, since, speed)
+                if is_best or state.is_due or state.progress.reason:
+                    yield from _save(training, state, 0.0)
             except StopRequested:
                 with contextlib.suppress(TrainingError):  # weights that are no numbers: the state before them stays
                     state.save(time.monotonic() - since)
                 raise
             except TrainingError as error:
-                yield from _step_back(state, error)
+                yield from _step_back(training, state, error)
     progress = state.progress
     if progress.best is None:
         raise diverged("no epoch had a finite validation loss")
@@ -148,6 +148,7 @@ def _begin(training: _Training, resume: bool) -> Generator[Event, None, tuple[_T
         state = _make_state(training)
         damage = state.load()
         if damage is not None:
+            keep_best_of(training.best, state.progress.best_epoch if state.progress.best else None)
             if damage:
                 yield Warned("run.damaged-checkpoint", damage, "nothing: the state saved before it is used")
             yield Resumed(state.progress.epoch, state.progress.step)
@@ -173,7 +174,7 @@ def _begin(training: _Training, resume: bool) -> Generator[Event, None, tuple[_T
         state.progress = replace(state.progress, reason="all epochs done")
     elif is_best and training.pace.is_over(0):
         state.progress = replace(state.progress, reason="the time is used")
-    yield from _save(state, 0.0)
+    yield from _save(training, state, 0.0)
     return training, state
 
 
@@ -202,10 +203,10 @@ def _learn(
     network, settings, pace = training.network, training.settings, training.pace
     start, seen, epoch, done = time.monotonic(), state.progress.seen, state.progress.epoch, state.progress.step
     first, parts = (epoch - 1) * training.epoch_steps, state.updater.parts
+    began = start
     for step, batch in enumerate(_batches(training, epoch, done - first), done):
         if step > first and pace.is_over(step):
             break
-        began = time.monotonic()
         course = Course(step, pace.steps(step), training.epoch_steps, state.progress.figures)
         if step == done or settings.unfreeze_every:
             _set_learning(network, settings, course, learning)
@@ -228,12 +229,13 @@ def _learn(
         yield StepEnded(step, epoch, update.loss, rate, update.gradient_norm, update.is_clipped)
         yield Progressed(state.progress.seen, len(training.train), "images")
         if state.is_due:
-            yield from _save(state, time.monotonic() - since)
+            yield from _save(training, state, time.monotonic() - since)
+        began = time.monotonic()  # fetching the next images is a part of the next step
     return (state.progress.seen - seen) / max(1e-9, time.monotonic() - start)
 
 
-def _validate(training: _Training, state: TrainingState, since: float, speed: float) -> Generator[Event, None, None]:
-    """Measure the epoch, keep its network if it is the best, and go on to the next or end."""
+def _validate(training: _Training, state: TrainingState, since: float, speed: float) -> Generator[Event, None, bool]:
+    """Measure the epoch, keep its network if it is the best, and go on to the next or end; returns whether it is."""
     settings, now, start = training.settings, state.progress, time.monotonic()
     loss, accuracy, said = measure(state.average.network, training.val, training.at_once)
     training.pace.saw_validation(time.monotonic() - start)
@@ -255,21 +257,24 @@ def _validate(training: _Training, state: TrainingState, since: float, speed: fl
     if now.epoch >= settings.epochs:
         reason = "all epochs done"
     state.close_epoch(loss if settings.select_by == "loss" else accuracy, best, best_epoch, reason)
+    return is_best
 
 
 def _save_best(training: _Training, network: Network, epoch: int, loss: float, accuracy: float) -> None:
     facts = {"epoch": epoch, "val_loss": loss, "val_accuracy": accuracy}
-    save_checkpoint(training.best, {"model": network.state_dict()}, facts)
+    save_checkpoint(training.best, {"model": network.state_dict()}, facts, keep=True)
 
 
-def _save(state: TrainingState, seconds: float) -> Generator[StateSaving, None, None]:
+def _save(training: _Training, state: TrainingState, seconds: float) -> Generator[StateSaving, None, None]:
     """Save the state, after whoever listens could write down what came before it."""
     state.refuse_not_finite()
     yield StateSaving(state.progress.step)
+    start = time.monotonic()
     state.save(seconds)
+    training.pace.saw_saving(time.monotonic() - start)
 
 
-def _step_back(state: TrainingState, error: TrainingError) -> Generator[Event, None, None]:
+def _step_back(training: _Training, state: TrainingState, error: TrainingError) -> Generator[Event, None, None]:
     """Go back to the last good state, at half the rate.
 
     Raises:
@@ -280,6 +285,7 @@ def _step_back(state: TrainingState, error: TrainingError) -> Generator[Event, N
         raise error
     if state.load() is None:
         raise error
+    keep_best_of(training.best, state.progress.best_epoch if state.progress.best else None)
     state.progress = replace(state.progress, rate_scale=scale, setbacks=setbacks)
     message = f"{error.message}; back to step {state.progress.step}, at {scale:g} of the planned learning rate"
     yield Warned("training.setback", f"{message} ({setbacks} of at most {_SETBACKS} times)", error.cure)

@@ -44,6 +44,7 @@ class Pace:
         self._deadline = deadline
         self._step_seconds = step_seconds
         self._validation_seconds = validation_seconds
+        self._saving_seconds = 0.0
 
     def steps(self, step: int) -> int:
         """Return how many steps the whole training has, as seen before a step; at least one more."""
@@ -65,10 +66,15 @@ class Pace:
         """Remember what a validation took; the longest counts."""
         self._validation_seconds = max(self._validation_seconds, seconds)
 
+    def saw_saving(self, seconds: float) -> None:
+        """Remember what saving the state took; the longest counts."""
+        self._saving_seconds = max(self._saving_seconds, seconds)
+
     def _left(self, step: int) -> int:
         """Return how many steps there is time for, with a validation an epoch and one at the end."""
         left = self._deadline - time.monotonic()
-        left -= _SPARE * max(0.0, left) + self._validation_seconds
+        # At the end stand a validation, the best epoch and the state.
+        left -= _SPARE * max(0.0, left) + self._validation_seconds + 2 * self._saving_seconds
         mean = self._step_seconds * self._mean_cost(step, left)
         return max(0, math.floor(left / max(1e-9, mean + self._validation_seconds / self._epoch_steps)))
 

@@ -79,5 +79,5 @@ def load_trained(settings: Settings, classes: int, checkpoint: Path, shipped: Pa
 
 def versions() -> dict[str, str]:
     """Return the versions that decide about numbers; timm is not imported for it, which takes seconds."""
-    named = {name: version(name) for name in ("timm", "pillow")}
+    named = {name: version(name) for name in ("timm", "pillow", "onnxruntime")}
     return {"torch": str(torch.__version__), "numpy": np.__version__, **named}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from sightline.errors import RunError
 from sightline.networks.network import Network
 from sightline.planning.settings import Settings
 from sightline.training.averaging import Average
@@ -97,6 +99,7 @@ class TrainingState:
     def close_epoch(self, figure: float, best: tuple[float, float] | None, best_epoch: int, reason: str) -> None:
         """Go on to the next epoch, or end with a reason."""
         now = self.progress
+        figure = figure if math.isfinite(figure) else sys.float_info.max  # no checkpoint holds NaN
         self._sums.zero_()
         now = replace(now, epoch=now.epoch + 1, seen=0, seconds=0.0, figures=(*now.figures, figure))
         self.progress = replace(now, best=best, best_epoch=best_epoch, reason=reason)
@@ -140,14 +143,19 @@ class TrainingState:
         if found is None:
             return None
         tensors, facts, wrong = found
-        self.network.load_state_dict(tensors["model"])
-        self.network.eval()  # the loop sets what learns
-        self.average.load(tensors.get("average", {}), int(facts["average"]))
-        self.updater.load(facts["updater"], tensors.get("optimizer", {}))
-        known = dict(facts["progress"])
-        known["figures"] = tuple(known["figures"])
-        known["best"] = known["best"] and (known["best"][0], known["best"][1])
-        self.progress = Progress(**known)
+        try:
+            self.network.load_state_dict(tensors["model"])
+            self.network.eval()  # the loop sets what learns
+            self.average.load(tensors.get("average", {}), int(facts["average"]))
+            self.updater.load(facts["updater"], tensors.get("optimizer", {}))
+            known = dict(facts["progress"])
+            known["figures"] = tuple(known["figures"])
+            known["best"] = known["best"] and (known["best"][0], known["best"][1])
+            self.progress = Progress(**known)
+        except (RuntimeError, KeyError, TypeError, ValueError, IndexError) as error:
+            text = " ".join(str(error).split())[:200]
+            cure = "go on with the versions in run.json, or train again"
+            raise RunError("run.weights", f"{self._folder} does not fit this network: {text}", cure) from error
         self._sums.copy_(torch.tensor([self.progress.cross_entropy, self.progress.hits]))
         self._saved = time.monotonic()
         return wrong
