@@ -9,6 +9,7 @@ from dataclasses import replace
 from sightline.errors import DeviceError
 from sightline.events import Event, Planned, StageEnded, StageStarted, Warned
 from sightline.installation import import_library, require_extra
+from sightline.pipeline.candidates import compare_networks
 from sightline.pipeline.prepare import Job, Prepared, look_at_data, refuse_repeats
 from sightline.pipeline.probe import probe_changes, warn_of_harm
 from sightline.planning.budget import Costs, fit_to_time
@@ -48,16 +49,18 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
         check_weights(earlier.file)
     if earlier and "mean" not in earlier.settings:  # a classifier's folder without its run
         earlier = replace(earlier, settings={**earlier.settings, **read_normalisation(earlier.file)})
-    network = describe_network(str(choose_model(recipe, job.options, data, hardware, earlier).value))
+    found = yield from compare_networks(samples, looked.split, data, hardware, chosen)
+    timed = {} if found is None else {"model": found}
+    network = describe_network(str(choose_model(recipe, job.options, data, hardware, earlier, timed).value))
     counts = data.counts
-    plan = make_plan(recipe, job.options, data, hardware, network, earlier)
+    plan = make_plan(recipe, job.options, data, hardware, network, earlier, timed)
     classes = len(samples.classes)
     plan, warning = fit_memory(plan, classes, counts["train"])
     costs = measure_costs(plan.settings, classes, counts["train"], counts["val"])
     seconds = estimate_seconds(plan.settings, costs, counts["train"], counts["val"])
     if plan.settings.time:
         left = job.seconds_left(plan.settings.time) - _closing_guess(costs, counts)
-        timed = fit_to_time(plan.settings, costs, counts, left, {**recipe.chosen, **job.options.chosen})
+        timed |= fit_to_time(plan.settings, costs, counts, left, {**recipe.chosen, **job.options.chosen})
         before = plan.settings
         plan = make_plan(recipe, job.options, data, hardware, network, earlier, timed)
         plan, warning = fit_memory(plan, classes, counts["train"])

@@ -85,14 +85,22 @@ class Plan:
 
 
 def choose_model(
-    recipe: Recipe, options: Recipe, data: DataFacts, hardware: Hardware, earlier: EarlierRun | None = None
+    recipe: Recipe,
+    options: Recipe,
+    data: DataFacts,
+    hardware: Hardware,
+    earlier: EarlierRun | None = None,
+    timed: Mapping[str, tuple[Any, str]] | None = None,
 ) -> Decision:
     """Return the decision for the network's name; the rest of the plan follows from what it is.
+
+    Args:
+        recipe, options, data, hardware, earlier, timed: as for ``make_plan``.
 
     Raises:
         WeightsError: if another network was chosen than the earlier run's.
     """
-    decide = Decisions(recipe, options)
+    decide = Decisions(recipe, options, timed)
     side = data.median_short_side
     if earlier:
         decide("model", earlier.model, "weights", f"the network of {earlier.name}")
@@ -149,7 +157,7 @@ def make_plan(
     """
     recipe = recipe.under(options)
     decide = Decisions(recipe, options, timed)
-    model = choose_model(recipe, options, data, hardware, earlier)
+    model = choose_model(recipe, options, data, hardware, earlier, timed)
     if network.name == SMALL_NETWORK and not earlier:
         suggest_fast(decide, data)
     decide_data(decide, data)

@@ -1,0 +1,97 @@
+"""Which pretrained network suits the data: a few compared by their frozen features, where the time allows it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from sightline.data.samples import Samples
+from sightline.data.split import Split
+from sightline.events import Event, Noted, StageEnded, StageStarted
+from sightline.pipeline.decode import decode_pictures
+from sightline.planning.facts import DataFacts, Hardware
+from sightline.planning.inputs import SMALL_SIDE
+from sightline.planning.plan import make_plan
+from sightline.planning.recipe import Recipe
+
+__all__ = ["CANDIDATES", "compare_networks"]
+
+# By device, the default first. A network is one word; it is compared where its weights lie in the hub's cache.
+CANDIDATES = {
+    "cpu": ("mobilenetv2_100.ra_in1k", "efficientnet_b0.ra_in1k", "resnet18.a1_in1k"),
+    "gpu": ("convnext_tiny.in12k_ft_in1k", "tf_efficientnetv2_s.in21k_ft_in1k", "resnet50.a1_in1k"),
+}
+_LEAST_TIME = 1800.0  # seconds: in less, the time is worth more for the default
+_TRAIN, _VAL = 1_000, 500  # images at most
+
+
+def compare_networks(
+    samples: Samples, split: Split, data: DataFacts, hardware: Hardware, chosen: dict[str, Any]
+) -> Generator[Event, None, tuple[str, str] | None]:
+    """Return (network, reason) of the one whose head has the lowest validation loss, or None: the default is taken.
+
+    Only with a time limit of half an hour or more, for images that a pretrained network is for, where neither network
+    nor weights were chosen. Test images are not looked at.
+
+    References:
+        A head on frozen features ranks networks for fine-tuning well enough to choose among few: S. Kornblith et al.,
+        arXiv 1805.08974.
+    """
+    free = not {"model", "weights", "pretrained"} & chosen.keys()
+    if float(chosen.get("time", 0) or 0) < _LEAST_TIME or not free or data.median_short_side <= SMALL_SIDE:
+        return None
+    from sightline.networks.describe import describe_network
+    from sightline.networks.weights import find_cached
+
+    names = CANDIDATES["cpu" if hardware.device == "cpu" else "gpu"]
+    here = [name for name in names if find_cached(describe_network(name))]
+    absent = [name for name in names if name not in here]
+    if len(here) < 2:
+        known = here[0] if here else "none of them"
+        yield Noted(f"Networks are not compared: of {', '.join(names)} the weights of {known} are here.")
+        return None
+    yield StageStarted("Choosing", f"{len(here)} networks by a head on their frozen features")
+    start, found = time.monotonic(), {}
+    for name in here:
+        found[name] = yield from _look(samples, split, data, hardware, name)
+    best = min(found, key=lambda name: found[name][0])
+    told = ", ".join(f"{name} {loss:.3f} ({accuracy:.1%})" for name, (loss, accuracy) in found.items())
+    missing = f"; not here: {', '.join(absent)}" if absent else ""
+    yield StageEnded("Choosing", f"{best}; validation loss (accuracy) of the heads: {told}", time.monotonic() - start)
+    return best, f"the lowest validation loss of a head on frozen features: {told}{missing}"
+
+
+def _look(
+    samples: Samples, split: Split, data: DataFacts, hardware: Hardware, name: str
+) -> Generator[Event, None, tuple[float, float]]:
+    """Return (loss, accuracy) on validation of a head on a network's features."""
+    from sightline.networks.describe import describe_network
+    from sightline.networks.weights import StartWeights, find_cached
+    from sightline.training.head import start_with_head
+    from sightline.training.setup import make_batches, set_up_network
+
+    network = describe_network(name)
+    path = find_cached(network)
+    assert path
+    parts = {part: _some(samples, split.rows(part), most) for part, most in (("train", _TRAIN), ("val", _VAL))}
+    rows = np.concatenate(list(parts.values()))
+    some, counts = samples.take(rows), {part: len(rows) for part, rows in parts.items()}
+    plan = make_plan(Recipe(), Recipe(model=name), replace(data, counts={**data.counts, **counts}), hardware, network)
+    some, store = yield from decode_pictures(some, plan)
+    built = set_up_network(plan.settings, len(samples.classes), StartWeights(path))
+    places = np.arange(len(rows))[some.is_ok]
+    train, val = (
+        make_batches(plan, store, chosen.tolist(), some.labels[chosen].tolist())
+        for chosen in (places[places < counts["train"]], places[places >= counts["train"]])
+    )
+    _, _, loss, accuracy = yield from start_with_head(built, train, val, plan.settings.precision)
+    return loss, accuracy
+
+
+def _some(samples: Samples, rows: Any, most: int) -> Any:
+    rows = rows[samples.is_ok[rows]]
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int)]  # of every class
