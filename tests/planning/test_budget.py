@@ -66,10 +66,12 @@ def test_the_head_and_the_epochs_of_a_pretrained_network_fit(left, step, look, c
     head = (count + count // 8) * here.feature + costs.fit
     assert head <= left
     heads = {side: (count + count // 8) * costs.scaled((side / 224) ** 2).feature + costs.fit for side in SIZES}
-    largest = max((side for side in SIZES if heads[side] <= 0.8 * left), default=96)
-    assert 0.7 * largest <= side <= largest
+    assert side == max((side for side in SIZES if heads[side] <= 0.8 * left), default=96)
+    each = here.epoch(settings, count, count // 8)
     if epochs:  # with more than are expected to fit: the training ends with the time
-        assert head + (epochs - 1) / 1.3 * here.epoch(settings, count, count // 8) <= left
+        assert head + each / 2 <= left and head + (epochs - 1) / 1.3 * each <= left
+    else:
+        assert head + each / 2 > left
 
 
 def test_more_time_is_never_used_for_a_smaller_input_without_more_epochs():

@@ -17,7 +17,7 @@ def estimate_seconds(settings, classes: int, train: int, val: int) -> float:
 @pytest.fixture
 def one_second(monkeypatch):
     """Let a step of any size take one second, and an image's forward pass 1/128 of one."""
-    monkeypatch.setattr(estimate, "_seconds_of", lambda run, images: run(2) or 1.0)
+    monkeypatch.setattr(estimate, "_seconds_of", lambda run, images, *more: run(2) or 1.0)
 
 
 def test_steps_and_validation_are_counted(plan_settings, one_second):
@@ -41,7 +41,7 @@ def test_early_steps_cost_as_much_less_as_they_have_pixels(plan_settings, one_se
 
 def test_parts_of_a_step_are_measured_as_large_as_they_will_be(plan_settings, monkeypatch):
     counts = []
-    monkeypatch.setattr(estimate, "_seconds_of", lambda run, images: counts.append(images) or 1.0)
+    monkeypatch.setattr(estimate, "_seconds_of", lambda run, images, *more: counts.append(images) or 1.0)
     settings = plan_settings(epochs=1, batch_size=32, accumulate=4)
     assert estimate_seconds(settings, 2, 64, 128) == pytest.approx(
         2 * 4 + 2 * 128 / 8

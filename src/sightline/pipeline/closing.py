@@ -27,8 +27,8 @@ __all__ = ["rehearse_closing"]
 _IMAGES = 24  # that are looked at
 _DRAWN = 8  # times the seconds of importing the library that draws: a report of ten classes
 _LEAST, _MOST = 4.0, 15.0  # seconds of a report, where the library was imported already, or lay on a slow disk
-_MARGIN = 1.25  # the machine may be busier then
-_EXIT = 1.5  # seconds: what the process needs to end
+_MARGIN = 1.4  # the machine may be busier then
+_EXIT = 2.5  # seconds: what the process needs to end
 _BASELINE = 20_000  # training images that the baseline looks at, at most
 
 
@@ -74,6 +74,6 @@ def rehearse_closing(
     seconds = _MARGIN * (exporting + evaluating + reporting) + _EXIT
     told = f"export {exporting:.1f} s, {count:,} images {evaluating:.1f} s, report {reporting:.1f} s"
     yield StageEnded(
-        "Rehearsing", f"{seconds:.0f} s are kept for the end: {told}, a quarter more", time.monotonic() - begun
+        "Rehearsing", f"{seconds:.0f} s are kept for the end: {told}, two fifths more", time.monotonic() - begun
     )
     return seconds

@@ -56,12 +56,15 @@ def measure_costs(settings: Settings, classes: int, train: int, val: int) -> Cos
         network.train()
         updater = Updater(network, plain, (1,) * classes)
         last = Course(epoch_steps * max(1, settings.epochs), epoch_steps * max(1, settings.epochs), epoch_steps)
-        step = settings.accumulate * _seconds_of(_make_step(updater, plain, classes, last), images)
+        # Of a limited time no more than a fiftieth is spent on measuring.
+        longest = min(_LONGEST, settings.time / 50 / 9) if settings.time else _LONGEST
+        step = settings.accumulate * _seconds_of(_make_step(updater, plain, classes, last), images, longest)
         some = min(looked_at_at_once(settings.batch_size, settings.accumulate), max(1, val))
-        forward = _seconds_of(_make_forward(network, settings, val), some) / some
+        forward = _seconds_of(_make_forward(network, settings, val), some, longest) / some
         feature = forward
         if settings.head_first:
-            feature = _seconds_of(_make_look(network, settings, train + val, settings.precision), some) / some
+            look = _make_look(network, settings, train + val, settings.precision)
+            feature = _seconds_of(look, some, longest) / some
         sides = _possible_sides(network, settings) if settings.time and settings.head_first else ()
     return Costs(step, forward, feature, (train + val) * network.feature_size * classes * _FIT, sides)
 
@@ -73,7 +76,7 @@ def estimate_seconds(settings: Settings, costs: Costs, train: int, val: int) -> 
     return settings.epochs * costs.epoch(settings, train, val) + start + finder
 
 
-def _seconds_of(run: Callable[[int], None], images: int) -> float:
+def _seconds_of(run: Callable[[int], None], images: int, longest: float = _LONGEST) -> float:
     """Return the seconds of a run on so many images: the median of a few, after two small ones that warm up."""
 
     def timed(count: int) -> float:
@@ -83,9 +86,9 @@ def _seconds_of(run: Callable[[int], None], images: int) -> float:
 
     few = min(images, _FEW)
     timed(few)
-    count = min(images, max(few, int(few * _LONGEST / max(1e-9, timed(few)))))
+    count = min(images, max(few, int(few * longest / max(1e-9, timed(few)))))
     found = [timed(count)]
-    while len(found) < _REPEATS and sum(found) < _LONGEST:
+    while len(found) < _REPEATS and sum(found) < longest:
         found.append(timed(count))
     return statistics.median(found) * images / count
 
