@@ -158,3 +158,31 @@ with _threads_for(1):
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
     said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "{1}"
+
+
+def test_without_time_for_all_images_the_head_is_fitted_on_some_of_every_class(make_batches, monkeypatch):
+    from sightline.events import Noted
+    from sightline.training import head
+
+    network = Network(SmallResnet(16, 8, 1), 64, 2, (0.5,) * 3, (0.2,) * 3)
+    train, val = make_batches(400), make_batches(40, seed=1)
+    seen = []
+    real = head.choose_engine
+    monkeypatch.setattr(
+        head,
+        "choose_engine",
+        lambda *given: (made := real(*given))._replace(batch=20, look=lambda s: seen.append(s) or made.look(s)),
+    )
+    clock = iter(range(10_000))
+    monkeypatch.setattr(head.time, "monotonic", lambda: next(clock))
+    stage = start_with_head(network, train, val, "fp32", until=7)  # two batches of validation, then these
+    figures, said = None, []
+    while figures is None:
+        try:
+            said.append(next(stage))
+        except StopIteration as stop:
+            figures = stop.value
+    (noted,) = (event for event in said if isinstance(event, Noted))
+    count = 20 * (len(seen) - 2)
+    assert 20 <= count < 400 and f"{count} of 400" in noted.message
+    assert figures[3] > 0.9  # the classes of both kinds were among them: they come in no order of theirs

@@ -7,6 +7,8 @@ It is a good model after seconds, and the start from which fine-tuning does not 
 from __future__ import annotations
 
 import contextlib
+import math
+import time
 import warnings
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -18,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sightline.errors import WeightsError
-from sightline.events import Progressed
+from sightline.events import Noted, Progressed
 from sightline.networks.network import Network
 from sightline.training.batches import Batches
 from sightline.training.engines import Engine, choose_engine
@@ -49,18 +51,23 @@ def extract_features(
     return (yield from _look(engine, batches, total, done))
 
 
-def _look(engine: Engine, batches: Batches, total: int, done: int) -> Generator[Progressed, None, Features]:
+def _look(
+    engine: Engine, batches: Batches, total: int, done: int, until: float = math.inf
+) -> Generator[Progressed, None, Features]:
+    """Return the features of all images, or of those first in order that were seen ``until`` then; of some at least."""
     found = []
     for squares in batches.squares_in_order(engine.batch):
         found.append(engine.look(squares))
         done += len(squares)
         yield Progressed(done, total, "images")
+        if time.monotonic() > until:
+            break
     return np.concatenate(found)
 
 
 def start_with_head(
-    network: Network, train: Batches, val: Batches, precision: str = "fp32"
-) -> Generator[Progressed, None, tuple[float, float, float, float]]:
+    network: Network, train: Batches, val: Batches, precision: str = "fp32", until: float = math.inf
+) -> Generator[Progressed | Noted, None, tuple[float, float, float, float]]:
     """Fit the head on frozen features; returns (loss, accuracy) on training and on validation, losses in nats.
 
     Args:
@@ -68,14 +75,21 @@ def start_with_head(
         train: what it is fitted on.
         val: what helps to choose the regularisation.
         precision: of the plan: with ``bf16`` the features are looked at in it.
+        until: by ``time.monotonic()``, when to stop looking at training images: the head is then fitted on some of
+            them, drawn by chance.
 
     Raises:
         WeightsError: if the features are no finite numbers.
     """
     total = len(train) + len(val)
     engine = choose_engine(network, total, train.preprocess.size, precision)
-    train_features = yield from _look(engine, train, total, 0)
-    val_features = yield from _look(engine, val, total, len(train))
+    val_features = yield from _look(engine, val, total, 0)
+    if not math.isinf(until):
+        train = train.take(np.random.default_rng(0).permutation(len(train)))
+    train_features = yield from _look(engine, train, total, len(val), until)
+    if len(train_features) < len(train):
+        yield Noted(f"The head is fitted on {len(train_features):,} of {len(train):,} images: no time for more.")
+        train = train.take(np.arange(len(train_features)))
     if not np.isfinite(train_features).all() or not np.isfinite(val_features).all():
         raise WeightsError(
             "weights.not-finite", "the network's features are no numbers", "give other weights, or check mean and std"

@@ -183,12 +183,13 @@ def _make_state(training: _Training) -> TrainingState:
     return TrainingState(training.network, training.settings, counts, training.folder / "last")
 
 
-def _start(training: _Training) -> Generator[Progressed, None, EpochEnded]:
+def _start(training: _Training) -> Generator[Event, None, EpochEnded]:
     """Fit the head where that is planned, and return what the network reaches before the first epoch, as epoch 0."""
     start = time.monotonic()
     settings, network, train, val = training.settings, training.network, training.train, training.val
     if settings.head_first:
-        figures = yield from start_with_head(network, train, val, settings.precision)
+        until = training.pace.head_until()
+        figures = yield from start_with_head(network, train, val, settings.precision, until)
         count = len(train) + len(val)
     else:
         figures, count = measure_start(network, train, val, settings.seed, training.at_once)

@@ -12,6 +12,7 @@ from sightline.training.update import side_at
 __all__ = ["Pace"]
 
 _MEMORY = 0.9  # of the running mean of a step's seconds
+_HEAD = 0.9  # share of the time for looking at images; the rest is for fitting the head on them
 _SAMPLES = 32  # places of what is left at which the side of the input is looked up
 _SPARE = 0.01  # share of the time left that is not planned: a step may take longer than those before
 
@@ -69,6 +70,11 @@ class Pace:
     def saw_saving(self, seconds: float) -> None:
         """Remember what saving the state took; the longest counts."""
         self._saving_seconds = max(self._saving_seconds, seconds)
+
+    def head_until(self) -> float:
+        """Return when, by ``time.monotonic()``, a head must no longer look at images, but be fitted."""
+        now = time.monotonic()
+        return now + (self._deadline - now) * _HEAD
 
     def _left(self, step: int) -> int:
         """Return how many steps there is time for, with a validation an epoch and one at the end."""
