@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from sightline.driving import drive
+from sightline.driving import Stopping, drive
 from sightline.errors import StopRequested
 from sightline.events import Noted, StageEnded, StageStarted
 
@@ -83,3 +83,19 @@ def test_a_thread_of_a_program_takes_no_signals():
     thread.start()
     thread.join()
     assert results == ["result"]
+
+
+@pytest.fixture
+def stopping():
+    taken = Stopping()
+    taken.can_wait = True
+    yield taken
+    taken.close()
+
+
+def test_under_torchrun_which_passes_signals_on_only_the_first_counts(stopping, monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGTERM)
+    assert stopping.signal == signal.SIGINT

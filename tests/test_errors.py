@@ -12,7 +12,7 @@ import pytest
 from sightline import errors
 from sightline.errors import SightlineError, UnreadableImage
 
-FAMILY = [getattr(errors, name) for name in errors.__all__]
+FAMILY = [kind for name in errors.__all__ if issubclass(kind := getattr(errors, name), SightlineError)]
 PLAIN = [kind for kind in FAMILY if kind is not UnreadableImage]
 
 

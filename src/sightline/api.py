@@ -13,6 +13,7 @@ from typing import Any
 from sightline.checks.finding import Findings
 from sightline.data.sources import Source
 from sightline.driving import Display, drive
+from sightline.errors import StopRequested
 from sightline.evaluation.result import Evaluation
 from sightline.installation import require_extra
 from sightline.runs.folder import RUNS_FOLDER, Run, find_classifier, find_run
@@ -43,6 +44,7 @@ def train(
     name: str | None = None,
     resume: bool = False,
     keep_checkpoints: bool = False,
+    devices: int | str = "",
     started: float | None = None,
     track: Sequence[str] = (),
     display: Display | None = None,
@@ -60,6 +62,8 @@ def train(
             last. Settings that are not given are the run's; others than the run's are refused. A name that is not
             there yet starts a run; a finished run is returned as it is.
         keep_checkpoints: keep the checkpoints after the run is finished.
+        devices: processes that train together, started here: a number, or ``all`` for one a GPU; empty: this one, or
+            those that torchrun started. Those beside the first train along, and return its run when it is done.
         started: by ``time.monotonic()``, from when on ``time`` counts; None: from now.
         track: who listens besides: ``tensorboard``, ``mlflow``, ``wandb``, ``csv``.
         display: where events go; by default the notebook's cell or the terminal.
@@ -75,11 +79,29 @@ def train(
     Example:
         ``run = sightline.train("photos/", epochs=5); run.metrics["accuracy"]["value"]``
     """
+    from sightline.pipeline.company import is_follower
     from sightline.pipeline.run import train_job
 
+    if is_follower():
+        return _follow()
     begun = {} if started is None else {"started": started}
-    job = _job(data, recipe, settings, out=out, name=name, keep_checkpoints=keep_checkpoints, resume=resume, **begun)
+    more: dict[str, Any] = {"keep_checkpoints": keep_checkpoints, "resume": resume, "devices": str(devices), **begun}
+    job = _job(data, recipe, settings, out=out, name=name, **more)
     return drive(train_job(job), display, quiet, Trackers(track))
+
+
+def _follow() -> Run:
+    """Train along with the process that decides, and end as it does."""
+    require_extra("train", "training")
+    from sightline.pipeline.follow import follow_run
+
+    try:
+        run = follow_run()
+    except StopRequested as stop:
+        raise SystemExit(128 + stop.signal) from stop
+    if run is None:
+        raise SystemExit(0)  # the first process had nothing to train, and says why
+    return run
 
 
 def cross_validate(

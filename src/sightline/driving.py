@@ -15,6 +15,7 @@ from sightline.display.notebook import Notebook, in_notebook
 from sightline.display.terminal import Terminal, tell_at_once
 from sightline.errors import StopRequested
 from sightline.events import Event, RunStarted, StageEnded, StageStarted
+from sightline.pipeline.company import is_launched
 from sightline.runs.folder import Run
 from sightline.tracking.trackers import Trackers
 
@@ -107,6 +108,9 @@ class Stopping:
         raise SystemExit(128 + stop.signal) from stop
 
     def _take(self, number: int, frame: FrameType | None) -> None:
+        # torchrun passes on a signal that may have come here already; it kills by itself where that takes too long.
+        if self.can_wait and self.signal and is_launched():
+            return
         if self.can_wait and not self.signal:
             self.signal = number
             tell_at_once("stopping after this step; once more stops at once")

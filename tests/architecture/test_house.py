@@ -83,7 +83,8 @@ def test_functions_have_at_most_8_parameters():
     for file, node in functions():
         arguments = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
         count = len([argument for argument in arguments if argument.arg not in ("self", "cls")])
-        if count > 8 and file.parent.name != "cli":
+        # What a person types is the interface, on the command line and in Python: as long as what they can choose.
+        if count > 8 and file.parent.name != "cli" and file.name != "api.py":
             many[f"{file.name}:{node.name}"] = count
     assert not many
 

@@ -17,14 +17,14 @@ from sightline.training.effects import blur_images, draw_boxes, draw_sigmas, era
 def test_a_blur_is_torchvisions(noise, side, sigma):
     kernel = 2 * max(1, math.ceil(3 * sigma)) + 1
     wanted = reference.gaussian_blur(noise(3, side), [kernel, kernel], [sigma, sigma])
-    after = blur_images(noise(3, side), torch.tensor([0.0, sigma, sigma]))
+    after = blur_images(noise(3, side), torch.tensor([0.0, sigma, sigma]), sigma)
     assert torch.equal(after[0], noise(3, side)[0])
     assert torch.allclose(after[1:], wanted[1:], atol=1e-5)
 
 
 def test_images_of_one_batch_are_blurred_each_by_its_own(noise):
     """A kernel that is wider than an image needs must not change what comes out."""
-    together = blur_images(noise(2, 32), torch.tensor([0.5, 2.0]))
+    together = blur_images(noise(2, 32), torch.tensor([0.5, 2.0]), 2.0)
     wanted = reference.gaussian_blur(noise(2, 32), [13, 13], [0.5, 0.5])
     assert torch.allclose(together[0], wanted[0], atol=1e-5)
 

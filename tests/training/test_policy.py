@@ -7,15 +7,15 @@ import torch
 from torchvision.transforms import InterpolationMode, v2
 
 from sightline.training.augment import step_generator
-from sightline.training.policy import apply_policy
+from sightline.training.policy import apply_policy, draw_seeds
 
 
 @pytest.mark.parametrize(("name", "kind"), [("randaugment", v2.RandAugment), ("trivialaugment", v2.TrivialAugmentWide)])
 def test_each_image_is_changed_as_torchvision_does_from_the_same_seed(noise, plain_settings, name, kind):
     images = (noise(6, 24) * 255).round() / 255
-    after = apply_policy(images, plain_settings(policy=name), step_generator(1, 2))
-    seeds = torch.randint(2**31, (6,), generator=step_generator(1, 2)).tolist()
-    for before, changed, seed in zip(images, after, seeds, strict=True):
+    seeds = draw_seeds(6, step_generator(1, 2))
+    after = apply_policy(images, plain_settings(policy=name), seeds)
+    for before, changed, seed in zip(images, after, seeds.tolist(), strict=True):
         torch.manual_seed(seed)
         wanted = kind(interpolation=InterpolationMode.BILINEAR)((before * 255).round().to(torch.uint8))
         assert torch.equal((changed * 255).round().to(torch.uint8), wanted)

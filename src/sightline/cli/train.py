@@ -36,6 +36,9 @@ def train(
     patience: Annotated[int | None, typer.Option(help="Epochs without improvement before stopping; 0: never.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of split, weights, order and augmentation.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:N or mps.")] = None,
+    devices: Annotated[
+        str | None, typer.Option(help="Processes that train together, one a device: a number, or all.")
+    ] = None,
     val: Annotated[float | None, typer.Option(help="Share drawn for validation.")] = None,
     test: Annotated[float | None, typer.Option(help="Share drawn for the test; 0: none.")] = None,
     select_on_val: Annotated[
@@ -78,6 +81,7 @@ def train(
     from sightline.display.lines import plan_lines
     from sightline.display.terminal import Terminal, outlived
     from sightline.installation import require_extra
+    from sightline.pipeline.company import is_follower
     from sightline.tracking.trackers import Trackers
 
     require_extra("train", "training")
@@ -125,10 +129,13 @@ def train(
     shown: dict[str, Any] = {"out": out, "name": name, "track": track or (), "display": terminal}
     try:
         if folds is not None or seeds is not None:
-            run = _train_several(data, recipe, folds, seeds, (keep_checkpoints, resume), {**shown, **settings})
+            flags = {"--keep-checkpoints": keep_checkpoints, "--resume": resume, "--devices": devices is not None}
+            run = _train_several(data, recipe, folds, seeds, flags, {**shown, **settings})
         else:
             more: dict[str, Any] = {"resume": resume, "keep_checkpoints": keep_checkpoints, "started": started}
-            run = api.train(data, recipe, **more, **shown, **settings)
+            run = api.train(data, recipe, devices=devices or "", **more, **shown, **settings)
+            if is_follower():
+                return
     except (KeyboardInterrupt, SystemExit):
         with outlived(sys.stderr):
             print(f"\n{interrupted_words(terminal.folder)}", file=sys.stderr)
@@ -144,7 +151,7 @@ def _train_several(
     recipe: str | None,
     folds: int | None,
     seeds: int | None,
-    flags: tuple[bool, bool],
+    flags: dict[str, bool],
     chosen: dict[str, Any],
 ) -> Run:
     from sightline import api
@@ -152,7 +159,7 @@ def _train_several(
     from sightline.pipeline.prepare import refuse_counts
 
     refuse_counts(folds, seeds)  # the two functions below know of one each
-    for option, is_given in zip(("--keep-checkpoints", "--resume"), flags, strict=True):
+    for option, is_given in flags.items():
         if is_given:
             raise InputError("plan.conflict", f"{option} is for a single training", "leave it out")
     if folds is not None:
@@ -162,6 +169,7 @@ def _train_several(
 
 def interrupted_words(folder: str) -> str:
     """Return what a stopped training left, and what to type."""
+    from sightline.pipeline.company import is_launched
     from sightline.runs.folder import RUNS_FOLDER, Run
 
     if not folder:
@@ -174,7 +182,8 @@ def interrupted_words(folder: str) -> str:
         return f"Stopped; {facts['done']} of {facts['times']} {facts['kind']} are done, and {folder} has their figures."
     facts, run = Run(folder).facts, Path(folder)
     out = "" if str(run.parent) == RUNS_FOLDER else f" --out {shlex.quote(str(run.parent))}"
-    again = f"sightline train {shlex.quote(facts['data'])}{out} --name {shlex.quote(run.name)} --resume"
+    devices = "" if facts.get("processes", 1) == 1 or is_launched() else f" --devices {facts['processes']}"
+    again = f"sightline train {shlex.quote(facts['data'])}{out} --name {shlex.quote(run.name)}{devices} --resume"
     words = f"Stopped; {folder} says interrupted. Go on with: {again}"
     if Run(folder).best_checkpoint.is_dir():
         words += f"\nIts best epoch as a classifier: sightline export {shlex.quote(folder)}"

@@ -27,7 +27,7 @@ from sightline.runs.lock import lock_run
 from sightline.runs.writer import RunWriter
 from sightline.runtime.bundle import Bundle
 
-__all__ = ["export_files", "export_run", "finish_run", "make_bundle", "write_page"]
+__all__ = ["export_files", "export_run", "finish_run", "load_data", "make_bundle", "write_page"]
 
 
 def export_run(run: Run) -> Generator[Event, None, Run]:
@@ -48,7 +48,7 @@ def export_run(run: Run) -> Generator[Event, None, Run]:
 
 def _export_again(run: Run) -> Generator[Event, None, str]:
     plan = run.plan
-    samples, split = _load_data(run)
+    samples, split = load_data(run)
     writer = RunWriter(run, run.facts)
     samples, store = yield from decode_pictures(samples, plan)
     headline = yield from finish_run(writer, plan, samples, split, store)
@@ -85,6 +85,7 @@ def finish_run(
 def _export(writer: RunWriter, plan: Plan, samples: Samples, split: Split) -> Generator[Event, None, None]:
     from sightline.exporting.export import export_classifier
     from sightline.training.setup import load_trained
+    from sightline.training.update import named_errors
 
     run = writer.run
     yield StageStarted("Exporting", "model.onnx, compared with the network on real images")
@@ -92,7 +93,8 @@ def _export(writer: RunWriter, plan: Plan, samples: Samples, split: Split) -> Ge
     network, epoch = load_trained(plan.settings, len(samples.classes), run.best_checkpoint, run.weights_file)
     bundle, files = make_bundle(run, plan, samples, network), export_files(samples, split)
     try:
-        proof = export_classifier(network, bundle, run.classifier_folder, files)
+        with named_errors(plan.settings):  # memory may be enough for training, and not for this
+            proof = export_classifier(network, bundle, run.classifier_folder, files)
     except ExportMismatch as error:
         writer.update(export={"error": error.message})
         raise
@@ -136,7 +138,7 @@ def write_page(run: Run) -> Generator[Event, None, None]:
     yield StageEnded("Reporting", str(run.report_file), time.monotonic() - start)
 
 
-def _load_data(run: Run) -> tuple[Samples, Split]:
+def load_data(run: Run) -> tuple[Samples, Split]:
     """Return the samples and the split as a run wrote them."""
     facts, rows = run.facts, run.samples
     classes = tuple(facts["classes"])

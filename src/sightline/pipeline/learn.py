@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.data.samples import Samples
 from sightline.data.split import Split
-from sightline.errors import StopRequested, TrainingError
+from sightline.errors import InputError, StopRequested, TrainingError
 from sightline.events import (
     EpochEnded,
     Event,
+    Noted,
     PartsRaised,
     RateFound,
     Resumed,
@@ -26,6 +27,7 @@ from sightline.events import (
     ValidationMeasured,
 )
 from sightline.pipeline.closing import rehearse_closing
+from sightline.pipeline.company import Company
 from sightline.pipeline.measure import picture_mistakes
 from sightline.pixels.cache import PixelStore
 from sightline.planning.budget import Costs, too_short
@@ -37,6 +39,7 @@ from sightline.text import count_of, listed
 
 if TYPE_CHECKING:
     from sightline.networks.weights import StartWeights
+    from sightline.training.group import Group
 
 __all__ = ["Lesson", "learn"]
 
@@ -53,6 +56,7 @@ class Lesson:
         costs: measured, for a training with a time limit.
         resume: go on from what the run saved.
         differs: why going on can't be bit for bit; empty where it is.
+        company: the processes beside this one.
     """
 
     samples: Samples
@@ -62,6 +66,7 @@ class Lesson:
     costs: Costs | None = None
     resume: bool = False
     differs: str = ""
+    company: Company | None = None
 
 
 def learn(writer: RunWriter, plan: Plan, lesson: Lesson, ends: float) -> Generator[Event, None, None]:
@@ -77,6 +82,7 @@ def learn(writer: RunWriter, plan: Plan, lesson: Lesson, ends: float) -> Generat
         InputError: if too little time is left.
         TrainingError: as ``train_network``, with the images of the step that failed.
     """
+    from sightline.training.group import ALONE
     from sightline.training.loop import train_network
     from sightline.training.pace import Pace
     from sightline.training.setup import make_batches, set_up_network, whiten_network
@@ -100,12 +106,44 @@ def learn(writer: RunWriter, plan: Plan, lesson: Lesson, ends: float) -> Generat
     start = time.monotonic()
     keeper = _Keeper(writer, plan, lesson, setbacks=list(writer.run.facts.get("setbacks", [])))
     folder = writer.run.checkpoints_folder
-    events = train_network(network, train, val, plan.settings, folder, pace=pace, resume=lesson.resume)
     try:
+        group = lesson.company.connect(plan.settings) if lesson.company else ALONE
+        yield from _describe_company(writer, plan.settings, group, network, train)
+        events = train_network(network, train, val, plan.settings, folder, pace=pace, resume=lesson.resume, group=group)
         yield from keeper.relay(events)
     except TrainingError as error:
         raise keeper.explained(error) from error
+    finally:
+        if lesson.company:
+            lesson.company.part()
     yield StageEnded("Training", keeper.gave(), time.monotonic() - start)
+
+
+def _describe_company(
+    writer: RunWriter, settings: Settings, group: Group, network: Any, train: Any
+) -> Generator[Event, None, None]:
+    """Say that several processes train, what each has of a step, and what that does to batch norms.
+
+    Raises:
+        InputError: if batch norms could not see a whole step, because a process has no image of it.
+    """
+    if group.size == 1:
+        return
+    from sightline.training.layers import norm_layers
+
+    steps = train.steps(settings.batch_size)
+    largest, smallest = -(-len(train) // steps), len(train) // steps
+    own = -(-largest // group.size)
+    yield Noted(f"{group.size} processes train together, each with up to {own} of the {largest} images of a step.")
+    if settings.freeze_norm or not any(True for _ in norm_layers(network)):
+        return
+    if settings.device != "cpu" and smallest < group.size:
+        message = f"steps of {smallest} images are too small for {group.size} processes with batch norms"
+        raise InputError("plan.devices", message, "give a larger --batch-size, or fewer --devices")
+    norms = "the whole step" if settings.device != "cpu" else f"the images of their own process, up to {own}"
+    writer.update(batch_norms_see=norms)
+    if settings.device == "cpu":
+        yield Noted(f"Batch norms learn from {norms}: not what one process would do, whose norms see {largest}.")
 
 
 def _refuse_too_short(settings: Settings, lesson: Lesson, train: int, val: int, deadline: float) -> None:
@@ -132,6 +170,8 @@ class _Keeper:
     def relay(self, events: Generator[Event, None, None]) -> Iterator[Event]:
         """Yield the events, each after it was kept; a request to stop goes on to where they come from."""
         for event in events:
+            if self.lesson.company:
+                self.lesson.company.check()
             self._keep(event)
             try:
                 yield event
@@ -154,7 +194,9 @@ class _Keeper:
         return f"validation accuracy {accuracies[0]:.1%} with {first}; {gained}"
 
     def explained(self, error: TrainingError) -> TrainingError:
-        """Return an error with the images of the step that it is about."""
+        """Return an error with the images of the step that it is about, or with the first cause of a lost process."""
+        if self.lesson.company:
+            self.lesson.company.explain(error)
         if not self.setbacks or error.message != self.setbacks[-1]["message"]:
             return error
         images = listed(self.setbacks[-1]["images"], _NAMED)

@@ -105,6 +105,7 @@ class Job:
         seeds: trainings that differ in their seed alone; None: one training.
         resume: go on with the run of that name, or with the newest unfinished one of these data.
         started: by ``time.monotonic()``, when a time limit began to count.
+        devices: how many processes train together, ``all`` for one a GPU; empty: one, or those that torchrun started.
     """
 
     source: Source
@@ -117,6 +118,7 @@ class Job:
     seeds: int | None = None
     resume: bool = False
     started: float = field(default_factory=time.monotonic)
+    devices: str = ""
 
     def seconds_left(self, limit: float) -> float:
         """Return what is left of a time limit, in seconds."""

@@ -13,6 +13,7 @@ from sightline.evaluation.intervals import Figure
 from sightline.evaluation.repeats import average_metrics, describe_spread, pool_folds
 from sightline.events import Event, Noted, RunEnded, RunStarted
 from sightline.installation import cache_limit
+from sightline.pipeline.company import refuse_launched
 from sightline.pipeline.decide import plan_job
 from sightline.pipeline.finish import write_page
 from sightline.pipeline.prepare import Job, Prepared, refuse_counts
@@ -36,6 +37,7 @@ def repeat_job(job: Job) -> Generator[Event, None, Run]:
     """
     started = time.monotonic()
     kind, times = ("folds", job.folds) if job.folds is not None else ("seeds", job.seeds or 0)
+    refuse_launched(f"--{kind}")
     refuse_counts(job.folds, times if kind == "seeds" else job.seeds)
     refuse_name(job.out, job.name)
     cache_limit()

@@ -17,6 +17,7 @@ from sightline.data.split import Split
 from sightline.errors import DeviceError, InputError, RunError
 from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
 from sightline.installation import import_library, require_extra
+from sightline.pipeline.company import Company
 from sightline.pipeline.prepare import Job, Looked, Prepared, look_at_data
 from sightline.planning.decisions import Decision
 from sightline.planning.facts import Hardware
@@ -25,7 +26,7 @@ from sightline.planning.recipe import Recipe
 from sightline.runs.files import previous_folder
 from sightline.runs.folder import Run, list_runs
 from sightline.runs.writer import clear_stillborn
-from sightline.text import listed
+from sightline.text import count_of, listed
 
 __all__ = ["find_unfinished", "has_state", "prepare_again"]
 
@@ -62,7 +63,7 @@ def find_unfinished(job: Job) -> Run | None:
     return (unfinished or runs)[-1]
 
 
-def prepare_again(job: Job, run: Run) -> Generator[Event, None, tuple[Prepared, str]]:
+def prepare_again(job: Job, run: Run, company: Company) -> Generator[Event, None, tuple[Prepared, str]]:
     """Return (what a run was planned with, why going on can't be bit for bit); the words are empty where it is.
 
     Raises:
@@ -97,7 +98,7 @@ def prepare_again(job: Job, run: Run) -> Generator[Event, None, tuple[Prepared, 
     fitting, warning = fit_memory(plan, classes, counts["train"])
     if warning:
         yield warning
-    differs = _differences(facts, hardware, run.plan.settings.device)
+    differs = _differences(facts, hardware, run.plan.settings.device, company.count(plan.settings.device))
     if fitting.settings.accumulate != plan.settings.accumulate:
         parts = f"accumulate {plan.settings.accumulate} then, {fitting.settings.accumulate} now: there is less memory"
         differs, plan = "; ".join(filter(None, (differs, parts))), fitting
@@ -181,7 +182,7 @@ def _moved(plan: Plan, hardware: Hardware) -> Plan:
     return plan.replace(Decision("device", hardware.device, "hardware", reason))
 
 
-def _differences(facts: dict[str, Any], hardware: Hardware, planned: str) -> str:
+def _differences(facts: dict[str, Any], hardware: Hardware, planned: str, processes: int) -> str:
     """Return what decides about the bits of a result and is not as it was."""
     from sightline.training.setup import versions
 
@@ -194,6 +195,8 @@ def _differences(facts: dict[str, Any], hardware: Hardware, planned: str) -> str
         told.append(f"device {planned} then, {hardware.device} now")
     elif known.get("name") != hardware.name:
         told.append(f"{known.get('name')} then, {hardware.name} now")
+    if facts.get("processes", 1) != processes:
+        told.append(f"{count_of(facts.get('processes', 1), 'process')} then, {processes} now")
     if hardware.device != "cpu" and not told:
         told.append(f"{hardware.name} adds numbers in no fixed order")
     return "; ".join(told)

@@ -30,6 +30,7 @@ from sightline.events import (
     Warned,
 )
 from sightline.installation import cache_limit
+from sightline.pipeline.company import Company
 from sightline.pipeline.decide import plan_job
 from sightline.pipeline.decode import decode_pictures
 from sightline.pipeline.finish import finish_run, write_page
@@ -66,10 +67,11 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
     Whatever ends it early, the run folder says ``interrupted`` or ``failed`` and stays valid.
     """
     stages: list[StageEnded] = []
-    return (yield from noting_stages(_train(job, stages), stages))
+    with contextlib.closing(Company(job.devices)) as company:
+        return (yield from noting_stages(_train(job, company, stages), stages))
 
 
-def _train(job: Job, stages: list[StageEnded]) -> Generator[Event, None, Run]:
+def _train(job: Job, company: Company, stages: list[StageEnded]) -> Generator[Event, None, Run]:
     run = find_unfinished(job) if job.resume else None
     if run is not None and run.status == "finished":
         yield Noted(f"{run.folder} is finished: there is nothing to go on with, and nothing was changed.")
@@ -79,14 +81,15 @@ def _train(job: Job, stages: list[StageEnded]) -> Generator[Event, None, Run]:
     cache_limit()  # a wrong one is said before anything is done
     differs = ""
     if run is not None and run.plan_file.is_file():
-        prepared, differs = yield from prepare_again(job, run)
+        prepared, differs = yield from prepare_again(job, run, company)
     else:
         prepared = yield from plan_job(job)
+    processes = company.count(prepared.plan.settings.device)
     weights, description = None, ("", "")
     if run is None or not has_state(run):  # a saved state holds all weights
         weights, description = yield from fetch_weights(prepared)
     if run is None:
-        facts = run_facts(job, prepared, prepared.split, description)
+        facts = {**run_facts(job, prepared, prepared.split, description), "processes": processes}
         writer = RunWriter.create(job.out, job.name, data_name(job), facts, job.started)
     else:
         writer = RunWriter.open(run, job.started)
@@ -99,7 +102,8 @@ def _train(job: Job, stages: list[StageEnded]) -> Generator[Event, None, Run]:
         yield RunStarted(str(run.folder))
         if writer.lock_problem:
             yield Warned("run.no-lock", writer.lock_problem, "never let two commands write into one run")
-        material = replace((yield from decode_material(prepared, weights)), resume=job.resume, differs=differs)
+        material = yield from decode_material(prepared, weights)
+        material = replace(material, resume=job.resume, differs=differs, company=company, processes=processes)
         limit = prepared.plan.settings.time
         ends = job.started + limit - before if limit else math.inf
         headline = yield from train_whole(writer, prepared.plan, material, prepared.split, ends, stages)
@@ -120,7 +124,7 @@ class Material:
     """What trainings on the same images share: the pictures, decoded once, and the weights that they start from.
 
     ``findings`` are those of ``split``; a training on another one has its own. ``resume`` and ``differs`` are of a run
-    that goes on.
+    that goes on; ``company`` and ``processes`` are of one that several processes make together.
     """
 
     samples: Samples
@@ -132,6 +136,8 @@ class Material:
     costs: Costs | None = None
     resume: bool = False
     differs: str = ""
+    company: Company | None = None
+    processes: int = 1
 
 
 def decode_material(prepared: Prepared, weights: StartWeights | None) -> Generator[Event, None, Material]:
@@ -167,7 +173,18 @@ def train_whole(
     writer.write_data(samples.columns(), split.columns(), [finding.to_dict() for finding in findings])
     if material.earlier:
         writer.write_earlier(material.earlier.seen)
-    lesson = Lesson(samples, split, store, material.weights, material.costs, material.resume, material.differs)
+    if material.company:
+        material.company.start(writer.run.folder, material.processes)
+    lesson = Lesson(
+        samples,
+        split,
+        store,
+        material.weights,
+        material.costs,
+        material.resume,
+        material.differs,
+        material.company,
+    )
     yield from learn(writer, plan, lesson, ends)
     headline = yield from finish_run(writer, plan, samples, split, store)
     writer.update(headline=headline, stages=[asdict(stage) for stage in stages])

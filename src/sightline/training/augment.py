@@ -7,6 +7,7 @@ it, and a GPU gets what a CPU gets. Each change draws its parameters first and t
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from torch import Tensor
 from sightline.planning.settings import Settings
 from sightline.training.colour import change_colours, draw_colours
 from sightline.training.effects import blur_images, draw_boxes, draw_sigmas, erase_boxes
-from sightline.training.policy import apply_policy
+from sightline.training.policy import apply_policy, draw_seeds
 from sightline.training.warp import draw_maps, draw_moves, is_resampled, move_pixels, warp_images
 
 __all__ = ["CHANGES", "augment_batch", "is_mirrored_this_epoch", "step_generator"]
@@ -24,15 +25,26 @@ __all__ = ["CHANGES", "augment_batch", "is_mirrored_this_epoch", "step_generator
 Positions = npt.NDArray[np.intp]
 
 
-def augment_batch(images: Tensor, settings: Settings, step: int, epoch: int, positions: Positions) -> Tensor:
+class Chance(NamedTuple):
+    """What is drawn from, for how many images, and which of them are changed here: all, or a process's part."""
+
+    generator: torch.Generator
+    images: int
+    mine: slice
+
+
+def augment_batch(
+    images: Tensor, settings: Settings, step: int, epoch: int, positions: Positions, mine: slice = slice(None)
+) -> Tensor:
     """Return a batch with every random change that the settings ask for; the input is left as it is.
 
     Args:
-        images: ``[N, 3, H, W] float32`` from 0 to 1, on any device.
+        images: ``[N, 3, H, W] float32`` from 0 to 1, on any device; or those of ``mine`` alone.
         settings: of the plan.
         step: of the training, from 0; with the seed it decides every change but an alternating mirror.
         epoch: decides that one, with
         positions: ``[N]``, which images of the training part these are.
+        mine: which of the N are given and returned, each changed as it would be among all.
 
     Returns:
         ``[N, 3, H, W] float32`` from 0 to 1.
@@ -40,45 +52,46 @@ def augment_batch(images: Tensor, settings: Settings, step: int, epoch: int, pos
     Example:
         ``augment_batch(batch.images, plan.settings, step=0, epoch=1, positions=batch.positions)``
     """
-    generator = step_generator(settings.seed, step)
+    chance = Chance(step_generator(settings.seed, step), len(positions), mine)
     layout = torch.contiguous_format if images.is_contiguous() else torch.channels_last
-    images = change_geometry(images, settings, generator, _mirrored(settings, epoch, positions, generator))
+    images = change_geometry(images, settings, chance, _mirrored(settings, epoch, positions, chance))
     for change in CHANGES:
-        images = change(images, settings, generator)
+        images = change(images, settings, chance)
     return images.contiguous(memory_format=layout)
 
 
-def change_geometry(images: Tensor, settings: Settings, generator: torch.Generator, mirror: Tensor | None) -> Tensor:
+def change_geometry(images: Tensor, settings: Settings, chance: Chance, mirror: Tensor | None) -> Tensor:
     """Zoom, turn, lean, shift and mirror each image, in one resampling at most.
 
     Args:
         images: ``[N, 3, H, W]``.
         settings: with ``zoom``, ``zoom_out``, ``rotate`` and ``shear`` all 0, pixels are moved and never mixed.
-        generator: of the step.
+        chance: of the step.
         mirror: ``[N] bool``, which images are mirrored left-right; None: none.
     """
-    count, sides = len(images), (images.shape[2], images.shape[3])
+    generator, count, mine = chance
+    sides = images.shape[2], images.shape[3]
     upside_down = None
     if settings.flip_vertical:
-        upside_down = torch.rand(count, generator=generator) < settings.flip_vertical
+        upside_down = (torch.rand(count, generator=generator) < settings.flip_vertical)[mine]
     if is_resampled(settings):
-        maps = draw_maps(settings, count, sides, generator)
+        maps = draw_maps(settings, count, sides, generator)[mine]
         for axis, chosen in enumerate((mirror, upside_down)):
             if chosen is not None:  # the picture is mirrored first, then warped: the map's other end
                 maps[:, axis] *= (1 - 2 * chosen.float())[:, None]
         return warp_images(images, maps)
-    moves = draw_moves(settings.translate, sides, count, generator) if settings.translate else None
+    moves = draw_moves(settings.translate, sides, count, generator)[mine] if settings.translate else None
     if moves is None and mirror is None and upside_down is None:
         return images
     return move_pixels(images, moves, mirror, upside_down)
 
 
-def _mirrored(settings: Settings, epoch: int, positions: Positions, generator: torch.Generator) -> Tensor | None:
+def _mirrored(settings: Settings, epoch: int, positions: Positions, chance: Chance) -> Tensor | None:
     if not settings.flip:
         return None
     if settings.flip_mode == "alternating":
-        return torch.from_numpy(is_mirrored_this_epoch(settings.seed, epoch, positions))
-    return torch.rand(len(positions), generator=generator) < settings.flip
+        return torch.from_numpy(is_mirrored_this_epoch(settings.seed, epoch, positions[chance.mine]))
+    return (torch.rand(chance.images, generator=chance.generator) < settings.flip)[chance.mine]
 
 
 def is_mirrored_this_epoch(seed: int, epoch: int, positions: Positions) -> npt.NDArray[np.bool_]:
@@ -111,33 +124,37 @@ def is_mirrored_this_epoch(seed: int, epoch: int, positions: Positions) -> npt.N
     return is_odd
 
 
-def change_by_policy(images: Tensor, settings: Settings, generator: torch.Generator) -> Tensor:
+def change_by_policy(images: Tensor, settings: Settings, chance: Chance) -> Tensor:
     """Apply RandAugment or TrivialAugment where one is chosen."""
-    return images if settings.policy == "none" else apply_policy(images, settings, generator)
+    if settings.policy == "none":
+        return images
+    return apply_policy(images, settings, draw_seeds(chance.images, chance.generator)[chance.mine])
 
 
-def change_colour(images: Tensor, settings: Settings, generator: torch.Generator) -> Tensor:
+def change_colour(images: Tensor, settings: Settings, chance: Chance) -> Tensor:
     """Change brightness, contrast, saturation and hue of each image."""
-    draws = draw_colours(settings, len(images), generator)
-    return images if draws is None else change_colours(images, draws)
+    draws = draw_colours(settings, chance.images, chance.generator)
+    return images if draws is None else change_colours(images, {name: draws[name][chance.mine] for name in draws})
 
 
-def blur(images: Tensor, settings: Settings, generator: torch.Generator) -> Tensor:
+def blur(images: Tensor, settings: Settings, chance: Chance) -> Tensor:
     """Blur some images."""
     if not settings.blur:
         return images
-    return blur_images(images, draw_sigmas(settings, len(images), min(images.shape[2:]), generator))
+    sigmas = draw_sigmas(settings, chance.images, min(images.shape[2:]), chance.generator)
+    return blur_images(images, sigmas[chance.mine], float(sigmas.max()))
 
 
-def erase(images: Tensor, settings: Settings, generator: torch.Generator) -> Tensor:
+def erase(images: Tensor, settings: Settings, chance: Chance) -> Tensor:
     """Erase a rectangle of some images."""
     if not settings.erasing:
         return images
-    return erase_boxes(images, draw_boxes(settings, len(images), (images.shape[2], images.shape[3]), generator))
+    boxes = draw_boxes(settings, chance.images, (images.shape[2], images.shape[3]), chance.generator)
+    return erase_boxes(images, boxes[chance.mine])
 
 
 # After the geometry, in this order. A new change is one function, one row, and a setting.
-CHANGES: tuple[Callable[[Tensor, Settings, torch.Generator], Tensor], ...] = (
+CHANGES: tuple[Callable[[Tensor, Settings, Chance], Tensor], ...] = (
     change_by_policy,
     change_colour,
     blur,

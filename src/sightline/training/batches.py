@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -17,6 +17,11 @@ from sightline.pixels.preprocess import Preprocess
 __all__ = ["Batch", "Batches", "as_pictures", "keep_on_device"]
 
 Parts = Sequence[npt.NDArray[np.intp]]
+Mine = Callable[[int], slice]  # of how many images which ones this process takes
+
+
+def _all(count: int) -> slice:
+    return slice(0, count)
 
 
 class Batch(NamedTuple):
@@ -25,7 +30,8 @@ class Batch(NamedTuple):
     Attributes:
         images: ``[B, 3, H, W]`` float32 from 0 to 1, on the training device.
         labels: ``[B]`` int64, there too.
-        positions: ``[B]``, which images of the part these are.
+        positions: ``[B]``, which images of the part these are. Of a step that several processes make together, those of
+            all of them, where ``images`` and ``labels`` are of this one alone.
     """
 
     images: Tensor
@@ -73,12 +79,19 @@ class Batches:
             yield self._as_input(squares, chosen)
 
     def shuffled(
-        self, size: int, seed: int, epoch: int, order: npt.NDArray[np.intp] | None = None, first: int = 0
+        self,
+        size: int,
+        seed: int,
+        epoch: int,
+        order: npt.NDArray[np.intp] | None = None,
+        first: int = 0,
+        mine: Mine = _all,
     ) -> Iterator[Batch]:
         """Yield batches of one epoch in random order, each image once, cut at random places.
 
         Another ``order``, of as many positions, may leave images out and repeat others. The batches before ``first``
-        are left out; the others are the same.
+        are left out; the others are the same. ``mine`` says which of a batch's images this process takes: what is
+        drawn is drawn for all.
 
         Batches are of equal size, give or take one, and at most ``size``: batch norms suffer from a small last one.
         """
@@ -86,8 +99,8 @@ class Batches:
         parts = np.array_split(random.permutation(len(self)) if order is None else order, self.steps(size))
         for chosen in parts[:first]:  # their draws are made, so that those of the others stay the same
             random.random((len(chosen), 2))
-        for chosen, squares in zip(parts[first:], self._squares(parts[first:], random), strict=True):
-            yield Batch(*self._as_input(squares, chosen), chosen)
+        for chosen, squares in zip(parts[first:], self._squares(parts[first:], random, mine), strict=True):
+            yield Batch(*self._as_input(squares, chosen[mine(len(chosen))]), chosen)
 
     def steps(self, size: int) -> int:
         """Return how many batches ``shuffled`` yields."""
@@ -96,8 +109,10 @@ class Batches:
     def _parts(self, size: int) -> list[npt.NDArray[np.intp]]:
         return [np.arange(start, min(start + size, len(self))) for start in range(0, len(self), size)]
 
-    def _squares(self, parts: Parts, random: np.random.Generator | None) -> Iterator[Tensor]:
+    def _squares(self, parts: Parts, random: np.random.Generator | None, mine: Mine = _all) -> Iterator[Tensor]:
         """Yield ``[B, H, W, 3] uint8`` of each part: the middle of each picture, or a random place of it."""
+        counts = [len(chosen) for chosen in parts]
+        parts = [chosen[mine(len(chosen))] for chosen in parts]
         if self.resident is not None:
             yield from (self.resident[torch.from_numpy(chosen).to(self.device)] for chosen in parts)
             return
@@ -105,11 +120,14 @@ class Batches:
         if whole:  # nothing to cut, and one copy instead of one a picture
             yield from (torch.from_numpy(whole[0][whole[1][self.rows[chosen]]]) for chosen in parts)
             return
-        for found in self.store.fetch([self.rows[chosen] for chosen in parts]):
-            if random is None:
+        fetched = self.store.fetch([self.rows[chosen] for chosen in parts])
+        for count, found in zip(counts, fetched, strict=True):
+            places = None if random is None else random.random((count, 2))[mine(count)]
+            if not len(found):
+                yield torch.zeros(0, self.preprocess.size, self.preprocess.size, 3, dtype=torch.uint8)
+            elif places is None:
                 yield torch.from_numpy(np.stack([self.preprocess.finish(picture) for picture in found]))
             else:
-                places = random.random((len(found), 2))
                 cuts = [self._cut(picture, place) for picture, place in zip(found, places, strict=True)]
                 yield torch.from_numpy(np.stack(cuts))
 

@@ -17,7 +17,15 @@ from torch import Tensor
 from sightline.errors import RunError
 from sightline.runs.files import previous_folder, recover_folder, replace_folder, write_bytes, write_json
 
-__all__ = ["Tensors", "keep_best_of", "load_checkpoint", "load_newest", "save_checkpoint"]
+__all__ = [
+    "Tensors",
+    "keep_best_of",
+    "load_checkpoint",
+    "load_newest",
+    "pack_checkpoint",
+    "save_checkpoint",
+    "unpack_checkpoint",
+]
 
 _FACTS, _MANIFEST = "facts.json", "manifest.json"
 _ABSENT = "run.no-checkpoint"
@@ -56,6 +64,28 @@ def save_checkpoint(folder: Path, tensors: Tensors, facts: dict[str, Any], *, ke
         raise RunError("run.write", f"{folder} can't be written: {error.strerror}", "free some space") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def pack_checkpoint(tensors: Tensors, facts: dict[str, Any]) -> bytes:
+    """Return what a checkpoint holds as one safetensors file: what one process gives to others."""
+    from safetensors.torch import save
+
+    flat = {f"{group}/{name}": value for group, named in tensors.items() for name, value in named.items()}
+    content = {name: value.detach().cpu().contiguous() for name, value in flat.items()}
+    return save(content, {_FACTS: json.dumps(facts)})
+
+
+def unpack_checkpoint(content: bytes) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """Return (tensors, facts) of ``pack_checkpoint``."""
+    from safetensors.torch import load
+
+    length = int.from_bytes(content[:8], "little")  # of the header, which holds the facts as text
+    facts = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][_FACTS])
+    tensors: dict[str, dict[str, Tensor]] = {}
+    for key, value in load(content).items():
+        group, _, name = key.partition("/")
+        tensors.setdefault(group, {})[name] = value
+    return tensors, facts
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:

@@ -32,12 +32,13 @@ def draw_sigmas(settings: Settings, count: int, side: int, generator: torch.Gene
     return torch.where(draws[0] < settings.blur, sigmas, 0.0)
 
 
-def blur_images(images: Tensor, sigmas: Tensor) -> Tensor:
-    """Return images blurred by Gaussians of three standard deviations either way; borders are mirrored.
+def blur_images(images: Tensor, sigmas: Tensor, largest: float) -> Tensor:
+    """Return images blurred by Gaussians of three times the largest deviation either way; borders are mirrored.
 
     Args:
         images: ``[N, 3, H, W] float32``.
         sigmas: ``[N]`` in pixels; 0 leaves an image as it is.
+        largest: of the whole batch, of which these may be a part.
 
     References:
         torchvision's ``gaussian_blur`` with a kernel of that width.
@@ -45,7 +46,7 @@ def blur_images(images: Tensor, sigmas: Tensor) -> Tensor:
     rows = sigmas.nonzero()[:, 0]
     if not len(rows):
         return images
-    radius = min(max(1, math.ceil(3 * float(sigmas.max()))), min(images.shape[2:]) - 1)
+    radius = min(max(1, math.ceil(3 * largest)), min(images.shape[2:]) - 1)
     offsets = torch.arange(-radius, radius + 1)
     kernels = torch.exp(-0.5 * (offsets / sigmas[rows, None]) ** 2)
     kernels = (kernels / kernels.sum(1, keepdim=True)).repeat_interleave(3, 0).to(images)[:, None]

@@ -14,7 +14,7 @@ from sightline.errors import DeviceError
 from sightline.installation import gpu_driver
 from sightline.planning.facts import Hardware
 
-__all__ = ["probe_hardware"]
+__all__ = ["count_devices", "probe_hardware"]
 
 
 def probe_hardware(device: str | None = None) -> Hardware:
@@ -50,6 +50,17 @@ def probe_hardware(device: str | None = None) -> Hardware:
             "leave out --device, or use --device cpu",
         )
     return cpu
+
+
+def count_devices(device: str) -> int:
+    """Return how many devices of this kind can train together: the GPUs from this one on; else 1.
+
+    Example:
+        >>> count_devices("cpu")
+        1
+    """
+    kind, _, index = device.partition(":")
+    return torch.cuda.device_count() - int(index or 0) if kind == "cuda" else 1
 
 
 def _try_cuda(device: str) -> tuple[str, str]:

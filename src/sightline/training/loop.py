@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from sightline.planning.settings import Settings
 from sightline.training.batches import Batch, Batches, as_pictures
 from sightline.training.checkpoint import keep_best_of, load_checkpoint, save_checkpoint
 from sightline.training.find_rate import find_rate
+from sightline.training.group import ALONE, Group
 from sightline.training.head import start_with_head
 from sightline.training.imbalance import balanced_order
 from sightline.training.layers import freeze_below, norm_layers, thawed_at
@@ -46,7 +47,7 @@ from sightline.training.memory import looked_at_at_once
 from sightline.training.pace import Pace
 from sightline.training.schedules import Course, learning_rate_at, momentum_at
 from sightline.training.state import TrainingState, score_of
-from sightline.training.update import diverged, named_errors, prepare_batch
+from sightline.training.update import diverged, is_mixed, named_errors, prepare_batch
 
 __all__ = ["train_network"]
 
@@ -64,6 +65,7 @@ class _Training:
     settings: Settings
     folder: Path
     pace: Pace
+    group: Group
 
     @property
     def best(self) -> Path:
@@ -87,6 +89,7 @@ def train_network(
     *,
     pace: Pace | None = None,
     resume: bool = False,
+    group: Group = ALONE,
 ) -> Generator[Event, None, None]:
     """Train a network in place, and leave it with the weights of its best epoch.
 
@@ -98,6 +101,8 @@ def train_network(
             whole state.
         pace: how long it may take; None: all planned epochs.
         resume: go on from ``last``; from the start where there is none.
+        group: the processes that train this network together, each called with the same arguments; the first one
+            begins, decides and writes, and leaves the best epoch's weights.
 
     Yields:
         Resumed where it goes on from a saved state; StepEnded and Progressed within an epoch; EpochEnded and, if it is
@@ -110,10 +115,9 @@ def train_network(
         RunError: if the state can't be saved, or what was saved is damaged.
     """
     start = time.monotonic()
-    training = _Training(
-        network, train, val, settings, folder, pace or Pace(settings, train.steps(settings.batch_size))
-    )
-    with named_errors(settings):
+    pace = pace or Pace(settings, train.steps(settings.batch_size))
+    training = _Training(network, train, val, settings, folder, pace, group)
+    with _told(group), named_errors(settings):
         training, state = yield from _begin(training, resume)
         learning = [name for name, weight in network.named_parameters() if weight.requires_grad]
         while not state.progress.reason:
@@ -121,7 +125,7 @@ def train_network(
             try:
                 speed = yield from _learn(training, state, learning, since)
                 is_best = yield from _validate(training, state, since, speed)
-                if is_best or state.is_due or state.progress.reason:
+                if group.decide(bool(is_best or state.is_due or state.progress.reason)):
                     yield from _save(training, state, 0.0)
             except StopRequested:
                 with contextlib.suppress(TrainingError):  # weights that are no numbers: the state before them stays
@@ -135,15 +139,40 @@ def train_network(
     if settings.clip_norm or settings.clip_value:
         share = progress.clipped / max(1, progress.step)
         yield Noted(f"The gradient was clipped in {share:.0%} of {progress.step:,} steps.")
-    network.load_state_dict(load_checkpoint(training.best)[0]["model"])
+    if group.rank == 0:
+        network.load_state_dict(load_checkpoint(training.best)[0]["model"])
     yield TrainingStopped(progress.reason, progress.best_epoch, time.monotonic() - start)
 
 
+@contextlib.contextmanager
+def _told(group: Group) -> Iterator[None]:
+    """Tell the other processes what ends this one."""
+    try:
+        yield
+    except BaseException as error:
+        group.leave(error)
+        raise
+
+
 def _begin(training: _Training, resume: bool) -> Generator[Event, None, tuple[_Training, TrainingState]]:
-    """Return the training and the state that it starts from: the saved one, or that after head and rate finder."""
-    network, settings = training.network, training.settings
-    if settings.freeze_body:
+    """Return the training and the state that it starts from; the first process makes it, and all have it."""
+    network, group = training.network, training.group
+    if training.settings.freeze_body:
         network.body.requires_grad_(False)
+    if group.rank == 0:
+        training, state = yield from _begin_first(training, resume)
+    else:
+        state = _make_state(training)
+    group.begin()
+    group.take_up(network)
+    state.share()
+    rate = float(group.share(repr(training.settings.learning_rate).encode()))  # as it was found, if it was looked for
+    return replace(training, settings=training.settings.model_copy(update={"learning_rate": rate})), state
+
+
+def _begin_first(training: _Training, resume: bool) -> Generator[Event, None, tuple[_Training, TrainingState]]:
+    """Return the training and its state: the saved one, or that after head and rate finder."""
+    network, settings = training.network, training.settings
     if resume:
         state = _make_state(training)
         damage = state.load()
@@ -180,7 +209,7 @@ def _begin(training: _Training, resume: bool) -> Generator[Event, None, tuple[_T
 
 def _make_state(training: _Training) -> TrainingState:
     counts = np.bincount(training.train.labels, minlength=training.network.head.out_features).tolist()
-    return TrainingState(training.network, training.settings, counts, training.folder / "last")
+    return TrainingState(training.network, training.settings, counts, training.folder / "last", training.group)
 
 
 def _start(training: _Training) -> Generator[Event, None, EpochEnded]:
@@ -201,22 +230,24 @@ def _learn(
     training: _Training, state: TrainingState, learning: list[str], since: float
 ) -> Generator[Event, None, float]:
     """Make the updates of an epoch, or those that are left of it; returns images per second."""
-    network, settings, pace = training.network, training.settings, training.pace
+    network, settings, pace, group = training.network, training.settings, training.pace, training.group
     start, seen, epoch, done = time.monotonic(), state.progress.seen, state.progress.epoch, state.progress.step
     first, parts = (epoch - 1) * training.epoch_steps, state.updater.parts
     began = start
     for step, batch in enumerate(_batches(training, epoch, done - first), done):
-        if step > first and pace.is_over(step):
+        steps = group.decide(0 if step > first and pace.is_over(step) else pace.steps(step))
+        if not steps:
             break
-        course = Course(step, pace.steps(step), training.epoch_steps, state.progress.figures)
+        course = Course(step, steps, training.epoch_steps, state.progress.figures)
         if step == done or settings.unfreeze_every:
             _set_learning(network, settings, course, learning)
-        images, targets = prepare_batch(batch, settings, network.head.out_features, epoch, course)
+        images, targets = prepare_batch(batch, settings, network.head.out_features, epoch, course, group)
         if step == 0:
             yield InputsSeen(step, as_pictures(images[:_INPUTS]))
         rate = learning_rate_at(settings, course) * state.progress.rate_scale
         try:
-            update = state.updater.make(images, targets, rate=rate, momentum=momentum_at(settings, course), step=step)
+            momentum, count = momentum_at(settings, course), len(batch.positions)
+            update = state.updater.make(images, targets, rate=rate, momentum=momentum, step=step, count=count)
         except TrainingError as error:
             yield StepFailed(step, epoch, batch.positions, error.message)
             raise
@@ -225,11 +256,11 @@ def _learn(
             yield PartsRaised(step, parts)
             message = f"not enough memory at step {step}: a batch goes through in {parts} parts from here on"
             yield Warned("training.parts", message, f"--set accumulate={parts} from the start, or a smaller --size")
-        state.advance(update, len(images), rate)
+        state.advance(update, rate)
         pace.saw_step(step, time.monotonic() - began)
         yield StepEnded(step, epoch, update.loss, rate, update.gradient_norm, update.is_clipped)
         yield Progressed(state.progress.seen, len(training.train), "images")
-        if state.is_due:
+        if group.decide(state.is_due):
             yield from _save(training, state, time.monotonic() - since)
         began = time.monotonic()  # fetching the next images is a part of the next step
     return (state.progress.seen - seen) / max(1e-9, time.monotonic() - start)
@@ -238,12 +269,12 @@ def _learn(
 def _validate(training: _Training, state: TrainingState, since: float, speed: float) -> Generator[Event, None, bool]:
     """Measure the epoch, keep its network if it is the best, and go on to the next or end; returns whether it is."""
     settings, now, start = training.settings, state.progress, time.monotonic()
-    loss, accuracy, said = measure(state.average.network, training.val, training.at_once)
+    loss, accuracy, said = measure(state.average.network, training.val, training.at_once, training.group)
     training.pace.saw_validation(time.monotonic() - start)
     yield ValidationMeasured(now.epoch, training.val.labels, *said)
     score = score_of(loss, accuracy, settings)
     is_best = math.isfinite(score[0]) and (now.best is None or score < now.best)
-    if is_best:
+    if is_best and training.group.rank == 0:
         _save_best(training, state.average.network, now.epoch, loss, accuracy)
     reached = *state.train_figures(), loss, accuracy, now.rate
     yield EpochEnded(now.epoch, settings.epochs, *reached, time.monotonic() - since, speed, is_best)
@@ -251,7 +282,7 @@ def _validate(training: _Training, state: TrainingState, since: float, speed: fl
         yield CheckpointSaved(str(training.best), now.epoch, loss)
     best, best_epoch = (score, now.epoch) if is_best else (now.best, now.best_epoch)
     reason = ""
-    if training.pace.is_over(now.step):
+    if training.group.decide(training.pace.is_over(now.step)):
         reason = "the time is used"
     if settings.patience and now.epoch - best_epoch >= settings.patience:
         reason = f"no better validation {settings.select_by} for {settings.patience} epochs"
@@ -284,9 +315,11 @@ def _step_back(training: _Training, state: TrainingState, error: TrainingError) 
     scale, setbacks = state.progress.rate_scale / 2, state.progress.setbacks + 1
     if error.code != "training.diverged" or setbacks > _SETBACKS:
         raise error
-    if state.load() is None:
+    if training.group.rank == 0 and state.load() is None:
         raise error
-    keep_best_of(training.best, state.progress.best_epoch if state.progress.best else None)
+    if training.group.rank == 0:
+        keep_best_of(training.best, state.progress.best_epoch if state.progress.best else None)
+    state.share()
     state.progress = replace(state.progress, rate_scale=scale, setbacks=setbacks)
     message = f"{error.message}; back to step {state.progress.step}, at {scale:g} of the planned learning rate"
     yield Warned("training.setback", f"{message} ({setbacks} of at most {_SETBACKS} times)", error.cure)
@@ -298,7 +331,8 @@ def _batches(training: _Training, epoch: int, first: int) -> Generator[Batch, No
     settings, train = training.settings, training.train
     is_balanced = settings.imbalance == "balanced_sampling"
     order = balanced_order(train.labels, settings.seed, epoch) if is_balanced else None
-    yield from train.shuffled(settings.batch_size, settings.seed, epoch, order, first)
+    whole = ALONE if is_mixed(settings) else training.group  # what is mixed needs the other processes' images too
+    yield from train.shuffled(settings.batch_size, settings.seed, epoch, order, first, whole.part)
 
 
 def _set_learning(network: Network, settings: Settings, course: Course, learning: list[str]) -> None:

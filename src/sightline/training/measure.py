@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from sightline.networks.network import Network
 from sightline.training.batches import Batches
 from sightline.training.engines import choose_engine
+from sightline.training.group import ALONE, Group
 from sightline.training.memory import LOOKED_AT
 from sightline.training.update import logits_of
 
@@ -25,19 +26,39 @@ Said = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]  # predicted class,
 Figures = tuple[float, float, float, float]
 
 
-@torch.inference_mode()
-def measure(network: Network, batches: Batches, at_once: int = LOOKED_AT) -> tuple[float, float, Said]:
+def measure(
+    network: Network, batches: Batches, at_once: int = LOOKED_AT, group: Group = ALONE
+) -> tuple[float, float, Said]:
     """Return (mean cross-entropy in nats, accuracy, (predicted class, its probability)) of all images, each once.
 
     Args:
         network: set to evaluation mode.
         batches: the images.
         at_once: images that are looked at together, where it is not an engine that decides.
+        group: the processes that share the images: each looks at its part, and all are told of all.
     """
+    if group.size == 1:
+        return _measure(network, batches, at_once, len(batches))
+    mine, count = group.part(len(batches)), len(batches)
+    own = batches.take(np.arange(mine.start, mine.stop))
+    sums, said = torch.zeros(1, dtype=torch.float64), torch.zeros(2, count, dtype=torch.float64)
+    if len(own):
+        loss, _, (predicted, confidence) = _measure(network, own, at_once, count)
+        sums[0] = loss * len(own)
+        said[0, mine], said[1, mine] = torch.from_numpy(predicted), torch.from_numpy(confidence)
+    group.any(False)
+    group.sum_([sums, said])
+    classes = said[0].numpy().astype(np.int64)
+    accuracy = float((classes == batches.labels).mean())
+    return float(sums) / max(1, count), accuracy, (classes, said[1].numpy().astype(np.float32))
+
+
+@torch.inference_mode()
+def _measure(network: Network, batches: Batches, at_once: int, count: int) -> tuple[float, float, Said]:
     size = batches.preprocess.size
     if batches.device.type != "cpu" or size <= SMALL:
         return _figures(network, batches.in_order(at_once), batches.device)
-    engine = choose_engine(network, len(batches), size)  # all of fp32 agree within rounding
+    engine = choose_engine(network, count, size)  # all of fp32 agree within rounding
     features = np.concatenate([engine.look(squares) for squares in batches.squares_in_order(engine.batch)])
     logits = network.head(torch.from_numpy(features))
     loss = F.cross_entropy(logits, torch.from_numpy(batches.labels))

@@ -155,7 +155,7 @@ def measure_memory(network: Network, settings: Settings, classes: int) -> StepMe
         lasting += sum(_bytes_of(value) for value in network.state_dict().values())
     pixels, _ = _per_image(lambda count: prepare(count), 1)
     ready = {count: prepare(count) for count in (4, 8)}
-    each, both = _per_image(lambda count: updater.add_gradients(*ready[count], step=0), 2)
+    each, both = _per_image(lambda count: updater.add_gradients(*ready[count], step=0, count=count), 2)
     seen, _ = _per_image(look, 1)
     return StepMemory(lasting + both, each, pixels, seen)
 

@@ -7,16 +7,21 @@ from torch import Tensor
 
 from sightline.planning.settings import Settings
 
-__all__ = ["apply_policy"]
+__all__ = ["apply_policy", "draw_seeds"]
 
 
-def apply_policy(images: Tensor, settings: Settings, generator: torch.Generator) -> Tensor:
+def draw_seeds(count: int, generator: torch.Generator) -> Tensor:
+    """Return ``[N] int64`` seeds, one an image."""
+    return torch.randint(2**31, (count,), generator=generator)
+
+
+def apply_policy(images: Tensor, settings: Settings, seeds: Tensor) -> Tensor:
     """Return images changed by the policy; torchvision takes its chances from a seed of each image's own.
 
     Args:
         images: ``[N, 3, H, W] float32`` from 0 to 1; they pass through 8 bits, which the operations are made for.
         settings: ``policy``; strengths are torchvision's defaults (two operations of magnitude 9, or one of any).
-        generator: of the step.
+        seeds: ``[N] int64``.
 
     References:
         E. D. Cubuk et al., RandAugment, NeurIPS 2020; S. G. Müller and F. Hutter, TrivialAugment, ICCV 2021.
@@ -25,11 +30,10 @@ def apply_policy(images: Tensor, settings: Settings, generator: torch.Generator)
 
     kind = {"randaugment": v2.RandAugment, "trivialaugment": v2.TrivialAugmentWide}[settings.policy]
     change = kind(interpolation=InterpolationMode.BILINEAR)
-    seeds = torch.randint(2**31, (len(images),), generator=generator).tolist()
     pixels = (images * 255).round_().to(torch.uint8)
     changed = []
     with torch.random.fork_rng(devices=[]):  # torchvision draws from the CPU's global generator
-        for picture, seed in zip(pixels, seeds, strict=True):
+        for picture, seed in zip(pixels, seeds.tolist(), strict=True):
             torch.default_generator.manual_seed(seed)  # the CPU's alone; torch.manual_seed would set the GPU's too
             changed.append(change(picture))
     return torch.stack(changed).float().div_(255)

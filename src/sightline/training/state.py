@@ -5,17 +5,25 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from sightline.errors import RunError
 from sightline.networks.network import Network
 from sightline.planning.settings import Settings
 from sightline.training.averaging import Average
-from sightline.training.checkpoint import load_newest, save_checkpoint
+from sightline.training.checkpoint import (
+    load_newest,
+    pack_checkpoint,
+    save_checkpoint,
+    unpack_checkpoint,
+)
+from sightline.training.group import ALONE, Group
 from sightline.training.update import Update, Updater, diverged
 
 __all__ = ["Progress", "TrainingState", "score_of"]
@@ -68,28 +76,34 @@ class TrainingState:
         settings: of the plan, with the learning rate that is used.
         class_counts: training images of each class.
         folder: where the state is saved.
+        group: the processes that have this state; the first one saves it.
 
     Attributes:
         progress: where it stands.
     """
 
-    def __init__(self, network: Network, settings: Settings, class_counts: Sequence[int], folder: Path) -> None:
+    def __init__(
+        self, network: Network, settings: Settings, class_counts: Sequence[int], folder: Path, group: Group = ALONE
+    ) -> None:
         self.network = network
         self.average = Average(network, settings.ema)
-        self.updater = Updater(network, settings, class_counts)
+        self.updater = Updater(network, settings, class_counts, group)
+        self._group = group
         self.progress = Progress()
         self._folder = folder
         self._sums = torch.zeros(2, device=network.head.weight.device)
         self._saved = time.monotonic()
         self._cost = 0.0
 
-    def advance(self, update: Update, images: int, rate: float) -> None:
+    def advance(self, update: Update, rate: float) -> None:
         """Count an update that was made."""
         self.average.update()
         self._sums += torch.stack([update.cross_entropy, update.hits])
         before = self.progress
         clipped = before.clipped + update.is_clipped
-        self.progress = replace(before, step=before.step + 1, seen=before.seen + images, rate=rate, clipped=clipped)
+        self.progress = replace(
+            before, step=before.step + 1, seen=before.seen + update.images, rate=rate, clipped=clipped
+        )
 
     def train_figures(self) -> tuple[float, float]:
         """Return (mean cross-entropy in nats, accuracy) of this epoch's images, as they were seen in training."""
@@ -112,7 +126,7 @@ class TrainingState:
         return time.monotonic() - self._saved > max(_EVERY, _TIMES * self._cost)
 
     def save(self, seconds: float) -> None:
-        """Write the whole state; the one before is kept.
+        """Write the whole state, in the first process; the one before is kept.
 
         Args:
             seconds: that this epoch took so far.
@@ -122,16 +136,19 @@ class TrainingState:
             RunError: if it can't be written; the one before is still there.
         """
         start = time.monotonic()
-        weights, averaged = self.network.state_dict(), self.average.state()
         self.refuse_not_finite()
+        if self._group.rank == 0:
+            save_checkpoint(self._folder, *self._content(seconds), keep=True)
+        self._saved = time.monotonic()
+        self._cost = self._saved - start
+
+    def _content(self, seconds: float) -> tuple[dict[str, Mapping[str, Tensor]], dict[str, Any]]:
         loss, hits = self._sums.tolist()
         now = replace(self.progress, cross_entropy=loss, hits=hits, seconds=seconds)
         values, tensors = self.updater.state()
-        groups = {"model": weights, "average": averaged, "optimizer": tensors}
+        groups = {"model": self.network.state_dict(), "average": self.average.state(), "optimizer": tensors}
         facts = {"progress": asdict(now), "average": self.average.count, "updater": values}
-        save_checkpoint(self._folder, {name: named for name, named in groups.items() if named}, facts, keep=True)
-        self._saved = time.monotonic()
-        self._cost = self._saved - start
+        return {name: named for name, named in groups.items() if named}, facts
 
     def load(self) -> str | None:
         """Take up the newest whole state, bit for bit; returns what is wrong with a newer one, None if there is none.
@@ -144,21 +161,35 @@ class TrainingState:
             return None
         tensors, facts, wrong = found
         try:
-            self.network.load_state_dict(tensors["model"])
-            self.network.eval()  # the loop sets what learns
-            self.average.load(tensors.get("average", {}), int(facts["average"]))
-            self.updater.load(facts["updater"], tensors.get("optimizer", {}))
-            known = dict(facts["progress"])
-            known["figures"] = tuple(known["figures"])
-            known["best"] = known["best"] and (known["best"][0], known["best"][1])
-            self.progress = Progress(**known)
+            self._take(tensors, facts)
         except (RuntimeError, KeyError, TypeError, ValueError, IndexError) as error:
             text = " ".join(str(error).split())[:200]
             cure = "go on with the versions in run.json, or train again"
             raise RunError("run.weights", f"{self._folder} does not fit this network: {text}", cure) from error
+        return wrong
+
+    def share(self) -> None:
+        """Give the state of the first process to all."""
+        if self._group.size == 1:
+            return
+        content = b""
+        if self._group.rank == 0:
+            content = pack_checkpoint(*self._content(self.progress.seconds))
+        content = self._group.share(content)
+        if self._group.rank:
+            self._take(*unpack_checkpoint(content))
+
+    def _take(self, tensors: dict[str, dict[str, Tensor]], facts: dict[str, Any]) -> None:
+        self.network.load_state_dict(tensors["model"])
+        self.network.eval()  # the loop sets what learns
+        self.average.load(tensors.get("average", {}), int(facts["average"]))
+        self.updater.load(facts["updater"], tensors.get("optimizer", {}))
+        known = dict(facts["progress"])
+        known["figures"] = tuple(known["figures"])
+        known["best"] = known["best"] and (known["best"][0], known["best"][1])
+        self.progress = Progress(**known)
         self._sums.copy_(torch.tensor([self.progress.cross_entropy, self.progress.hits]))
         self._saved = time.monotonic()
-        return wrong
 
     def refuse_not_finite(self) -> None:
         """Raise ``TrainingError`` if a weight of the network or of its average is no finite number."""

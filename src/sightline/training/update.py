@@ -16,6 +16,7 @@ from sightline.networks.network import Network
 from sightline.planning.settings import Settings
 from sightline.training.augment import augment_batch
 from sightline.training.batches import Batch
+from sightline.training.group import ALONE, Group
 from sightline.training.losses import make_loss, plain_figures
 from sightline.training.mix import mix_batch
 from sightline.training.optim import make_optimizer, set_rate
@@ -25,6 +26,7 @@ __all__ = [
     "Update",
     "Updater",
     "diverged",
+    "is_mixed",
     "is_out_of_memory",
     "logits_of",
     "named_errors",
@@ -42,6 +44,7 @@ class Update(NamedTuple):
     """What an update did.
 
     Attributes:
+        images: of the step, in all processes.
         loss: mean over the step's images, as it was minimised.
         gradient_norm: of the whole gradient, before clipping; inf where fp16 overflowed and no weight was changed.
         is_clipped: whether clipping changed the gradient.
@@ -50,6 +53,7 @@ class Update(NamedTuple):
         parts: that the images went through the network in; more than planned where memory was not enough.
     """
 
+    images: int
     loss: float
     gradient_norm: float
     is_clipped: bool
@@ -65,6 +69,7 @@ class Updater:
         network: on the device that trains; weights that need no gradient are left alone.
         settings: of the plan.
         class_counts: training images of each class.
+        group: the processes that make each step together.
 
     Attributes:
         parts: that a step's images go through the network in; more than planned where memory was not enough.
@@ -73,8 +78,9 @@ class Updater:
         ``Updater(network, plan.settings, (50, 50)).make(images, labels, rate=0.01, momentum=0.9, step=0)``
     """
 
-    def __init__(self, network: Network, settings: Settings, class_counts: Sequence[int]) -> None:
+    def __init__(self, network: Network, settings: Settings, class_counts: Sequence[int], group: Group = ALONE) -> None:
         self._network = network
+        self._group = group
         self._settings = settings
         self._device = network.head.weight.device
         self._loss = make_loss(settings, class_counts)
@@ -85,8 +91,10 @@ class Updater:
         self._buffers = list(network.buffers())
         self._buffers_before = [buffer.clone() for buffer in self._buffers]
 
-    def make(self, images: Tensor, targets: Tensor, *, rate: float, momentum: float, step: int) -> Update:
-        """Change the weights once, by the gradient of the mean loss of all images.
+    def make(
+        self, images: Tensor, targets: Tensor, *, rate: float, momentum: float, step: int, count: int | None = None
+    ) -> Update:
+        """Change the weights once, by the gradient of the mean loss of all images, those of all processes.
 
         The images go through the network in ``accumulate`` parts, whose gradients add up; batch norms see a part.
         Where memory is not enough, gradients and statistics are thrown away and the step is made in twice as many
@@ -97,6 +105,7 @@ class Updater:
             targets: ``[N] int64`` labels or ``[N, K]`` shares.
             rate, momentum: of this step.
             step: from 0; with the seed it decides what dropout drops.
+            count: images of the step in all processes; None: these are all.
 
         Raises:
             TrainingError: if loss or gradient is no finite number; no weight is changed by it.
@@ -104,18 +113,22 @@ class Updater:
         """
         set_rate(self._optimizer, rate, momentum)
         torch._foreach_copy_(self._buffers_before, self._buffers)
-        while (sums := self.add_gradients(images, targets, step)) is None:
-            self.parts = min(2 * self.parts, len(images))
+        count, group = len(images) if count is None else count, self._group
+        while group.any((sums := self.add_gradients(images, targets, step, count)) is None):
+            self._forget()
+            self.parts = min(2 * group.size * self._own_parts(count), count)
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()  # blocks of the larger parts' sizes fit nothing now
+        assert sums
         loss, cross_entropy, hits = sums
+        self._add_up(sums)
         said, norm, largest = self._clip(loss)
         self._refuse_not_finite(said, norm, step)
         self._scaler.step(self._optimizer)
         self._scaler.update()
         settings = self._settings
         is_clipped = 0 < settings.clip_norm < norm < math.inf or 0 < settings.clip_value < largest < math.inf
-        return Update(said, norm, is_clipped, cross_entropy, hits, min(self.parts, len(images)))
+        return Update(count, said, norm, is_clipped, cross_entropy, hits, min(self.parts, count))
 
     def lasting(self) -> Iterator[Tensor]:
         """Yield what lasts from one update to the next, but for gradients: weights, buffers, the optimiser's state."""
@@ -124,27 +137,59 @@ class Updater:
         for state in self._optimizer.state.values():
             yield from (value for value in state.values() if isinstance(value, Tensor))
 
-    def add_gradients(self, images: Tensor, targets: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor] | None:
-        """Add up the gradients of all parts; returns (loss, cross-entropy, hits), or None: not enough memory."""
-        torch.manual_seed(self._settings.seed * 1_000_003 + step)
+    def add_gradients(
+        self, images: Tensor, targets: Tensor, step: int, count: int
+    ) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Add up the gradients of all parts; returns (loss, cross-entropy, hits), or None: not enough memory.
+
+        ``count`` is the number of the step's images in all processes, whose mean loss it is.
+        """
+        torch.manual_seed((self._settings.seed * 1_000_003 + step + self._group.rank * 0x9E3779B1) % 2**63)
         self._optimizer.zero_grad(set_to_none=True)
         loss, cross_entropy, hits = (torch.zeros((), device=images.device) for _ in range(3))
-        parts = min(self.parts, len(images))
+        parts = min(self._own_parts(count), len(images))
+        if not parts:  # fewer images than processes
+            return loss, cross_entropy, hits
         try:
             for some, wanted in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
                 with self._autocast():
                     logits = self._forward(some)
-                part = self._loss(logits, wanted).sum() / len(images)
+                part = self._loss(logits, wanted).sum() / count
                 self._scaler.scale(part).backward()
                 plain = plain_figures(logits.detach(), wanted)
                 loss, cross_entropy, hits = loss + part.detach(), cross_entropy + plain[0], hits + plain[1]
         except RuntimeError as error:
-            self._optimizer.zero_grad(set_to_none=True)
-            torch._foreach_copy_(self._buffers, self._buffers_before)  # statistics that the parts so far moved
+            self._forget()
             if not is_out_of_memory(error) or parts == len(images):
                 raise
             return None  # what the step held is free once this has returned
         return loss, cross_entropy, hits
+
+    def _own_parts(self, count: int) -> int:
+        """Return the parts of this process's images, so that a part is as large as one process would make it."""
+        return -(-min(self.parts, count) // self._group.size)
+
+    def _forget(self) -> None:
+        """Throw away gradients, and the statistics that the parts so far moved."""
+        self._optimizer.zero_grad(set_to_none=True)
+        torch._foreach_copy_(self._buffers, self._buffers_before)
+
+    def _add_up(self, sums: Sequence[Tensor]) -> None:
+        """Replace gradients and sums by those of all processes, and statistics by those of the first."""
+        if self._group.size == 1:
+            return
+        weights = [weight for weight in self._network.parameters() if weight.requires_grad]
+        is_used = [weight.grad is not None for weight in weights]
+        for weight in weights:
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+        statistics = [buffer for buffer in self._buffers if buffer.is_floating_point()]
+        if self._group.rank:
+            torch._foreach_zero_(statistics)
+        self._group.sum_([*sums, *statistics, *(weight.grad for weight in weights if weight.grad is not None)])
+        for weight, used in zip(weights, is_used, strict=True):
+            if not used and any(is_used):  # by any image here, and so anywhere: it is to stay as it is
+                weight.grad = None
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return (plain values, tensors) of optimiser and scaler; rates and decay come from the plan."""
@@ -262,7 +307,14 @@ def shrink_images(images: Tensor, side: int) -> Tensor:
     return F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
 
 
-def prepare_batch(batch: Batch, settings: Settings, classes: int, epoch: int, course: Course) -> tuple[Tensor, Tensor]:
+def is_mixed(settings: Settings) -> bool:
+    """Whether an image of a step needs others of it."""
+    return bool(settings.mixup or settings.cutmix)
+
+
+def prepare_batch(
+    batch: Batch, settings: Settings, classes: int, epoch: int, course: Course, group: Group = ALONE
+) -> tuple[Tensor, Tensor]:
     """Return (images, targets) of a step: at the step's size, augmented, and mixed where that is planned.
 
     Args:
@@ -271,7 +323,15 @@ def prepare_batch(batch: Batch, settings: Settings, classes: int, epoch: int, co
         classes: K.
         epoch: from 1.
         course: where the step stands.
+        group: whose part of the step is returned. The batch holds that part alone, or all where images are mixed.
     """
+    mine = group.part(len(batch.positions))
+    if mine.start == mine.stop:
+        return batch.images[:0], batch.labels[:0]
+    held = slice(None) if is_mixed(settings) else mine
     images = shrink_images(batch.images, side_at(settings, course))
-    images = augment_batch(images, settings, course.step, epoch, batch.positions)
-    return mix_batch(images, batch.labels, classes, settings, course.step)
+    images = augment_batch(images, settings, course.step, epoch, batch.positions, held)
+    if not is_mixed(settings):
+        return images, batch.labels
+    images, targets = mix_batch(images, batch.labels, classes, settings, course.step)
+    return images[mine], targets[mine]
