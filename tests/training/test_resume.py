@@ -202,9 +202,9 @@ def test_a_loss_that_is_no_number_once_goes_back_and_on_at_half_the_rate(start, 
     assert failed.step == 6 and failed.epoch == 2 and len(failed.positions) == 16
     (warned,) = (event for event in events if isinstance(event, Warned))
     assert "step 6" in warned.message and "0.5 of the planned" in warned.message
-    place = events.index(Resumed(1, 0))  # the only state that was saved: a step takes milliseconds
+    place = events.index(Resumed(2, 4))  # saved with the first epoch, which was the best
     rates = [event.learning_rate for event in events[place:] if isinstance(event, StepEnded)]
-    assert rates == [0.005] * STEPS
+    assert rates == [0.005] * (STEPS - 4)
     assert all(torch.isfinite(value.float()).all() for value in network.state_dict().values())
 
 
@@ -280,16 +280,22 @@ def test_the_state_before_is_there_whatever_write_fails(start, monkeypatch, call
             return real(*arguments)
 
         monkeypatch.setattr(*place, fail)
-        saved = -1
-        with pytest.raises(RunError, match="No space"):
+        saved, error = -1, None
+        try:
             for event in start(f"cut{failing}", **chosen)[1]:
                 saved = event.step if isinstance(event, StateSaving) else saved
+        except RunError as raised:
+            error = raised
         monkeypatch.setattr(*place, real)
+        if error is None:  # there were not so many
+            break
+        assert "No space" in error.message
         again, events = start(f"cut{failing}", resume=True, **chosen)
         events = list(events)
         resumed = next(event for event in events if isinstance(event, Resumed))
         assert resumed.step >= saved - 1
         assert bits(again) == bits(whole)
+    assert failing > 20
 
 
 def test_the_best_epoch_is_that_of_the_state_that_is_taken_up(start, tmp_path, monkeypatch):
