@@ -189,9 +189,12 @@ class _Keeper:
         accuracies = history.get("val_accuracy", [])
         if not accuracies:
             return ""
+        said = f"validation accuracy {100 * accuracies[0]:.1f} % with {first}"
+        if len(accuracies) == 1:
+            return said
         epochs = count_of(len(accuracies) - 1, "epoch")
-        gained = f"{epochs}, {accuracies[best]:.1%} in epoch {best}" if best else f"{epochs}, none of them better"
-        return f"validation accuracy {accuracies[0]:.1%} with {first}; {gained}"
+        gained = f"{100 * accuracies[best]:.1f} % in epoch {best}" if best else "none of them better"
+        return f"{said}; {epochs}, {gained}"
 
     def explained(self, error: TrainingError) -> TrainingError:
         """Return an error with the images of the step that it is about, or with the first cause of a lost process."""

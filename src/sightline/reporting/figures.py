@@ -51,6 +51,8 @@ def draw_curves(run: Run, theme: str = "light") -> Figure | None:
         axes.plot(history["epoch"], history[f"train_{name}"], "o-", ms=3, lw=1.6, color=_TRAIN, label="training")
         axes.plot(history["epoch"], history[f"val_{name}"], "s-", ms=3, lw=1.6, color=_VAL, label="validation")
         axes.set(title=f"{name.capitalize()} ({unit})", xlabel="epoch")
+        if len(history["epoch"]) == 1:
+            axes.set_xlim(best - 1, best + 1)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9)
         _paint(axes, INK[theme])
