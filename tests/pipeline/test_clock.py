@@ -47,7 +47,7 @@ def test_seconds_are_those_that_passed_and_the_last_run_is_latest(colours, tmp_p
     chosen = {"model": "small-cnn", "epochs": 2, "out": tmp_path, "quiet": True}
     first = sightline.train(colours, name="b", display=Jump(monkeypatch, days), **chosen)
     passed = time.monotonic() - start
-    assert 0 < first.facts["seconds"] <= passed
+    assert 0 < first.facts["seconds"] <= passed + 0.05  # it is kept in tenths
     assert all(0 <= seconds <= passed for seconds in first.history["seconds"])
     assert first.status == "finished"
     if days > 0:

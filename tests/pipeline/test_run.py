@@ -58,6 +58,7 @@ def test_a_finished_run_has_everything_and_says_so(finished_run):
     names = {str(path.relative_to(finished_run.folder)) for path in finished_run.folder.rglob("*") if path.is_file()}
     assert names == {
         "run.json",
+        "run.lock",
         "plan.toml",
         "history.csv",
         "steps.csv",
