@@ -46,6 +46,12 @@ def table(path: Path, *columns: int) -> list[list[str]]:
 
 
 @pytest.fixture
+def colours(colours, tmp_path):
+    """Return pictures of the test's own: some of these tests change them."""
+    return shutil.copytree(colours, tmp_path / "pictures" / "colours")
+
+
+@pytest.fixture
 def cut(colours, tmp_path, monkeypatch):
     """Return a run that died at its fifth step, and had saved its state after each."""
     monkeypatch.setattr(state.TrainingState, "is_due", property(lambda self: True))
