@@ -69,7 +69,7 @@ def test_the_head_and_the_epochs_of_a_pretrained_network_fit(left, step, look, c
     assert side == max((side for side in SIZES if heads[side] <= 0.8 * left), default=96)
     each = here.epoch(settings, count, count // 8)
     if epochs:  # with more than are expected to fit: the training ends with the time
-        assert head + each / 2 <= left and head + (epochs - 1) / 1.3 * each <= left
+        assert head + each / 2 <= left and head + (epochs - 1) / 3 * each <= left
     else:
         assert head + each / 2 > left
 

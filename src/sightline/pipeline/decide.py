@@ -13,14 +13,15 @@ from sightline.pipeline.candidates import compare_networks
 from sightline.pipeline.prepare import Job, Prepared, look_at_data, refuse_repeats
 from sightline.pipeline.probe import probe_changes, warn_of_harm
 from sightline.planning.budget import Costs, fit_to_time
-from sightline.planning.facts import Hardware, describe_data
+from sightline.planning.facts import DataFacts, Hardware, describe_data
+from sightline.planning.inputs import SMALL_SIDE
 from sightline.planning.plan import choose_model, make_plan
 from sightline.planning.recipe import Recipe
 
 __all__ = ["plan_job"]
 
 # Seconds that decoding an image takes about, and export and report with their rehearsal; measured before the training.
-_DECODING, _CLOSING = 2e-3, 12.0
+_DECODING, _CLOSING = {False: 2e-3, True: 1e-4}, 12.0
 
 
 def plan_job(job: Job) -> Generator[Event, None, Prepared]:
@@ -59,7 +60,7 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     costs = measure_costs(plan.settings, classes, counts["train"], counts["val"])
     seconds = estimate_seconds(plan.settings, costs, counts["train"], counts["val"])
     if plan.settings.time:
-        left = job.seconds_left(plan.settings.time) - _closing_guess(costs, counts)
+        left = job.seconds_left(plan.settings.time) - _closing_guess(costs, data)
         timed |= fit_to_time(plan.settings, costs, counts, left, {**recipe.chosen, **job.options.chosen})
         before = plan.settings
         plan = make_plan(recipe, job.options, data, hardware, network, earlier, timed)
@@ -95,7 +96,8 @@ def _choose_hardware(job: Job) -> Generator[Event, None, tuple[Hardware, Recipe]
     return hardware, recipe
 
 
-def _closing_guess(costs: Costs, counts: dict[str, int]) -> float:
+def _closing_guess(costs: Costs, data: DataFacts) -> float:
     """Return about how many seconds decoding, export, evaluation and report take; the training measures that again."""
-    images = sum(counts.values())
-    return _CLOSING + images * _DECODING + 1.5 * (counts.get("test", 0) or counts["val"]) * costs.forward
+    counts = data.counts
+    decoding = _DECODING[data.median_short_side <= SMALL_SIDE] * sum(counts.values())
+    return _CLOSING + decoding + 1.5 * (counts.get("test", 0) or counts["val"]) * costs.forward
