@@ -23,7 +23,7 @@ SIDES = (384, 288, 256, 224, 192, 160, 128, 96)  # of the input, in px, that a p
 # epochs of the whole network at 160. So the head's side comes first: the largest that takes this share of the time.
 _HEAD_SHARE = 0.8
 _PART = 0.5  # of an epoch of the whole network: the least that is begun
-_MORE = 3.0  # epochs beyond those that are expected to fit: few steps are measured, and the time ends the training
+_MORE = 3.0  # factor on the epochs that are expected to fit: few steps are measured, and the time ends the training
 _MOST = {True: 10, False: 160}  # epochs from pretrained weights, and from scratch
 
 
