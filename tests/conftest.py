@@ -31,6 +31,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     """A cache folder of the test's own; the user's is never touched."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("SIGHTLINE_CACHE", str(folder))
+    monkeypatch.setenv("SIGHTLINE_STATE", str(folder / "state"))
     return folder
 
 

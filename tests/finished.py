@@ -40,6 +40,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Run
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SIGHTLINE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("SIGHTLINE_STATE", str(tmp_path_factory.mktemp("state")))
         return sightline.train(colours, out=folder, name="colours", epochs=6, seed=3, find_rate=True, quiet=True)
 
 

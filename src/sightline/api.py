@@ -263,6 +263,8 @@ def evaluate(
     model: str | Path | Classifier,
     data: Source,
     *,
+    unknown: str | Path = "",
+    out: str | Path = "",
     runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
     quiet: bool = False,
@@ -274,6 +276,8 @@ def evaluate(
     Args:
         model: what :func:`load` takes, or an open classifier.
         data: as for :func:`train`; its classes are matched by name.
+        unknown: folder of images that show none of the classes: how many are noticed.
+        out: new folder for figures and answers; empty: ``evaluations`` in the classifier's run.
         runs, display, quiet: as for :func:`load` and :func:`train`.
 
     Raises:
@@ -286,7 +290,7 @@ def evaluate(
     from sightline.pipeline.measure import evaluate_source
 
     classifier = model if isinstance(model, Classifier) else load(model, runs=runs)
-    return drive(evaluate_source(classifier, data), display, quiet)
+    return drive(evaluate_source(classifier, data, unknown, out), display, quiet)
 
 
 def check(

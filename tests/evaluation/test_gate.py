@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sightline.errors import GateNotMet, InputError
 from sightline.evaluation.gate import check_requirement, parse_requirement
 from sightline.evaluation.intervals import wilson
-from sightline.evaluation.metrics import MACRO_METRICS
+from sightline.evaluation.metrics import COUNT_METRICS
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from sightline.evaluation.metrics import MACRO_METRICS
         ("accuracy>=0", ("accuracy", 0.0)),
         ("accuracy>=1", ("accuracy", 1.0)),
         ("accuracy>=100%", ("accuracy", 1.0)),
-        *((f"{name}>=0.5", (name, 0.5)) for name in MACRO_METRICS),
+        *((f"{name}>=0.5", (name, 0.5)) for name in COUNT_METRICS),
     ],
 )
 def test_a_requirement_is_understood(text: str, wanted: tuple[str, float]) -> None:
@@ -68,7 +68,7 @@ def test_any_text_is_understood_or_refused(text: str) -> None:
     except InputError:
         return
     assert 0 <= least <= 1
-    assert name in ("accuracy", *MACRO_METRICS)
+    assert name in ("accuracy", *COUNT_METRICS)
 
 
 METRICS = {"accuracy": wilson(95, 100).to_dict()}  # 0.888 to 0.978

@@ -12,13 +12,15 @@ import torch
 from PIL import Image
 
 from sightline.errors import DataError, ExportMismatch
+from sightline.evaluation.abstain import fit_novelty
+from sightline.evaluation.calibration import cool
 from sightline.exporting import export as exporting
 from sightline.exporting import onnx_format
 from sightline.exporting.export import export_classifier
 from sightline.exporting.onnx_format import EXPORTERS, write_onnx
 from sightline.exporting.parity import prove_parity, see_images
 from sightline.networks.network import Network
-from sightline.networks.onnx_graph import trace_graph
+from sightline.networks.onnx_graph import Graph, trace_graph
 from sightline.networks.small_resnet import SmallResnet
 from sightline.pixels.preprocess import Preprocess
 from sightline.runtime.bundle import Bundle
@@ -61,7 +63,7 @@ def files(tmp_path_factory):
 def exported(tmp_path_factory, files):
     folder = tmp_path_factory.mktemp("run") / "classifier"
     network = make_network()
-    proof = export_classifier(network, BUNDLE, folder, files)
+    proof = export_classifier(Graph(network), BUNDLE, folder, files)
     return network, folder, proof
 
 
@@ -104,9 +106,30 @@ def test_the_file_is_valid_onnx_in_one_piece_with_the_bundle_inside(exported):
 def test_any_number_of_images_is_a_batch(exported, count):
     session = onnxruntime.InferenceSession(str(exported[1] / "model.onnx"))
     pixels = np.random.default_rng(1).integers(0, 256, (count, 16, 16, 3), dtype=np.uint8)
-    probabilities, features = session.run(["probabilities", "features"], {"pixels": pixels})
-    assert probabilities.shape == (count, 3) and features.shape == (count, 128)
+    probabilities, features, novelty = session.run(["probabilities", "features", "novelty"], {"pixels": pixels})
+    assert probabilities.shape == (count, 3) and features.shape == (count, 128) and novelty.shape == (count,)
     assert np.allclose(probabilities.sum(1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_temperature_and_novelty_are_in_the_file(tmp_path, files, exporter):
+    """Against numpy: the temperature on the probabilities of the plain file, the novelty on its features."""
+    network, squares = make_network(), see_images(BUNDLE.preprocess, files)
+    write_onnx(Graph(network), BUNDLE, tmp_path / "plain.onnx")
+    plain, features, nothing = Classifier.open(tmp_path / "plain.onnx").run(squares)
+    novelty = fit_novelty(features[:20], np.arange(20) % 2, 3, features[20:])  # one class is absent
+    write_onnx(Graph(network, 2.5, novelty), BUNDLE, tmp_path / "calibrated.onnx", exporter)
+    said, same, new = Classifier.open(tmp_path / "calibrated.onnx").run(squares)
+    assert np.allclose(said, cool(plain, 2.5), atol=1e-5) and np.allclose(same, features, atol=1e-4)
+    assert np.allclose(new, novelty.of(features), atol=2e-3 * max(1, new.max())) and new.max() > 0 and not nothing.any()
+
+
+def test_a_novelty_that_differs_is_found(files):
+    squares = see_images(BUNDLE.preprocess, files)
+    features = make_network().features(torch.from_numpy(squares).permute(0, 3, 1, 2).float() / 255).detach().numpy()
+    graph = Graph(make_network(), 1.0, fit_novelty(features, np.arange(len(features)) % 3, 3, features))
+    with pytest.raises(ExportMismatch, match="novelty"):
+        prove_parity(graph, Answers(lambda p: p), squares)  # which always says 0
 
 
 def test_the_weights_that_ship_are_those_of_the_network(exported):
@@ -119,9 +142,9 @@ def test_the_weights_that_ship_are_those_of_the_network(exported):
 
 def test_a_file_that_decides_otherwise_is_withdrawn_and_the_network_kept(tmp_path, files, monkeypatch):
     real = exporting.write_onnx
-    monkeypatch.setattr(exporting, "write_onnx", lambda network, *rest: real(make_network(seed=1), *rest))
+    monkeypatch.setattr(exporting, "write_onnx", lambda network, *rest: real(Graph(make_network(seed=1)), *rest))
     with pytest.raises(ExportMismatch) as caught:
-        export_classifier(make_network(), BUNDLE, tmp_path / "classifier", files)
+        export_classifier(Graph(make_network()), BUNDLE, tmp_path / "classifier", files)
     assert caught.value.exit_code == 4
     assert not (tmp_path / "classifier" / "model.onnx").exists()
     assert (tmp_path / "classifier" / "model.safetensors").exists()
@@ -133,7 +156,7 @@ def test_a_network_that_cannot_be_exported_is_kept_too(tmp_path, files, monkeypa
 
     monkeypatch.setattr(torch.onnx, "export", fail)
     with pytest.raises(ExportMismatch, match="unsupported operator"):
-        export_classifier(make_network(), BUNDLE, tmp_path / "classifier", files)
+        export_classifier(Graph(make_network()), BUNDLE, tmp_path / "classifier", files)
     assert (tmp_path / "classifier" / "model.safetensors").exists()
 
 
@@ -148,7 +171,11 @@ class Answers:
     def run(self, pixels):
         with torch.inference_mode():
             logits = self.network(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255)
-        return self.change(torch.softmax(logits, 1).numpy().copy()), None
+        return (
+            self.change(torch.softmax(logits, 1).numpy().copy()),
+            np.zeros((len(pixels), 1)),
+            np.zeros(len(pixels), np.float32),
+        )
 
 
 def test_the_quick_exporter_makes_what_the_slow_one_makes(tmp_path, exported, files):
@@ -156,7 +183,7 @@ def test_the_quick_exporter_makes_what_the_slow_one_makes(tmp_path, exported, fi
     squares = see_images(BUNDLE.preprocess, files)
     said = []
     for exporter in EXPORTERS:
-        write_onnx(network, BUNDLE, tmp_path / f"{exporter}.onnx", exporter)
+        write_onnx(Graph(network), BUNDLE, tmp_path / f"{exporter}.onnx", exporter)
         model = onnx.load(tmp_path / f"{exporter}.onnx")
         onnx.checker.check_model(model, full_check=True)
         assert not [node for node in model.graph.node if node.domain not in ("", "ai.onnx")]
@@ -180,7 +207,7 @@ def refuse_trace(real):
 
 def test_without_the_older_exporter_the_newer_one_makes_the_file(tmp_path, files, monkeypatch):
     monkeypatch.setattr(torch.onnx, "export", refuse_trace(torch.onnx.export))
-    proof = export_classifier(make_network(), BUNDLE, tmp_path / "classifier", files)
+    proof = export_classifier(Graph(make_network()), BUNDLE, tmp_path / "classifier", files)
     assert proof.exporter == "export" and Classifier.open(tmp_path / "classifier").classes == BUNDLE.classes
 
 
@@ -191,7 +218,7 @@ def test_a_traced_file_that_is_wrong_is_made_again(wrong, tmp_path, files, monke
 
     def trace(network, size):
         if wrong == "weights":
-            return real(make_network(seed=1), size)
+            return real(Graph(make_network(seed=1)), size)
         model = onnx.load_model_from_string(real(network, size))
         if wrong == "batch":  # as where a trace takes the example's two images for a constant
             model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
@@ -201,14 +228,14 @@ def test_a_traced_file_that_is_wrong_is_made_again(wrong, tmp_path, files, monke
 
     monkeypatch.setattr(onnx_format, "trace_graph", trace)
     network = make_network()
-    proof = export_classifier(network, BUNDLE, tmp_path / "classifier", files)
+    proof = export_classifier(Graph(network), BUNDLE, tmp_path / "classifier", files)
     assert proof.exporter == "export" and proof.max_difference < 1e-5
 
 
 def test_the_network_is_left_as_it_was_by_a_trial(files):
     network = make_network().train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    assert trace_graph(network, 16)
+    assert trace_graph(Graph(network), 16)
     assert network.training and all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 
@@ -219,12 +246,12 @@ def test_one_wrong_decision_among_many_is_found(files):
         return probabilities
 
     with pytest.raises(ExportMismatch, match="batch size 3"):
-        prove_parity(make_network(), Answers(change), see_images(BUNDLE.preprocess, files))
+        prove_parity(Graph(make_network()), Answers(change), see_images(BUNDLE.preprocess, files))
 
 
 def test_an_answer_that_is_no_number_is_found(files):
     with pytest.raises(ExportMismatch):
-        prove_parity(make_network(), Answers(lambda p: p * np.nan), see_images(BUNDLE.preprocess, files))
+        prove_parity(Graph(make_network()), Answers(lambda p: p * np.nan), see_images(BUNDLE.preprocess, files))
 
 
 def test_a_probability_that_is_off_is_found_though_it_decides_the_same(files):
@@ -233,7 +260,7 @@ def test_a_probability_that_is_off_is_found_though_it_decides_the_same(files):
         return sharper / sharper.sum(1, keepdims=True)
 
     with pytest.raises(ExportMismatch, match="largest difference"):
-        prove_parity(make_network(), Answers(change), see_images(BUNDLE.preprocess, files))
+        prove_parity(Graph(make_network()), Answers(change), see_images(BUNDLE.preprocess, files))
 
 
 def test_without_an_image_nothing_is_proved_and_nothing_replaced(tmp_path, exported):
@@ -241,7 +268,7 @@ def test_without_an_image_nothing_is_proved_and_nothing_replaced(tmp_path, expor
 
     folder = shutil.copytree(exported[1], tmp_path / "classifier")
     with pytest.raises(DataError, match="none of the images"):
-        export_classifier(make_network(), BUNDLE, folder, [tmp_path / "gone.png"])
+        export_classifier(Graph(make_network()), BUNDLE, folder, [tmp_path / "gone.png"])
     assert (folder / "model.onnx").is_file()
 
 
@@ -251,9 +278,9 @@ def test_a_proved_file_survives_an_export_that_differs(tmp_path, files, exported
     folder = shutil.copytree(exported[1], tmp_path / "classifier")
     before = (folder / "model.onnx").read_bytes()
     real = exporting.write_onnx
-    monkeypatch.setattr(exporting, "write_onnx", lambda network, *rest: real(make_network(seed=1), *rest))
+    monkeypatch.setattr(exporting, "write_onnx", lambda network, *rest: real(Graph(make_network(seed=1)), *rest))
     with pytest.raises(ExportMismatch):
-        export_classifier(make_network(), BUNDLE, folder, files)
+        export_classifier(Graph(make_network()), BUNDLE, folder, files)
     assert (folder / "model.onnx").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["classifier"]
 

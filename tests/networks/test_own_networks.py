@@ -13,6 +13,7 @@ from sightline.exporting.export import export_classifier
 from sightline.networks.build import BODIES, build_network
 from sightline.networks.describe import describe_network
 from sightline.networks.layers import rising, skip_at_random
+from sightline.networks.onnx_graph import Graph
 from sightline.networks.small_cnn import SmallCnn
 from sightline.networks.small_convnext import SmallConvnext, _Block
 from sightline.networks.small_resnet import SmallResnet
@@ -181,7 +182,7 @@ def test_the_exported_file_decides_as_the_network(model, tmp_path):
     for number in range(4):
         pictures.append(tmp_path / f"{number}.png")
         Image.fromarray(random.integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(pictures[-1])
-    proof = export_classifier(network, bundle, tmp_path / "classifier", pictures)
+    proof = export_classifier(Graph(network), bundle, tmp_path / "classifier", pictures)
     assert proof.images == 4 and proof.max_difference < 1e-4
 
 

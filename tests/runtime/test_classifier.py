@@ -1,7 +1,7 @@
 """``model.onnx`` opened: the contract, the order of rows, and what is refused.
 
 The model of these tests is known: its features are the mean of red, green and blue (0 to 1), its probabilities
-are the softmax of ten times that.
+are the softmax of ten times that, its novelty is twice their mean.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from sightline.errors import ModelError
+from sightline.errors import InputError, ModelError
 from sightline.pixels.decode import decode_image
 from sightline.pixels.preprocess import Preprocess
 from sightline.runtime.bundle import METADATA_KEY, Bundle
@@ -41,7 +41,7 @@ def bundle(**changes: object) -> Bundle:
 
 
 def model_bytes(
-    metadata: str | None, *, entry: str = "pixels", kind: int = TensorProto.UINT8, outputs: int = 2
+    metadata: str | None, *, entry: str = "pixels", kind: int = TensorProto.UINT8, outputs: int = 3
 ) -> bytes:
     side = PREPROCESS.size
     nodes = [
@@ -50,13 +50,17 @@ def model_bytes(
         helper.make_node("ReduceMean", ["unit", "axes"], ["features"], keepdims=0),
         helper.make_node("Mul", ["features", "ten"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        helper.make_node("ReduceMean", ["features", "last"], ["grey"], keepdims=0),
+        helper.make_node("Add", ["grey", "grey"], ["novelty"]),
     ]
     constants = [
         helper.make_tensor("scale", TensorProto.FLOAT, [], [255.0]),
         helper.make_tensor("ten", TensorProto.FLOAT, [], [10.0]),
         helper.make_tensor("axes", TensorProto.INT64, [2], [1, 2]),
+        helper.make_tensor("last", TensorProto.INT64, [1], [1]),
     ]
-    said = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", 3]) for n in ("probabilities", "features")]
+    shapes = {"probabilities": ["n", 3], "features": ["n", 3], "novelty": ["n"]}
+    said = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
     taken = [helper.make_tensor_value_info(entry, kind, ["n", side, side, 3])]
     graph = helper.make_graph(nodes, "mean-colour", taken, said[:outputs], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
@@ -119,7 +123,7 @@ def test_a_damaged_model_is_a_model_error(data: bytes) -> None:
     [
         (model_bytes(None), "model.foreign"),
         (model_bytes("no json"), "model.bundle"),
-        (model_bytes(bundle().to_json().replace('"schema_version": 1', '"schema_version": 2')), "model.schema"),
+        (model_bytes(bundle().to_json().replace('"schema_version": 2', '"schema_version": 9')), "model.schema"),
         (model_bytes(bundle(classes=("red", "green")).to_json()), "model.contract"),
         (model_bytes(bundle(feature_size=4).to_json()), "model.contract"),
         (model_bytes(bundle().to_json(), entry="image"), "model.contract"),
@@ -233,6 +237,41 @@ def test_run_takes_preprocessed_squares(
     classifier: Classifier, write_image: Callable[..., Path], tmp_path: Path
 ) -> None:
     picture = decode_image(write_image(tmp_path / "a.png", (200, 100, 0)))
-    probabilities, features = classifier.run(PREPROCESS.apply(picture)[None])
+    probabilities, features, _ = classifier.run(PREPROCESS.apply(picture)[None])
     assert probabilities.dtype == features.dtype == np.float32
     np.testing.assert_allclose(probabilities[0], wanted(picture)[0], rtol=1e-5)
+
+
+# -- unknown ----------------------------------------------------------------------------------------------------
+
+
+def flat(level: int) -> np.ndarray:
+    return np.full((8, 8, 3), level, np.uint8)
+
+
+def test_an_image_above_the_novelty_is_new_and_others_are_not(classifier: Classifier) -> None:
+    said = classifier.predict([flat(255), flat(100)])
+    assert said.novelty == pytest.approx([2, 200 / 255], abs=1e-5)
+    assert [row.unknown for row in said] == ["new", ""]
+    assert [row.answer for row in said] == ["unknown", said[1].label]
+    assert said[0].label in classifier.classes  # what it is most like is still told
+    assert {row.unknown for row in classifier.predict([flat(255), flat(100)], max_novelty=3)} == {""}
+
+
+def test_an_answer_that_is_less_sure_than_asked_is_unsure(classifier: Classifier) -> None:
+    assert classifier.predict(flat(100), min_confidence=0.5)[0].unknown == "unsure"  # all three are as probable
+    assert classifier.predict(flat(100), min_confidence=0.3)[0].unknown == ""
+
+
+def test_auto_is_the_confidence_of_the_bundle() -> None:
+    sure = Classifier.open(model_bytes(bundle(min_confidence=0.4).to_json()))
+    assert sure.predict(flat(100), min_confidence="auto")[0].answer == "unknown"
+    plain = Classifier.open(GOOD)
+    with pytest.raises(InputError, match="no confidence keeps wrong answers below 5%"):
+        plain.predict(flat(100), min_confidence="auto")
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.5, float("nan"), "high"])
+def test_a_confidence_out_of_range_is_refused(classifier: Classifier, wrong: object) -> None:
+    with pytest.raises(InputError, match="least confidence"):
+        classifier.predict(flat(100), min_confidence=wrong)  # type: ignore[arg-type]

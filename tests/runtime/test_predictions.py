@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,7 +87,10 @@ def test_dicts_are_json_and_hold_no_nan() -> None:
     assert rows[1] == {
         "path": "1.png",
         "label": None,
+        "answer": None,
+        "unknown": "",
         "confidence": None,
+        "novelty": None,
         "probabilities": {},
         "error": "the file is empty",
     }
@@ -105,7 +109,7 @@ def test_jsonl_has_one_document_a_line() -> None:
 
 def test_csv_has_the_probability_of_each_class_in_model_order() -> None:
     rows = read(SAID.to_csv())
-    assert list(rows[0]) == ["path", "label", "confidence", "error", *CLASSES]
+    assert list(rows[0]) == ["path", "label", "answer", "confidence", "novelty", "error", *CLASSES]
     assert [float(rows[2][name]) for name in CLASSES] == [0.125, 0.125, 0.75]
     assert (rows[0]["label"], float(rows[0]["confidence"])) == ("bee", 0.5)
 
@@ -120,7 +124,7 @@ def test_csv_of_an_unreadable_image_has_empty_cells() -> None:
 def test_csv_with_top_repeats_label_and_confidence(top: int) -> None:
     rows = read(SAID.to_csv(top=top))
     ranks = range(2, min(top, 3) + 1)
-    assert list(rows[0]) == ["path", "label", "confidence", "error"] + [
+    assert list(rows[0]) == ["path", "label", "answer", "confidence", "novelty", "error"] + [
         f"{n}_{k}" for k in ranks for n in ("label", "confidence")
     ]
     for rank in ranks:
@@ -152,3 +156,14 @@ def test_the_notebook_table_escapes_names_and_stops_at_twenty() -> None:
 def test_the_notebook_table_shows_the_reason_of_a_bad_row() -> None:
     assert "the file is empty" in SAID._repr_html_()
     assert "more" not in SAID._repr_html_()
+
+
+def test_what_is_judged_new_or_unsure_is_answered_with_unknown() -> None:
+    said = replace(SAID, novelty=np.array([0.5, np.nan, 2.0], np.float32)).judged(0.6, 1.0)
+    assert said.unknown == ("unsure", "", "new")
+    assert [row.answer for row in said] == ["unknown", None, "unknown"]
+    assert [row["answer"] for row in read(said.to_csv())] == ["unknown", "", "unknown"]
+    assert [row["novelty"] for row in read(said.to_csv())] == ["0.5000", "", "2.0000"]
+    assert [row["unknown"] for row in said.to_dicts()] == ["unsure", "", "new"]
+    assert "unknown (cow?)" in said._repr_html_()
+    assert Predictions.join([said, SAID]).unknown == ("unsure", "", "new", "", "", "")

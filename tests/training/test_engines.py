@@ -8,7 +8,7 @@ import torch
 
 from sightline.networks.folding import fold_batch_norms
 from sightline.networks.network import Network
-from sightline.networks.onnx_graph import trace_graph
+from sightline.networks.onnx_graph import Graph, trace_graph
 from sightline.networks.small_resnet import SmallResnet
 from sightline.training import engines
 from sightline.training.engines import ENGINES, batch_at, choose_engine
@@ -124,7 +124,7 @@ def test_a_network_that_can_not_be_traced_is_looked_at_by_torch(monkeypatch):
 def test_a_traced_graph_takes_any_number_of_images():
     look = ENGINES["onnxruntime"](small_network(), SIZE)
     assert [look(pictures(count)).shape for count in (1, 2, 5)] == [(1, 64), (2, 64), (5, 64)]
-    assert trace_graph(small_network(), SIZE) == trace_graph(small_network(), SIZE)
+    assert trace_graph(Graph(small_network()), SIZE) == trace_graph(Graph(small_network()), SIZE)
 
 
 def test_batches_hold_about_as_many_pixels():

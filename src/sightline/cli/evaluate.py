@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +17,10 @@ def evaluate(
     require: Annotated[
         list[str] | None, typer.Option(help='Exit with 5 unless met, e.g. "accuracy>=0.9" (lower bound).')
     ] = None,
+    unknown_dir: Annotated[
+        str, typer.Option("--unknown-dir", help="Images that show none of the classes: how many are noticed.")
+    ] = "",
+    out: Annotated[str, typer.Option(help="New folder for figures and answers; else the run's evaluations/.")] = "",
     runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
@@ -27,14 +31,17 @@ def evaluate(
     from sightline.text import printable
 
     parse_requirements(require)
-    evaluation = api.evaluate(model, data, runs=runs)
+    evaluation = api.evaluate(model, data, unknown=unknown_dir, out=out, runs=runs)
     metrics = evaluation.metrics
     if as_json:
         print(json.dumps({**metrics, **requirement_fields(metrics, require)}))
     else:
         for name in ("accuracy", "macro_precision", "macro_recall", "macro_f1"):
             print(f"{name.replace('_', ' '):<16} {Figure(**metrics[name])}")
-        print(f"{'log loss':<16} {metrics['log_loss']['value']:.4f}")
+        for name in ("log_loss", "brier", "roc_auc"):
+            if name in metrics:
+                print(f"{name.replace('_', ' '):<16} {Figure(**metrics[name]).plain()}")
+        _print_unknown(metrics["unknown"])
         width = max(len(printable(row["class"])) for row in metrics["classes"])
         print(f"\n{'class':<{width}}  images  precision  recall      F1")
         for row in metrics["classes"]:
@@ -45,3 +52,18 @@ def evaluate(
     check_requirements(metrics, require, as_json=as_json)
     if metrics["count_bad"]:
         raise typer.Exit(3)
+
+
+def _print_unknown(found: dict[str, Any]) -> None:
+    """Print what the classifier's thresholds do, and what they notice of images that show something else."""
+    from sightline.evaluation.intervals import Figure
+
+    print(f"{'called new':<16} {Figure(**found['new'])}")
+    foreign = found.get("foreign")
+    if foreign:
+        print(f"\nof {foreign['count']:,} images that show none of the classes")
+        print(f"{'called new':<16} {Figure(**foreign['new'])}")
+        if foreign["unsure"]:
+            print(f"{'unsure':<16} {Figure(**foreign['unsure'])}  (confidence below {found['min_confidence']:.2f})")
+        areas = (foreign["auroc_novelty"], foreign["auroc_confidence"])
+        print(f"{'told apart':<16} ROC area {areas[0]:.3f} by novelty, {areas[1]:.3f} by confidence")

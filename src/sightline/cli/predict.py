@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sightline.runtime.predictions import Prediction, Predictions
 
 __all__ = ["Format", "predict", "print_one"]
+
+_REASONS = {"new": "unlike the training images", "unsure": "less sure than asked for"}
 
 
 class Format(StrEnum):
@@ -32,6 +34,12 @@ def predict(
     model: Annotated[str, typer.Argument(help="A run, a classifier folder, a model.onnx, or latest.")],
     sources: Annotated[list[str], typer.Argument(help="Files, folders, patterns; - reads a list from stdin.")],
     top: Annotated[int | None, typer.Option("--top-k", min=1, help="Only the K most probable classes.")] = None,
+    least: Annotated[
+        str, typer.Option("--min-confidence", help="Answer unknown below it: 0 to 1, or auto as chosen on validation.")
+    ] = "0",
+    most: Annotated[
+        float, typer.Option("--max-novelty", help="Answer unknown above it; 1 lets pass 95 % of images like the known.")
+    ] = 1.0,
     form: Annotated[Format | None, typer.Option("--format", help="table, csv or jsonl.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
@@ -39,6 +47,7 @@ def predict(
     """Predict the classes of images. Unreadable files are error rows, and the exit code is 3."""
     from sightline.api import load
 
+    limits: dict[str, Any] = {"min_confidence": _parse_least(least), "max_novelty": most}
     classifier = load(model, runs=runs)
     if model == "latest" and classifier.path is not None:
         print(f"latest is {classifier.path.parent.parent}", file=sys.stderr)
@@ -51,13 +60,23 @@ def predict(
             "predict.nothing", f"no images in {' '.join(sources)}", "name image files or folders with images"
         )
     if len(first) == 1 and form is None and not as_json:
-        said = classifier.predict(first)
+        said = classifier.predict(first, **limits)
         print_one(said[0], most=top)
         raise typer.Exit(3 if said.count_bad else 0)
-    counts = _print_stream(classifier.predict_stream(chain(first, images)), form or Format.table, top, as_json)
+    counts = _print_stream(
+        classifier.predict_stream(chain(first, images), **limits), form or Format.table, top, as_json
+    )
     if counts[1]:
         print(f"{counts[1]:,} of {counts[0]:,} files could not be read", file=sys.stderr)
         raise typer.Exit(3)
+
+
+def _parse_least(text: str) -> float | str:
+    """Return the number that was typed, or the word, which the classifier looks at."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def print_one(row: Prediction, *, most: int | None = None) -> None:
@@ -67,7 +86,8 @@ def print_one(row: Prediction, *, most: int | None = None) -> None:
     if row.error:
         print(f"error  {printable(row.path)}: {printable(row.error)}")
         return
-    print(f"Predicted: {printable(row.label or '')} ({row.confidence:.2%})".replace("%)", " %)"))
+    said = f"{printable(row.label or '')} ({row.confidence:.2%})".replace("%)", " %)")
+    print(f"Predicted: unknown, {_REASONS[row.unknown]}; most like {said}" if row.unknown else f"Predicted: {said}")
     width = max(len(printable(name)) for name, _ in row.top[:most])
     for name, value in row.top[:most]:
         print(f"  {printable(name):<{width}}  {100 * value:6.2f} %")
@@ -124,4 +144,4 @@ def _print_table(part: Predictions, top: int | None) -> None:
             print(f"{printable(row.path)}  error: {printable(row.error)}")
         else:
             shown = "  ".join(f"{printable(name)} {100 * value:.2f} %" for name, value in row.top[: top or 1])
-            print(f"{printable(row.path)}  {shown}")
+            print(f"{printable(row.path)}  {f'unknown ({row.unknown}): ' if row.unknown else ''}{shown}")

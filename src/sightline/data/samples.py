@@ -150,7 +150,10 @@ class Samples:
             "group": list(self.groups),
             "width": self.widths.tolist(),
             "height": self.heights.tolist(),
+            "brightness": [round(float(value), 4) for value in self.facts["brightness"]],
+            "sharpness": [round(float(value), 4) for value in self.facts["sharpness"]],
             "sha256": list(self.digests),
+            **{f"extra:{name}": list(column) for name, column in self.extra.items()},
             "error": [self.errors.get(i, "") for i in range(len(self))],
         }
 

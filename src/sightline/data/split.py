@@ -20,6 +20,7 @@ from sightline.errors import DataError, InputError
 __all__ = [
     "MIN_CLASS_SIZE",
     "Split",
+    "calibration_rows",
     "check_shares",
     "default_shares",
     "draw_parts",
@@ -29,6 +30,7 @@ __all__ = [
     "find_units",
     "make_split",
     "make_split_of_nothing",
+    "selection_rows",
     "with_seen",
 ]
 
@@ -37,6 +39,7 @@ MIN_CLASS_SIZE = 5
 _MOST_TWINS = 20
 _VAL_SHARE, _MOST_VAL = 0.15, 5_000  # more images would say little more: these know an accuracy to within a point
 _TEST_SHARE, _MOST_TEST = 0.15, 10_000
+_HALVED_FROM = 1_000  # validation images that choose the epoch and calibrate by halves
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,6 +147,30 @@ def default_shares(samples: Samples) -> tuple[float, float]:
     """Return the shares drawn for validation and test where nothing is chosen: 15 % each, of many images less."""
     count = max(1, int(((samples.given == "") | (samples.given == "train")).sum()))
     return round(min(_VAL_SHARE, _MOST_VAL / count), 4), round(min(_TEST_SHARE, _MOST_TEST / count), 4)
+
+
+def selection_rows(split: Split, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+    """Return the validation images that choose the epoch: every other one of a class, of 1,000 or more; else all.
+
+    Args:
+        split: of all samples.
+        labels: ``[N]`` of all samples.
+    """
+    return _halves(split, labels)[0]
+
+
+def calibration_rows(split: Split, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+    """Return the validation images for temperature and thresholds: those that did not choose the epoch, of 1,000 or
+    more; else all, which are then cross-fitted. Arguments as for ``selection_rows``."""
+    return _halves(split, labels)[1]
+
+
+def _halves(split: Split, labels: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    rows = split.rows("val")
+    if len(rows) < _HALVED_FROM:
+        return rows, rows
+    by_class = rows[np.argsort(labels[rows], kind="stable")]
+    return np.sort(by_class[::2]), np.sort(by_class[1::2])
 
 
 def make_split_of_nothing(samples: Samples) -> Split:

@@ -6,11 +6,11 @@ import re
 from typing import Any
 
 from sightline.errors import GateNotMet, InputError
-from sightline.evaluation.metrics import MACRO_METRICS
+from sightline.evaluation.metrics import COUNT_METRICS
 
 __all__ = ["check_requirement", "parse_requirement"]
 
-_NAMES = ("accuracy", *MACRO_METRICS)
+_NAMES = ("accuracy", *COUNT_METRICS)
 
 
 def parse_requirement(text: str) -> tuple[str, float]:

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.evaluation.intervals import Figure, wilson
-from sightline.evaluation.metrics import MACRO_METRICS
+from sightline.evaluation.metrics import COUNT_METRICS
 from sightline.evaluation.result import evaluate_rows
 from sightline.runtime.predictions import Predictions
 
 __all__ = ["average_metrics", "describe_spread", "pool_folds", "spread_of"]
 
-FIGURES = ("accuracy", *MACRO_METRICS)
+FIGURES = ("accuracy", *COUNT_METRICS)
 _BESIDE = ("accuracy_with_leaks", "accuracy_with_views")  # figures that stand beside the others, in some trainings
 
 

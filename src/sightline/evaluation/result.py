@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from sightline.errors import DataError
 from sightline.evaluation.baselines import majority_class, nearest_class_mean
-from sightline.evaluation.intervals import Figure
+from sightline.evaluation.intervals import Figure, Units, proportion
 from sightline.evaluation.metrics import evaluate_predictions
 from sightline.runtime.predictions import Predictions
 
@@ -27,12 +27,19 @@ class Evaluation:
         labels: ``[N] int64``, what is true.
         metrics: every figure with interval and count; JSON-able.
         leaked: ``[N] bool``: images that the training saw too; the figures leave them out.
+        nearest: path of the most similar training image of each, by features; empty where that was not looked up.
     """
 
     predictions: Predictions
     labels: npt.NDArray[np.int64]
     metrics: dict[str, Any]
     leaked: npt.NDArray[np.bool_]
+    nearest: tuple[str, ...] = ()
+
+    @property
+    def used(self) -> npt.NDArray[np.bool_]:
+        """``[N] bool``: the images that the figures rest on: readable, and not seen by the training."""
+        return self.predictions.is_ok & ~self.leaked
 
     @property
     def accuracy(self) -> Figure:
@@ -52,7 +59,7 @@ class Evaluation:
             train_labels: ``[M]``, classes of the training images.
             train, measured: position -> small picture as a vector, of training images and of these.
         """
-        used = self.predictions.is_ok & ~self.leaked
+        used = self.used
         rows = [row for row in measured if used[row]]
         baselines = {"majority_class": majority_class(train_labels, self.labels[used]).to_dict()}
         if rows and train:
@@ -60,6 +67,14 @@ class Evaluation:
             figure = nearest_class_mean(pictures, classes, np.stack([measured[row] for row in rows]), self.labels[rows])
             baselines["nearest_class_mean"] = figure.to_dict()
         return replace(self, metrics={**self.metrics, "baselines": baselines})
+
+    def with_figures(self, **figures: Any) -> Evaluation:
+        """Return the same figures with more of them, JSON-able, under their names."""
+        return replace(self, metrics={**self.metrics, **figures})
+
+    def with_nearest(self, nearest: tuple[str, ...]) -> Evaluation:
+        """Return the same figures with the most similar training image of each image."""
+        return replace(self, nearest=nearest)
 
     def with_views(self, accuracy: Figure, views: int) -> Evaluation:
         """Return the same figures with the accuracy of probabilities averaged over several views beside them."""
@@ -86,6 +101,8 @@ class Evaluation:
                 "" if row.error else str(int(row.label == name)) for row, name in zip(rows, names, strict=True)
             ],
             "leaked": [str(int(leak)) for leak in self.leaked],
+            "novelty": ["" if row.novelty is None else f"{row.novelty:.4f}" for row in rows],
+            "nearest": list(self.nearest) or [""] * len(rows),
             "error": [row.error or "" for row in rows],
         }
 
@@ -101,7 +118,10 @@ class Evaluation:
 
 
 def evaluate_rows(
-    predictions: Predictions, labels: npt.NDArray[np.int64], leaked: npt.NDArray[np.bool_] | None = None
+    predictions: Predictions,
+    labels: npt.NDArray[np.int64],
+    leaked: npt.NDArray[np.bool_] | None = None,
+    units: Units | None = None,
 ) -> Evaluation:
     """Return every figure of predictions and true classes.
 
@@ -110,19 +130,24 @@ def evaluate_rows(
         labels: ``[N] int64``, what is true.
         leaked: ``[N] bool``: images that the training saw too. The figures leave them out; where there are any,
             the accuracy with them stands beside.
+        units: ``[N]``: images of one unit (a group) are not independent; None: all are.
 
     Raises:
         DataError: if no image is left to measure.
     """
     nothing = np.zeros(len(labels), bool)
     leaked = nothing if leaked is None else leaked
-    metrics = _metrics(predictions, labels, leaked)
+    metrics = _metrics(predictions, labels, leaked, units)
     if (leaked & predictions.is_ok).any():
-        metrics["accuracy_with_leaks"] = _metrics(predictions, labels, nothing)["accuracy"]
+        hits = (predictions.probabilities.argmax(1) == labels)[predictions.is_ok]
+        of_read = None if units is None else units[predictions.is_ok]
+        metrics["accuracy_with_leaks"] = proportion(hits, of_read).to_dict()
     return Evaluation(predictions, labels, metrics, leaked)
 
 
-def _metrics(said: Predictions, labels: npt.NDArray[np.int64], leaked: npt.NDArray[np.bool_]) -> dict[str, Any]:
+def _metrics(
+    said: Predictions, labels: npt.NDArray[np.int64], leaked: npt.NDArray[np.bool_], units: Units | None
+) -> dict[str, Any]:
     used = said.is_ok & ~leaked
     if not used.any():
         raise DataError(
@@ -136,7 +161,9 @@ def _metrics(said: Predictions, labels: npt.NDArray[np.int64], leaked: npt.NDArr
         "count_leaked": int((leaked & said.is_ok).sum()),
     }
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         **counts,
-        **evaluate_predictions(labels[used], said.probabilities[used], said.classes),
+        **evaluate_predictions(
+            labels[used], said.probabilities[used], said.classes, None if units is None else units[used]
+        ),
     }

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sightline.errors import ExportMismatch, RunError
 from sightline.exporting.onnx_format import EXPORTERS, Exporter, write_onnx
 from sightline.exporting.parity import ParityProof, prove_parity, see_images
-from sightline.networks.network import Network
+from sightline.networks.onnx_graph import Graph
 from sightline.pixels.containers import Place
 from sightline.runs.files import replace_folder, write_bytes, write_text
 from sightline.runtime.bundle import Bundle
@@ -22,11 +22,11 @@ from sightline.runtime.classifier import MODEL_FILE, Classifier
 __all__ = ["export_classifier"]
 
 
-def export_classifier(network: Network, bundle: Bundle, folder: Path, files: Sequence[Place]) -> ParityProof:
+def export_classifier(graph: Graph, bundle: Bundle, folder: Path, files: Sequence[Place]) -> ParityProof:
     """Write ``model.safetensors``, ``classifier.json``, ``classes.txt`` and a proved ``model.onnx``.
 
     Args:
-        network: as trained.
+        graph: the network as trained, with its calibration; it is taken to the CPU.
         bundle: what belongs to it.
         folder: the ``classifier`` folder; replaced as a whole.
         files: real images for the proof.
@@ -43,15 +43,15 @@ def export_classifier(network: Network, bundle: Bundle, folder: Path, files: Seq
     scratch = folder.with_name(f"{folder.name}.tmp")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    network = network.eval().cpu()
-    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+    graph = graph.eval().cpu()
+    weights = {name: value.contiguous() for name, value in graph.network.state_dict().items()}
     write_bytes(scratch / "model.safetensors", save(weights, metadata={"format": "pt"}))
     write_text(scratch / "classifier.json", bundle.to_json() + "\n")
     write_text(scratch / "classes.txt", "".join(f"{name}\n" for name in bundle.classes))
     failure: ExportMismatch | None = None
     proof = None
     try:
-        proof = _write_proved(network, bundle, scratch / MODEL_FILE, squares)
+        proof = _write_proved(graph, bundle, scratch / MODEL_FILE, squares)
     except ExportMismatch as error:
         (scratch / MODEL_FILE).unlink(missing_ok=True)
         failure = error
@@ -65,21 +65,21 @@ def export_classifier(network: Network, bundle: Bundle, folder: Path, files: Seq
     return proof
 
 
-def _write_proved(network: Network, bundle: Bundle, path: Path, squares: npt.NDArray[np.uint8]) -> ParityProof:
+def _write_proved(graph: Graph, bundle: Bundle, path: Path, squares: npt.NDArray[np.uint8]) -> ParityProof:
     """Write ``model.onnx`` by the first exporter whose file decides as the network does."""
     *others, last = EXPORTERS
     for exporter in others:
         try:
-            return _write_by(exporter, network, bundle, path, squares)
+            return _write_by(exporter, graph, bundle, path, squares)
         except RunError:  # a full disk
             raise
         except Exception:  # torch and onnxruntime raise types of their own for a graph that is wrong
             continue  # it can't do this network, or is no longer in torch; the next one is slower
-    return _write_by(last, network, bundle, path, squares)
+    return _write_by(last, graph, bundle, path, squares)
 
 
 def _write_by(
-    exporter: Exporter, network: Network, bundle: Bundle, path: Path, squares: npt.NDArray[np.uint8]
+    exporter: Exporter, graph: Graph, bundle: Bundle, path: Path, squares: npt.NDArray[np.uint8]
 ) -> ParityProof:
-    write_onnx(network, bundle, path, exporter)
-    return replace(prove_parity(network, Classifier.open(path), squares), exporter=exporter)
+    write_onnx(graph, bundle, path, exporter)
+    return replace(prove_parity(graph, Classifier.open(path), squares), exporter=exporter)

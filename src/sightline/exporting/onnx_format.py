@@ -1,4 +1,4 @@
-"""``model.onnx``: one file with ``uint8`` pixels in, probabilities and features out, and the bundle inside."""
+"""``model.onnx``: one file with ``uint8`` pixels in, probabilities, features and novelty out, the bundle inside."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from sightline.errors import ExportMismatch
-from sightline.networks.network import Network
-from sightline.networks.onnx_graph import export_graph, trace_graph
+from sightline.networks.onnx_graph import Graph, export_graph, trace_graph
 from sightline.runs.files import write_bytes
 from sightline.runtime.bundle import METADATA_KEY, Bundle
 
@@ -19,11 +18,11 @@ Exporter = Literal["trace", "export"]
 EXPORTERS: tuple[Exporter, ...] = ("trace", "export")
 
 
-def write_onnx(network: Network, bundle: Bundle, path: Path, exporter: Exporter = "export") -> None:
+def write_onnx(graph: Graph, bundle: Bundle, path: Path, exporter: Exporter = "export") -> None:
     """Write a network as one ONNX file without external data; any number of images a batch.
 
     Args:
-        network: as trained.
+        graph: the network as trained, with its calibration.
         bundle: goes into the file's metadata.
         path: whole or not there.
         exporter: ``trace`` is torch's older one, in a fraction of a second; ``export`` the newer.
@@ -35,7 +34,7 @@ def write_onnx(network: Network, bundle: Bundle, path: Path, exporter: Exporter 
 
     size = bundle.preprocess.size
     try:
-        data = trace_graph(network, size) if exporter == "trace" else export_graph(network, size)
+        data = trace_graph(graph, size) if exporter == "trace" else export_graph(graph, size)
         model = onnx.load_model_from_string(data)
         onnx.helper.set_model_props(model, {METADATA_KEY: bundle.to_json(ascii_only=True)})
         written = model.SerializeToString()

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from sightline.errors import DataError, ExportMismatch, UnreadableImage
-from sightline.networks.network import Network
+from sightline.networks.onnx_graph import Graph
 from sightline.pixels.containers import Place
 from sightline.pixels.preprocess import Preprocess
 from sightline.runtime.classifier import Classifier
@@ -21,6 +21,7 @@ __all__ = ["MAX_IMAGES", "MIN_IMAGES", "TIE", "TOLERANCE", "ParityProof", "prove
 MIN_IMAGES = 32
 MAX_IMAGES = 64
 TOLERANCE = 1e-3  # of a probability: far above rounding, far below what a wrong operator does
+NOVELTY_TOLERANCE = 1e-2  # of a distance where 1 is usual: a difference of squares, in float32
 BATCH_SIZES = (1, 3, 32)
 SMALL_BATCHES = 6  # so many of each smaller size: they prove that the batch is free, the large ones every decision
 TIE = 1e-4  # two probabilities nearer than this are one decision
@@ -49,11 +50,11 @@ class ParityProof:
         return asdict(self)
 
 
-def prove_parity(network: Network, classifier: Classifier, squares: npt.NDArray[np.uint8]) -> ParityProof:
+def prove_parity(graph: Graph, classifier: Classifier, squares: npt.NDArray[np.uint8]) -> ParityProof:
     """Compare an exported classifier with its network; fewer than 32 images are compared repeatedly.
 
     Args:
-        network: as trained; it is put into evaluation mode, on the CPU.
+        graph: the network as trained, with its calibration; it is put into evaluation mode, on the CPU.
         classifier: the exported file, opened.
         squares: ``[N, size, size, 3] uint8``, real images as ``see_images`` returns them.
 
@@ -63,15 +64,16 @@ def prove_parity(network: Network, classifier: Classifier, squares: npt.NDArray[
     count = len(squares)
     squares = np.concatenate([squares] * (-(-MIN_IMAGES // count)))
     with torch.inference_mode():
-        images = torch.from_numpy(squares).permute(0, 3, 1, 2).float() / 255
-        network = network.eval().cpu()
-        logits = torch.cat([network(some) for some in images.split(8)])  # on a CPU few at once are the fastest
-        wanted = torch.softmax(logits, 1).numpy()
+        graph = graph.eval().cpu()
+        looks = [graph(some) for some in torch.from_numpy(squares).split(8)]  # on a CPU few at once are the fastest
+        wanted, _, new = (torch.cat(column).numpy() for column in zip(*looks, strict=True))
     largest, ties = 0.0, 0
     for size in BATCH_SIZES:
         seen = len(squares) if size == max(BATCH_SIZES) else min(len(squares), SMALL_BATCHES * size)
-        said = np.concatenate([classifier.run(squares[i : min(i + size, seen)])[0] for i in range(0, seen, size)])
+        answers = [classifier.run(squares[i : min(i + size, seen)]) for i in range(0, seen, size)]
+        said, _, novelty = (np.concatenate(column) for column in zip(*answers, strict=True))
         largest = max(largest, float(np.abs(said - wanted[:seen]).max()))
+        off = float(np.abs(novelty - new[:seen]).max())
         differs = said.argmax(1) != wanted[:seen].argmax(1)
         tied = differs & _is_tie(wanted[:seen])
         ties = max(ties, int(tied.sum()))
@@ -80,6 +82,12 @@ def prove_parity(network: Network, classifier: Classifier, squares: npt.NDArray[
                 "export.mismatch",
                 f"at batch size {size} the exported file decides otherwise than the network on "
                 f"{int((differs & ~tied).sum())} of {seen} images (largest difference {largest:.3g})",
+                "report this with the network's name; model.onnx was withdrawn, model.safetensors is kept",
+            )
+        if not off <= NOVELTY_TOLERANCE * max(1.0, float(np.abs(new).max())):
+            raise ExportMismatch(
+                "export.mismatch",
+                f"at batch size {size} the exported file's novelty differs from the network's by {off:.3g}",
                 "report this with the network's name; model.onnx was withdrawn, model.safetensors is kept",
             )
     return ParityProof(count, BATCH_SIZES, largest, ties)

@@ -1,4 +1,6 @@
-"""A network as an ONNX graph: ``uint8`` pixels in, probabilities and features out; by either of torch's exporters.
+"""A network as an ONNX graph: ``uint8`` pixels in, probabilities, features and novelty out.
+
+Either of torch's exporters makes it.
 
 Measured on a CPU with torch 2.15, both at opset 20 and equal to the network within rounding: the older exporter,
 which traces with TorchScript, takes 0.1 to 0.5 s, and the newer one 1 to 8 s. torch calls the older one deprecated and
@@ -18,44 +20,69 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from sightline.evaluation.abstain import Novelty
 from sightline.networks.network import Network
 
-__all__ = ["INPUT", "OUTPUTS", "export_graph", "trace_graph"]
+__all__ = ["INPUT", "OUTPUTS", "Graph", "export_graph", "trace_graph"]
 
 INPUT = "pixels"
-OUTPUTS = ("probabilities", "features")
+OUTPUTS = ("probabilities", "features", "novelty")
+_LEAST_LENGTH = 1e-6  # of features, before they are divided by it
 
 
-class _Graph(nn.Module):
-    """``[N, size, size, 3] uint8`` pixels to (``[N, K]`` probabilities, ``[N, D]`` features)."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.network.features(pixels.permute(0, 3, 1, 2).float() / 255)
-        return torch.softmax(self.network.head(features), 1), features
-
-
-def trace_graph(network: Network, size: int) -> bytes:
-    """Return an ONNX file of a network by torch's older, quick exporter; any number of images a batch.
+class Graph(nn.Module):
+    """``[N, size, size, 3] uint8`` pixels to (``[N, K]`` probabilities, ``[N, D]`` features, ``[N]`` novelty).
 
     Args:
-        network: it is left as it was; a copy is traced, in evaluation mode, on the CPU.
+        network: as trained.
+        temperature: that the logits are divided by.
+        novelty: how far features are from the training's; None: all are at 0.
+    """
+
+    def __init__(self, network: Network, temperature: float = 1.0, novelty: Novelty | None = None) -> None:
+        super().__init__()
+        self.network, self.temperature, self.novelty = network, temperature, novelty
+        self.means: Tensor
+        self.absent: Tensor
+        if novelty is not None:
+            self.register_buffer("means", torch.from_numpy(novelty.means))
+            self.register_buffer("absent", torch.from_numpy(novelty.absent))
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        features = self.network.features(pixels.permute(0, 3, 1, 2).float() / 255)
+        logits = self.network.head(features) / self.temperature
+        return torch.softmax(logits, 1), features, self.measure_novelty(features)
+
+    def measure_novelty(self, features: Tensor) -> Tensor:
+        """Return ``[N]``, as ``Novelty.of`` does."""
+        if self.novelty is None:
+            return 0 * features[:, 0]
+        length = features.pow(2).sum(1, keepdim=True).sqrt().clamp(min=_LEAST_LENGTH)
+        angle = 1 - (features / length @ self.means.T - self.absent).amax(1)
+        (usual_angle, far), (usual_shortness, short) = self.novelty.angle, self.novelty.shortness
+        unlike = torch.maximum((angle - usual_angle) / far, (-length[:, 0].log() - usual_shortness) / short)
+        novelty: Tensor = unlike.clamp(min=0) * self.novelty.scale
+        return novelty
+
+
+def trace_graph(graph: Graph, size: int) -> bytes:
+    """Return an ONNX file of a graph by torch's older, quick exporter; any number of images a batch.
+
+    Args:
+        graph: it is left as it was; a copy is traced, in evaluation mode, on the CPU.
         size: side of the images in px.
 
     Raises:
         Exception: whatever torch raises where it can't, or where it has no such exporter any more.
 
     Example:
-        ``onnxruntime.InferenceSession(trace_graph(network, 224)).run(["features"], {"pixels": squares})``
+        ``onnxruntime.InferenceSession(trace_graph(Graph(network), 224)).run(["features"], {"pixels": squares})``
     """
     written = io.BytesIO()
     # Older torch gives no file of this exporter without fixing its axes; a trace runs what it sees, so no gradients.
     with _quietly(), torch.no_grad():
         torch.onnx.export(
-            _Graph(copy.deepcopy(network)).eval().cpu(),
+            copy.deepcopy(graph).eval().cpu(),
             (_example(size),),
             written,  # type: ignore[arg-type]  # torch writes to any file
             dynamo=False,
@@ -67,14 +94,14 @@ def trace_graph(network: Network, size: int) -> bytes:
     return written.getvalue()
 
 
-def export_graph(network: Network, size: int) -> bytes:
-    """Return an ONNX file of a network by torch's newer exporter, which knows more networks and takes seconds.
+def export_graph(graph: Graph, size: int) -> bytes:
+    """Return an ONNX file of a graph by torch's newer exporter, which knows more networks and takes seconds.
 
     Args and errors are those of :func:`trace_graph`.
     """
     with _quietly():
         program = torch.onnx.export(
-            _Graph(network).eval().cpu(),
+            graph.eval().cpu(),
             (_example(size),),
             dynamo=True,
             external_data=False,

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from sightline.data.samples import Samples
-from sightline.data.split import Split
+from sightline.data.split import Split, calibration_rows
 from sightline.errors import ExportMismatch
 from sightline.events import Event, StageEnded, StageStarted, Warned
+from sightline.pipeline.calibrate import MOST_REFERENCES, SHARE_OF_TIME
 from sightline.pipeline.finish import export_files, make_bundle
 from sightline.pipeline.measure import contents_of, small_pictures
 from sightline.pixels.cache import PixelStore
@@ -41,6 +42,7 @@ def rehearse_closing(
     at the end is done once before, with weights that are not yet worth anything.
     """
     from sightline.exporting.export import export_classifier
+    from sightline.networks.onnx_graph import Graph
 
     yield StageStarted("Rehearsing", "export, evaluation and report, to know what they take")
     begun = time.monotonic()
@@ -51,7 +53,8 @@ def rehearse_closing(
         still = copy.deepcopy(network)  # exporting takes it to the CPU
         looking = 0.0
         try:
-            export_classifier(still, make_bundle(run, plan, samples, still), folder, export_files(samples, split))
+            bundle = make_bundle(run, plan, samples, still)
+            export_classifier(Graph(still), bundle, folder, export_files(samples, split))
         except ExportMismatch as error:  # the training is worth its time even so; the end says it again
             words = "the network can be trained and kept; only model.onnx will be missing"
             yield Warned(error.code, f"the rehearsal of the export failed: {error.message}", words)
@@ -71,8 +74,11 @@ def rehearse_closing(
     count = len(split.rows(split.headline))
     looks = 1 + (plan.settings.views if plan.settings.views > 1 else 0)
     evaluating = count * looking * looks + shrinking * (count + min(_BASELINE, len(split.rows("train"))))
-    seconds = _MARGIN * (exporting + evaluating + reporting) + _EXIT
-    told = f"export {exporting:.1f} s, {count:,} images {evaluating:.1f} s, report {reporting:.1f} s"
+    calibrating = len(calibration_rows(split, samples.labels)) * looking + SHARE_OF_TIME * plan.settings.time
+    calibrating = min(calibrating, looking * (len(rows) + min(MOST_REFERENCES, len(split.rows("train")))))
+    seconds = _MARGIN * (calibrating + exporting + evaluating + reporting) + _EXIT
+    told = f"calibration {calibrating:.1f} s, export {exporting:.1f} s, {count:,} images {evaluating:.1f} s"
+    told += f", report {reporting:.1f} s"
     yield StageEnded(
         "Rehearsing", f"{seconds:.0f} s are kept for the end: {told}, two fifths more", time.monotonic() - begun
     )

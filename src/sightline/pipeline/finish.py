@@ -10,17 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sightline.data.samples import Samples
 from sightline.data.split import Split
 from sightline.errors import ExportMismatch, RunError
+from sightline.evaluation.abstain import TARGET_ERROR
 from sightline.events import Event, RunEnded, StageEnded, StageStarted
 from sightline.installation import require_extra
+from sightline.pipeline.calibrate import Calibrated, calibrate
 from sightline.pipeline.decode import decode_pictures
-from sightline.pipeline.measure import evaluate_samples, small_pictures
+from sightline.pipeline.judge import judge_evaluation
+from sightline.pipeline.measure import count_looks, evaluate_samples, small_pictures
 from sightline.pipeline.views import add_views
 from sightline.pixels.cache import PixelStore
 from sightline.pixels.containers import Place
+from sightline.pixels.facts import FACTS
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run, refuse_repeated
 from sightline.runs.lock import lock_run
@@ -63,10 +68,13 @@ def finish_run(
 ) -> Generator[Event, None, str]:
     """Export the best epoch, evaluate what was exported, and write both down; returns the headline."""
     run = writer.run
-    yield from _export(writer, plan, samples, split)
-    rows = split.rows(split.headline)
-    measured = evaluate_samples(run.classifier(), samples, rows, samples.labels[rows], split.leaked[rows])
+    calibrated = yield from _export(writer, plan, samples, split, store)
+    rows, classifier = split.rows(split.headline), run.classifier()
+    measured = evaluate_samples(classifier, samples, rows, samples.labels[rows], split.leaked[rows])
     evaluation = (yield from measured).with_part(split.headline)
+    evaluation = judge_evaluation(evaluation, calibrated, classifier, samples, rows)
+    if split.headline == "test":
+        evaluation = yield from count_looks(evaluation, samples, rows, classifier)
     train = split.rows("train")
     evaluation = evaluation.with_baselines(
         samples.labels[train],
@@ -75,35 +83,42 @@ def finish_run(
     )
     if plan.settings.views > 1:
         looks = plan.settings.views, plan.settings.flip > 0
-        evaluation = yield from add_views(run.classifier(), samples, rows, evaluation, looks)
+        evaluation = yield from add_views(classifier, samples, rows, evaluation, looks)
     said = evaluation.predictions
     features = said.features.astype(np.float16)
     writer.write_evaluation(evaluation.metrics, evaluation.columns(), said.probabilities, features)
     return evaluation.headline()
 
 
-def _export(writer: RunWriter, plan: Plan, samples: Samples, split: Split) -> Generator[Event, None, None]:
+def _export(
+    writer: RunWriter, plan: Plan, samples: Samples, split: Split, store: PixelStore
+) -> Generator[Event, None, Calibrated]:
     from sightline.exporting.export import export_classifier
+    from sightline.networks.onnx_graph import Graph
     from sightline.training.setup import load_trained
     from sightline.training.update import named_errors
 
     run = writer.run
+    network, epoch = load_trained(plan.settings, len(samples.classes), run.best_checkpoint, run.weights_file)
+    with named_errors(plan.settings):  # memory may be enough for training, and not for this
+        calibrated = yield from calibrate(network, plan, samples, split, store)
     yield StageStarted("Exporting", "model.onnx, compared with the network on real images")
     start = time.monotonic()
-    network, epoch = load_trained(plan.settings, len(samples.classes), run.best_checkpoint, run.weights_file)
-    bundle, files = make_bundle(run, plan, samples, network), export_files(samples, split)
+    bundle, files = make_bundle(run, plan, samples, network, calibrated), export_files(samples, split)
+    graph = Graph(network, bundle.temperature, calibrated.novelty)
     try:
-        with named_errors(plan.settings):  # memory may be enough for training, and not for this
-            proof = export_classifier(network, bundle, run.classifier_folder, files)
+        with named_errors(plan.settings):
+            proof = export_classifier(graph, bundle, run.classifier_folder, files)
     except ExportMismatch as error:
         writer.update(export={"error": error.message})
         raise
     writer.update(export=proof.to_dict(), **({} if epoch is None else {"best_epoch": epoch}))
     detail = f"same decisions as the network on {proof.images} images, probabilities within {proof.max_difference:.1g}"
     yield StageEnded("Exporting", detail, time.monotonic() - start)
+    return calibrated
 
 
-def make_bundle(run: Run, plan: Plan, samples: Samples, network: Any) -> Bundle:
+def make_bundle(run: Run, plan: Plan, samples: Samples, network: Any, calibrated: Calibrated | None = None) -> Bundle:
     """Return what belongs to a network where it ships."""
     facts = run.facts
     return Bundle(
@@ -116,6 +131,9 @@ def make_bundle(run: Run, plan: Plan, samples: Samples, network: Any) -> Bundle:
         data_fingerprint=facts["data_fingerprint"],
         sightline=version("sightline"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        target_error=TARGET_ERROR,
+        temperature=calibrated.calibration.temperature if calibrated else 1.0,
+        min_confidence=calibrated.min_confidence if calibrated else None,
     )
 
 
@@ -126,6 +144,14 @@ def export_files(samples: Samples, split: Split) -> list[Place]:
     chosen = np.concatenate([split.rows("val"), split.rows("train")])
     chosen = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), MAX_IMAGES)).astype(int)]  # of every class
     return [samples.file(row) for row in chosen]
+
+
+def _facts_of(rows: list[dict[str, str]]) -> npt.NDArray[np.void]:
+    """Return what a run keeps of each picture's looks."""
+    facts = np.zeros(len(rows), FACTS)
+    for name in ("width", "height", "brightness", "sharpness"):
+        facts[name] = [float(row.get(name) or 0) for row in rows]
+    return facts
 
 
 def write_page(run: Run) -> Generator[Event, None, None]:
@@ -148,6 +174,14 @@ def load_data(run: Run) -> tuple[Samples, Split]:
         classes=classes,
         paths=np.array([row["path"] for row in rows], object),
         labels=np.array([classes.index(row["label"]) for row in rows], np.int64),
+        given=np.array([row["given_split"] for row in rows], object),
+        groups=np.array([row["group"] for row in rows], object),
+        facts=_facts_of(rows),
+        extra={
+            name.removeprefix("extra:"): np.array([row[name] for row in rows], object)
+            for name in rows[0]
+            if name.startswith("extra:")
+        },
         digests=np.array([row["sha256"] for row in rows], object),
         errors={position: row["error"] for position, row in enumerate(rows) if row["error"]},
     )

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from sightline.data.split import selection_rows
 from sightline.errors import SightlineError, StopRequested, TrainingError
 from sightline.pipeline.company import DONE, FOLDER, ready_key
 from sightline.pipeline.decode import decode_pictures
@@ -66,7 +67,7 @@ def _train_along(run: Run, place: Any, store: Any) -> None:
     network = set_up_network(plan.settings, len(samples.classes), None)  # the first process gives its weights
     train, val = (
         make_batches(plan, pixels, rows.tolist(), samples.labels[rows].tolist())
-        for rows in (split.rows("train"), split.rows("val"))
+        for rows in (split.rows("train"), selection_rows(split, samples.labels))
     )
     store.set(ready_key(place.rank), "1")
     group = open_group(place, store, plan.settings.device)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.samples import Samples
-from sightline.data.split import Split
+from sightline.data.split import Split, selection_rows
 from sightline.errors import InputError, StopRequested, TrainingError
 from sightline.events import (
     EpochEnded,
@@ -91,7 +91,7 @@ def learn(writer: RunWriter, plan: Plan, lesson: Lesson, ends: float) -> Generat
     network = set_up_network(plan.settings, len(samples.classes), lesson.weights)
     train, val = (
         make_batches(plan, store, rows.tolist(), samples.labels[rows].tolist())
-        for rows in (split.rows("train"), split.rows("val"))
+        for rows in (split.rows("train"), selection_rows(split, samples.labels))
     )
     if lesson.weights is None:
         whiten_network(network, train, plan.settings.seed)
@@ -176,7 +176,7 @@ class _Keeper:
             try:
                 yield event
                 if isinstance(event, ValidationMeasured):
-                    rows = self.lesson.split.rows("val")
+                    rows = selection_rows(self.lesson.split, self.lesson.samples.labels)
                     yield picture_mistakes(event, self.lesson.store, self.plan.preprocess, rows)
             except StopRequested as stop:
                 self._write_steps()

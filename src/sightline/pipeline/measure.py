@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Generator, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sightline.data.samples import Samples
-from sightline.data.sources import Source
-from sightline.errors import DataError, UnreadableImage
+from sightline.data.sources import Source, describe_source, find_images
+from sightline.errors import DataError, RunError, UnreadableImage
+from sightline.evaluation.abstain import describe_unknown, separation
+from sightline.evaluation.calibration import describe_calibration
+from sightline.evaluation.intervals import Figure, proportion
 from sightline.evaluation.result import Evaluation, evaluate_rows
 from sightline.events import (
     Event,
@@ -24,35 +29,54 @@ from sightline.events import (
     ValidationMeasured,
     Warned,
 )
+from sightline.pipeline.calibrate import number_units
 from sightline.pipeline.prepare import DataChoices, inspect_source
 from sightline.pixels.cache import PixelStore
 from sightline.pixels.files import read_bytes
 from sightline.pixels.preprocess import Preprocess
-from sightline.runs.folder import run_of_classifier
+from sightline.runs.folder import Run, run_of_classifier
+from sightline.runs.ledger import MANY_LOOKS, count_look, fingerprint_of
+from sightline.runs.writer import keep_evaluation, numbered_folder
 from sightline.runtime.classifier import Classifier
 from sightline.runtime.predictions import Predictions
 
-__all__ = ["contents_of", "evaluate_samples", "evaluate_source", "picture_mistakes", "small_pictures"]
+__all__ = [
+    "contents_of",
+    "count_looks",
+    "describe_trust",
+    "evaluate_samples",
+    "evaluate_source",
+    "picture_mistakes",
+    "small_pictures",
+]
 
 _MISTAKES = 16
 
 
-def evaluate_source(classifier: Classifier, source: Source) -> Generator[Event, None, Evaluation]:
+def evaluate_source(
+    classifier: Classifier, source: Source, unknown: str | Path = "", out: str | Path = ""
+) -> Generator[Event, None, Evaluation]:
     """Evaluate on the test part of a source, or on all its images where it has none.
 
     Where the classifier lies in its run, images that it was trained on are found by content, left out of the
-    figures, and said.
+    figures, and said; figures and answers are kept there, or in ``out``.
+
+    Args:
+        classifier: what is measured.
+        source: labelled images.
+        unknown: folder of images that show none of the classes; empty: none.
+        out: folder to keep figures and answers in; it must not be there, or be empty.
 
     Raises:
         DataError: if the source has a class that the classifier does not know, or nothing is left to measure.
     """
     choices = DataChoices(value_range=classifier.preprocess.value_range)
     samples = yield from inspect_source(source, choices, compare=False)
-    unknown = [name for name in samples.classes if name not in classifier.classes]
-    if unknown:
+    strange = [name for name in samples.classes if name not in classifier.classes]
+    if strange:
         raise DataError(
             "evaluation.unknown-class",
-            f"the classifier does not know class {', '.join(map(repr, unknown[:5]))}; "
+            f"the classifier does not know class {', '.join(map(repr, strange[:5]))}; "
             f"it knows {', '.join(map(repr, classifier.classes[:8]))}",
             "rename or leave out these folders",
         )
@@ -75,7 +99,77 @@ def evaluate_source(classifier: Classifier, source: Source) -> Generator[Event, 
     if leaked.any():
         message = f"{int(leaked.sum()):,} of {len(rows):,} images were used in training; the figures leave them out"
         yield Warned("evaluation.leak", message, "give images that the training did not see")
-    return (yield from evaluate_samples(classifier, samples, rows, number[samples.labels[rows]], leaked))
+    measured = evaluate_samples(classifier, samples, rows, number[samples.labels[rows]], leaked)
+    evaluation = describe_trust((yield from measured), classifier)
+    evaluation = yield from count_looks(evaluation, samples, rows, classifier)
+    if unknown:
+        evaluation = yield from _measure_unknown(evaluation, classifier, Path(unknown))
+    yield from _keep(evaluation, run, describe_source(source), out)
+    return evaluation
+
+
+def describe_trust(evaluation: Evaluation, classifier: Classifier) -> Evaluation:
+    """Return the evaluation with what temperature and thresholds of the classifier do on its images."""
+    used, said, bundle = evaluation.used, evaluation.predictions, classifier.bundle
+    labels, probabilities, target = evaluation.labels[used], said.probabilities[used], bundle.target_error
+    return evaluation.with_figures(
+        calibration=describe_calibration(labels, probabilities, bundle.temperature),
+        unknown=describe_unknown(labels, probabilities, said.novelty[used], bundle.min_confidence, target),
+    )
+
+
+def count_looks(
+    evaluation: Evaluation, samples: Samples, rows: npt.NDArray[np.intp], classifier: Classifier
+) -> Generator[Event, None, Evaluation]:
+    """Count the look at these images, and warn where many classifiers were measured on them."""
+    names = np.array(evaluation.predictions.classes, object)[evaluation.labels]
+    test_set = fingerprint_of(zip(samples.digests[rows].tolist(), names.tolist(), strict=True))
+    looks = count_look(test_set, classifier.digest)
+    if looks is not None and looks >= MANY_LOOKS:
+        message = f"{looks} classifiers were measured on these images: the best of them looks better than it is"
+        yield Warned("evaluation.many-looks", message, "choose by validation figures, and keep new images for the end")
+    return evaluation.with_figures(test_set=test_set, count_looks=looks)
+
+
+def _measure_unknown(
+    evaluation: Evaluation, classifier: Classifier, folder: Path
+) -> Generator[Event, None, Evaluation]:
+    """Return the evaluation with how images that show none of the classes are told from the measured ones."""
+    paths = find_images(folder)[0]
+    if not paths:
+        raise DataError("evaluation.no-unknown", f"{folder} holds no images", "give a folder of images of other things")
+    yield StageStarted("Evaluating", f"{len(paths):,} images that show none of the classes")
+    start = time.monotonic()
+    foreign = classifier.predict(paths)
+    known, ok = evaluation.predictions, foreign.is_ok
+    if not ok.any():
+        raise DataError("evaluation.no-unknown", f"no image of {folder} can be read", "give images that can be read")
+    said, least = foreign.probabilities.max(1)[ok], classifier.bundle.min_confidence
+    found: dict[str, Any] = {
+        "count": len(paths),
+        "count_bad": foreign.count_bad,
+        "new": proportion(foreign.novelty[ok] > 1).to_dict(),
+        "unsure": None if least is None else proportion(said < least).to_dict(),
+        "auroc_novelty": separation(known.novelty[evaluation.used], foreign.novelty[ok]),
+        "auroc_confidence": separation(-known.probabilities[evaluation.used].max(1), -said),
+    }
+    yield StageEnded("Evaluating", f"{Figure(**found['new'])} of them called new", time.monotonic() - start)
+    return evaluation.with_figures(unknown={**evaluation.metrics["unknown"], "foreign": found})
+
+
+def _keep(evaluation: Evaluation, run: Run | None, source: str, out: str | Path) -> Generator[Event, None, None]:
+    """Write figures and answers where they were asked for, or into the classifier's run."""
+    if out:
+        folder = Path(out)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise RunError("run.exists", f"{folder} exists already, and is not empty", "choose another --out")
+    elif run is not None:
+        folder = numbered_folder(run.evaluations_folder, Path(source).stem)
+    else:
+        yield Noted("Figures and answers are not kept: the classifier lies outside a run; --out FOLDER keeps them.")
+        return
+    keep_evaluation(folder, evaluation.metrics, evaluation.columns(), evaluation.predictions.probabilities)
+    yield Noted(f"Figures and answers are kept in {folder}.")
 
 
 def evaluate_samples(
@@ -105,8 +199,7 @@ def evaluate_samples(
         yield Progressed(done, len(rows), "images")
     said = Predictions.join(parts)
     names = tuple(str(samples.paths[row]) for row in rows)
-    said = Predictions(said.classes, names, said.probabilities, said.features, said.errors)
-    evaluation = evaluate_rows(said, labels, leaked)
+    evaluation = evaluate_rows(replace(said, paths=names), labels, leaked, number_units(samples, rows))
     yield StageEnded("Evaluating", str(evaluation.accuracy), time.monotonic() - start)
     return evaluation
 

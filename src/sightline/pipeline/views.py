@@ -84,7 +84,7 @@ def add_views(
             squares = pool.map(see, contents_of(samples, rows[chunk]))
             for place, square in zip(chunk, squares, strict=True):
                 if square is not None:  # else it changed since it was measured
-                    said, _ = classifier.run(looks_of(square, count, has_mirror=has_mirror))
+                    said, *_ = classifier.run(looks_of(square, count, has_mirror=has_mirror))
                     hits += int(said.mean(0).argmax() == evaluation.labels[place])
                     seen += 1
             yield Progressed(first + len(chunk), len(used), "images")

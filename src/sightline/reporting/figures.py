@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sightline.reporting.canvas import INK, any_letters, empty_figure
+from sightline.reporting.canvas import INK, any_letters, empty_figure, paint
 from sightline.reporting.views import draw_views
 from sightline.runs.folder import Run
 from sightline.text import printable
@@ -27,7 +25,6 @@ __all__ = [
     "draw_pictures",
     "draw_rates",
     "draw_steps",
-    "svg_uri",
     "write_figures",
 ]
 
@@ -55,7 +52,7 @@ def draw_curves(run: Run, theme: str = "light") -> Figure | None:
             axes.set_xlim(best - 1, best + 1)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9)
-        _paint(axes, INK[theme])
+        paint(axes, INK[theme])
     with any_letters():
         figure.tight_layout()
     return figure
@@ -72,7 +69,7 @@ def draw_steps(run: Run, theme: str = "light") -> Figure | None:
     axes = figure.add_subplot(1, 2, 1)
     axes.plot(columns["step"], columns["learning_rate"], lw=1.6, color=_TRAIN)
     axes.set(title="Learning rate", xlabel="step")
-    _paint(axes, INK[theme])
+    paint(axes, INK[theme])
     axes = figure.add_subplot(1, 2, 2)
     clipped = columns["is_clipped"] > 0
     axes.plot(columns["step"], columns["gradient_norm"], ".", ms=2, color=_VAL, label="as it was")
@@ -82,7 +79,7 @@ def draw_steps(run: Run, theme: str = "light") -> Figure | None:
         axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9)
     axes.set(title="Norm of the gradient", xlabel="step", yscale="log")
     _write_plain(axes.yaxis)
-    _paint(axes, INK[theme])
+    paint(axes, INK[theme])
     with any_letters():
         figure.tight_layout()
     return figure
@@ -100,7 +97,7 @@ def draw_rates(run: Run, theme: str = "light") -> Figure | None:
     axes.set(title="Learning rate finder", xlabel="learning rate", ylabel="loss, smoothed", xscale="log")
     _write_plain(axes.xaxis)
     axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9)
-    _paint(axes, INK[theme])
+    paint(axes, INK[theme])
     with any_letters():
         figure.tight_layout()
     return figure
@@ -156,7 +153,7 @@ def draw_matrix(
         shade = "white" if shares[row, column] > 0.55 else "#1f2733"
         text = f"{100 * shares[row, column]:.0f}" if normalize else f"{matrix[row, column]:.0f}"
         axes.text(column, row, text, ha="center", va="center", fontsize=8, color=shade)
-    _paint(axes, INK[theme])
+    paint(axes, INK[theme])
     with any_letters():
         figure.tight_layout()
     return figure
@@ -209,23 +206,3 @@ def write_figures(run: Run) -> None:
             with any_letters():
                 figure.savefig(run.figures_folder / f"{name}.png", dpi=150, facecolor="white")
                 figure.savefig(run.figures_folder / f"{name}.svg", metadata={"Date": None})
-
-
-def svg_uri(figure: Figure) -> str:
-    """Return a figure as a data URI of an SVG picture, for an ``img`` element."""
-    out = io.BytesIO()
-    with any_letters():
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(out.getvalue()).decode("ascii")
-
-
-def _paint(axes: Any, ink: str) -> None:
-    """Draw the axes in one quiet colour."""
-    axes.tick_params(colors=ink, labelsize=9)
-    for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
-        text.set_color(ink)
-        text.set_fontsize(10)
-    for name, spine in axes.spines.items():
-        spine.set_visible(name in ("left", "bottom"))
-        spine.set_color(ink)
-        spine.set_linewidth(0.6)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from importlib.resources import files
 from typing import Any
 
@@ -40,7 +41,9 @@ def render_report(run: Run) -> str:
     """Return the page as HTML text."""
     shown = {"folds": OF_FOLDS, "seeds": OF_SEEDS}.get(run.facts.get("kind", ""), SECTIONS)
     sections: list[dict[str, Any]] = [
-        {"id": section.id, "title": section.title, "values": section.collect(run)} for section in shown
+        {"id": section.id, "title": section.title, "values": values}
+        for section in shown
+        if (values := section.collect(run)) is not None
     ]
     return render_page("report.html.jinja", name=run.folder.name, facts=run.facts, sections=sections)
 
@@ -58,7 +61,9 @@ def render_page(template: str, **values: Any) -> str:
     )
     environment.filters["shown"] = lambda value: printable(str(value))
     environment.filters["percent"] = lambda value: "–" if value is None else f"{100 * value:.1f} %"
+    environment.filters["rounded"] = lambda value, digits=0: "–" if value is None else f"{100 * value:.{digits}f} %"
     environment.filters["count"] = lambda value: f"{value:,}"
+    environment.filters["json"] = _as_json
     folder = files("sightline.reporting") / "templates"
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     policy = (
@@ -66,6 +71,16 @@ def render_page(template: str, **values: Any) -> str:
         "base-uri 'none'; form-action 'none'"
     )
     return environment.get_template(template).render(style=style, script=script, policy=policy, **values)
+
+
+def _as_json(value: Any) -> Any:
+    """Return JSON for a script element or an attribute in single quotes: no letter of it ends either."""
+    from markupsafe import Markup
+
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    for letter in "<>&'":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)
 
 
 def _allowed(text: str) -> str:

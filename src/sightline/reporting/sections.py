@@ -19,28 +19,32 @@ from sightline.errors import UnreadableImage
 from sightline.evaluation.intervals import Figure
 from sightline.evaluation.repeats import describe_spread
 from sightline.pixels.containers import place_of
-from sightline.reporting.figures import best_row, draw_curves, draw_rates, draw_steps, svg_uri
-from sightline.reporting.thumbnails import picture_uri, thumbnail
+from sightline.reporting.canvas import svg_uri
+from sightline.reporting.confidence import confidence, unknown
+from sightline.reporting.figures import best_row, draw_curves, draw_rates, draw_steps
+from sightline.reporting.performance import classes, confusion, figures, mistakes, slices
+from sightline.reporting.pictured import embedding_map
+from sightline.reporting.thumbnails import picture_uri
 from sightline.reporting.views import describe_mix
 from sightline.runs.folder import Run
-from sightline.text import duration
+from sightline.runs.ledger import MANY_LOOKS
+from sightline.text import count_of, duration
 
 __all__ = ["OF_FOLDS", "OF_SEEDS", "SECTIONS", "Section"]
 
-_MATRIX_CLASSES = 25
-_MISTAKES = 24
 _SEEN = 6
+_UNEVEN = 3  # times as many images in the largest class as in the smallest: figures over classes come first
 _EPOCHS_TO_TELL = 4
 _SMALL = 128  # px: fewer are shown as the squares that they are
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One section: its anchor, its title, and what collects its values."""
+    """One section: its anchor, its title, and what collects its values; None where a run has nothing to show."""
 
     id: str
     title: str
-    collect: Callable[[Run], dict[str, Any]]
+    collect: Callable[[Run], dict[str, Any] | None]
 
 
 def verdict(run: Run) -> dict[str, Any]:
@@ -58,6 +62,9 @@ def verdict(run: Run) -> dict[str, Any]:
         "split_rule": facts["split_rule"],
         "baselines": baselines,
         "macro_f1": Figure(**metrics["macro_f1"]),
+        "balanced": Figure(**metrics["macro_recall"]),
+        "is_uneven": _is_uneven(metrics),
+        "log_loss": Figure(**metrics["log_loss"]).plain(),
         "with_leaks": Figure(**metrics["accuracy_with_leaks"]) if "accuracy_with_leaks" in metrics else None,
         "with_views": Figure(**metrics["accuracy_with_views"]) if "accuracy_with_views" in metrics else None,
         "count_views": metrics.get("count_views"),
@@ -89,7 +96,35 @@ def _checks(run: Run, accuracy: Figure, best: Figure) -> list[tuple[bool, str]]:
             "every class has at least 30 measured images",
             f"{few} of {len(rows)} classes have fewer than 30 measured images: too few to tell",
         ),
+        *_check_confidence(metrics),
+        *_check_looks(metrics),
     ]
+
+
+def _is_uneven(metrics: dict[str, Any]) -> bool:
+    """Whether the accuracy says mostly how the large classes do."""
+    counts = [row["support"] for row in metrics["classes"] if row["support"]]
+    return bool(max(counts) >= _UNEVEN * min(counts))
+
+
+def _check_confidence(metrics: dict[str, Any]) -> list[tuple[bool, str]]:
+    """Return the row on calibration, where there are images enough to tell."""
+    after = metrics.get("calibration", {}).get("after") or {}
+    if after.get("ece") is None:
+        return []
+    low, high = after["ece_chance"]
+    words = f"calibration error {after['ece']:.3f}, where chance alone gives {low:.3f} to {high:.3f}"
+    well = f"confidences mean what they say: {words}"
+    return [_check(after["ece"] > high, well, f"confidences are off: {words}")]
+
+
+def _check_looks(metrics: dict[str, Any]) -> list[tuple[bool, str]]:
+    """Return the row on how often the measured images were looked at, where that was counted."""
+    looks = metrics.get("count_looks")
+    if looks is None:
+        return []
+    words = f"{count_of(looks, 'classifier')} measured on these images on this machine"
+    return [_check(looks >= MANY_LOOKS, f"{words}: few enough", f"{words}: the best looks better than it is")]
 
 
 def _check(faults: int, well: str, ill: str) -> tuple[bool, str]:
@@ -224,46 +259,6 @@ def more_time(history: dict[str, list[float]], best: int, reason: str) -> str:
     return f"{fell} {hope}"
 
 
-def classes(run: Run) -> dict[str, Any]:
-    """The per-class table."""
-    return {"rows": run.metrics["classes"]}
-
-
-def confusion(run: Run) -> dict[str, Any]:
-    """The confusion matrix up to 25 classes, and the most confused pairs."""
-    metrics = run.metrics
-    matrix = np.array(metrics["confusion"])
-    names = [row["class"] for row in metrics["classes"]]
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    wrong = matrix - np.diag(matrix.diagonal())
-    order = np.argsort(-wrong, axis=None, kind="stable")[:10]
-    pairs = [(int(i // len(names)), int(i % len(names))) for i in order if wrong.flat[i]]
-    heat = np.ceil(shares * 9).astype(int)  # 0 stays 0, so that one mistake is seen
-    return {
-        "names": names,
-        "rows": [[(int(n), int(h)) for n, h in zip(*row, strict=True)] for row in zip(matrix, heat, strict=True)]
-        if len(names) <= _MATRIX_CLASSES
-        else None,
-        "pairs": [(names[i], names[j], int(matrix[i, j]), float(shares[i, j])) for i, j in pairs],
-    }
-
-
-def mistakes(run: Run) -> dict[str, Any]:
-    """The most confident mistakes, with their pictures."""
-    wrong = [row for row in run.predictions if row["correct"] == "0" and row["leaked"] == "0"]
-    wrong.sort(key=lambda row: -float(row["confidence"]))
-    root, value_range = Path(run.facts["data_root"]), run.plan.preprocess.value_range
-    cards = [
-        {**row, **thumbnail(place_of(root, row["path"]), value_range), "confidence": float(row["confidence"])}
-        for row in wrong[:_MISTAKES]
-    ]
-    return {
-        "total": len(wrong),
-        "cards": cards,
-        "errors": [row for row in run.predictions if row["error"]][:_MISTAKES],
-    }
-
-
 def plan(run: Run) -> dict[str, Any]:
     """Every setting with its origin and reason, as the run wrote it."""
     tables = tomllib.loads(run.plan_file.read_text(encoding="utf-8"))
@@ -313,12 +308,17 @@ def repeated(run: Run) -> dict[str, Any]:
     }
 
 
-# A new section is one function, one template and one row.
+# A new section is one function, one template and one row; they stand in the order of a reader's questions.
 SECTIONS = (
     Section("verdict", "Verdict", verdict),
     Section("mistakes", "Most confident mistakes", mistakes),
-    Section("classes", "Each class", classes),
     Section("confusion", "What is taken for what", confusion),
+    Section("classes", "Each class", classes),
+    Section("slices", "Where it is worse", slices),
+    Section("confidence", "Confidence", confidence),
+    Section("unknown", "Unlike the training", unknown),
+    Section("map", "Map of the images", embedding_map),
+    Section("figures", "All figures", figures),
     Section("training", "Training", training),
     Section("seen", "What the network sees", seen),
     Section("data", "Data", data),
@@ -330,8 +330,9 @@ SECTIONS = (
 OF_FOLDS = (
     Section("repeated", "Verdict", repeated),
     Section("mistakes", "Most confident mistakes", mistakes),
-    Section("classes", "Each class", classes),
     Section("confusion", "What is taken for what", confusion),
+    Section("classes", "Each class", classes),
+    Section("figures", "All figures", figures),
     Section("plan", "Every choice and its reason", plan),
 )
 OF_SEEDS = (OF_FOLDS[0], OF_FOLDS[-1])

@@ -19,22 +19,25 @@ __all__ = ["picture_uri", "thumbnail"]
 _SIDE = 128
 
 
-def thumbnail(place: Place, value_range: Range | None = None) -> dict[str, Any]:
-    """Return ``uri`` (a data URI, or None where the file can't be read) and ``small`` (fewer pixels than are shown)."""
+def thumbnail(place: Place, value_range: Range | None = None, side: int = _SIDE) -> dict[str, Any]:
+    """Return ``uri`` (a data URI, or None where the file can't be read) and ``small`` (fewer pixels than are shown).
+
+    ``side`` is the longest that it may have, in px.
+    """
     try:
-        pixels = decode_image(place, value_range=value_range, least_side=2 * _SIDE)
+        pixels = decode_image(place, value_range=value_range, least_side=2 * side)
     except UnreadableImage:
         return {"uri": None, "small": False}
-    return {"uri": picture_uri(pixels), "small": max(pixels.shape) < _SIDE}
+    return {"uri": picture_uri(pixels, side), "small": max(pixels.shape) < _SIDE}
 
 
-def picture_uri(pixels: npt.NDArray[np.uint8]) -> str:
-    """Return ``[H, W, 3] uint8`` pixels as a data URI, at most 128 px long."""
+def picture_uri(pixels: npt.NDArray[np.uint8], side: int = _SIDE) -> str:
+    """Return ``[H, W, 3] uint8`` pixels as a data URI, at most ``side`` px long."""
     from PIL import Image
 
     image = Image.fromarray(pixels)
-    is_small = max(image.size) < _SIDE
-    image.thumbnail((_SIDE, _SIDE))
+    is_small = max(image.size) < side
+    image.thumbnail((side, side))
     out = io.BytesIO()
-    image.save(out, "PNG" if is_small else "JPEG", quality=80)
+    image.save(out, "PNG" if is_small else "JPEG", quality=80 if side >= _SIDE else 70)
     return f"data:image/{'png' if is_small else 'jpeg'};base64,{base64.b64encode(out.getvalue()).decode()}"

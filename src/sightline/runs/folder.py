@@ -164,6 +164,11 @@ class Run:
         return self.folder / "evaluation" / "metrics.json"
 
     @property
+    def evaluations_folder(self) -> Path:
+        """``evaluations``: of the classifier on other images, a folder each."""
+        return self.folder / "evaluations"
+
+    @property
     def figures_folder(self) -> Path:
         """``figures``."""
         return self.folder / "figures"

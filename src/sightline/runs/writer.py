@@ -30,7 +30,7 @@ from sightline.runs.folder import LOCK_FILE, Run, list_runs
 from sightline.runs.lock import RunLock, lock_run
 from sightline.text import csv_text
 
-__all__ = ["RunWriter", "clear_stillborn", "refuse_name"]
+__all__ = ["RunWriter", "clear_stillborn", "keep_evaluation", "numbered_folder", "refuse_name"]
 
 
 class RunWriter:
@@ -149,14 +149,7 @@ class RunWriter:
         self, metrics: dict[str, Any], rows: dict[str, list[Any]], probabilities: Any, features: Any
     ) -> None:
         """Write ``evaluation/``: figures, one row an image, ``[N, K]`` probabilities, ``[N, D]`` features or None."""
-        write_columns(self.run.predictions_file, rows)
-        for path, array in ((self.run.probabilities_file, probabilities), (self.run.features_file, features)):
-            if array is None:
-                continue
-            out = io.BytesIO()
-            np.save(out, array, allow_pickle=False)
-            write_bytes(path, out.getvalue())
-        write_json(self.run.metrics_file, metrics)
+        keep_evaluation(self.run.metrics_file.parent, metrics, rows, probabilities, features)
 
     def add_epoch(self, row: dict[str, Any]) -> None:
         """Append one row to ``history.csv``; the file is whole at any moment."""
@@ -193,6 +186,31 @@ class RunWriter:
     def drop_checkpoints(self) -> None:
         """Remove the checkpoints of a finished run; its weights are in the classifier."""
         shutil.rmtree(self.run.best_checkpoint.parent, ignore_errors=True)
+
+
+def keep_evaluation(
+    folder: Path, metrics: dict[str, Any], rows: dict[str, list[Any]], probabilities: Any, features: Any = None
+) -> None:
+    """Write ``predictions.csv``, ``probabilities.npy``, ``features.npy`` unless None, and ``metrics.json`` last."""
+    write_columns(folder / "predictions.csv", rows)
+    for name, array in (("probabilities.npy", probabilities), ("features.npy", features)):
+        if array is not None:
+            out = io.BytesIO()
+            np.save(out, array, allow_pickle=False)
+            write_bytes(folder / name, out.getvalue())
+    write_json(folder / "metrics.json", metrics)
+
+
+def numbered_folder(parent: Path, name: str) -> Path:
+    """Make and return ``parent/NAME-01``, or the first number that is free."""
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:40] or "data"
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in range(1, 10_000):
+        folder = parent / f"{stem}-{number:02d}"
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+    raise RunError("run.exists", f"{parent} holds 9,999 of {stem}", "choose another --out")
 
 
 def _rows_below(columns: dict[str, list[float]], name: str, end: int) -> dict[str, list[Any]]:

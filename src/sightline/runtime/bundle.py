@@ -15,7 +15,7 @@ from sightline.pixels.preprocess import Preprocess
 
 __all__ = ["METADATA_KEY", "SCHEMA_VERSION", "Bundle"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 METADATA_KEY = "sightline"
 
 
@@ -33,6 +33,10 @@ class Bundle:
         data_fingerprint: sha256 over all images and labels that the run was given.
         sightline: version that wrote the bundle.
         created: UTC time, ISO 8601.
+        temperature: that the logits are divided by, fitted on validation; it is in the graph.
+        min_confidence: from which on at most ``target_error`` of the answers were wrong on validation, room for chance
+            included; None where no threshold reached that.
+        target_error: share of wrong answers that ``min_confidence`` was chosen for.
     """
 
     classes: tuple[str, ...]
@@ -44,6 +48,9 @@ class Bundle:
     data_fingerprint: str
     sightline: str
     created: str
+    temperature: float = 1.0
+    min_confidence: float | None = None
+    target_error: float = 0.05
 
     def to_json(self, *, ascii_only: bool = False) -> str:
         """Return the bundle as one JSON document, indented, with its schema version.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from sightline.errors import ModelError, UnreadableImage
+from sightline.errors import InputError, ModelError, UnreadableImage
 from sightline.pixels.containers import Place
 from sightline.pixels.decode import RGB
 from sightline.pixels.preprocess import Preprocess
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["MODEL_FILE", "Classifier"]
 
 MODEL_FILE = "model.onnx"
+_OUTPUTS = ("probabilities", "features", "novelty")
 # Batches of about this many pixels: measured, larger ones are no faster on a CPU and cost memory.
 _BATCH_PIXELS = 8 * 224 * 224
 
@@ -34,10 +36,13 @@ class Classifier:
         ``sightline.load("latest").predict(["photo.jpg"])[0].label``
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, bundle: Bundle, path: Path | None) -> None:
+    def __init__(
+        self, session: onnxruntime.InferenceSession, bundle: Bundle, path: Path | None, digest: str = ""
+    ) -> None:
         self._session = session
         self.bundle = bundle
         self.path = path
+        self.digest = digest  # sha256 of the file
 
     @classmethod
     def open(cls, source: str | Path | bytes, *, threads: int = 0) -> Classifier:
@@ -73,7 +78,7 @@ class Classifier:
             )
         bundle = Bundle.from_json(metadata[METADATA_KEY], source=name)
         _check_contract(session, bundle, name)
-        return cls(session, bundle, path)
+        return cls(session, bundle, path, hashlib.sha256(data).hexdigest())
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -85,23 +90,44 @@ class Classifier:
         """How a decoded picture becomes the network's input."""
         return self.bundle.preprocess
 
-    def predict(self, images: Iterable[Any] | str | Place | bytes, *, threads: int = 2) -> Predictions:
+    def predict(
+        self,
+        images: Iterable[Any] | str | Place | bytes,
+        *,
+        min_confidence: float | Literal["auto"] = 0.0,
+        max_novelty: float = 1.0,
+        threads: int = 2,
+    ) -> Predictions:
         """Predict images; one row for each, in order, and an error row for each that can't be read.
 
         Args:
             images: paths, bytes of image files, Pillow images or ``[H, W, 3] uint8`` arrays; or one of them.
+            min_confidence: less sure answers become ``unknown``; ``auto``: that of the bundle, chosen on validation.
+            max_novelty: images that are less like the training become ``unknown``; ``math.inf``: none.
             threads: decoding threads.
+
+        Raises:
+            InputError: for a confidence out of range, or ``auto`` where the bundle has none.
 
         Example:
             ``classifier.predict(["a.jpg", "b.jpg"]).to_csv()``
         """
         is_picture = hasattr(images, "convert") or (isinstance(images, np.ndarray) and images.ndim < 4)
         many = [images] if isinstance(images, str | Place | bytes) or is_picture else images
-        parts = list(self.predict_stream(many, threads=threads))
+        limits: dict[str, Any] = {"min_confidence": min_confidence, "max_novelty": max_novelty}
+        parts = list(self.predict_stream(many, threads=threads, **limits))
         return Predictions.join(parts) if parts else self._said([], [])
 
-    def predict_stream(self, images: Iterable[Any], *, threads: int = 2) -> Iterator[Predictions]:
-        """Yield predictions batch by batch while the next images are decoded; memory stays flat."""
+    def predict_stream(
+        self,
+        images: Iterable[Any],
+        *,
+        min_confidence: float | Literal["auto"] = 0.0,
+        max_novelty: float = 1.0,
+        threads: int = 2,
+    ) -> Iterator[Predictions]:
+        """Yield predictions batch by batch while the next images are decoded; memory stays flat. See ``predict``."""
+        least = self._least_confidence(min_confidence)
         size = max(1, _BATCH_PIXELS // self.preprocess.size**2)
         with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
             remaining = iter(images)
@@ -111,17 +137,27 @@ class Classifier:
                 waiting += [(_name(image), pool.submit(self._see, image)) for image in islice(remaining, room)]
                 if not waiting:
                     return
-                yield self._said(*zip(*waiting[:size], strict=True))
+                yield self._said(*zip(*waiting[:size], strict=True)).judged(least, max_novelty)
                 del waiting[:size]
 
-    def run(self, pixels: RGB) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Return (probabilities ``[N, K]``, features ``[N, D]``), float32, of preprocessed squares.
+    def run(self, pixels: RGB) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """Return (probabilities ``[N, K]``, features ``[N, D]``, novelty ``[N]``), float32, of preprocessed squares.
 
         Args:
             pixels: ``[N, size, size, 3] uint8``, as ``preprocess.apply`` returns them.
         """
-        probabilities, features = self._session.run(["probabilities", "features"], {"pixels": pixels})
-        return probabilities, features
+        probabilities, features, novelty = self._session.run(list(_OUTPUTS), {"pixels": pixels})
+        return probabilities, features, novelty
+
+    def _least_confidence(self, asked: float | Literal["auto"]) -> float:
+        if asked == "auto" and self.bundle.min_confidence is None:
+            message = f"no confidence keeps wrong answers below {self.bundle.target_error:.0%} for this classifier"
+            raise InputError("predict.no-confidence", message, "give a number from 0 to 1")
+        least = self.bundle.min_confidence if asked == "auto" else asked
+        if not isinstance(least, int | float) or not 0 <= least <= 1:
+            message = f"the least confidence is {asked!r}"
+            raise InputError("predict.confidence", message, "give a number from 0 to 1, or auto")
+        return least
 
     def _see(self, image: Any) -> RGB:
         if isinstance(image, UnreadableImage):  # whoever brought the images knew already
@@ -132,6 +168,7 @@ class Classifier:
         count = len(names)
         probabilities = np.full((count, len(self.classes)), np.nan, np.float32)
         features = np.full((count, self.bundle.feature_size), np.nan, np.float32)
+        novelty = np.full(count, np.nan, np.float32)
         errors: list[str | None] = [None] * count
         good: list[RGB] = []
         for row, square in enumerate(squares):
@@ -141,8 +178,8 @@ class Classifier:
                 errors[row] = error.reason
         if good:
             rows = [row for row in range(count) if errors[row] is None]
-            probabilities[rows], features[rows] = self.run(np.stack(good))
-        return Predictions(self.classes, tuple(names), probabilities, features, tuple(errors))
+            probabilities[rows], features[rows], novelty[rows] = self.run(np.stack(good))
+        return Predictions(self.classes, tuple(names), probabilities, features, tuple(errors), novelty)
 
     def __repr__(self) -> str:
         shown = ", ".join(self.classes[:5]) + (", ..." if len(self.classes) > 5 else "")
@@ -172,8 +209,8 @@ def _read_model(source: str | Path | bytes) -> tuple[Path | None, bytes]:
 def _check_contract(session: onnxruntime.InferenceSession, bundle: Bundle, name: str) -> None:
     """Compare the graph's inputs and outputs with what the bundle promises."""
     inputs = [(i.name, i.type) for i in session.get_inputs()]
-    widths = {o.name: o.shape[-1] for o in session.get_outputs()}
-    wanted = {"probabilities": len(bundle.classes), "features": bundle.feature_size}
+    widths = {o.name: o.shape[-1] if len(o.shape) > 1 else 1 for o in session.get_outputs()}
+    wanted = {"probabilities": len(bundle.classes), "features": bundle.feature_size, "novelty": 1}
     size = bundle.preprocess.size
     shape = session.get_inputs()[0].shape[1:] if inputs else []
     fits = len(shape) == 3 and all(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,9 @@ class Prediction:
         confidence: probability of ``label``, 0 to 1; NaN when there is none.
         top: (class, probability) pairs, most probable first.
         error: why the image could not be read, or None.
+        novelty: how unlike the training images it is: above 1 more than 95 % of the validation images were. None where
+            that is not known.
+        unknown: why the answer should be ``unknown``: ``new`` (unlike the training) or ``unsure``; empty: it is not.
     """
 
     path: str
@@ -32,6 +35,13 @@ class Prediction:
     confidence: float
     top: tuple[tuple[str, float], ...]
     error: str | None = None
+    novelty: float | None = None
+    unknown: str = ""
+
+    @property
+    def answer(self) -> str | None:
+        """The class, or ``unknown``; None where the image could not be read."""
+        return "unknown" if self.unknown else self.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,8 @@ class Predictions(Sequence[Prediction]):
         probabilities: ``[N, K] float32``; a row sums to 1, or is NaN where the image could not be read.
         features: ``[N, D] float32``, the network's last layer before the head; NaN likewise.
         errors: reason or None, length N.
+        novelty: ``[N] float32``, 0 and up; NaN where nothing is known about it.
+        unknown: why each should be answered with ``unknown``: ``new``, ``unsure`` or an empty string; length N.
 
     Example:
         >>> one = np.array([[0.25, 0.75]], np.float32)
@@ -57,6 +69,14 @@ class Predictions(Sequence[Prediction]):
     probabilities: npt.NDArray[np.float32]
     features: npt.NDArray[np.float32]
     errors: tuple[str | None, ...]
+    novelty: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    unknown: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.novelty) != len(self.paths):
+            object.__setattr__(self, "novelty", np.full(len(self.paths), np.nan, np.float32))
+        if len(self.unknown) != len(self.paths):
+            object.__setattr__(self, "unknown", ("",) * len(self.paths))
 
     @property
     def is_ok(self) -> npt.NDArray[np.bool_]:
@@ -85,7 +105,8 @@ class Predictions(Sequence[Prediction]):
         values = self.probabilities[row]
         order = np.argsort(-values, kind="stable")
         top = tuple((self.classes[i], float(values[i])) for i in order)
-        return Prediction(self.paths[row], top[0][0], top[0][1], top)
+        novelty = None if np.isnan(self.novelty[row]) else float(self.novelty[row])
+        return Prediction(self.paths[row], top[0][0], top[0][1], top, None, novelty, self.unknown[row])
 
     def __iter__(self) -> Iterator[Prediction]:
         return (self[row] for row in range(len(self)))
@@ -100,15 +121,38 @@ class Predictions(Sequence[Prediction]):
             np.concatenate([part.probabilities for part in parts]),
             np.concatenate([part.features for part in parts]),
             tuple(error for part in parts for error in part.errors),
+            np.concatenate([part.novelty for part in parts]),
+            tuple(reason for part in parts for reason in part.unknown),
         )
 
+    def judged(self, min_confidence: float, max_novelty: float) -> Predictions:
+        """Return the same predictions with ``unknown`` by these thresholds.
+
+        Args:
+            min_confidence: the least probability of the best class, 0 to 1; 0: any will do.
+            max_novelty: above it an image is new; infinite: none is.
+
+        Example:
+            >>> one = np.array([[0.25, 0.75]], np.float32)
+            >>> said = Predictions(("ant", "bee"), ("x.jpg",), one, np.zeros((1, 2), np.float32), (None,))
+            >>> said.judged(0.8, 1.0)[0].answer
+            'unknown'
+        """
+        is_new = self.novelty > max_novelty  # false for NaN
+        is_unsure = np.nan_to_num(self.probabilities.max(1, initial=0), nan=1.0) < min_confidence
+        reasons = ("new" if new else "unsure" if unsure else "" for new, unsure in zip(is_new, is_unsure, strict=True))
+        return replace(self, unknown=tuple(reasons))
+
     def to_dicts(self, *, top: int | None = None) -> list[dict[str, object]]:
-        """Return one JSON-able dict a row: path, label, confidence, probabilities (``top`` of them), error."""
+        """Return one JSON-able dict a row: path, label, answer, confidence, novelty, probabilities, error."""
         return [
             {
                 "path": row.path,
                 "label": row.label,
+                "answer": row.answer,
+                "unknown": row.unknown,
                 "confidence": None if row.error else round(row.confidence, 6),
+                "novelty": None if row.novelty is None else round(row.novelty, 4),
                 "probabilities": {name: round(value, 6) for name, value in row.top[:top]},
                 "error": row.error,
             }
@@ -122,12 +166,13 @@ class Predictions(Sequence[Prediction]):
     def to_csv(self, *, top: int | None = None, header: bool = True) -> str:
         """Return CSV text.
 
-        Without ``top`` the columns are path, label, confidence, error and the probability of each class in
-        model order; with it, label and confidence repeat for the second, third ... most probable class.
+        Without ``top`` the columns are path, label, answer, confidence, novelty, error and the probability of each
+        class in model order; with it, label and confidence repeat for the second, third ... most probable class.
         """
         count = min(top, len(self.classes)) if top else 0
         ranked = [f"{name}_{rank}" for rank in range(2, count + 1) for name in ("label", "confidence")]
-        rows = [["path", "label", "confidence", "error", *(ranked if top else self.classes)]] if header else []
+        first = ["path", "label", "answer", "confidence", "novelty", "error"]
+        rows = [[*first, *(ranked if top else self.classes)]] if header else []
         for position, row in enumerate(self):
             confidence = "" if row.error else f"{row.confidence:.6f}"
             if row.error:
@@ -136,16 +181,21 @@ class Predictions(Sequence[Prediction]):
                 rest = [cell for name, value in row.top[1:count] for cell in (name, f"{value:.6f}")]
             else:
                 rest = [f"{value:.6f}" for value in self.probabilities[position]]
-            rows.append([row.path, row.label or "", confidence, row.error or "", *rest])
+            novelty = "" if row.novelty is None else f"{row.novelty:.4f}"
+            rows.append([row.path, row.label or "", row.answer or "", confidence, novelty, row.error or "", *rest])
         return csv_text(rows)
 
     def _repr_html_(self) -> str:
         """Show a table in a notebook: the first 20 rows."""
         cells = "".join(
-            f"<tr><td>{html.escape(row.path)}</td><td>{html.escape(row.label or row.error or '')}</td>"
+            f"<tr><td>{html.escape(row.path)}</td><td>{html.escape(_shown(row))}</td>"
             f"<td>{'' if row.error else f'{row.confidence:.1%}'}</td></tr>"
             for row in (self[i] for i in range(min(20, len(self))))
         )
         more = f"<p>and {len(self) - 20:,} more</p>" if len(self) > 20 else ""
         head = "<tr><th>image</th><th>predicted</th><th>probability</th></tr>"
         return f"<table>{head}{cells}</table>{more}"
+
+
+def _shown(row: Prediction) -> str:
+    return f"unknown ({row.label}?)" if row.unknown else row.label or row.error or ""

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from sightline.networks.folding import fold_batch_norms
 from sightline.networks.network import Network
-from sightline.networks.onnx_graph import INPUT, trace_graph
+from sightline.networks.onnx_graph import INPUT, Graph, trace_graph
 
 __all__ = ["ENGINES", "Engine", "batch_at", "choose_engine"]
 
@@ -122,7 +122,9 @@ def _graph_look(network: Network, size: int) -> Look:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
-    session: Any = onnxruntime.InferenceSession(trace_graph(network, size), options, providers=["CPUExecutionProvider"])
+    session: Any = onnxruntime.InferenceSession(
+        trace_graph(Graph(network), size), options, providers=["CPUExecutionProvider"]
+    )
 
     def look(squares: Tensor) -> npt.NDArray[np.float32]:
         features: npt.NDArray[np.float32] = session.run(["features"], {INPUT: squares.cpu().numpy()})[0]

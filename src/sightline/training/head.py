@@ -41,14 +41,15 @@ Labels = npt.NDArray[np.int64]
 
 
 def extract_features(
-    network: Network, batches: Batches, total: int, done: int, precision: str = "fp32"
+    network: Network, batches: Batches, total: int, done: int, precision: str = "fp32", until: float = math.inf
 ) -> Generator[Progressed, None, Features]:
     """Return ``[N, D] float32`` features of a part, yielding progress counted from ``done`` to ``total``.
 
-    By the fastest way for ``total`` images, see :func:`~sightline.training.engines.choose_engine`.
+    By the fastest way for ``total`` images, see :func:`~sightline.training.engines.choose_engine`. Of those first in
+    order alone that were seen ``until`` then, by ``time.monotonic()``; of some at least.
     """
     engine = choose_engine(network, total, batches.preprocess.size, precision)
-    return (yield from _look(engine, batches, total, done))
+    return (yield from _look(engine, batches, total, done, until))
 
 
 def _look(

@@ -21,7 +21,7 @@ from sightline.runs.files import recover_folder
 from sightline.training.batches import Batches, keep_on_device
 from sightline.training.checkpoint import load_checkpoint
 
-__all__ = ["load_trained", "make_batches", "set_up_network", "versions", "whiten_network"]
+__all__ = ["load_trained", "make_batches", "on_device", "set_up_network", "versions", "whiten_network"]
 
 _WHITENED_BY = 2_000  # images up to 64 px that the first layer is set from; of larger ones as many pixels
 
@@ -34,6 +34,14 @@ def set_up_network(settings: Settings, classes: int, weights: StartWeights | Non
     return network.to(memory_format=torch.channels_last)
 
 
+def on_device(network: Network, settings: Settings) -> Network:
+    """Return a network on the planned device, or on the CPU where this machine has no such device."""
+    torch.set_num_threads(settings.threads)
+    device = torch.device(settings.device)
+    is_there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}.get(device.type, True)
+    return network.to(device if is_there else torch.device("cpu")).to(memory_format=torch.channels_last)
+
+
 def whiten_network(network: Network, train: Batches, seed: int) -> None:
     """Set a first layer that whitens, where the network has one, from some training images; others stay as they are."""
     if isinstance(network.body, SmallFast):
@@ -42,9 +50,12 @@ def whiten_network(network: Network, train: Batches, seed: int) -> None:
         whiten_first_layer(network.body, (some - network.mean) / network.std)
 
 
-def make_batches(plan: Plan, store: PixelStore, rows: Sequence[int], labels: Sequence[int]) -> Batches:
-    """Return the images of one part as batches on the planned device; on a GPU they lie there, if they fit."""
-    device = torch.device(plan.settings.device)
+def make_batches(
+    plan: Plan, store: PixelStore, rows: Sequence[int], labels: Sequence[int], device: torch.device | None = None
+) -> Batches:
+    """Return the images of one part as batches on the planned device, or on another; on a GPU they lie there, if they
+    fit."""
+    device = torch.device(plan.settings.device) if device is None else device
     batches = Batches(store, np.asarray(rows, np.intp), np.asarray(labels, np.int64), plan.preprocess, device)
     if device.type == "cuda":
         return keep_on_device(batches, torch.cuda.mem_get_info(device)[0])

@@ -1,0 +1,126 @@
+"""What a network learns about itself from images that it was not trained on: temperature, and what is new to it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.data.samples import Samples
+from sightline.data.split import Split, calibration_rows
+from sightline.evaluation.abstain import TARGET_ERROR, Novelty, choose_confidence, fit_novelty
+from sightline.evaluation.calibration import Calibration, cool, fit_temperature
+from sightline.events import Event, Noted, StageEnded, StageStarted
+from sightline.pixels.cache import PixelStore
+from sightline.planning.plan import Plan
+
+__all__ = ["MOST_REFERENCES", "SHARE_OF_TIME", "Calibrated", "calibrate", "number_units"]
+
+MOST_REFERENCES = 4_000  # training images whose features are looked at: less than a third of an epoch
+SHARE_OF_TIME = 0.1  # of a time limit, for that
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibrated:
+    """What was found.
+
+    Attributes:
+        calibration: the temperature, and whether it helped.
+        novelty: how far features are from those of the training.
+        min_confidence: from which on answers are wrong rarely enough; None where there is none.
+        rows: ``[R]``, positions in the samples of the training images that were looked at.
+        features: ``[R, D]`` of these.
+    """
+
+    calibration: Calibration
+    novelty: Novelty
+    min_confidence: float | None
+    rows: npt.NDArray[np.intp]
+    features: npt.NDArray[np.float32]
+
+
+def calibrate(
+    network: Any, plan: Plan, samples: Samples, split: Split, store: PixelStore
+) -> Generator[Event, None, Calibrated]:
+    """Fit temperature, thresholds and the measure of novelty; the test images have no say in it.
+
+    Args:
+        network: of the best epoch.
+        plan, samples, split, store: of its training.
+    """
+    from sightline.training.head import extract_features
+    from sightline.training.setup import make_batches, on_device
+
+    yield StageStarted("Calibrating", "temperature and thresholds, on validation images")
+    start = time.monotonic()
+    bad = {*store.errors, *samples.errors}
+    val, train = (
+        np.array([row for row in rows if row not in bad], np.intp)
+        for rows in (calibration_rows(split, samples.labels), split.rows("train"))
+    )
+    random = np.random.default_rng(plan.settings.seed)
+    train = random.permutation(train)[:MOST_REFERENCES]
+    network = on_device(network, plan.settings)
+    total = len(val) + len(train)
+    device = network.head.weight.device
+    batches = (make_batches(plan, store, rows.tolist(), samples.labels[rows].tolist(), device) for rows in (val, train))
+    seen = yield from extract_features(network, next(batches), total, 0)
+    until = start + SHARE_OF_TIME * plan.settings.time if plan.settings.time else math.inf
+    known = yield from extract_features(network, next(batches), total, len(val), until=until)
+    train = train[: len(known)]
+    logits, labels = _logits(network, seen), samples.labels[val]
+    calibration = fit_temperature(logits, labels, number_units(samples, val), seed=plan.settings.seed)
+    said = cool(_softmax(logits), calibration.temperature)
+    least = choose_confidence(said.max(1), said.argmax(1) == labels)
+    found = Calibrated(
+        calibration, fit_novelty(known, samples.labels[train], len(samples.classes), seen), least, train, known
+    )
+    yield StageEnded("Calibrating", _describe(calibration), time.monotonic() - start)
+    yield Noted(describe_confidence(least, TARGET_ERROR))
+    return found
+
+
+def number_units(samples: Samples, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int64] | None:
+    """Return ``[N]``: a number for each image's group, an own one for images of no group; None where none has one."""
+    groups = samples.groups[rows]
+    if not any(groups):
+        return None
+    names = [group or f"\0{row}" for group, row in zip(groups, rows, strict=True)]
+    return np.unique(np.array(names, str), return_inverse=True)[1].astype(np.int64)
+
+
+def _describe(found: Calibration) -> str:
+    losses = (
+        f"log-loss {found.loss_before:.3f} without, {found.loss_after:.3f} with it, cross-fitted on {found.count:,}"
+    )
+    if found.temperature == 1:
+        return f"no temperature: {found.fitted:.2f} would not help ({losses})"
+    return f"temperature {found.temperature:.2f} ({losses})"
+
+
+def describe_confidence(least: float | None, target: float) -> str:
+    """Return what a threshold of confidence promises, in words."""
+    if least is None:
+        return f"No threshold of confidence keeps wrong answers below {target:.0%} on the validation images."
+    if least == 0:
+        return f"All images can be answered: at most {target:.0%} of the validation images are wrong."
+    return (
+        f"From a confidence of {least:.2f} on, at most {target:.0%} of the answers are wrong (--min-confidence auto)."
+    )
+
+
+def _logits(network: Any, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    weight, bias = (part.detach().cpu().numpy() for part in (network.head.weight, network.head.bias))
+    logits: npt.NDArray[np.float32] = features @ weight.T + bias
+    return logits
+
+
+def _softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    raised = np.exp(logits - logits.max(1, keepdims=True))
+    shares: npt.NDArray[np.float32] = raised / raised.sum(1, keepdims=True)
+    return shares

@@ -1,0 +1,61 @@
+"""Slices: planted ones are found, chance is not; corrections against statsmodels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import confint_proportions_2indep
+
+from sightline.evaluation.slices import LEAST_IMAGES, adjust_rates, find_slices, newcombe, terciles
+
+
+def test_adjusted_values_are_statsmodels() -> None:
+    random = np.random.default_rng(0)
+    for count in (1, 2, 7, 40):
+        values = list(random.random(count) ** 2)
+        assert adjust_rates(values) == pytest.approx(multipletests(values, method="fdr_bh")[1].tolist())
+
+
+def test_the_interval_of_a_difference_is_newcombes() -> None:
+    for hits, n, others, m in ((40, 50, 80, 90), (0, 20, 30, 60), (25, 25, 40, 50)):
+        wanted = confint_proportions_2indep(hits, n, others, m, method="newcomb", compare="diff")
+        assert newcombe(hits, n, others, m) == pytest.approx(wanted, abs=1e-9)
+
+
+def test_a_planted_slice_is_found_and_named() -> None:
+    random = np.random.default_rng(1)
+    night = np.array(["night" if k % 8 == 0 else "day" for k in range(400)], object)
+    camera = np.array([f"camera {k % 5}" for k in range(400)], object)
+    hits = random.random(400) < np.where(night == "night", 0.6, 0.95)
+    told = find_slices(hits, {"camera": camera, "light": night})
+    assert [(one["column"], one["value"]) for one in told["found"]] == [("light", "night")]
+    first = told["found"][0]
+    assert first["n"] == 50
+    assert first["high"] < 0
+    assert told["searched"] == 7
+
+
+def test_chance_is_rarely_called_a_slice() -> None:
+    false = 0
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        hits = random.random(500) < 0.85
+        columns = {f"c{k}": random.integers(0, 6, 500).astype(str).astype(object) for k in range(8)}
+        false += bool(find_slices(hits, columns)["found"])
+    assert false <= 0.15 * 60
+
+
+def test_few_images_are_no_slice_and_an_empty_word_is_none() -> None:
+    column = np.array(["small"] * (LEAST_IMAGES - 1) + [""] * 30 + ["large"] * 60, object)
+    assert find_slices(np.arange(len(column)) >= 40, {"size": column})["searched"] == 1
+
+
+def test_names_of_single_images_are_no_groups() -> None:
+    column = np.array([f"name {k}" for k in range(300)], object)
+    assert find_slices(np.ones(300, bool), {"name": column})["searched"] == 0
+
+
+def test_thirds_of_equal_values_are_none() -> None:
+    assert set(terciles(np.full(9, 3.0))) == {""}
+    assert [int((terciles(np.arange(90.0)) == name).sum()) for name in ("lowest third", "highest third")] == [30, 30]
