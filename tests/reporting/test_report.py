@@ -10,9 +10,14 @@ import os
 import re
 import shutil
 import subprocess
+from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from sklearn import metrics as sk
 
 from sightline.planning.decisions import Decision
 from sightline.reporting.card import render_model_card
@@ -48,12 +53,13 @@ def page(finished_run):
     return render_report(finished_run)
 
 
-def test_every_section_is_there_and_linked(page):
+def test_every_section_is_there_and_linked(page, finished_run):
     elements = Elements(page)
     ids = {attributes.get("id") for attributes in elements.named("section")}
     links = {attributes["href"] for attributes in elements.named("a")}
-    assert ids == {section.id for section in SECTIONS}
-    assert {f"#{section.id}" for section in SECTIONS} <= links
+    shown = {section.id for section in SECTIONS if section.collect(finished_run) is not None}
+    assert ids == shown >= {"verdict", "mistakes", "confusion", "confidence", "unknown", "map", "figures"}
+    assert {f"#{name}" for name in shown} <= links
 
 
 def test_the_headline_is_the_measured_accuracy(page, finished_run):
@@ -131,7 +137,7 @@ def test_mistakes_are_shown_with_their_pictures_surest_first(copied_run):
     make_mistakes(copied_run)
     gallery = render_report(copied_run).partition('id="mistakes"')[2].partition("</section>")[0]
     wrong = [row for row in copied_run.predictions if row["correct"] == "0"]
-    pictures = Elements(gallery).named("img")
+    pictures = [one for one in Elements(gallery.partition("<details>")[0]).named("img") if one["alt"]]
     assert len(pictures) == len(wrong)
     order = [picture["alt"].partition(":")[0] for picture in pictures]
     assert order == [row["path"] for row in sorted(wrong, key=lambda row: -float(row["confidence"]))]
@@ -146,14 +152,12 @@ def test_pictures_that_are_gone_are_said_to_be_gone(copied_run):
 
 def test_an_unreadable_image_is_listed(copied_run):
     with copied_run.predictions_file.open("a") as file:
-        file.write("gone.png,blue,,,,,0,the file is empty\n")
+        file.write("gone.png,blue,,,,,0,,,the file is empty\n")
     assert "the file is empty" in Elements(render_report(copied_run)).text
 
 
 @pytest.mark.parametrize("classes", [2, 26, 300])
 def test_any_number_of_classes_is_shown(copied_run, classes):
-    import numpy as np
-
     from sightline.evaluation.metrics import evaluate_predictions
 
     random = np.random.default_rng(0)
@@ -162,6 +166,8 @@ def test_any_number_of_classes_is_shown(copied_run, classes):
     said = random.dirichlet(np.ones(classes), 500).astype(np.float32)
     metrics = {**copied_run.metrics, **evaluate_predictions(labels, said, names)}
     copied_run.metrics_file.write_text(json.dumps(metrics))
+    for old, new in zip(copied_run.facts["classes"], ("class 0", "class 1", "class 1"), strict=True):
+        rename_class(copied_run, old, new)
     write_report(copied_run)
     size = copied_run.report_file.stat().st_size
     assert size < 3_000_000
@@ -211,7 +217,8 @@ def test_a_browser_finds_every_section_and_complains_about_nothing(copied_run, t
     command = [chromium, *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", copied_run.report_file.as_uri()]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     elements = Elements(result.stdout)
-    assert {a.get("id") for a in elements.named("section")} == {section.id for section in SECTIONS}
+    shown = {section.id for section in SECTIONS if section.collect(copied_run) is not None}
+    assert {a.get("id") for a in elements.named("section")} == shown
     assert not [line for line in result.stderr.splitlines() if "CONSOLE" in line]
 
 
@@ -237,3 +244,121 @@ def test_a_figure_over_views_stands_beside_the_headline(copied_run):
     copied_run.metrics_file.write_text(json.dumps(metrics))
     text = " ".join(Elements(render_report(copied_run)).text.split())
     assert "Averaged over 6 views" in text and "12 % (10 to 20" in text
+
+
+def drive(page: str, script: str, folder) -> dict:
+    """Return what a script finds in a copy of the page without its policy, which forbids such scripts."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        assert os.environ.get("SIGHTLINE_NO_SKIPS") != "1", "Chromium must be here"
+        pytest.skip("no Chromium on this machine")
+    told = "<script>window.onerror = (message) => { document.title = JSON.stringify({error: message}); };"
+    told += f"const told = {{}}; {script}; document.title = JSON.stringify(told);</script></body>"
+    copy = folder / "driven.html"
+    copy.write_text(re.sub("<meta http-equiv=[^>]*>", "", page).replace("</body>", told), encoding="utf-8")
+    flags = "--headless --no-sandbox --disable-gpu --no-first-run --virtual-time-budget=3000 --dump-dom"
+    command = [chromium, *flags.split(), f"--user-data-dir={folder / 'profile'}", copy.as_uri()]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    said = json.loads(unescape(re.search("<title>(.*?)</title>", result.stdout, re.DOTALL)[1]))
+    assert "error" not in said, said
+    return said
+
+
+@pytest.mark.e2e
+def test_slider_sorting_and_cells_do_what_they_say(copied_run, tmp_path):
+    with copied_run.predictions_file.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for number, row in enumerate(rows):
+        row["confidence"] = f"{0.5 + 0.4 * (number % 2):.6f}"
+    rows[0] |= {"predicted": "red", "correct": "0"}
+    with copied_run.predictions_file.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    metrics = copied_run.metrics
+    names = [row["class"] for row in metrics["classes"]]
+    said = [(names.index(row["label"]), names.index(row["predicted"])) for row in rows]
+    metrics["confusion"] = [[said.count((i, j)) for j in range(len(names))] for i in range(len(names))]
+    copied_run.metrics_file.write_text(json.dumps(metrics))
+    script = """
+    const slider = document.getElementById("threshold");
+    slider.value = 80; slider.dispatchEvent(new Event("input"));
+    told.slider = document.getElementById("threshold-says").textContent;
+    told.threshold = document.getElementById("threshold-value").textContent;
+    const heading = document.querySelector("#classes th button"); heading.click();
+    const column = () => [...document.querySelectorAll("#classes tbody th")].map((cell) => cell.textContent);
+    told.sorted = column(); heading.click(); told.turned = column();
+    document.querySelector('button.cell[data-cell="CELL"]').click();
+    told.title = document.getElementById("cells-title").textContent;
+    told.pictures = document.querySelectorAll("#cells img").length;
+    told.open = document.getElementById("cells").open
+    """.replace("CELL", f"{names.index(rows[0]['label'])}-{names.index('red')}")
+    told = drive(render_report(copied_run), script, tmp_path)
+    sure = sum(float(row["confidence"]) >= 0.8 for row in rows)
+    assert told["threshold"] == "0.80" and told["slider"].startswith(f"{sure} images are answered")
+    assert told["sorted"] == sorted(names, reverse=True) and told["turned"] == sorted(names)
+    assert told["open"] and told["title"] == f"{rows[0]['label']} taken for red" and told["pictures"] == 1
+
+
+def test_every_number_of_the_tables_follows_from_the_answers(copied_run):
+    """Recomputed by scikit-learn from predictions.csv and probabilities.npy, and from history.csv."""
+    page = render_report(copied_run)
+    rows, said = copied_run.predictions, np.load(copied_run.probabilities_file)
+    names = copied_run.facts["classes"]
+    labels = np.array([names.index(row["label"]) for row in rows])
+    predicted = np.array([names.index(row["predicted"]) for row in rows])
+    accuracy = sk.accuracy_score(labels, predicted)
+    macro = sk.precision_recall_fscore_support(labels, predicted, average="macro", zero_division=0)[:3]
+    weighted = sk.precision_recall_fscore_support(labels, predicted, average="weighted", zero_division=0)[:3]
+    truth = np.eye(len(names))[labels]
+    wanted = {
+        "accuracy": accuracy,
+        "macro_precision": macro[0],
+        "macro_recall": macro[1],
+        "macro_f1": macro[2],
+        "weighted_precision": weighted[0],
+        "weighted_f1": weighted[2],
+        "matthews": sk.matthews_corrcoef(labels, predicted),
+        "log_loss": -np.log(np.clip(said[np.arange(len(labels)), labels].astype(float), 1e-7, 1)).mean(),
+        "brier": ((said - truth) ** 2).sum(1).mean(),
+        "roc_auc": np.mean([sk.roc_auc_score(labels == k, said[:, k]) for k in range(len(names))]),
+        "average_precision": np.mean([sk.average_precision_score(labels == k, said[:, k]) for k in range(len(names))]),
+    }
+    shown = {a["data-figure"]: float(a["data-value"]) for a in Elements(page).named("tr") if "data-figure" in a}
+    assert shown.keys() == wanted.keys()
+    assert shown == pytest.approx(wanted, abs=1e-6)
+    cells = re.findall(r'data-cell="(\d+)-(\d+)">(\d+)<small>', page)
+    matrix = sk.confusion_matrix(labels, predicted)
+    assert {(int(i), int(j)): int(n) for i, j, n in cells} == {(i, j): n for (i, j), n in np.ndenumerate(matrix) if n}
+    of_class = page.partition('id="classes"')[2].partition("</table>")[0]
+    values = [float(value) for value in re.findall(r'data-value="([-0-9.e]+)"', of_class)]
+    precision, recall, f1, support = sk.precision_recall_fscore_support(labels, predicted, zero_division=0)
+    for k, row in enumerate(np.array(values).reshape(len(names), -1)):
+        assert row[[0, 1, 2, 5]] == pytest.approx([support[k], precision[k], recall[k], f1[k]], abs=1e-9)
+    confidence, hits = np.array([float(row["confidence"]) for row in rows]), predicted == labels
+    for threshold, coverage, n, right, *_ in json.loads(re.search(r"data-curve='(.*?)'", page)[1]):
+        answered = confidence >= threshold
+        assert (n, coverage) == (answered.sum(), pytest.approx(answered.mean()))
+        assert right is None if not n else right == pytest.approx(hits[answered].mean())
+    assert f"{100 * accuracy:.0f} %" in page.partition('class="big"')[2].partition("</strong>")[0]
+    best = copied_run.facts["best_epoch"]
+    history = copied_run.history
+    val = history["val_accuracy"][history["epoch"].index(best)]
+    assert f"{100 * val:.1f} %" in Elements(page.partition('id="training"')[2].partition("</section>")[0]).text
+
+
+def test_pictures_hold_nothing_but_pixels(copied_run, tmp_path):
+    """A camera's place and maker stay in the user's file."""
+    row = copied_run.predictions[0]
+    source = Path(copied_run.facts["data_root"]) / row["path"]
+    root = tmp_path / "data"
+    shutil.copytree(copied_run.facts["data_root"], root)
+    exif = Image.Exif()
+    exif[0x010F] = "SecretCamera"
+    Image.open(source).save(root / row["path"], "PNG", exif=exif)
+    facts = copied_run.facts
+    copied_run.facts_file.write_text(json.dumps({**facts, "data_root": str(root)}))
+    page = render_report(copied_run)
+    pictures = re.findall(r"data:image/(?:png|jpeg);base64,([A-Za-z0-9+/=]+)", page)
+    assert len(pictures) > 20
+    assert not any(b"SecretCamera" in base64.b64decode(picture) for picture in pictures)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["INK", "any_letters", "empty_figure", "paint", "svg_uri"]
+__all__ = ["INK", "any_letters", "both_themes", "empty_figure", "paint"]
 
 INK = {"light": "#333a45", "dark": "#c9d1dc"}
 
@@ -34,12 +34,22 @@ def empty_figure(size: tuple[float, float]) -> Figure:
     return Figure(figsize=size)
 
 
-def svg_uri(figure: Figure) -> str:
-    """Return a figure as a data URI of an SVG picture, for an ``img`` element."""
-    out = io.BytesIO()
+def both_themes(figure: Figure | None) -> dict[str, str]:
+    """Return ``light`` and ``dark`` data URIs of a figure that was drawn for light pages; empty for None.
+
+    Only the ink differs, which is one colour in the SVG: drawing twice would take twice the time.
+    """
+    if figure is None:
+        return {}
+    out = io.StringIO()
     with any_letters():
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(out.getvalue()).decode("ascii")
+    light = out.getvalue()
+    drawn = {"light": light, "dark": light.replace(INK["light"], INK["dark"])}
+    return {
+        theme: "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode("ascii")
+        for theme, svg in drawn.items()
+    }
 
 
 def paint(axes: Any, ink: str) -> None:

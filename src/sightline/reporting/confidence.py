@@ -8,7 +8,7 @@ import numpy as np
 
 from sightline.evaluation.abstain import risk_coverage
 from sightline.evaluation.intervals import Figure as Interval
-from sightline.reporting.canvas import INK, empty_figure, paint, svg_uri
+from sightline.reporting.canvas import INK, both_themes, empty_figure, paint
 from sightline.reporting.performance import digits_for
 from sightline.runs.folder import Run
 
@@ -29,10 +29,7 @@ def confidence(run: Run) -> dict[str, Any] | None:
         return None
     found = metrics["calibration"]
     drawn = {"reliability": draw_reliability, "coverage": draw_coverage}
-    figures = {
-        name: {theme: svg_uri(figure) for theme in ("light", "dark") if (figure := draw(run, theme))}
-        for name, draw in drawn.items()
-    }
+    figures = {name: both_themes(draw(run, "light")) for name, draw in drawn.items()}
     rows = _coverage(run)
     return {
         **figures,

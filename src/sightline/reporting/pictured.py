@@ -17,7 +17,8 @@ __all__ = ["COLOURS", "behind_cells", "embedding_map", "place_points"]
 
 _WRONG, _RIGHT = 160, 40  # pictures of mistakes and of right answers that a page holds
 _SIDE, _MAP_SIDE = 96, 48  # px
-_POINTS, _POINT_PICTURES = 600, 240
+_POINTS, _POINT_PICTURES = 500, 240
+_SPREAD_FROM = 100  # points; fewer lie in their two strongest directions, which takes no time
 _MOST_COLOURS = 20  # classes; of more the map tells right from wrong alone
 # Told apart by people who see colours less well: the first eight are Okabe and Ito's, the others Tol's.
 COLOURS = (
@@ -101,16 +102,17 @@ def place_points(features: npt.NDArray[np.float32], side: float = 600.0) -> npt.
     References:
         L. van der Maaten and G. Hinton, Visualizing data using t-SNE, Journal of Machine Learning Research 9 (2008).
     """
-    from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
-
     unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-6)
-    with threadpool_limits(1):
-        few = PCA(min(30, *unit.shape), random_state=0).fit_transform(unit)
-        few = few / max(float(few.std()), 1e-6)
-        perplexity = min(30.0, (len(few) - 1) / 3)
-        laid = TSNE(perplexity=perplexity, init="random", random_state=0, max_iter=500).fit_transform(few)
+    centred = (unit - unit.mean(0)).astype(np.float64)
+    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    few = left[:, :30] * sizes[:30] / max(float(sizes[0]), 1e-9)  # the strongest directions
+    laid = few[:, :2]
+    if len(few) >= _SPREAD_FROM:
+        from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1):  # two threads wait for each other longer than they work
+            laid = TSNE(init=laid * 1e-2, random_state=0, max_iter=400).fit_transform(few)
     low, high = laid.min(0), laid.max(0)
     places: npt.NDArray[np.float64] = 20 + (laid - low) / np.maximum(high - low, 1e-9) * (side - 40)
     return places

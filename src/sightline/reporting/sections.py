@@ -19,7 +19,7 @@ from sightline.errors import UnreadableImage
 from sightline.evaluation.intervals import Figure
 from sightline.evaluation.repeats import describe_spread
 from sightline.pixels.containers import place_of
-from sightline.reporting.canvas import svg_uri
+from sightline.reporting.canvas import both_themes
 from sightline.reporting.confidence import confidence, unknown
 from sightline.reporting.figures import best_row, draw_curves, draw_rates, draw_steps
 from sightline.reporting.performance import classes, confusion, figures, mistakes, slices
@@ -215,10 +215,7 @@ def training(run: Run) -> dict[str, Any]:
     """The curves, and what was trained on what."""
     history, facts = run.history, run.facts
     drawn = {"curves": draw_curves, "steps": draw_steps, "rates": draw_rates}
-    figures = {
-        name: {theme: svg_uri(figure) for theme in ("light", "dark") if (figure := draw(run, theme))}
-        for name, draw in drawn.items()
-    }
+    figures = {name: both_themes(draw(run, "light")) for name, draw in drawn.items()}
     best, settings, clipped = best_row(run), run.plan.settings, run.steps.get("is_clipped", [])
     return {
         **figures,

@@ -1,0 +1,132 @@
+"""A finished run knows about itself what validation told it, and the test images told it nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sightline
+from finished import write_colours
+from sightline.data.samples import Samples
+from sightline.data.split import Split, calibration_rows, selection_rows
+from sightline.evaluation.abstain import describe_unknown
+from sightline.evaluation.calibration import cool, describe_calibration
+from sightline.pipeline.calibrate import describe_confidence, number_units
+from sightline.runs.folder import Run
+
+
+def split_of(parts: list[str]) -> Split:
+    return Split(np.array(parts, object), 0, "", (), "test", np.zeros(len(parts), bool))
+
+
+def test_few_validation_images_do_both_and_many_are_halved_class_by_class() -> None:
+    few = split_of(["train"] * 5 + ["val"] * 999)
+    labels = np.arange(1_004) % 3
+    assert np.array_equal(selection_rows(few, labels), few.rows("val"))
+    assert np.array_equal(calibration_rows(few, labels), few.rows("val"))
+    many, labels = split_of(["train"] * 5 + ["val"] * 1_001), np.random.default_rng(0).integers(0, 3, 1_006)
+    one, other = selection_rows(many, labels), calibration_rows(many, labels)
+    assert sorted([*one, *other]) == many.rows("val").tolist()
+    for label in range(3):
+        assert abs(int((labels[one] == label).sum()) - int((labels[other] == label).sum())) <= 1
+
+
+def test_images_without_a_group_are_units_of_their_own() -> None:
+    samples = Samples(
+        Path("x"),
+        "x",
+        ("a",),
+        np.array(list("pqrst"), object),
+        np.zeros(5, np.int64),
+        groups=np.array(["one", "", "one", "", "two"], object),
+    )
+    units = number_units(samples, np.arange(5))
+    assert units is not None
+    assert units[0] == units[2]
+    assert len(set(units.tolist())) == 4
+    assert number_units(samples, np.array([1, 3])) is None
+
+
+def test_the_promise_is_told_in_words() -> None:
+    assert "No threshold" in describe_confidence(None, 0.05)
+    assert "All images" in describe_confidence(0, 0.05)
+    assert "From a confidence of 0.80 on" in describe_confidence(0.8, 0.05)
+
+
+def test_temperature_and_thresholds_ship_with_the_classifier(finished_run: Run) -> None:
+    bundle, metrics = finished_run.classifier().bundle, finished_run.metrics
+    assert bundle.temperature == metrics["calibration"]["validation"]["temperature"]
+    assert bundle.min_confidence == metrics["unknown"]["min_confidence"]
+
+
+def test_what_is_told_of_the_test_images_follows_from_the_files(finished_run: Run) -> None:
+    rows, metrics = finished_run.predictions, finished_run.metrics
+    said = np.load(finished_run.probabilities_file)
+    labels = np.array([finished_run.facts["classes"].index(row["label"]) for row in rows])
+    told = describe_calibration(labels, said, metrics["calibration"]["temperature"])
+    assert metrics["calibration"]["after"] == told["after"]
+    assert metrics["calibration"]["before"] == told["before"]
+    novelty = np.array([float(row["novelty"]) for row in rows], np.float32)
+    found = describe_unknown(labels, said, novelty, metrics["unknown"]["min_confidence"], 0.05)
+    assert metrics["unknown"]["new"] == found["new"]
+    assert metrics["unknown"]["non_images"]["noise"]["n"] == 16
+
+
+def test_the_file_ships_with_the_temperature_that_validation_chose(finished_run: Run) -> None:
+    """Taken out again, the temperature leaves log-losses on validation that it makes worse there."""
+    classifier = finished_run.classifier()
+    said = classifier.predict(finished_run.files("val")).probabilities
+    labels = np.array([classifier.classes.index(place.parent.name) for place in map(Path, _paths(finished_run, "val"))])
+
+    def loss(shares: np.ndarray) -> float:
+        return float(-np.log(np.maximum(shares[np.arange(len(labels)), labels], 1e-12)).mean())
+
+    best = min((0.5, 0.8, 1.0, 1.25, 2.0), key=lambda factor: loss(cool(said, factor)))
+    assert best == 1.0 or classifier.bundle.temperature in (1.0, 0.25, 4.0) or len(labels) < 200
+
+
+def _paths(run: Run, part: str) -> list[str]:
+    return [row["path"] for row in run.samples if row["split"] == part]
+
+
+def test_the_nearest_training_image_is_one_and_of_the_same_colour(finished_run: Run) -> None:
+    parts = {row["path"]: row["split"] for row in finished_run.samples}
+    rows = finished_run.predictions
+    assert {parts[row["nearest"]] for row in rows} == {"train"}
+    agree = [Path(row["nearest"]).parent.name == row["label"] for row in rows]
+    assert np.mean(agree) > 0.8
+
+
+def test_evaluating_other_images_keeps_figures_and_answers(finished_run: Run, tmp_path: Path) -> None:
+    other = write_colours(tmp_path / "other", 6, seed=7)
+    strange = tmp_path / "strange"
+    for name in ("red", "blue"):
+        (strange / name).mkdir(parents=True)
+    evaluation = sightline.evaluate(
+        finished_run.folder, other, unknown=other / "red", out=tmp_path / "kept", quiet=True
+    )
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {
+        "metrics.json",
+        "predictions.csv",
+        "probabilities.npy",
+    }
+    assert np.array_equal(np.load(tmp_path / "kept" / "probabilities.npy"), evaluation.predictions.probabilities)
+    foreign = evaluation.metrics["unknown"]["foreign"]
+    assert (foreign["count"], foreign["count_bad"]) == (6, 0)
+    assert 0.2 < foreign["auroc_novelty"] < 0.9  # they are of the known kind
+    assert evaluation.metrics["count_looks"] == 1
+    with pytest.raises(sightline.errors.RunError, match="not empty"):
+        sightline.evaluate(finished_run.folder, other, out=tmp_path / "kept", quiet=True)
+    with pytest.raises(sightline.errors.DataError, match="holds no images"):
+        sightline.evaluate(finished_run.folder, other, unknown=strange, out=tmp_path / "new", quiet=True)
+
+
+def test_the_tenth_classifier_on_one_set_is_warned_of(finished_run: Run, tmp_path: Path, monkeypatch, capsys) -> None:
+    from sightline.pipeline import measure
+
+    other = write_colours(tmp_path / "other", 3, seed=8)
+    monkeypatch.setattr(measure, "MANY_LOOKS", 1)
+    sightline.evaluate(finished_run.folder, other, out=tmp_path / "kept")
+    assert "the best of them looks better than it is" in capsys.readouterr().err
