@@ -59,3 +59,15 @@ def test_prediction_works_without_the_heavy_packages(tiny_model, tmp_path):
     result = run(code, "predict", str(tiny_model), str(picture))
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("Predicted: ")
+
+
+@pytest.mark.parametrize(
+    "command", [["explain", "MODEL", "PICTURE", "--json"], ["robustness", "MODEL", "DATA", "--images", "3", "--json"]]
+)
+def test_explaining_and_harming_pictures_need_no_torch(tiny_model, colours, tmp_path, command):
+    names = {"MODEL": str(tiny_model), "PICTURE": str(colours / "red" / "000.png"), "DATA": str(colours)}
+    light = BLOCKED.replace(repr(HEAVY), repr(HEAVY[: HEAVY.index("sklearn")]))
+    code = f"import os; os.chdir({str(tmp_path)!r}); " + light + "from sightline.cli import main; main()"
+    result = run(code, *(names.get(word, word) for word in command))
+    assert result.returncode == 0, result.stderr
+    assert "occlusion" in result.stdout or "rows" in result.stdout

@@ -132,7 +132,7 @@ def _layout_of(body: nn.Module, tensor: Tensor, shape: torch.Size) -> _Layout | 
         # What a body says of its tokens without a place is right for its blocks, if not for every tensor inside.
         for prefix in dict.fromkeys([int(getattr(body, "num_prefix_tokens", 0)), 0, 1, 2]):
             places = tensor.shape[1] - prefix
-            for rows in range(1, places + 1):
+            for rows in range(1, min(places, height) + 1):
                 if places % rows == 0 and _fits(rows, places // rows, height, width):
                     return _Layout("tokens", rows, places // rows, prefix)
         return None
