@@ -25,7 +25,7 @@ def explain(
     *,
     method: str = "auto",
     class_name: str = "",
-    cells: int = 8,
+    cells: int = 7,
     runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
     quiet: bool = False,
@@ -38,7 +38,7 @@ def explain(
         method: ``gradcam`` needs torch and a classifier that lies in its run; ``occlusion`` needs neither; ``auto`` is
             both where that is possible.
         class_name: explain this class; empty: the most probable one of each image.
-        cells: of the occlusion, 3 to 32 a side: ``(cells - 1)**2 + 1`` predictions an image.
+        cells: of the occlusion, 3 to 32 a side: ``(cells + 1)**2 + 1`` predictions an image.
         runs, display, quiet: as for :func:`sightline.evaluate`.
 
     Returns:
@@ -53,10 +53,11 @@ def explain(
     """
     from sightline.pipeline.explain import Wish, explain_images
 
-    is_one = isinstance(images, str | Place | bytes) or hasattr(images, "convert") or getattr(images, "ndim", 4) < 4
+    is_picture = hasattr(images, "convert") or getattr(images, "ndim", 4) < 4
+    many = [images] if isinstance(images, str | Place | bytes) or is_picture else list(images)
     classifier = _opened(model, runs)
     wish = Wish(method, class_name, cells)
-    return drive(explain_images(classifier, [images] if is_one else list(images), wish), display, quiet)
+    return drive(explain_images(classifier, many, wish), display, quiet)
 
 
 def measure_robustness(

@@ -33,7 +33,8 @@ def test_it_writes_a_picture_and_says_what_it_can_not_prove(explain, tiny_model,
     assert "red" in out and "rank correlation" in out and CAVEAT in out
     picture = tmp_path / "explanations" / "000.png"
     assert str(picture.relative_to(tmp_path)) in out
-    assert Image.open(picture).width > 2 * Image.open(picture).height  # the picture and two maps
+    with Image.open(picture) as drawn:
+        assert drawn.width > 2 * drawn.height  # the picture and two maps
 
 
 def test_no_file_is_ever_replaced(explain, tiny_model, colours, tmp_path):

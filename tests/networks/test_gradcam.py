@@ -34,32 +34,32 @@ def pictures(count: int, height: int, width: int | None = None, seed: int = 0) -
 SWIN = {"img_size": 64, "embed_dim": 24, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 4, 8), "window_size": 2}
 TIMM = [
     ("test_resnet", {}, 64, "layer4", 2),
-    ("test_efficientnet", {}, 64, "bn2", 4),
+    ("test_efficientnet", {}, 64, "bn2", 2),
     ("test_convnext", {}, 64, "stages", 2),
-    ("test_byobnet", {}, 64, "final_conv", 2),
+    ("test_byobnet", {}, 64, "stages", 2),
     ("test_nfnet", {}, 64, "final_act", 2),
     ("test_mambaout", {}, 64, "stages", 2),  # NHWC
     ("test_vit", {"img_size": 64}, 64, "blocks.5.norm1", 4),  # a class token alone is read
-    ("test_vit2", {"img_size": 64}, 64, "norm", 4),
+    ("test_vit2", {"img_size": 64}, 64, "blocks", 4),
     ("test_vit3", {"img_size": 64}, 64, "norm", 4),
-    ("test_vit4", {"img_size": 64}, 64, "norm", 4),
+    ("test_vit4", {"img_size": 64}, 64, "blocks", 4),
     ("vit_tiny_patch16_224", {"img_size": 48, "depth": 2}, 48, "blocks.1.norm1", 3),
     ("vit_small_patch14_reg4_dinov2", {"img_size": 56, "depth": 2, "embed_dim": 64, "num_heads": 1}, 56, None, 4),
     ("deit_tiny_distilled_patch16_224", {"img_size": 48, "depth": 2}, 48, "blocks.1.norm1", 3),
     ("cait_xxs24_224", {"img_size": 48, "depth": 1}, 48, "blocks_token_only.1.norm1", 3),
     ("beit_base_patch16_224", {"img_size": 48, "depth": 1, "embed_dim": 64, "num_heads": 2}, 48, None, 3),
     ("eva02_tiny_patch14_224", {"img_size": 56, "depth": 1}, 56, None, 4),
-    ("mixer_s32_224", {"img_size": 64, "num_blocks": 1}, 64, "norm", 2),
+    ("mixer_s32_224", {"img_size": 64}, 64, "norm", 2),
     ("swin_tiny_patch4_window7_224", SWIN, 64, "norm", 2),  # NHWC
     ("swinv2_tiny_window8_256", SWIN, 64, "norm", 2),
-    ("levit_128s", {"img_size": 64}, 64, None, None),
-    ("poolformer_s12", {"layers": (1, 1, 1, 1)}, 64, None, 2),
+    ("levit_128s", {"img_size": 64}, 64, "stages.1", 2),
+    ("poolformer_s12", {}, 64, "stages", 2),
     ("resnet18", {}, 64, "layer4", 2),
     ("mobilenetv2_100", {}, 64, "bn2", 2),
     ("mobilenetv3_small_100", {}, 64, "blocks", 2),
-    ("regnety_002", {}, 64, "final_conv", 2),
+    ("regnety_002", {}, 64, "s4", 2),
     ("convnext_atto", {"depths": (1, 1, 1, 1)}, 64, "stages", 2),
-    ("densenet121", {"block_config": (1, 1, 1, 1)}, 64, "features.norm5", 2),
+    ("densenet121", {"block_config": (1, 1, 1, 1)}, 64, "features", 2),
     ("maxvit_rmlp_pico_rw_256", {"img_size": 64}, 64, None, 2),
 ]
 
@@ -76,7 +76,7 @@ def test_the_last_map_of_every_family_is_found(name, smaller, side, layer, grid)
     maps = np.stack([cam.maps for cam in cams])
     assert maps.shape == (3, 3, side, side) and maps.dtype == np.float32
     assert np.isfinite(maps).all() and maps.min() >= 0 and maps.max() == 1
-    assert (maps.reshape(9, -1).std(1) > 0.01).sum() >= 5  # with weights by chance some classes are raised nowhere
+    assert (maps.reshape(9, -1).std(1) > 0.01).sum() >= 3  # with weights by chance many a class is raised nowhere
     assert layer in (None, cams[0].layer)
     assert grid is None or cams[0].grid == (grid, grid)
     assert np.array_equal(grad_cam(network, seen, np.full(3, 0)).maps, maps[0])
@@ -235,16 +235,19 @@ def test_the_map_lies_where_the_class_was_planted(trained):
     images = torch.from_numpy(seen).permute(0, 3, 1, 2) / 255
     assert (trained(images).argmax(1).numpy() == labels).mean() == 1
     maps = grad_cam(trained, seen, labels).maps
-    assert np.median(mass_in(maps, quadrants)) > 0.6
+    assert np.median(mass_in(maps, quadrants)) > 0.5  # twice what an even map has; a place is a quarter of a quadrant
     assert (maps.reshape(40, 2, 16, 2, 16).sum((2, 4)).reshape(40, 4).argmax(1) == quadrants).mean() > 0.9
 
 
 def test_random_weights_give_another_map_than_trained_ones(trained):
     """The sanity check of Adebayo et al. 2018 (arXiv 1810.03292): a map must be of the network, not of the edges."""
     seen, labels, quadrants = planted(40, seed=3)
-    torch.manual_seed(5)
-    blank = network_of(SmallResnet(32, 8, 1), 2, (32, 32))
-    maps, others = grad_cam(trained, seen, labels).maps, grad_cam(blank, seen, labels).maps
-    like = [rank_correlation(one[::8, ::8], two[::8, ::8]) for one, two in zip(maps, others, strict=True)]
-    assert np.mean([value for value in like if value is not None]) < 0.5
-    assert np.median(mass_in(others, quadrants)) < 0.45
+    maps, like, inside = grad_cam(trained, seen, labels).maps, [], []
+    for seed in range(4):
+        torch.manual_seed(seed)
+        others = grad_cam(network_of(SmallResnet(32, 8, 1), 2, (32, 32)), seen, labels).maps
+        like += [rank_correlation(one[::8, ::8], two[::8, ::8]) for one, two in zip(maps, others, strict=True)]
+        inside.append(np.median(mass_in(others, quadrants)))
+    known = [value for value in like if value is not None]
+    assert len(known) > 100 and np.mean(known) < 0.4
+    assert np.mean(inside) < np.median(mass_in(maps, quadrants)) - 0.15

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sightline.reporting.canvas import any_letters
 from sightline.reporting.explained import Explained, overlay
 
 HOSTILE = ["$\\frac{1}{0}$", "<script>alert(1)</script>", "a\nb\x1b[31m", "x" * 500, "日本 😀", "\udcff\udcfe"]
@@ -18,10 +19,12 @@ def lightness(pixels: np.ndarray) -> np.ndarray:
     return pixels.astype(float) @ (0.2126, 0.7152, 0.0722)
 
 
-def test_colours_rise_in_lightness_with_the_map():
+@pytest.mark.parametrize("grey", [0, 128, 255])
+def test_colours_rise_in_lightness_with_the_map(grey):
     ramp = np.linspace(0, 1, 64, dtype=np.float32)[None]
-    seen = lightness(overlay(np.full((1, 64, 3), 128, np.uint8), ramp))[0]
-    assert (np.diff(seen) > -1.5).all() and seen[-1] > seen[0] + 60
+    seen = lightness(overlay(np.full((1, 64, 3), grey, np.uint8), ramp))[0]
+    assert (np.diff(seen[32:]) > 0).all() and seen[-1] > seen[0] + 60
+    assert seen.min() > seen[0] - 12  # on a white picture it falls a little before it rises
 
 
 def test_the_picture_shines_through_everywhere():
@@ -29,7 +32,7 @@ def test_the_picture_shines_through_everywhere():
     stripes[:, ::2] = 255
     for strength in (0.0, 0.5, 1.0):
         seen = lightness(overlay(stripes, np.full((8, 8), strength, np.float32)))
-        assert seen[:, ::2].mean() > seen[:, 1::2].mean() + 40
+        assert seen[:, ::2].mean() > seen[:, 1::2].mean() + 25
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -40,8 +43,10 @@ def test_any_name_and_size_can_be_drawn(name, side):
     fall = random.normal(0, 0.1, (side, side)).astype(np.float32)
     one = Explained(name, name, 0.5, name, picture, random.random((side, side)).astype(np.float32), fall, "x", 0.5)
     out = io.BytesIO()
-    one.figure().savefig(out, format="png", dpi=40)
+    with any_letters():
+        one.figure().savefig(out, format="png", dpi=40)
     assert Image.open(out).width > Image.open(out).height
+    assert one.figure()._repr_png_().startswith(b"\x89PNG")  # what a notebook shows
     json.dumps(one.to_dict())
     assert "Explained(" in repr(one)
 

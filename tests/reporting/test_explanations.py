@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import re
 
@@ -52,7 +53,7 @@ def test_each_picture_stands_beside_its_maps(copied_run, arrays):
     ]
     assert found["agreement"] == "0.38"  # the mean of 0.5 and 0.25
     page = shown(copied_run)
-    assert CAVEAT in page and page.count("<img") == 8 and page.count("alt=") == 8
+    assert CAVEAT in html.unescape(page) and page.count("<img") == 8 and page.count("alt=") == 8
     for uri in re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page):
         picture = Image.open(io.BytesIO(base64.b64decode(uri)))
         assert picture.size == (128, 128) and not picture.getexif()

@@ -33,16 +33,20 @@ def test_it_is_the_mean_fall_of_the_patches_over_a_pixel(side, cells):
     square = np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8)
     classifier = Corner()
     found = occlusion_map(classifier, square, 1, cells=cells)
-    edges = [round(k * side / min(cells, side)) for k in range(min(cells, side) + 1)]
+    count = min(cells, side)
+    edges = [round(k * side / count) for k in range(count + 1)]
     before, falls = classifier.run(square[None])[0][0, 1], [[[] for _ in range(side)] for _ in range(side)]
-    for i in range(len(edges) - 2):
-        for j in range(len(edges) - 2):
+    for i in range(-1, count):
+        for j in range(-1, count):
+            rows = range(edges[max(i, 0)], edges[min(i + 2, count)])
+            columns = range(edges[max(j, 0)], edges[min(j + 2, count)])
             changed = square.copy()
-            changed[edges[i] : edges[i + 2], edges[j] : edges[j + 2]] = square.mean((0, 1)).round()
+            changed[np.ix_(rows, columns)] = square.mean((0, 1)).round()
             fall = before - classifier.run(changed[None])[0][0, 1]
-            for y in range(edges[i], edges[i + 2]):
-                for x in range(edges[j], edges[j + 2]):
+            for y in rows:
+                for x in columns:
                     falls[y][x].append(fall)
+    assert {len(values) for row in falls for values in row} == {4}
     wanted = np.array([[np.mean(values) for values in row] for row in falls])
     assert found.dtype == np.float32 and found.shape == (side, side)
     np.testing.assert_allclose(found, wanted, atol=1e-6)
@@ -56,7 +60,7 @@ def test_only_the_place_that_decides_lowers_the_probability():
     np.testing.assert_allclose(other, -found, atol=1e-7)  # what speaks for one of two speaks against the other
 
 
-@pytest.mark.parametrize("cells", [3, 8, 14])
+@pytest.mark.parametrize("cells", [3, 7, 14])
 def test_it_costs_what_it_says(cells):
     classifier = Corner()
     square = bright_corner(64)
@@ -76,9 +80,9 @@ def test_patches_have_the_mean_colour_and_leave_the_picture_alone():
     square = np.random.default_rng(0).integers(0, 255, (12, 12, 3), dtype=np.uint8)
     before = square.copy()
     pictures, _ = cover(square, 4)
-    assert np.array_equal(square, before) and len(pictures) == 9
-    assert np.array_equal(np.unique(pictures[4][3:9, 3:9].reshape(-1, 3), axis=0)[0], square.mean((0, 1)).round())
-    assert (pictures[4] != square).any(-1).sum() <= 36
+    assert np.array_equal(square, before) and len(pictures) == 25
+    assert np.array_equal(np.unique(pictures[12][3:9, 3:9].reshape(-1, 3), axis=0)[0], square.mean((0, 1)).round())
+    assert (pictures[12] != square).any(-1).sum() <= 36
 
 
 def test_two_maps_of_one_place_agree():

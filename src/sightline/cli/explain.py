@@ -30,7 +30,7 @@ def explain(
     images: Annotated[list[str], typer.Argument(help="Image files, or folders of them.")],
     class_name: Annotated[str, typer.Option("--class", help="Explain this class, not the predicted one.")] = "",
     method: Annotated[Method, typer.Option(help="auto: both where the run's network is here.")] = Method.auto,
-    cells: Annotated[int, typer.Option(help="Of the occlusion, 3 to 32 a side; more are finer and slower.")] = 8,
+    cells: Annotated[int, typer.Option(help="Of the occlusion, 3 to 32 a side; more are finer and slower.")] = 7,
     out: Annotated[Path, typer.Option(help="Folder for the pictures; no file in it is replaced.")] = Path(
         "explanations"
     ),
@@ -68,7 +68,7 @@ def _find(images: list[str]) -> list[str]:
     """Return the images that were named, and those in folders that were."""
     from sightline.data.sources import find_images
 
-    found = []
+    found: list[str] = []
     for name in images:
         found += map(str, find_images(Path(name))[0]) if Path(name).is_dir() else [name]
     return found

@@ -52,7 +52,8 @@ class _Layout:
             return tensor.permute(0, 2, 3, 1)
         if self.kind == "NHWC":
             return tensor
-        return tensor[:, self.prefix :].unflatten(1, (self.rows, self.columns))
+        places: Tensor = tensor[:, self.prefix :].unflatten(1, (self.rows, self.columns))
+        return places
 
 
 def grad_cam(network: Network, pixels: npt.NDArray[np.uint8], classes: npt.NDArray[np.int64]) -> GradCam:
@@ -79,7 +80,7 @@ def grad_cam(network: Network, pixels: npt.NDArray[np.uint8], classes: npt.NDArr
     size = max(1, _BATCH_PIXELS // (pixels.shape[1] * pixels.shape[2]))
     parts = []
     for first in range(0, len(pixels), size):
-        images = torch.from_numpy(np.ascontiguousarray(pixels[first : first + size])).to(device)
+        images = torch.from_numpy(pixels[first : first + size].copy()).to(device)
         wanted = torch.from_numpy(classes[first : first + size]).to(device)
         parts.append(_maps_of(network, images.permute(0, 3, 1, 2).float() / 255, wanted))
     return GradCam(np.concatenate([part.maps for part in parts]), parts[0].layer, parts[0].grid)
@@ -113,7 +114,7 @@ def _last_map(
     for place in reversed(found):
         (name, tensor), layout = outputs[place], layouts[place]
         assert layout is not None
-        if tensor.shape != last.shape:  # what lies further back, or inside of attention
+        if tensor.shape != last.shape:
             continue
         (gradient,) = torch.autograd.grad(score, tensor, retain_graph=True, allow_unused=True)
         if gradient is not None and layout.spread(gradient).any():
@@ -156,8 +157,14 @@ def _fits(rows: int, columns: int, height: int, width: int) -> bool:
 def _recorded(body: nn.Module) -> Iterator[list[tuple[str, Tensor]]]:
     """Keep the outputs of a body's modules, with their names, in the order in which they are finished.
 
-    Linear layers are left out, since queries and keys are not a map of the picture, and so is what changes nothing.
+    What lies inside of attention is left out, since queries and keys are not a map of the picture, and so is what
+    changes nothing. timm has no sign for it but the names of its classes.
     """
+    inside = tuple(
+        f"{name}."
+        for name, module in body.named_modules()
+        if ("Attention" in (kind := type(module).__name__) or "Attn" in kind) and "Block" not in kind
+    )
     outputs: list[tuple[str, Tensor]] = []
 
     def keep(name: str, output: object) -> None:
@@ -168,9 +175,9 @@ def _recorded(body: nn.Module) -> Iterator[list[tuple[str, Tensor]]]:
         return lambda module, inputs, output: keep(name, output)
 
     handles = [
-        module.register_forward_hook(hook(name))  # type: ignore[arg-type]
+        module.register_forward_hook(hook(name))
         for name, module in body.named_modules()
-        if not isinstance(module, nn.Linear | nn.Identity)
+        if not isinstance(module, nn.Identity) and not name.startswith(inside)
     ]
     try:
         yield outputs

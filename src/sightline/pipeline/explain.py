@@ -51,7 +51,7 @@ class Wish:
 
     method: str = "auto"
     class_name: str = ""
-    cells: int = 8
+    cells: int = 7
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -150,7 +150,8 @@ def explain_some(
         classifier = run.classifier()
         network = yield from _find_network(classifier, must=False)
         most = len(rows) // count_positions(cells)  # pictures that are covered
-        explained, kept = [], []
+        explained: list[Explained] = []
+        kept: list[int] = []
         for place, data in zip(chosen, contents_of(samples, rows[chosen]), strict=True):
             if isinstance(data, UnreadableImage):
                 continue
@@ -158,7 +159,7 @@ def explain_some(
             covers = cells if len(explained) < most else 0
             if network is not None or covers:
                 explained.append(explain_square(classifier, network, square, str(place), None, covers))
-                kept.append(place)
+                kept.append(int(place))
         if explained:
             writer.write_explanations(**_arrays_of(explained, evaluation, kept))
     except (SightlineError, RuntimeError, MemoryError) as error:

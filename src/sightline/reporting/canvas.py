@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["INK", "any_letters", "empty_figure"]
+__all__ = ["INK", "any_letters", "empty_figure", "in_cells"]
 
 INK = {"light": "#333a45", "dark": "#c9d1dc"}
 
@@ -30,3 +31,16 @@ def empty_figure(size: tuple[float, float]) -> Figure:
 
     matplotlib.rcParams.update({"svg.hashsalt": "sightline", "font.size": 10, "text.parse_math": False})
     return Figure(figsize=size)
+
+
+def in_cells(figure: Figure) -> Figure:
+    """Let a notebook show the figure as a picture; without pyplot, which keeps state, it would show its name."""
+
+    def picture(**_: Any) -> bytes:
+        out = io.BytesIO()
+        with any_letters():
+            figure.savefig(out, format="png", dpi=100, facecolor="white")
+        return out.getvalue()
+
+    figure._repr_png_ = picture  # type: ignore[attr-defined]
+    return figure

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.installation import require_extra
-from sightline.reporting.canvas import INK, any_letters, empty_figure
+from sightline.reporting.canvas import INK, empty_figure, in_cells
 from sightline.reporting.views import name_of
 from sightline.text import printable
 
@@ -24,6 +24,7 @@ CAVEAT = (
 )
 MAP_NAMES = {"gradcam": "Grad-CAM", "occlusion": "occlusion"}
 _COLOURS = "inferno"  # rises in lightness all the way: it is read without seeing colours, and in grey
+_DARKEST = 0.35  # of these colours: darker ones would make a bright picture darker where the map rises
 _SMALL = 100  # px: fewer are shown as the squares that they are
 _LETTERS = 40
 
@@ -74,7 +75,7 @@ class Explained:
             ``sightline.explain("latest", "photo.jpg")[0].figure().savefig("why.png")``
         """
         require_extra("report", "a figure")
-        return draw_explained(self)
+        return in_cells(draw_explained(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what was found, without the arrays, as JSON-able values."""
@@ -98,8 +99,8 @@ class Explained:
 def scaled(fall: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return the falls of a probability from 0 to 1, 1 being the largest; where covering helped the class, 0."""
     above = fall.clip(0, None)
-    highest = float(above.max())
-    return above / np.float32(highest) if highest > 0 else above
+    shares: npt.NDArray[np.float32] = above / np.float32(max(float(above.max()), np.finfo(np.float32).tiny))
+    return shares
 
 
 def overlay(picture: npt.NDArray[np.uint8], strength: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
@@ -115,10 +116,11 @@ def overlay(picture: npt.NDArray[np.uint8], strength: npt.NDArray[np.float32]) -
     import matplotlib
 
     grey = picture.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) / 255
-    colours = np.asarray(matplotlib.colormaps[_COLOURS](strength))[..., :3]
-    share = (0.15 + 0.5 * strength)[..., None]  # the picture is seen through the brightest place too
-    mixed = (1 - share) * grey[..., None] * 0.8 + share * colours
-    return (255 * mixed.clip(0, 1)).round().astype(np.uint8)
+    colours = np.asarray(matplotlib.colormaps[_COLOURS](_DARKEST + (1 - _DARKEST) * strength))[..., :3]
+    share = 0.75 * strength[..., None]  # the picture is seen through the brightest place too
+    mixed = (1 - share) * grey[..., None] * 0.5 + share * colours
+    laid: npt.NDArray[np.uint8] = (255 * mixed.clip(0, 1)).round().astype(np.uint8)
+    return laid
 
 
 def draw_explained(explained: Explained, theme: str = "light") -> Figure:
@@ -126,7 +128,7 @@ def draw_explained(explained: Explained, theme: str = "light") -> Figure:
     maps = explained.maps
     tiles = [("the picture", explained.picture)]
     tiles += [(MAP_NAMES[name], overlay(explained.picture, values)) for name, values in maps.items()]
-    side, edge, head, foot = 3.0, 0.1, 0.6, 0.65  # inches
+    side, edge, head, foot = 3.0, 0.1, 0.6, 0.8  # inches
     width, height = max(2, len(tiles)) * (side + edge) + edge, head + side + foot
     figure = empty_figure((width, height))
 
@@ -147,18 +149,17 @@ def draw_explained(explained: Explained, theme: str = "light") -> Figure:
         axes.imshow(pixels, interpolation="nearest" if len(pixels) < _SMALL else "antialiased")
         axes.set_axis_off()
         write(left, head - 0.14, name)
+    write(edge, height - 0.14, "What moved the score is not a reason: such maps prove nothing by themselves.", 8)
     if maps:
-        _draw_scale(figure, theme, (edge / width, 0.42 / height, side / width, 0.1 / height))
-        write(edge, height - 0.26, "moved the score: not at all", 8)
-        write(edge + side, height - 0.26, "most", 8, "right")
+        _draw_scale(figure, theme, (edge / width, 0.58 / height, side / width, 0.1 / height))
+        write(edge, height - 0.42, "moved the score: not at all", 8)
+        write(edge + side, height - 0.42, "most", 8, "right")
     if explained.agreement is not None:
-        write(edge + side + 2 * edge, height - 0.47, f"rank correlation of the two maps: {explained.agreement:.2f}", 8)
+        write(edge + side + 2 * edge, height - 0.63, f"rank correlation of the two maps: {explained.agreement:.2f}", 8)
     if explained.occlusion is not None:
         fall = 100 * max(0.0, float(explained.occlusion.max()))
         words = f"covering the brightest place lowers the probability by {fall:.1f} points on average"
-        write(edge + side + 2 * edge, height - 0.26, words, 8)
-    with any_letters():
-        figure.canvas.draw()  # fonts are looked for now, quietly
+        write(edge + side + 2 * edge, height - 0.42, words, 8)
     return figure
 
 
