@@ -99,7 +99,7 @@ class Explained:
 def scaled(fall: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return the falls of a probability from 0 to 1, 1 being the largest; where covering helped the class, 0."""
     above = fall.clip(0, None)
-    shares: npt.NDArray[np.float32] = above / np.float32(max(float(above.max()), np.finfo(np.float32).tiny))
+    shares: npt.NDArray[np.float32] = (above / max(float(above.max()), 1e-30)).astype(np.float32)
     return shares
 
 
