@@ -33,6 +33,7 @@ __all__ = ["METHODS", "Wish", "choose_examples", "explain_images", "explain_some
 METHODS = ("auto", "gradcam", "occlusion")
 MOST_IMAGES = 256
 _EXAMPLES = 4  # mistakes, and as many right ones
+_CELLS = (7, 6, 5, 4)  # of the occlusion of these, a side: as many as the images measured pay for
 _KEPT_SIDE = 128  # px of the pictures that a run keeps
 
 
@@ -144,8 +145,9 @@ def explain_some(
         evaluation: of these.
     """
     yield StageStarted("Explaining", "a few measured images")
-    start, run, cells = time.monotonic(), writer.run, Wish().cells
-    chosen = choose_examples(evaluation)
+    start, run, chosen = time.monotonic(), writer.run, choose_examples(evaluation)
+    enough = (cells for cells in _CELLS if count_positions(cells) * len(chosen) <= len(rows))
+    cells = next(enough, _CELLS[-1])
     try:
         classifier = run.classifier()
         network = yield from _find_network(classifier, must=False)

@@ -53,12 +53,12 @@ def _hurts(row: dict[str, Any]) -> bool:
 
 
 def _first_that_hurt(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return of each kind the mildest severity that costs many points, beyond chance; the costliest kind first."""
+    """Return of each kind the mildest severity that costs many points, beyond chance; mild and costly ones first."""
     first: dict[str, dict[str, Any]] = {}
     for row in rows:
         if _hurts(row):
             first.setdefault(row["corruption"], row)
-    return sorted(first.values(), key=lambda row: -float(row["drop"]))
+    return sorted(first.values(), key=lambda row: (row["severity"], -row["drop"]))
 
 
 def _said(row: dict[str, Any]) -> str:
