@@ -10,7 +10,7 @@ from torch import nn
 
 from sightline.errors import ModelError
 from sightline.evaluation.agreement import rank_correlation
-from sightline.networks.gradcam import grad_cam
+from sightline.networks.gradcam import _centres, _layout_of, _Output, _recorded, grad_cam
 from sightline.networks.network import Network
 from sightline.networks.small_cnn import SmallCnn
 from sightline.networks.small_convnext import SmallConvnext
@@ -146,6 +146,77 @@ def test_it_is_what_the_paper_says_by_hand(order):
     wanted = np.maximum((places * weights[:, None, None]).sum(-1), 0)
     wanted /= wanted.max((1, 2), keepdims=True)
     np.testing.assert_allclose(grad_cam(network, seen, labels).maps, wanted, atol=1e-5)
+
+
+class Striding(nn.Module):
+    """Passes the brightness of every eighth pixel on, by three convolutions of stride 2."""
+
+    def __init__(self, kernel: int, padding: int) -> None:
+        super().__init__()
+        self.steps = nn.Sequential(*(nn.Conv2d(3, 3, kernel, 2, padding, bias=False) for _ in range(3)))
+        for step in self.steps:
+            nn.init.zeros_(step.weight)
+            for channel in range(3):
+                step.weight.data[channel, channel] = 1 / kernel**2
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.steps(x).mean((2, 3))
+
+
+@pytest.mark.parametrize(("kernel", "padding", "first"), [(3, 1, 0), (2, 0, 3.5), (3, 0, 7), (4, 1, 3.5)])
+def test_a_place_lies_where_the_network_looked(kernel, padding, first):
+    network = Network(Striding(kernel, padding), 3, 2, (0.0,) * 3, (1.0,) * 3)
+    network.head.weight.data = torch.ones(2, 3)
+    centre = round(first + 3 * 8)  # of the fourth place
+    seen = np.zeros((1, 64, 64, 3), np.uint8)
+    seen[0, centre - 1 : centre + 2, centre - 1 : centre + 2] = 255
+    cam = grad_cam(network, seen, np.array([0])).maps[0].astype(float)
+    weights = cam / cam.sum()
+    assert (weights.sum(1) @ np.arange(64), weights.sum(0) @ np.arange(64)) == pytest.approx((centre, centre), abs=1)
+
+
+def seen_by(network: Network, side: int) -> tuple[list[_Output], torch.Tensor, int]:
+    """The outputs of a network whose weights are all positive and without norms, and the one with the last map."""
+    for name, module in list(network.named_modules()):
+        if isinstance(module, nn.ReLU6):  # has no gradient above 6
+            network.set_submodule(name, nn.ReLU())
+        if isinstance(module, nn.Conv2d):
+            nn.init.constant_(module.weight, 1 / module.weight[0].numel())
+    images = (0.6 + 0.1 * torch.rand(1, 3, side, side)).requires_grad_()  # bright: nothing falls below 0
+    with _recorded(network.body.eval()) as outputs:
+        network(images)
+    place = max(k for k, output in enumerate(outputs) if _layout_of(network.body, output.tensor, images.shape))
+    return outputs[: place + 1], images, place
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    # in the last two a shortcut is pooled evenly, and the way beside it is not: the truth lies between
+    [("resnet18", 3), ("mobilenetv2_100", 3), ("tf_mobilenetv3_small_100", 5), ("test_resnet", 9), ("resnet18d", 9)],
+)
+def test_centres_are_those_of_the_gradient_of_each_place(name, near):
+    torch.manual_seed(0)
+    network = network_of(timm.create_model(name, pretrained=False, num_classes=0), side=(224, 224))
+    outputs, images, place = seen_by(network, 224)
+    last = outputs[place].tensor
+    first, step = _centres(outputs, 224, last.shape[2], 0)
+    middle = last.shape[2] // 2
+    (gradient,) = torch.autograd.grad(last[0, :, middle, middle].sum(), images)
+    rows = gradient.abs().sum((0, 1, 3))
+    rows = (rows / rows.max()).double() ** 4
+    rows /= rows.sum()  # the field's far ends are cut off at one side of the picture, not at its heart
+    assert float(rows @ torch.arange(224.0).double()) == pytest.approx(first + middle * step, abs=near)
+    assert step == 32
+
+
+@pytest.mark.parametrize("name", ["test_convnext", "swin_tiny_patch4_window7_224", "test_vit4"])
+def test_patches_lie_evenly(name):
+    torch.manual_seed(0)
+    smaller = SWIN if name.startswith("swin") else {"img_size": 64} if "vit" in name else {}
+    network = network_of(timm.create_model(name, pretrained=False, num_classes=0, **smaller))
+    outputs, _, place = seen_by(network, 64)
+    count = _layout_of(network.body, outputs[place].tensor, torch.Size([1, 3, 64, 64])).rows
+    assert _centres(outputs, 64, count, 0) == pytest.approx(((64 / count - 1) / 2, 64 / count))
 
 
 def test_where_nothing_raises_the_score_the_map_is_zero():
