@@ -44,7 +44,13 @@ TIMM = [
     ("test_vit3", {"img_size": 64}, 64, "norm", 4),
     ("test_vit4", {"img_size": 64}, 64, "blocks", 4),
     ("vit_tiny_patch16_224", {"img_size": 48, "depth": 2}, 48, "blocks.1.norm1", 3),
-    ("vit_small_patch14_reg4_dinov2", {"img_size": 56, "depth": 2, "embed_dim": 64, "num_heads": 1}, 56, None, 4),
+    (
+        "vit_small_patch14_reg4_dinov2",
+        {"img_size": 56, "depth": 2, "embed_dim": 64, "num_heads": 1},
+        56,
+        "blocks.1.norm1",
+        4,
+    ),
     ("deit_tiny_distilled_patch16_224", {"img_size": 48, "depth": 2}, 48, "blocks.1.norm1", 3),
     ("cait_xxs24_224", {"img_size": 48, "depth": 1}, 48, "blocks_token_only.1.norm1", 3),
     ("beit_base_patch16_224", {"img_size": 48, "depth": 1, "embed_dim": 64, "num_heads": 2}, 48, None, 3),
@@ -120,6 +126,7 @@ class ByHand(nn.Module):
 
     def __init__(self, weights: np.ndarray, order: str = "NCHW") -> None:
         super().__init__()
+        self.output_fmt = "NHWC" if order == "NHWC" else "NCHW"
         self.mix, self.act, self.order = nn.Conv2d(3, len(weights), 1, bias=False), nn.ReLU(), order
         self.norm = nn.Hardtanh(0, 1e9)  # changes nothing here
         self.mix.weight.data = torch.tensor(weights, dtype=torch.float32)[..., None, None]
@@ -133,11 +140,12 @@ class ByHand(nn.Module):
         return x.mean((2, 3))
 
 
+@pytest.mark.parametrize("channels", [5, 8])  # as many as rows and columns: what is what, only timm's name tells
 @pytest.mark.parametrize("order", ["NCHW", "NHWC", "tokens"])
-def test_it_is_what_the_paper_says_by_hand(order):
+def test_it_is_what_the_paper_says_by_hand(order, channels):
     random = np.random.default_rng(1)
-    filters, head = random.normal(size=(5, 3)), random.normal(size=(4, 5))
-    network = Network(ByHand(filters, order), 5, 4, HALF, QUARTER)
+    filters, head = random.normal(size=(channels, 3)), random.normal(size=(4, channels))
+    network = Network(ByHand(filters, order), channels, 4, HALF, QUARTER)
     network.head.weight.data = torch.tensor(head, dtype=torch.float32)
     seen = pictures(6, 8)
     labels = np.array([0, 1, 2, 3, 0, 1])

@@ -65,10 +65,13 @@ def test_fewer_images_are_drawn_evenly_and_that_is_said(copied_run):
 
 def test_a_set_of_ones_own_leaves_the_run_alone(copied_run, tmp_path):
     data = write_colours(tmp_path / "new", 5, seed=9)
-    (data / "red" / "bad.png").write_bytes(b"no picture")
-    found = result_of(measure_robustness(copied_run.classifier(), str(data), 500))
+    (data / "blue" / "bad.png").write_bytes(b"no picture")
+    classifier = copied_run.classifier()
+    found = result_of(measure_robustness(classifier, str(data), 500))
+    said = classifier.predict(sorted(path for path in data.rglob("0*.png")))
+    assert found["accuracy"]["value"] == np.mean([row.label in row.path for row in said])
     assert (found["count"], found["count_bad"], found["part"]) == (15, 1, "whole")
-    assert found["bad"] == ["red/bad.png"] and copied_run.robustness is None
+    assert found["bad"] == ["blue/bad.png"] and copied_run.robustness is None
 
 
 def test_what_was_trained_on_is_left_out(copied_run, colours):

@@ -84,8 +84,8 @@ def grad_cam(network: Network, pixels: npt.NDArray[np.uint8], classes: npt.NDArr
     picture with each place where its receptive field has its centre (Araujo et al. 2019, doi 10.23915/distill.00021):
     padded convolutions of stride 2 see up and left of where a plain enlargement would put them. The map is found by
     itself: of all outputs of the body's modules in one forward pass, the last that holds channels by place, in more
-    than one place. Where its gradient is zero, because the head reads a class token alone, it is the last one before of
-    the same shape that has a gradient: in timm's ViTs the first norm of the last block.
+    than one place. Where its gradient is zero, because the head reads a class token alone, it is the last one before
+    that has a gradient: in timm's ViTs the first norm of the last block.
 
     Args:
         network: is left as it is; it looks in evaluation mode, where it is.
@@ -164,10 +164,7 @@ def _last_map(body: nn.Module, outputs: list[_Output], shape: torch.Size, score:
         )
     last, last_layout = found[-1]
     for place, layout in reversed(found):
-        tensor = outputs[place].tensor
-        if tensor.shape != outputs[last].tensor.shape:
-            continue
-        (gradient,) = torch.autograd.grad(score, tensor, retain_graph=True, allow_unused=True)
+        (gradient,) = torch.autograd.grad(score, outputs[place].tensor, retain_graph=True, allow_unused=True)
         if gradient is not None and layout.spread(gradient).any():
             return place, layout, gradient
     return last, last_layout, torch.zeros_like(outputs[last].tensor)
