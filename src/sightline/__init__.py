@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sightline.api import check, cross_validate, evaluate, export, load, preview, repeat, train
     from sightline.errors import SightlineError
+    from sightline.examining import explain
     from sightline.planning.recipe import Recipe
     from sightline.reporting.plots import (
         plot_confusion,
@@ -33,6 +34,7 @@ __all__ = [
     "check",
     "cross_validate",
     "evaluate",
+    "explain",
     "export",
     "list_runs",
     "load",
@@ -56,6 +58,7 @@ _HOME = {
     "check": "sightline.api",
     "cross_validate": "sightline.api",
     "evaluate": "sightline.api",
+    "explain": "sightline.examining",
     "export": "sightline.api",
     "list_runs": "sightline.runs.folder",
     "load": "sightline.api",

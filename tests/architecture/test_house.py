@@ -28,6 +28,7 @@ PUBLIC = [
     "check",
     "cross_validate",
     "evaluate",
+    "explain",
     "export",
     "list_runs",
     "load",

@@ -59,3 +59,20 @@ def test_prediction_works_without_the_heavy_packages(tiny_model, tmp_path):
     result = run(code, "predict", str(tiny_model), str(picture))
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("Predicted: ")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["explain", "MODEL", "PICTURE", "--method", "occlusion"],
+        ["robustness", "MODEL", "DATA", "--images", "3"],
+    ],
+)
+def test_covering_and_harming_pictures_never_load_torch(tiny_model, colours, tmp_path, command):
+    names = {"MODEL": str(tiny_model), "PICTURE": str(colours / "red" / "000.png"), "DATA": str(colours)}
+    code = (
+        f"import os, sys; os.chdir({str(tmp_path)!r})\nfrom sightline.cli import main\n"
+        f"try: main()\nexcept SystemExit as end: print('END', end.code, sorted(set(sys.modules) & {set(HEAVY[:6])}))"
+    )
+    result = run(code, *(names.get(word, word) for word in command))
+    assert "END 0 []" in result.stdout, result.stdout + result.stderr

@@ -18,19 +18,36 @@ from sightline.cli.check import check
 from sightline.cli.demo import demo
 from sightline.cli.doctor import doctor
 from sightline.cli.evaluate import evaluate
+from sightline.cli.explain import explain
 from sightline.cli.export import export
 from sightline.cli.models import models
 from sightline.cli.predict import predict
 from sightline.cli.preview import preview
 from sightline.cli.recipes import recipes
 from sightline.cli.report import report
+from sightline.cli.robustness import robustness
 from sightline.cli.selftest import selftest
 from sightline.cli.train import train
 from sightline.errors import SightlineError
 
 __all__ = ["VERBS", "app", "main"]
 
-VERBS = (demo, check, preview, train, predict, evaluate, report, export, recipes, models, doctor, selftest)
+VERBS = (
+    demo,
+    check,
+    preview,
+    train,
+    predict,
+    evaluate,
+    explain,
+    robustness,
+    report,
+    export,
+    recipes,
+    models,
+    doctor,
+    selftest,
+)
 
 app = typer.Typer(
     name="sightline",

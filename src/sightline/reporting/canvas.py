@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["INK", "any_letters", "both_themes", "empty_figure", "paint"]
+__all__ = ["INK", "any_letters", "both_themes", "empty_figure", "in_cells", "paint"]
 
 INK = {"light": "#333a45", "dark": "#c9d1dc"}
 
@@ -62,3 +62,16 @@ def paint(axes: Any, ink: str) -> None:
         spine.set_visible(name in ("left", "bottom"))
         spine.set_color(ink)
         spine.set_linewidth(0.6)
+
+
+def in_cells(figure: Figure) -> Figure:
+    """Let a notebook show the figure as a picture; without pyplot, which keeps state, it would show its name."""
+
+    def picture(**_: Any) -> bytes:
+        out = io.BytesIO()
+        with any_letters():
+            figure.savefig(out, format="png", dpi=100, facecolor="white")
+        return out.getvalue()
+
+    figure._repr_png_ = picture  # type: ignore[attr-defined]
+    return figure

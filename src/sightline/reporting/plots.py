@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from sightline.installation import require_extra
 from sightline.pixels.containers import place_of
 from sightline.pixels.decode import decode_image
 from sightline.pixels.modes import Range
+from sightline.reporting.canvas import in_cells
 from sightline.reporting.figures import draw_curves, draw_matrix, draw_pictures, draw_steps
 from sightline.runs.folder import Run
 from sightline.runtime.predictions import Predictions
@@ -140,27 +140,15 @@ def _pictured(rows: list[tuple[str, str]], root: Path, value_range: Range | None
     figure = draw_pictures(pictures, [title for _, title in rows])
     if not rows:
         figure.text(0.5, 0.5, nothing, ha="center", va="center")
-    return _in_cells(figure)
+    return in_cells(figure)
 
 
 def _shown(figure: Figure | None, run: Run, why: str) -> Figure:
     if figure is None:
         raise _nothing(run, why)
-    return _in_cells(figure)
+    return in_cells(figure)
 
 
 def _nothing(run: Run, why: str) -> RunError:
     cure = "plot one of run.parts" if run.is_repeated else "see run.metrics, and the report"
     return RunError("run.no-figure", f"{run.folder} has {why}", cure)
-
-
-def _in_cells(figure: Figure) -> Figure:
-    """Let a notebook show the figure as a picture; without pyplot, which keeps state, it would show its name."""
-
-    def picture(**_: Any) -> bytes:
-        out = io.BytesIO()
-        figure.savefig(out, format="png", dpi=100, facecolor="white")
-        return out.getvalue()
-
-    figure._repr_png_ = picture  # type: ignore[attr-defined]
-    return figure

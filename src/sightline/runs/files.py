@@ -11,14 +11,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from sightline.errors import RunError
+from sightline.errors import ModelError, RunError
 from sightline.text import csv_text
 
 __all__ = [
     "append_bytes",
     "previous_folder",
+    "read_arrays",
     "read_columns",
     "recover_folder",
+    "refuse_pickle",
     "replace_folder",
     "sweep_strays",
     "sync_folder",
@@ -96,6 +98,26 @@ def read_columns(path: Path) -> dict[str, list[float]]:
         lines = [line for line in file if line.endswith("\n")]
     names, *rows = csv.reader(lines) if lines else [[]]
     return {name: [float(row[place]) for row in rows] for place, name in enumerate(names)} if rows else {}
+
+
+def read_arrays(path: Path) -> dict[str, Any] | None:
+    """Return the arrays of an ``.npz`` file by name; None where there is no file."""
+    import numpy as np
+
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def refuse_pickle(path: Path) -> None:
+    """Raise ``ModelError`` for a file whose ending is that of a pickle: reading one can run any code."""
+    if path.suffix.lower() in (".pt", ".pth", ".pkl", ".bin", ".ckpt"):
+        raise ModelError(
+            "model.pickle",
+            f"{path} is a pickle, which can run any code when it is read; Sightline never opens one",
+            "give a model.onnx made by Sightline",
+        )
 
 
 def previous_folder(folder: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import html
 import json
 import shlex
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.errors import ModelError, RunError
 from sightline.pixels.containers import Place, place_of
-from sightline.runs.files import read_columns, recover_folder
+from sightline.runs.cell import run_cell
+from sightline.runs.files import read_arrays, read_columns, recover_folder, refuse_pickle
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
 if TYPE_CHECKING:
@@ -169,6 +169,16 @@ class Run:
         return self.folder / "evaluations"
 
     @property
+    def explanations_file(self) -> Path:
+        """``evaluation/explanations.npz``: which places of a few measured images moved the score."""
+        return self.folder / "evaluation" / "explanations.npz"
+
+    @property
+    def robustness_file(self) -> Path:
+        """``evaluation/robustness.json``: the accuracy under changes of the measured images."""
+        return self.folder / "evaluation" / "robustness.json"
+
+    @property
     def figures_folder(self) -> Path:
         """``figures``."""
         return self.folder / "figures"
@@ -248,12 +258,20 @@ class Run:
     @property
     def views(self) -> dict[str, Any] | None:
         """A few training images as ``labels``, ``plain``, ``changed`` and ``shares``; None where none were kept."""
-        import numpy as np
+        return read_arrays(self.views_file)
 
-        if not self.views_file.is_file():
+    @property
+    def explanations(self) -> dict[str, Any] | None:
+        """The arrays of ``explanations_file``, as ``RunWriter.write_explanations`` says; None where it is not there."""
+        return read_arrays(self.explanations_file)
+
+    @property
+    def robustness(self) -> dict[str, Any] | None:
+        """``evaluation/robustness.json``; None where it was not measured."""
+        if not self.robustness_file.is_file():
             return None
-        with np.load(self.views_file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in ("labels", "plain", "changed", "shares")}
+        measured: dict[str, Any] = json.loads(self.robustness_file.read_text(encoding="utf-8"))
+        return measured
 
     @property
     def samples(self) -> list[dict[str, str]]:
@@ -289,20 +307,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         """Show the run in a notebook: status, headline and the history."""
-        facts, history = self.facts, self.history
-        lines = [f"<b>{html.escape(str(self.folder))}</b>: {html.escape(facts['status'])}"]
-        lines += [html.escape(facts["headline"])] if facts.get("headline") else []
-        shown = {"epoch": "{:.0f}", "train_loss": "{:.4f}", "val_loss": "{:.4f}", "val_accuracy": "{:.2%}"}
-        names = [name for name in shown if name in history]
-        head = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in names)
-        body = "".join(
-            "<tr>"
-            + "".join(f"<td>{shown[n].format(value)}</td>" for n, value in zip(names, row, strict=True))
-            + "</tr>"
-            for row in zip(*(history[name] for name in names), strict=True)
-        )
-        table = f"<table><tr>{head}</tr>{body}</table>" if names else ""
-        return "<div>" + "<br>".join(lines) + table + "</div>"
+        return run_cell(self.folder, self.facts, self.history)
 
 
 def list_runs(folder: str | Path = RUNS_FOLDER) -> list[Run]:
@@ -363,7 +368,8 @@ def find_classifier(name: str | Path, *, folder: str | Path = RUNS_FOLDER) -> Pa
     path = Path(name)
     if str(name) != "latest" and not (path / "run.json").is_file():
         if path.is_file():
-            return _not_a_pickle(path)
+            refuse_pickle(path)
+            return path
         if (path / MODEL_FILE).is_file():
             return path / MODEL_FILE
         if not (Path(folder) / path / "run.json").is_file():
@@ -391,13 +397,3 @@ def refuse_repeated(run: Run) -> None:
         message = f"{run.folder} measures a recipe over {facts['times']} {facts['kind']}; no classifier ships with it"
         cure = f"train one: sightline train {shlex.quote(facts['data'])} --recipe {run.plan_file}"
         raise RunError("run.repeated", message, cure)
-
-
-def _not_a_pickle(path: Path) -> Path:
-    if path.suffix.lower() in (".pt", ".pth", ".pkl", ".bin", ".ckpt"):
-        raise ModelError(
-            "model.pickle",
-            f"{path} is a pickle, which can run any code when it is read; Sightline never opens one",
-            "give a model.onnx made by Sightline",
-        )
-    return path

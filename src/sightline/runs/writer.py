@@ -141,9 +141,21 @@ class RunWriter:
 
     def write_views(self, **arrays: Any) -> None:
         """Write ``data/augmented.npz``: ``labels``, ``plain``, ``changed`` and ``shares`` of a few training images."""
-        out = io.BytesIO()
-        np.savez_compressed(out, **arrays)
-        write_bytes(self.run.views_file, out.getvalue())
+        _write_arrays(self.run.views_file, arrays)
+
+    def write_explanations(self, **arrays: Any) -> None:
+        """Write ``evaluation/explanations.npz`` of ``M`` measured images.
+
+        Args:
+            **arrays: ``pictures [M, S, S, 3] uint8``; ``gradcam`` and ``occlusion``, ``[M, S, S] uint8`` maps of 0 to
+                255, those that were made; ``paths [M] str``; ``labels`` and ``predicted``, ``[M]`` positions in the
+                classes; ``confidence [M]``; ``agreement [M]``, NaN where there are no two maps; ``layer``.
+        """
+        _write_arrays(self.run.explanations_file, arrays)
+
+    def write_robustness(self, measured: dict[str, Any]) -> None:
+        """Write ``evaluation/robustness.json``."""
+        write_json(self.run.robustness_file, measured)
 
     def write_evaluation(
         self, metrics: dict[str, Any], rows: dict[str, list[Any]], probabilities: Any, features: Any
@@ -211,6 +223,12 @@ def numbered_folder(parent: Path, name: str) -> Path:
             folder.mkdir()
             return folder
     raise RunError("run.exists", f"{parent} holds 9,999 of {stem}", "choose another --out")
+
+
+def _write_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    out = io.BytesIO()
+    np.savez_compressed(out, **arrays)
+    write_bytes(path, out.getvalue())
 
 
 def _rows_below(columns: dict[str, list[float]], name: str, end: int) -> dict[str, list[Any]]:

@@ -21,7 +21,15 @@ from sightline.runs.files import recover_folder
 from sightline.training.batches import Batches, keep_on_device
 from sightline.training.checkpoint import load_checkpoint
 
-__all__ = ["load_trained", "make_batches", "on_device", "set_up_network", "versions", "whiten_network"]
+__all__ = [
+    "load_shipped",
+    "load_trained",
+    "make_batches",
+    "on_device",
+    "set_up_network",
+    "versions",
+    "whiten_network",
+]
 
 _WHITENED_BY = 2_000  # images up to 64 px that the first layer is set from; of larger ones as many pixels
 
@@ -80,12 +88,27 @@ def load_trained(settings: Settings, classes: int, checkpoint: Path, shipped: Pa
         epoch = int(facts["epoch"])
     else:
         weights = load_file(shipped)
+    return _filled(network, weights), epoch
+
+
+def load_shipped(settings: Settings, classes: int, weights: Path) -> Network:
+    """Return the network of a classifier's ``model.safetensors``, on the CPU, in evaluation mode.
+
+    Raises:
+        RunError: if the file does not fit the plan.
+    """
+    from safetensors.torch import load_file
+
+    return _filled(build_network(settings, classes, None), load_file(weights)).eval()
+
+
+def _filled(network: Network, weights: dict[str, torch.Tensor]) -> Network:
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
         text = " ".join(str(error).split())[:200]
         raise RunError("run.weights", f"the weights of this run don't fit its plan: {text}", "train again") from error
-    return network, epoch
+    return network
 
 
 def versions() -> dict[str, str]:

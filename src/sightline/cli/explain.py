@@ -1,0 +1,110 @@
+"""``sightline explain``: pictures of what moved the score of a class."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from sightline.reporting.explained import Explained
+
+__all__ = ["Method", "explain"]
+
+
+class Method(StrEnum):
+    """How places are told that moved the score."""
+
+    auto = "auto"
+    gradcam = "gradcam"
+    occlusion = "occlusion"
+
+
+def explain(
+    model: Annotated[str, typer.Argument(help="A run, a classifier folder, a model.onnx, or latest.")],
+    images: Annotated[list[str], typer.Argument(help="Image files, or folders of them.")],
+    class_name: Annotated[str, typer.Option("--class", help="Explain this class, not the predicted one.")] = "",
+    method: Annotated[Method, typer.Option(help="auto: both where the run's network is here.")] = Method.auto,
+    cells: Annotated[int, typer.Option(help="Of the occlusion, 3 to 32 a side; more are finer and slower.")] = 7,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures; no file in it is replaced.")] = Path(
+        "explanations"
+    ),
+    runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
+) -> None:
+    """Draw which places of pictures moved the score of a class. Unreadable files are error rows: exit code 3."""
+    from sightline import api, examining
+    from sightline.errors import InputError
+    from sightline.installation import require_extra
+    from sightline.reporting.explained import CAVEAT
+
+    require_extra("report", "drawing explanations")
+    if out.exists() and not out.is_dir():
+        raise InputError("explain.output", f"{out} is a file", "give --out the name of a folder")
+    classifier = api.load(model, runs=runs)
+    if model == "latest" and classifier.path is not None:
+        print(f"latest is {classifier.path.parent.parent}", file=sys.stderr)
+    files = _find(images)
+    if not files:
+        raise InputError("predict.nothing", f"no images in {' '.join(images)}", "name image files or folders of them")
+    explained = examining.explain(classifier, files, method=method.value, class_name=class_name, cells=cells)
+    written = [None if one.error else _write(one, out) for one in explained]
+    if as_json:
+        print(json.dumps(_document(explained, written)))
+    else:
+        for one, path in zip(explained, written, strict=True):
+            _print_row(one, path)
+        print(f"\n{CAVEAT}")
+    if None in written:
+        raise typer.Exit(3)
+
+
+def _find(images: list[str]) -> list[str]:
+    """Return the images that were named, and those in folders that were."""
+    from sightline.data.sources import find_images
+
+    found: list[str] = []
+    for name in images:
+        found += map(str, find_images(Path(name))[0]) if Path(name).is_dir() else [name]
+    return found
+
+
+def _write(one: Explained, folder: Path) -> Path:
+    """Save the figure under a name that is free; "x" makes sure that nothing is replaced."""
+    from sightline.reporting.canvas import any_letters
+
+    folder.mkdir(parents=True, exist_ok=True)
+    figure = one.figure()
+    stem = re.sub(r"[^\w-]+", "-", Path(one.path).stem).strip("-")[:60] or "picture"
+    number = 1
+    while True:
+        path = folder / (f"{stem}.png" if number == 1 else f"{stem}-{number}.png")
+        try:
+            with path.open("xb") as file, any_letters():
+                figure.savefig(file, format="png", dpi=110, facecolor="white")
+            return path
+        except FileExistsError:
+            number += 1
+
+
+def _document(explained: tuple[Explained, ...], written: list[Path | None]) -> dict[str, Any]:
+    rows = [
+        {**one.to_dict(), "picture": None if path is None else str(path)}
+        for one, path in zip(explained, written, strict=True)
+    ]
+    return {"schema_version": 1, "explanations": rows}
+
+
+def _print_row(one: Explained, path: Path | None) -> None:
+    from sightline.text import printable
+
+    if one.error:
+        print(f"{printable(one.path)}  error: {printable(one.error)}")
+        return
+    agree = "" if one.agreement is None else f"; the two maps agree with rank correlation {one.agreement:.2f}"
+    print(f"{printable(one.path)}  {printable(one.label or '')} {100 * one.confidence:.2f} %{agree}\n  {path}")

@@ -1,0 +1,53 @@
+"""``sightline robustness``: what blur, noise, compression, light, a turn and few pixels cost. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["robustness"]
+
+_CHANCE = 0.05
+
+
+def robustness(
+    model: Annotated[str, typer.Argument(help="A run, a classifier folder, a model.onnx, or latest.")] = "latest",
+    data: Annotated[
+        str | None, typer.Argument(help="Labelled images; by default those that the run was measured on.")
+    ] = None,
+    images: Annotated[int, typer.Option(help="At most so many, drawn evenly; each is predicted 25 times.")] = 500,
+    runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
+) -> None:
+    """Measure a classifier on pictures with harm done to them: 8 kinds in 3 severities, on the same images."""
+    from sightline import api, examining
+    from sightline.runs.folder import run_of_classifier
+
+    classifier = api.load(model, runs=runs)
+    measured = examining.measure_robustness(classifier, data, images=images)
+    if as_json:
+        print(json.dumps(measured))
+    else:
+        _print_table(measured)
+        run = run_of_classifier(classifier.path)
+        if data is None and run is not None:
+            print(f"\nFigures  {run.robustness_file}\nReport   {run.report_file}")
+    if measured["count_bad"]:
+        raise typer.Exit(3)
+
+
+def _print_table(measured: dict[str, Any]) -> None:
+    from sightline.evaluation.intervals import Figure
+    from sightline.text import printable
+
+    width = max(len(row["words"]) for row in measured["rows"])
+    print(f"{'as they are':<{width + 12}}  {Figure(**measured['accuracy'])}")
+    for row in measured["rows"]:
+        change = f"{-100 * row['drop']:+.1f} points, {row['lost']} lost, {row['gained']} gained"
+        sure = "" if row["p"] < _CHANCE else ", can be chance"
+        print(f"{row['corruption']:<10}  {row['words']:<{width}}  {Figure(**row['accuracy'])}  {change}{sure}")
+    for path in measured["bad"]:
+        print(f"{printable(path)}  error: can't be read, or changed since")

@@ -1,0 +1,92 @@
+"""The public functions that look into a finished classifier: what moves its answers, and what breaks them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sightline.data.sources import Source
+from sightline.driving import Display, drive
+from sightline.installation import require_extra
+from sightline.pixels.containers import Place
+from sightline.runs.folder import RUNS_FOLDER, find_classifier
+from sightline.runtime.classifier import Classifier
+
+if TYPE_CHECKING:
+    from sightline.reporting.explained import Explained
+
+__all__ = ["explain", "measure_robustness"]
+
+
+def explain(
+    model: str | Path | Classifier,
+    images: Iterable[Any] | str | Place | bytes,
+    *,
+    method: str = "auto",
+    class_name: str = "",
+    cells: int = 7,
+    runs: str | Path = RUNS_FOLDER,
+    display: Display | None = None,
+    quiet: bool = False,
+) -> tuple[Explained, ...]:
+    """Return which places of each image moved the score of a class, by Grad-CAM and by covering places.
+
+    Args:
+        model: what :func:`sightline.load` takes, or an open classifier.
+        images: paths, bytes of image files, Pillow images or ``[H, W, 3] uint8`` arrays; or one of them.
+        method: ``gradcam`` needs torch and a classifier that lies in its run; ``occlusion`` needs neither; ``auto`` is
+            both where that is possible.
+        class_name: explain this class; empty: the most probable one of each image.
+        cells: of the occlusion, 3 to 32 a side: ``(cells + 1)**2 + 1`` predictions an image.
+        runs, display, quiet: as for :func:`sightline.evaluate`.
+
+    Returns:
+        One explanation an image, in order: ``.gradcam`` and ``.occlusion`` are ``[S, S] float32``, ``.figure()`` draws
+        them over the picture. An image that can't be read has its reason as ``.error``.
+
+    Raises:
+        SightlineError: for whatever can be mended by the caller; message and cure say how.
+
+    Example:
+        ``sightline.explain("latest", "photo.jpg")[0].figure().savefig("why.png")``
+    """
+    from sightline.pipeline.explain import Wish, explain_images
+
+    is_picture = hasattr(images, "convert") or getattr(images, "ndim", 4) < 4
+    many = [images] if isinstance(images, str | Place | bytes) or is_picture else list(images)
+    classifier = _opened(model, runs)
+    wish = Wish(method, class_name, cells)
+    return drive(explain_images(classifier, many, wish), display, quiet)
+
+
+def measure_robustness(
+    model: str | Path | Classifier,
+    data: Source | None = None,
+    *,
+    images: int = 500,
+    runs: str | Path = RUNS_FOLDER,
+    display: Display | None = None,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Return the accuracy under blur, noise, JPEG, light, rotation and few pixels, and what each costs.
+
+    Args:
+        model, runs, display, quiet: as for :func:`explain`.
+        data: labelled images; None for those that the run measured the classifier on, and then its report shows it.
+        images: how many, at most, drawn evenly.
+
+    Raises:
+        SightlineError: if no images are known, or none can be measured.
+
+    Example:
+        ``measure_robustness("latest")["rows"][0]["drop"]``
+    """
+    require_extra("report", "measuring robustness")
+    from sightline.pipeline.robustness import measure_robustness as measure
+
+    return drive(measure(_opened(model, runs), data, images), display, quiet)
+
+
+def _opened(model: str | Path | Classifier, runs: str | Path) -> Classifier:
+    return model if isinstance(model, Classifier) else Classifier.open(find_classifier(model, folder=runs))

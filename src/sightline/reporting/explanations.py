@@ -1,0 +1,54 @@
+"""The section of the report on what moved the score of a few measured images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sightline.reporting.explained import CAVEAT, MAP_NAMES, overlay
+from sightline.reporting.thumbnails import picture_uri
+from sightline.runs.folder import Run
+
+__all__ = ["explanations"]
+
+
+def explanations(run: Run) -> dict[str, Any] | None:
+    """Pictures with the places that moved the score, of mistakes and of right ones; None where the run kept none."""
+    kept = run.explanations
+    if kept is None:
+        return None
+    names = run.facts["classes"]
+    cards = []
+    for number, picture in enumerate(kept["pictures"]):
+        label, predicted = int(kept["labels"][number]), int(kept["predicted"][number])
+        agreement = float(kept["agreement"][number])
+        cards.append(
+            {
+                "path": str(kept["paths"][number]),
+                "label": names[label],
+                "predicted": names[predicted],
+                "is_right": label == predicted,
+                "confidence": float(kept["confidence"][number]),
+                "agreement": None if np.isnan(agreement) else f"{agreement:.2f}",
+                "uri": picture_uri(picture),
+                "maps": [
+                    {"name": words, "uri": picture_uri(overlay(picture, kept[name][number].astype(np.float32) / 255))}
+                    for name, words in MAP_NAMES.items()
+                    if name in kept and number < len(kept[name])
+                ],
+            }
+        )
+    known = kept["agreement"][~np.isnan(kept["agreement"])]
+    return {
+        "caveat": CAVEAT,
+        "groups": [
+            ("Worst mistakes", [card for card in cards if not card["is_right"]]),
+            ("Right, and typically sure", [card for card in cards if card["is_right"]]),
+        ],
+        "has_gradcam": "gradcam" in kept,
+        "has_occlusion": "occlusion" in kept,
+        "agreement": f"{known.mean():.2f}" if len(known) else None,
+        "layer": str(kept["layer"]),
+        "is_small": kept["pictures"].shape[1] < 96,
+    }

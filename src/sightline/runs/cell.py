@@ -1,0 +1,24 @@
+"""A run as a notebook's cell shows it."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import Any
+
+__all__ = ["run_cell"]
+
+
+def run_cell(folder: Path, facts: dict[str, Any], history: dict[str, list[float]]) -> str:
+    """Return HTML of a run: its folder, status, headline and history."""
+    lines = [f"<b>{html.escape(str(folder))}</b>: {html.escape(facts['status'])}"]
+    lines += [html.escape(facts["headline"])] if facts.get("headline") else []
+    shown = {"epoch": "{:.0f}", "train_loss": "{:.4f}", "val_loss": "{:.4f}", "val_accuracy": "{:.2%}"}
+    names = [name for name in shown if name in history]
+    head = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in names)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{shown[n].format(value)}</td>" for n, value in zip(names, row, strict=True)) + "</tr>"
+        for row in zip(*(history[name] for name in names), strict=True)
+    )
+    table = f"<table><tr>{head}</tr>{body}</table>" if names else ""
+    return "<div>" + "<br>".join(lines) + table + "</div>"
