@@ -17,7 +17,8 @@ import time
 import numpy as np
 from scipy.stats import binomtest, norm
 
-from sightline.evaluation.compare import FIGURES, compare_predictions, mid_p
+from sightline.evaluation.compare import compare_predictions
+from sightline.evaluation.paired import FIGURES, mid_p
 
 CLASSES = 10
 DISCORDANT = 0.06  # images that one has right and the other wrong

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sightline.api import check, cross_validate, evaluate, export, load, preview, repeat, train
+    from sightline.api import check, compare, cross_validate, evaluate, export, load, preview, repeat, train
     from sightline.errors import SightlineError
     from sightline.planning.recipe import Recipe
     from sightline.reporting.plots import (
@@ -31,6 +31,7 @@ __all__ = [
     "Run",
     "SightlineError",
     "check",
+    "compare",
     "cross_validate",
     "evaluate",
     "export",
@@ -54,6 +55,7 @@ _HOME = {
     "Run": "sightline.runs.folder",
     "SightlineError": "sightline.errors",
     "check": "sightline.api",
+    "compare": "sightline.api",
     "cross_validate": "sightline.api",
     "evaluate": "sightline.api",
     "export": "sightline.api",

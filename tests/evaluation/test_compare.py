@@ -13,14 +13,8 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, brier_score_loss, f1_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from sightline.evaluation.compare import (
-    FIGURES,
-    Comparison,
-    compare_predictions,
-    compare_several,
-    holm,
-    mid_p,
-)
+from sightline.evaluation.compare import Comparison, compare_predictions, compare_several
+from sightline.evaluation.paired import FIGURES, holm, mid_p
 
 COUNT = st.integers(0, 60)
 

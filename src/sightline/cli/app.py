@@ -15,6 +15,7 @@ from typing import NoReturn
 import typer
 
 from sightline.cli.check import check
+from sightline.cli.compare import compare
 from sightline.cli.demo import demo
 from sightline.cli.doctor import doctor
 from sightline.cli.evaluate import evaluate
@@ -30,7 +31,7 @@ from sightline.errors import SightlineError
 
 __all__ = ["VERBS", "app", "main"]
 
-VERBS = (demo, check, preview, train, predict, evaluate, report, export, recipes, models, doctor, selftest)
+VERBS = (demo, check, preview, train, predict, evaluate, compare, report, export, recipes, models, doctor, selftest)
 
 app = typer.Typer(
     name="sightline",

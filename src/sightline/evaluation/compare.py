@@ -10,24 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.metrics import macro_f1, macro_recall
+from sightline.evaluation.paired import FIGURES, Said, bootstrap_differences, holm, mid_p
 
-__all__ = ["FIGURES", "Change", "ClassChange", "Comparison", "compare_predictions", "compare_several", "holm", "mid_p"]
+__all__ = ["Change", "ClassChange", "Comparison", "compare_predictions", "compare_several"]
 
 LEVEL = 0.05
-FIGURES = {  # name -> whether more of it is better
-    "accuracy": True,
-    "balanced_accuracy": True,
-    "macro_f1": True,
-    "log_loss": False,
-    "brier": False,
-}
 _DRAWS = 2_000
 _WORK = 100_000_000  # images times draws, at most: some seconds
 _Z = 1.959963984540054
 
 Labels = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +37,24 @@ class Change:
     def is_clear(self) -> bool:
         """Whether the interval leaves out zero."""
         return self.low > 0 or self.high < 0
+
+    def cells(self, name: str) -> tuple[str, str, str]:
+        """Return first, second and difference as they are shown for the figure of that name.
+
+        Example:
+            >>> Change(0.9, 0.925, 0.025, 0.004, 0.046, "").cells("accuracy")
+            ('90.0 %', '92.5 %', '+2.5 points (+0.4 to +4.6)')
+        """
+        if name in ("log_loss", "brier"):
+            return (
+                f"{self.first:.4f}",
+                f"{self.second:.4f}",
+                f"{self.difference:+.4f} ({self.low:+.4f} to {self.high:+.4f})",
+            )
+        digits = 1 if self.high - self.low >= 0.005 else 2
+        first, second = (f"{100 * value:.{digits}f} %" for value in (self.first, self.second))
+        change, low, high = (f"{100 * value:+.{digits}f}" for value in (self.difference, self.low, self.high))
+        return first, second, f"{change} points ({low} to {high})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,55 +154,6 @@ def _shown(p: float) -> str:
     return "p < 0.0001" if p < 0.0001 else f"p = {p:.{2 if p >= 0.1 else 3 if p >= 0.001 else 4}f}"
 
 
-def mid_p(differences: Labels) -> float:
-    """Return the two-sided mid-p value of paired differences: could their signs be chance?
-
-    Each difference would be as likely with the other sign if the two classifiers were equally good. With differences
-    of 1 and -1 alone, one an image, this is McNemar's mid-p test; a group of images that are no independent witnesses
-    gives one difference, the sum of its images'. In 1,000 simulated pairs of equally good classifiers it was below
-    0.05 for less than 6 of 100 (``benchmarks/compare.py``), and it finds more than the exact test does.
-
-    Args:
-        differences: ``[U]``, one an independent unit: images right in the second alone less those in the first alone.
-
-    References:
-        M. W. Fagerland, S. Lydersen and P. Laake, The McNemar test for binary matched-pairs data, BMC Medical
-        Research Methodology 13:91 (2013).
-
-    Example:
-        >>> round(mid_p(np.array([1, -1, -1, -1, -1, -1, -1, -1])), 4)
-        0.0391
-    """
-    from scipy.stats import binom
-
-    sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
-    chance = np.ones(1)  # of each sum that the positive ones can have
-    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
-        sums = np.zeros(size * count + 1)
-        sums[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
-        chance = np.convolve(chance, sums)
-    positive = int(differences[differences > 0].sum())
-    least = min(positive, len(chance) - 1 - positive)
-    return min(1.0, float(2 * chance[:least].sum() + chance[least]))
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Return p values corrected for how many there are: below 5 %, any of them is chance in 5 of 100 cases at most.
-
-    References:
-        S. Holm, Scandinavian Journal of Statistics 6 (1979).
-
-    Example:
-        >>> holm([0.01, 0.04, 0.03])
-        [0.03, 0.06, 0.06]
-    """
-    values = np.asarray(p, np.float64)
-    order = np.argsort(values, kind="stable")
-    adjusted = np.empty(len(values))
-    adjusted[order] = np.minimum(1, np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)))
-    return [float(value) for value in adjusted]
-
-
 def compare_several(
     labels: Labels,
     probabilities: Sequence[npt.NDArray[np.float32]],
@@ -256,10 +217,10 @@ def compare_predictions(
         raise ValueError(f"{len(labels)} labels, {first.shape} and {second.shape} for {len(classes)} classes")
     units = _units_of(groups, len(labels))
     count = min(_DRAWS, max(500, _WORK // len(labels))) if draws is None else draws
-    said = _Said.of(labels, first), _Said.of(labels, second)
+    said = Said.of(labels, first), Said.of(labels, second)
     gain = said[1].right.astype(np.int64) - said[0].right
     p = mid_p(np.bincount(units, gain).astype(np.int64))
-    ends = _bootstrap(labels, said, units, len(classes), count, seed)
+    ends = bootstrap_differences(labels, said, units, len(classes), count, seed)
     points = [one.figures(labels, np.ones(len(labels)), len(classes)) for one in said]
     how = "paired bootstrap, 95 %" if groups is None else "paired bootstrap of groups, 95 %"
     figures = {
@@ -302,65 +263,8 @@ def _adjusted_wald(change: Change, gain: Labels) -> Change:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Said:
-    """What one classifier said, an array an image each: class, whether it is right, log-loss, Brier's squares."""
-
-    predicted: Labels
-    right: npt.NDArray[np.bool_]
-    loss: Floats
-    squares: Floats
-
-    @classmethod
-    def of(cls, labels: Labels, probabilities: npt.NDArray[np.float32]) -> _Said:
-        predicted = probabilities.argmax(1)
-        rows = np.arange(len(labels))
-        of_label = probabilities[rows, labels].astype(np.float64)
-        loss = -np.log(np.clip(of_label, 1e-7, 1))
-        # sum over classes of (p - y)^2, without a second array of that size
-        squares = np.einsum("nk,nk->n", probabilities, probabilities, dtype=np.float64) - 2 * of_label + 1
-        return cls(predicted, predicted == labels, loss, squares)
-
-    def figures(self, labels: Labels, weights: Floats, classes: int) -> dict[str, float]:
-        """Return each of ``FIGURES`` of images that count ``weights`` times."""
-        hits = np.bincount(labels, weights * self.right, classes)
-        counts = np.stack([hits, np.bincount(labels, weights, classes), np.bincount(self.predicted, weights, classes)])
-        total = float(weights.sum())
-        return {
-            "accuracy": float(hits.sum()) / total,
-            "balanced_accuracy": macro_recall(counts),
-            "macro_f1": macro_f1(counts),
-            "log_loss": float(weights @ self.loss) / total,
-            "brier": float(weights @ self.squares) / total,
-        }
-
-
-def _bootstrap(
-    labels: Labels, said: tuple[_Said, _Said], units: npt.NDArray[np.intp], classes: int, draws: int, seed: int
-) -> dict[str, tuple[float, float]]:
-    """Return figure -> ends of the interval of the second's less the first's."""
-    count = int(units.max()) + 1
-    # a group's stratum is the class that most of its images have
-    pairs, sizes = np.unique(units * classes + labels, return_counts=True)
-    order = np.lexsort((sizes, pairs // classes))
-    stratum = np.zeros(count, np.int64)
-    stratum[pairs[order] // classes] = pairs[order] % classes  # of equal places the last, the largest, stays
-    by_stratum = np.argsort(stratum, kind="stable")
-    size_of = np.bincount(stratum, minlength=classes)
-    sizes, starts = (each[stratum[by_stratum]] for each in (size_of, np.cumsum(size_of) - size_of))
-    random = np.random.default_rng(seed)
-    drawn = np.empty((draws, len(FIGURES)))
-    for draw in range(draws):
-        taken = by_stratum[starts + (random.random(count) * sizes).astype(np.int64)]
-        weights = np.bincount(taken, minlength=count)[units].astype(np.float64)
-        first, second = (one.figures(labels, weights, classes) for one in said)
-        drawn[draw] = [second[name] - first[name] for name in FIGURES]
-    low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
-    return {name: (float(low[place]), float(high[place])) for place, name in enumerate(FIGURES)}
-
-
 def _class_changes(
-    labels: Labels, said: tuple[_Said, _Said], gain: Labels, units: npt.NDArray[np.intp], classes: tuple[str, ...]
+    labels: Labels, said: tuple[Said, Said], gain: Labels, units: npt.NDArray[np.intp], classes: tuple[str, ...]
 ) -> tuple[ClassChange, ...]:
     rows = []
     order = np.argsort(labels, kind="stable")
