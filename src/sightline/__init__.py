@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sightline.api import check, compare, cross_validate, evaluate, export, load, preview, repeat, train
+    from sightline.api import check, cross_validate, evaluate, export, load, preview, repeat, train
     from sightline.errors import SightlineError
     from sightline.planning.recipe import Recipe
     from sightline.reporting.plots import (
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         plot_samples,
         plot_steps,
     )
+    from sightline.review import compare
     from sightline.runs.folder import Run, list_runs
     from sightline.runtime.classifier import Classifier
     from sightline.runtime.predictions import Predictions
@@ -55,7 +56,7 @@ _HOME = {
     "Run": "sightline.runs.folder",
     "SightlineError": "sightline.errors",
     "check": "sightline.api",
-    "compare": "sightline.api",
+    "compare": "sightline.review",
     "cross_validate": "sightline.api",
     "evaluate": "sightline.api",
     "export": "sightline.api",

@@ -23,7 +23,6 @@ from sightline.tracking.trackers import Trackers
 __all__ = [
     "check",
     "check_up",
-    "compare",
     "cross_validate",
     "evaluate",
     "export",
@@ -378,37 +377,6 @@ def report(run: str | Path | Run, *, runs: str | Path = RUNS_FOLDER) -> Path:
     opened = run if isinstance(run, Run) else find_run(run, folder=runs)
     write_report(opened)
     return opened.report_file
-
-
-def compare(
-    reference: str | Path | Run,
-    *others: str | Path | Run,
-    runs: str | Path = RUNS_FOLDER,
-    display: Display | None = None,
-    quiet: bool = False,
-) -> Any:
-    """Compare runs with a reference on the same test images, and say what is more than chance. Needs no torch.
-
-    Args:
-        reference: a run's folder or name, or ``latest``.
-        others: one run or more that are compared with it.
-        runs, display, quiet: as for :func:`load` and :func:`train`.
-
-    Returns:
-        A :class:`~sightline.pipeline.compare.Compared`: ``pairs`` with tests, intervals and classes, ``verdicts()`` in
-        words, ``rows(0)`` with the images that the first of ``others`` fixes and breaks, ``to_dict()``.
-
-    Raises:
-        RunError: if a run was not evaluated, or the images, their labels or the classes differ.
-
-    Example:
-        ``print(sightline.compare("runs/a", "runs/b").verdicts()[0])``
-    """
-    require_extra("report", "comparing")
-    from sightline.pipeline.compare import compare_runs
-
-    opened = [run if isinstance(run, Run) else find_run(run, folder=runs) for run in (reference, *others)]
-    return drive(compare_runs(opened), display, quiet)
 
 
 def _job(data: Source, recipe: Any, settings: dict[str, Any], **more: Any) -> Any:

@@ -25,13 +25,31 @@ from sightline.cli.predict import predict
 from sightline.cli.preview import preview
 from sightline.cli.recipes import recipes
 from sightline.cli.report import report
+from sightline.cli.runs import runs
 from sightline.cli.selftest import selftest
 from sightline.cli.train import train
+from sightline.cli.verify import verify
 from sightline.errors import SightlineError
 
 __all__ = ["VERBS", "app", "main"]
 
-VERBS = (demo, check, preview, train, predict, evaluate, compare, report, export, recipes, models, doctor, selftest)
+VERBS = (
+    demo,
+    check,
+    preview,
+    train,
+    predict,
+    evaluate,
+    compare,
+    runs,
+    verify,
+    report,
+    export,
+    recipes,
+    models,
+    doctor,
+    selftest,
+)
 
 app = typer.Typer(
     name="sightline",

@@ -24,12 +24,13 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
     """Compare runs image by image on the same test images, and say what is more than chance. No page without --html."""
-    from sightline import api
+    from sightline import review
     from sightline.cli.check import refuse_overwriting
+    from sightline.runs.folder import find_run
 
-    opened = [api.find_run(name, folder=runs) for name in names]
+    opened = [find_run(name, folder=runs) for name in names]
     refuse_overwriting(str(opened[0].facts.get("data_root", "")), html, _is_our_page)
-    compared = api.compare(*opened)
+    compared = review.compare(*opened)
     if html:
         from sightline.reporting.compare_page import render_comparison
         from sightline.runs.files import write_text
@@ -40,7 +41,10 @@ def compare(
     if as_json:
         print(json.dumps(compared.to_dict()))
     else:
-        _print_compared(compared, names, html)
+        again = " ".join(map(shlex.quote, names)) + (
+            "" if runs == Path("runs") else f" --runs {shlex.quote(str(runs))}"
+        )
+        _print_compared(compared, again, html)
 
 
 def _is_our_page(path: Path) -> bool:
@@ -49,7 +53,7 @@ def _is_our_page(path: Path) -> bool:
         return b"Sightline compare</title>" in file.read(4_096)
 
 
-def _print_compared(compared: Any, typed: list[str], html: Path | None) -> None:
+def _print_compared(compared: Any, again: str, html: Path | None) -> None:
     from sightline.text import printable
 
     print(f"{compared.images()}.")
@@ -63,7 +67,7 @@ def _print_compared(compared: Any, typed: list[str], html: Path | None) -> None:
     if html:
         print(f"Page        {html}")
     elif any(pair.fixed + pair.broken for pair in compared.pairs):
-        print(f"Pictures    sightline compare {' '.join(map(shlex.quote, typed))} --html compare.html")
+        print(f"Pictures    sightline compare {again} --html compare.html")
 
 
 def _print_figures(first: str, second: str, pair: Comparison) -> None:

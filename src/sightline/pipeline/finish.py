@@ -28,6 +28,7 @@ from sightline.pixels.containers import Place
 from sightline.pixels.facts import FACTS
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run, refuse_repeated
+from sightline.runs.hashes import hash_files
 from sightline.runs.lock import lock_run
 from sightline.runs.writer import RunWriter
 from sightline.runtime.bundle import Bundle
@@ -60,6 +61,7 @@ def _export_again(run: Run) -> Generator[Event, None, str]:
     status = "interrupted" if run.status == "running" else run.status  # killed: nobody could say so
     writer.update(headline=headline, status=status)
     yield from write_page(run)
+    writer.update(files=hash_files(run))
     return headline
 
 

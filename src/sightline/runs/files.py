@@ -18,6 +18,7 @@ __all__ = [
     "append_bytes",
     "previous_folder",
     "read_columns",
+    "read_rows",
     "recover_folder",
     "replace_folder",
     "sweep_strays",
@@ -96,6 +97,12 @@ def read_columns(path: Path) -> dict[str, list[float]]:
         lines = [line for line in file if line.endswith("\n")]
     names, *rows = csv.reader(lines) if lines else [[]]
     return {name: [float(row[place]) for row in rows] for place, name in enumerate(names)} if rows else {}
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a file that ``write_columns`` wrote, a dict each; names that are no UTF-8 keep their bytes."""
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def previous_folder(folder: Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import html
 import json
 import shlex
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.errors import ModelError, RunError
 from sightline.pixels.containers import Place, place_of
-from sightline.runs.files import read_columns, recover_folder
+from sightline.runs.files import read_columns, read_rows, recover_folder
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
 if TYPE_CHECKING:
@@ -258,14 +257,14 @@ class Run:
     @property
     def samples(self) -> list[dict[str, str]]:
         """``data/samples.csv``, one dict an image, with its ``split`` and whether it ``leaked`` (``1``)."""
-        rows = {row["path"]: row for row in self._rows(self.split_file)}
-        found = [(row, rows[row["path"]]) for row in self._rows(self.samples_file)]
+        rows = {row["path"]: row for row in read_rows(self.split_file)}
+        found = [(row, rows[row["path"]]) for row in read_rows(self.samples_file)]
         return [{**row, "split": split["split"], "leaked": split.get("leaked", "0")} for row, split in found]
 
     @property
     def predictions(self) -> list[dict[str, str]]:
         """``evaluation/predictions.csv``, one dict an image."""
-        return self._rows(self.predictions_file)
+        return read_rows(self.predictions_file)
 
     def files(self, part: str) -> list[Place]:
         """Return where the images of ``train``, ``val`` or ``test`` lie, in the order of ``samples``."""
@@ -275,17 +274,12 @@ class Run:
     def trained_digests(self, parts: tuple[str, ...] = ("train", "val")) -> set[str]:
         """Return the sha256 of every image that trained the network or chose its epoch, or nearly is such a one."""
         used = {row["sha256"] for row in self.samples if row["split"] in parts or row["leaked"] == "1"}
-        before = self._rows(self.earlier_file) if self.earlier_file.is_file() else []
+        before = read_rows(self.earlier_file) if self.earlier_file.is_file() else []
         return (used | {row["sha256"] for row in before if row["split"] in parts}) - {""}
 
     def classifier(self) -> Classifier:
         """Open the run's classifier."""
         return Classifier.open(self.model_file)
-
-    @staticmethod
-    def _rows(path: Path) -> list[dict[str, str]]:
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return list(csv.DictReader(file))
 
     def _repr_html_(self) -> str:
         """Show the run in a notebook: status, headline and the history."""
