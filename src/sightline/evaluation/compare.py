@@ -273,8 +273,8 @@ def _class_changes(
             continue
         own = gain[mine]
         p = mid_p(np.bincount(np.unique(units[mine], return_inverse=True)[1], own).astype(np.int64))
-        recalls = [float(one.right[mine].mean()) for one in said]
+        before, after = (float(one.right[mine].mean()) for one in said)
         name = classes[int(labels[mine[0]])]
-        rows.append(ClassChange(name, len(mine), int((own > 0).sum()), int((own < 0).sum()), *recalls, p, p))
+        rows.append(ClassChange(name, len(mine), int((own > 0).sum()), int((own < 0).sum()), before, after, p, p))
     adjusted = holm([row.p for row in rows])
     return tuple(replace(row, p_adjusted=p) for row, p in zip(rows, adjusted, strict=True))

@@ -92,6 +92,7 @@ class Said:
     @classmethod
     def of(cls, labels: Labels, probabilities: npt.NDArray[np.float32]) -> Said:
         """Return it for ``[N]`` labels and ``[N, K]`` probabilities."""
+        probabilities = np.ascontiguousarray(probabilities)  # sums depend on the order in memory, in the last digit
         predicted = probabilities.argmax(1)
         rows = np.arange(len(labels))
         of_label = probabilities[rows, labels].astype(np.float64)
@@ -103,7 +104,9 @@ class Said:
     def figures(self, labels: Labels, weights: Floats, classes: int) -> dict[str, float]:
         """Return each of ``FIGURES`` of images that count ``weights`` times."""
         hits = np.bincount(labels, weights * self.right, classes)
-        counts = np.stack([hits, np.bincount(labels, weights, classes), np.bincount(self.predicted, weights, classes)])
+        counts: Floats = np.stack(
+            [hits, np.bincount(labels, weights, classes), np.bincount(self.predicted, weights, classes)]
+        )
         total = float(weights.sum())
         return {
             "accuracy": float(hits.sum()) / total,

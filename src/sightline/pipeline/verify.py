@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sightline.errors import SightlineError
 from sightline.events import Event, StageEnded, StageStarted
 from sightline.pipeline.repeat import join_metrics, join_tables
-from sightline.pipeline.verify_data import check_images, check_labels
+from sightline.pipeline.verify_data import check_answers, check_images, check_labels
 from sightline.pipeline.verify_figures import CHECKS, Recorded, check_files, compare_figures
 from sightline.runs.folder import Run
 from sightline.runs.verdict import Checked, Difference, compare_leaves
@@ -102,6 +102,8 @@ def _verify_one(run: Run, *, with_data: bool) -> Generator[Event, None, list[Che
         checks += [images, _guarded("labels", "data/samples.csv", lambda run: check_labels(run, gone), run)]
     if not run.metrics_file.is_file():
         return [*checks, Checked("figures", "", (), ("figures: the run was not evaluated",))]
+    if with_data:
+        checks.append(_guarded("answers", "classifier/model.onnx", check_answers, run))
     recorded = Recorded(run)
     return checks + [_guarded(name, file, check, recorded) for name, file, check in CHECKS]
 

@@ -1,4 +1,4 @@
-"""Whether the images and labels of a run are still what they were: every file read again, the source listed again."""
+"""Whether a run's images and labels are what they were, and its classifier still answers as it did."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import hashlib
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from sightline.data.fixes import read_fixes
 from sightline.data.hub import is_set
@@ -16,13 +19,16 @@ from sightline.events import Event, Progressed
 from sightline.pixels.containers import place_of
 from sightline.pixels.files import read_bytes
 from sightline.runs.folder import Run
+from sightline.runs.measured import read_measured
 from sightline.runs.verdict import Checked, Difference
 from sightline.text import count_of
 
-__all__ = ["check_images", "check_labels"]
+__all__ = ["check_answers", "check_images", "check_labels"]
 
 _CHUNK = 256
 _THREADS = 4
+_ANSWERS = 16  # images that are predicted again
+_APART = 1e-3
 _GONE = "nothing readable"
 
 
@@ -96,6 +102,42 @@ def check_labels(run: Run, gone: frozenset[str]) -> Checked:
     new = len(set(now) - known)
     said = f"labels of {count_of(len(rows), 'image')} in {samples.source}"
     return Checked("labels", f"{said}; {new:,} there are not of this run" if new else said, tuple(differences))
+
+
+def check_answers(run: Run) -> Checked:
+    """Let the classifier predict a few measured images again, and compare with the recorded probabilities.
+
+    So weights that were exchanged are found in runs without recorded hashes too. Other processors and versions add
+    numbers in another order: probabilities may differ by 0.001.
+    """
+    measured, root = read_measured(run), Path(run.facts["data_root"])
+    readable = np.flatnonzero(measured.predictions.is_ok)
+    rows = readable[np.linspace(0, len(readable) - 1, min(len(readable), _ANSWERS)).astype(int)]
+    paths = [measured.predictions.paths[row] for row in rows]
+    same = [place for place, path in enumerate(paths) if _digest(root, path)[0] == measured.digests[rows[place]]]
+    if not same:
+        return Checked("answers", "", (), ("answers of model.onnx: none of the measured images is as it was",))
+    recorded = measured.predictions.probabilities[rows[same]]
+    said = run.classifier().predict([place_of(root, paths[place]) for place in same])
+    apart = np.abs(said.probabilities - recorded).max(1)
+    differences = [
+        Difference(
+            "classifier/model.onnx",
+            f"answer to {paths[place]}",
+            _answer(measured.predictions.classes, one),
+            _answer(said.classes, two),
+        )
+        for place, one, two, difference in zip(same, recorded, said.probabilities, apart, strict=True)
+        if not difference <= _APART
+    ]
+    return Checked("answers", f"{count_of(len(same), 'measured image')} predicted again", tuple(differences))
+
+
+def _answer(classes: Sequence[str], probabilities: npt.NDArray[np.float32]) -> str:
+    if not np.isfinite(probabilities).all():
+        return "nothing"
+    best = int(probabilities.argmax())
+    return f"{classes[best]!r} with {probabilities[best]:.4f}"
 
 
 def _read_again(run: Run) -> Samples | str:
