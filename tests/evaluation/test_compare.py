@@ -135,6 +135,20 @@ def test_the_interval_is_that_of_resampled_images_of_each_class(case: tuple[np.n
         assert (change.low, change.high) == pytest.approx((low[place], high[place]), abs=0.15 * (high - low)[place])
 
 
+def test_small_classes_do_not_make_the_interval_too_narrow() -> None:
+    """Rao and Wu: of a class of 8 images 7 are drawn, so that the variance is that of a sample, not of 8 numbers."""
+    labels = np.zeros(8, np.int64)
+    first = np.full((8, 2), 0.5, np.float32)
+    second = np.stack([np.linspace(0.1, 0.9, 8), 1 - np.linspace(0.1, 0.9, 8)], 1).astype(np.float32)
+    change = compare_predictions(labels, first, second, ("a", "b"), draws=20_000).figures["brier"]
+    squares = 2 * (1 - second[:, 0].astype(np.float64)) ** 2 - 0.5
+    drawn = np.random.default_rng(4).choice(squares, (20_000, 7)).mean(1)
+    assert (change.low, change.high) == pytest.approx(tuple(np.quantile(drawn, (0.025, 0.975))), abs=0.015)
+    assert change.high - change.low > 1.04 * np.subtract(
+        *np.quantile(np.random.default_rng(5).choice(squares, (20_000, 8)).mean(1), (0.975, 0.025))
+    )
+
+
 def macro_f1_score(labels: np.ndarray, predicted: np.ndarray) -> float:
     return f1_score(labels, predicted, average="macro")
 

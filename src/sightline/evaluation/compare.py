@@ -16,7 +16,7 @@ __all__ = ["Change", "ClassChange", "Comparison", "compare_predictions", "compar
 
 LEVEL = 0.05
 _DRAWS = 2_000
-_WORK = 100_000_000  # images times draws, at most: some seconds
+_WORK = 50_000_000  # images times draws: some seconds
 _Z = 1.959963984540054
 
 Labels = npt.NDArray[np.int64]
@@ -195,7 +195,7 @@ def compare_predictions(
         first, second: ``[N, K] float32``, rows sum to 1.
         classes: names.
         groups: ``[N]``, equal for images of one group, -1 for those of none; None: there are no groups.
-        draws: of the bootstrap; None: 2,000, fewer where there are more than 50,000 images.
+        draws: of the bootstrap; None: 2,000, fewer, down to 500, where there are more than 25,000 images.
         seed: of the draws.
 
     Raises:

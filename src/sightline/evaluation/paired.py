@@ -122,7 +122,7 @@ def bootstrap_differences(
 ) -> dict[str, tuple[float, float]]:
     """Return figure -> ends of the 95 % percentile interval of the second's less the first's.
 
-    Units are taken with replacement within each class, the same for both, so that every class keeps its size.
+    Units are taken with replacement within each class, the same for both, so that every class keeps its weight.
 
     Args:
         labels: ``[N]``.
@@ -132,6 +132,10 @@ def bootstrap_differences(
         classes: how many there are.
         draws: how often to draw.
         seed: of the draws.
+
+    References:
+        J. N. K. Rao and C. F. J. Wu, Journal of the American Statistical Association 83 (1988), for the size of a
+        draw from small strata.
     """
     count = int(units.max()) + 1
     pairs, sizes = np.unique(units * classes + labels, return_counts=True)
@@ -140,12 +144,17 @@ def bootstrap_differences(
     stratum[pairs[order] // classes] = pairs[order] % classes  # of equal places the last, the largest, stays
     by_stratum = np.argsort(stratum, kind="stable")
     size_of = np.bincount(stratum, minlength=classes)
-    sizes, starts = (each[stratum[by_stratum]] for each in (size_of, np.cumsum(size_of) - size_of))
+    first_of = np.cumsum(size_of) - size_of
+    # Of each class one unit fewer is taken, and each counts for more: units lie nearer to their own mean than to
+    # the true one.
+    is_taken = (np.arange(count) > first_of[stratum[by_stratum]]) | (size_of[stratum[by_stratum]] == 1)
+    sizes, starts = (each[stratum[by_stratum[is_taken]]] for each in (size_of, first_of))
+    counts_for = (size_of / np.maximum(size_of - 1, 1))[stratum]
     random = np.random.default_rng(seed)
     drawn = np.empty((draws, len(FIGURES)))
     for draw in range(draws):
-        taken = by_stratum[starts + (random.random(count) * sizes).astype(np.int64)]
-        weights = np.bincount(taken, minlength=count)[units].astype(np.float64)
+        taken = by_stratum[starts + (random.random(len(starts)) * sizes).astype(np.int64)]
+        weights = (np.bincount(taken, minlength=count) * counts_for)[units]
         first, second = (one.figures(labels, weights, classes) for one in said)
         drawn[draw] = [second[name] - first[name] for name in FIGURES]
     low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
