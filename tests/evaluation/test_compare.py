@@ -149,6 +149,18 @@ def test_small_classes_do_not_make_the_interval_too_narrow() -> None:
     )
 
 
+def test_every_class_keeps_its_weight_in_every_draw() -> None:
+    """All images of a class change alike: whatever is drawn, the difference is the same, if classes keep their size."""
+    labels = np.repeat([0, 1, 2], [2, 7, 40])
+    first = np.eye(3, dtype=np.float32)[labels] * 0.4 + 0.2
+    second = np.eye(3, dtype=np.float32)[labels] * np.array([0.7, 0.4, 0.1], np.float32)[labels, None]
+    second += (1 - second.sum(1, keepdims=True)) / 3
+    found = compare_predictions(labels, first, second, ("a", "b", "c"), draws=50)
+    for name in ("log_loss", "brier"):
+        change = found.figures[name]
+        assert (change.low, change.high) == pytest.approx((change.difference, change.difference), abs=1e-12)
+
+
 def macro_f1_score(labels: np.ndarray, predicted: np.ndarray) -> float:
     return f1_score(labels, predicted, average="macro")
 
