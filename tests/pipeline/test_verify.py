@@ -246,6 +246,15 @@ def test_other_weights_are_found_without_recorded_hashes(moved: Run) -> None:
     assert "answer to" in answers.differences[0].what
 
 
+def test_another_novelty_is_found(moved: Run) -> None:
+    rows = moved.predictions
+    rows[0]["novelty"] = f"{float(rows[0]['novelty']) + 0.1:.4f}"
+    write_columns(moved.predictions_file, {name: [row[name] for row in rows] for name in rows[0]})
+    write_json(moved.facts_file, moved.facts | {"files": None})
+    (one,) = verify(moved).differences
+    assert one.what == f"novelty of {rows[0]['path']}" and one.recorded == rows[0]["novelty"]
+
+
 def test_a_changed_label_among_the_predictions_is_found(moved: Run) -> None:
     rows = moved.predictions
     rows[0]["label"] = "red" if rows[0]["label"] != "red" else "blue"
@@ -363,8 +372,15 @@ def test_it_is_json(moved: Run) -> None:
 
 
 def test_it_needs_no_torch(finished_run: Run) -> None:
-    heavy = ["torch", "torchvision", "timm", "onnx", "onnxscript", "safetensors"]
-    code = f"import sys\nfor name in {heavy!r}: sys.modules[name] = None\nfrom sightline.cli import main; main()"
+    code = (
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in {'torch', 'torchvision', 'timm', 'onnx', 'onnxscript', 'safetensors'}:\n"
+        "            raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        "from sightline.cli import main; main()"
+    )
     command = [sys.executable, "-c", code, "verify", str(finished_run.folder)]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr

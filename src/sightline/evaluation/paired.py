@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.evaluation.metrics import macro_f1, macro_recall
+from sightline.evaluation.scores import image_briers, image_losses
 
 __all__ = ["FIGURES", "Said", "bootstrap_differences", "holm", "mid_p"]
 
@@ -94,12 +95,8 @@ class Said:
         """Return it for ``[N]`` labels and ``[N, K]`` probabilities."""
         probabilities = np.ascontiguousarray(probabilities)  # sums depend on the order in memory, in the last digit
         predicted = probabilities.argmax(1)
-        rows = np.arange(len(labels))
-        of_label = probabilities[rows, labels].astype(np.float64)
-        loss = -np.log(np.clip(of_label, 1e-7, 1))
-        # sum over classes of (p - y)^2, without a second array of that size
-        squares = np.einsum("nk,nk->n", probabilities, probabilities, dtype=np.float64) - 2 * of_label + 1
-        return cls(predicted, predicted == labels, loss, squares)
+        losses, squares = image_losses(labels, probabilities), image_briers(labels, probabilities)
+        return cls(predicted, predicted == labels, losses, squares)
 
     def figures(self, labels: Labels, weights: Floats, classes: int) -> dict[str, float]:
         """Return each of ``FIGURES`` of images that count ``weights`` times."""

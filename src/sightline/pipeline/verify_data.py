@@ -120,6 +120,9 @@ def check_answers(run: Run) -> Checked:
     recorded = measured.predictions.probabilities[rows[same]]
     said = run.classifier().predict([place_of(root, paths[place]) for place in same])
     apart = np.abs(said.probabilities - recorded).max(1)
+    table = run.predictions
+    novelty = np.array([float(table[rows[place]].get("novelty") or "nan") for place in same])
+    is_new = np.abs(said.novelty - novelty) > _APART + 0.01 * novelty  # false for NaN: nothing was recorded
     differences = [
         Difference(
             "classifier/model.onnx",
@@ -129,6 +132,12 @@ def check_answers(run: Run) -> Checked:
         )
         for place, one, two, difference in zip(same, recorded, said.probabilities, apart, strict=True)
         if not difference <= _APART
+    ]
+    differences += [
+        Difference(
+            "classifier/model.onnx", f"novelty of {paths[same[k]]}", f"{novelty[k]:.4f}", f"{said.novelty[k]:.4f}"
+        )
+        for k in np.flatnonzero(is_new)
     ]
     return Checked("answers", f"{count_of(len(same), 'measured image')} predicted again", tuple(differences))
 

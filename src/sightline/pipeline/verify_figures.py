@@ -12,12 +12,15 @@ import numpy as np
 
 from sightline.data.samples import Samples
 from sightline.data.split import Split
+from sightline.evaluation.calibration import describe_calibration
 from sightline.evaluation.recount import recount
 from sightline.evaluation.result import Evaluation, evaluate_rows
+from sightline.pipeline.calibrate import number_units
 from sightline.pipeline.finish import load_data
 from sightline.runs.files import read_rows
 from sightline.runs.folder import Run
 from sightline.runs.hashes import hash_files
+from sightline.runs.ledger import fingerprint_of
 from sightline.runs.verdict import Checked, Difference, Leaves, compare_leaves
 from sightline.runtime.bundle import Bundle
 from sightline.runtime.predictions import Predictions
@@ -26,7 +29,8 @@ from sightline.text import count_of, listed
 __all__ = ["CHECKS", "Recorded", "check_files", "compare_figures"]
 
 _SHOWN = 8
-_DRAWN = ("low", "high", "method")  # ends of an interval that rests on random draws
+_DRAWN = ("low", "high", "method", "ece_chance")  # may rest on random draws
+_OF_FEATURES = ("novelty", "nearest")  # columns that rest on the network and the training images
 _PREDICTIONS, _METRICS = "evaluation/predictions.csv", "evaluation/metrics.json"
 
 
@@ -57,6 +61,12 @@ class Recorded:
         return load_data(self.run)
 
     @cached_property
+    def bundle(self) -> Bundle:
+        """``classifier/classifier.json``."""
+        file = self.run.classifier_folder / "classifier.json"
+        return Bundle.from_json(file.read_text("utf-8"), source=str(file))
+
+    @cached_property
     def evaluation(self) -> Evaluation:
         """What follows from ``probabilities.npy`` and the labels in ``samples.csv``."""
         samples, split = self.data
@@ -70,7 +80,12 @@ class Recorded:
         errors = tuple(row["error"] or None for row in rows)
         paths = tuple(row["path"] for row in rows)
         said = Predictions(samples.classes, paths, probabilities, np.zeros((len(rows), 0), np.float32), errors)
-        evaluation = evaluate_rows(said, samples.labels[places], split.leaked[places]).with_part(split.headline)
+        labels, units = samples.labels[places], number_units(samples, places)
+        evaluation = evaluate_rows(said, labels, split.leaked[places], units).with_part(split.headline)
+        used, names = evaluation.used, np.array(samples.classes, object)[labels]
+        calibration = describe_calibration(labels[used], probabilities[used], self.bundle.temperature)
+        test_set = fingerprint_of(zip(samples.digests[places].tolist(), names.tolist(), strict=True))
+        evaluation = evaluation.with_figures(calibration=calibration, test_set=test_set)
         return evaluation.with_baselines(samples.labels[split.rows("train")], {}, {})
 
 
@@ -92,15 +107,11 @@ def check_files(run: Run) -> Checked:
 
 def _check_tables(recorded: Recorded) -> Checked:
     """Compare the tables with each other, with the fingerprint of the data, and with the classifier."""
-    run, facts, (samples, split) = recorded.run, recorded.facts, recorded.data
+    run, facts, (samples, split), bundle = recorded.run, recorded.facts, recorded.data, recorded.bundle
     own = read_rows(run.samples_file)
-    given, groups = (np.array([row[name] for row in own], object) for name in ("given_split", "group"))
-    columns = samples.classes, samples.paths, samples.labels, given, groups, samples.digests
-    fingerprint = Samples(samples.root, samples.source, *columns).fingerprint()
-    bundle = Bundle.from_json((run.classifier_folder / "classifier.json").read_text("utf-8"), source="classifier.json")
     table = {row["path"]: row["label"] for row in read_rows(run.split_file)}
     pairs = [
-        ("data/samples.csv", "fingerprint of the data", facts["data_fingerprint"], fingerprint),
+        ("data/samples.csv", "fingerprint of the data", facts["data_fingerprint"], samples.fingerprint()),
         ("classifier/classifier.json", "fingerprint of the data", facts["data_fingerprint"], bundle.data_fingerprint),
         ("classifier/classifier.json", "classes", list(samples.classes), list(bundle.classes)),
         ("data/split.csv", "images", len(own), len(table)),
@@ -123,11 +134,15 @@ def _check_predictions(recorded: Recorded) -> Checked:
     differences = [
         Difference(_PREDICTIONS, f"{name} of {row['path']}", repr(row[name]), f"{value!r} by the arrays")
         for name, values in columns.items()
-        if name in rows[0]
+        if name in rows[0] and name not in _OF_FEATURES
         for row, value in zip(rows, values, strict=True)
         if row[name] != value
     ]
-    left = tuple(f"{_PREDICTIONS}: column {name}: not recomputed" for name in rows[0] if name not in columns)
+    left = tuple(
+        f"{_PREDICTIONS}: column {name}: not recomputed"
+        for name in rows[0]
+        if name not in columns or name in _OF_FEATURES
+    )
     return Checked("predictions", f"{len(rows):,} rows of predictions.csv, made again", tuple(differences), left)
 
 
@@ -151,7 +166,7 @@ def compare_figures(leaves: Leaves, versions: dict[str, Any]) -> tuple[list[Diff
     """
     now = {"sightline": version("sightline"), "numpy": np.__version__}
     changed = [f"{name} {versions.get(name)} then, {new} now" for name, new in now.items() if versions.get(name) != new]
-    drawn = {place for place, *_ in leaves.other if changed and place.rpartition(".")[2] in _DRAWN}
+    drawn = {place for place, *_ in leaves.other if changed and place.rpartition(".")[2].partition("[")[0] in _DRAWN}
     differences = [
         Difference(_METRICS, place, repr(one), repr(two)) for place, one, two in leaves.other if place not in drawn
     ]
