@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         plot_samples,
         plot_steps,
     )
+    from sightline.review import compare
     from sightline.runs.folder import Run, list_runs
     from sightline.runtime.classifier import Classifier
     from sightline.runtime.predictions import Predictions
@@ -32,6 +33,7 @@ __all__ = [
     "Run",
     "SightlineError",
     "check",
+    "compare",
     "cross_validate",
     "evaluate",
     "explain",
@@ -56,6 +58,7 @@ _HOME = {
     "Run": "sightline.runs.folder",
     "SightlineError": "sightline.errors",
     "check": "sightline.api",
+    "compare": "sightline.review",
     "cross_validate": "sightline.api",
     "evaluate": "sightline.api",
     "explain": "sightline.examining",

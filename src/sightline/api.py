@@ -16,7 +16,8 @@ from sightline.driving import Display, drive
 from sightline.errors import StopRequested
 from sightline.evaluation.result import Evaluation
 from sightline.installation import require_extra
-from sightline.runs.folder import RUNS_FOLDER, Run, find_classifier, find_run
+from sightline.runs.finding import find_classifier, find_run
+from sightline.runs.folder import RUNS_FOLDER, Run
 from sightline.runtime.classifier import Classifier
 from sightline.tracking.trackers import Trackers
 

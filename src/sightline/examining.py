@@ -10,7 +10,8 @@ from sightline.data.sources import Source
 from sightline.driving import Display, drive
 from sightline.installation import require_extra
 from sightline.pixels.containers import Place
-from sightline.runs.folder import RUNS_FOLDER, find_classifier
+from sightline.runs.finding import find_classifier
+from sightline.runs.folder import RUNS_FOLDER
 from sightline.runtime.classifier import Classifier
 
 if TYPE_CHECKING:

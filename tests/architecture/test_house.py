@@ -26,6 +26,7 @@ PUBLIC = [
     "Run",
     "SightlineError",
     "check",
+    "compare",
     "cross_validate",
     "evaluate",
     "explain",

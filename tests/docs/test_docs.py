@@ -54,9 +54,10 @@ def test_the_commands_of_a_page_run(page, reader, monkeypatch, capsys):
         assert not caught.value.code, (command, capsys.readouterr().err)
 
 
-def test_the_python_of_the_page_runs(reader):
-    for code in blocks(ROOT / "docs" / "python.md", "python"):
-        exec(compile(code, "python.md", "exec"), {})
+@pytest.mark.parametrize("name", ["python.md", "compare.md"])
+def test_the_python_of_the_page_runs(reader, name):
+    for code in blocks(ROOT / "docs" / name, "python"):
+        exec(compile(code, name, "exec"), {})
 
 
 def test_the_recipe_of_the_page_is_one(tmp_path):

@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from sightline.evaluation.intervals import wilson
-from sightline.evaluation.robustness import _holm, measure_drops
+from sightline.evaluation.paired import holm
+from sightline.evaluation.robustness import measure_drops
 
 
 def flipped(before: np.ndarray, lost: int, gained: int) -> np.ndarray:
@@ -30,8 +31,8 @@ def test_counts_points_and_chance(lost, gained):
 
 
 def test_chances_are_corrected_for_their_number():
-    assert _holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])  # R: p.adjust(., "holm")
-    assert _holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])  # R: p.adjust(., "holm")
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
     before = np.arange(100) < 60
     alone = measure_drops(before, [flipped(before, 9, 2)])[0]
     among = measure_drops(before, [flipped(before, 9, 2), before, before])

@@ -10,7 +10,8 @@ import pytest
 import sightline
 from sightline.events import EpochEnded
 from sightline.runs import writer
-from sightline.runs.folder import find_run, list_runs
+from sightline.runs.finding import find_run
+from sightline.runs.folder import list_runs
 
 pytestmark = pytest.mark.e2e
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from sklearn.metrics import accuracy_score
 
 import sightline
 from finished import write_colours
-from sightline import api
+from sightline import api, review
 from sightline.errors import DataError, InputError, RunError
 from sightline.events import RunStarted, StageStarted
 from sightline.pipeline import run as pipeline_run
@@ -19,7 +21,8 @@ from sightline.pipeline.decide import plan_job
 from sightline.pipeline.prepare import Job
 from sightline.pipeline.repeat import repeat_job
 from sightline.planning.recipe import Recipe
-from sightline.runs.folder import Run, find_run, list_runs
+from sightline.runs.finding import find_run
+from sightline.runs.folder import Run, list_runs
 
 pytestmark = pytest.mark.e2e
 
@@ -227,3 +230,20 @@ def test_more_folds_than_images_leave_no_folder(few, tmp_path):
     with pytest.raises(DataError, match="too few for 13 folds"):
         sightline.cross_validate(few, 13, out=tmp_path / "runs", quiet=True)
     assert not (tmp_path / "runs").exists()
+
+
+def test_verifying_looks_into_every_fold_and_at_the_figures_together(shared, tmp_path):
+    _, run = shared
+    whole = review.verify(run, quiet=True)
+    assert whole.is_as_recorded, whole.differences
+    names = [check.name for check in whole.checks]
+    assert {"files", "fold-1 images", "fold-2 figures", "fold-3 recount", "together"} <= set(names)
+    copy = Run(shutil.copytree(run.folder, tmp_path / "cv"))
+    text = copy.predictions_file.read_text()
+    copy.predictions_file.write_text(text.replace("fold-2,", "fold-3,", 1))
+    metrics = copy.metrics
+    metrics["spread"]["accuracy"]["mean"] += 0.01
+    copy.metrics_file.write_text(json.dumps(metrics))
+    said = [str(one) for one in review.verify(copy, data=False, quiet=True).differences]
+    assert any("spread.accuracy.mean" in one for one in said)
+    assert any("column run" in one for one in said)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from sightline.errors import ModelError, RunError, SightlineError
-from sightline.runs.folder import Run, find_classifier, find_run, list_runs
+from sightline.runs.finding import find_classifier, find_run
+from sightline.runs.folder import Run, list_runs
 
 Make = Callable[..., Path]
 

@@ -15,6 +15,7 @@ from typing import NoReturn
 import typer
 
 from sightline.cli.check import check
+from sightline.cli.compare import compare
 from sightline.cli.demo import demo
 from sightline.cli.doctor import doctor
 from sightline.cli.evaluate import evaluate
@@ -26,8 +27,10 @@ from sightline.cli.preview import preview
 from sightline.cli.recipes import recipes
 from sightline.cli.report import report
 from sightline.cli.robustness import robustness
+from sightline.cli.runs import runs
 from sightline.cli.selftest import selftest
 from sightline.cli.train import train
+from sightline.cli.verify import verify
 from sightline.errors import SightlineError
 
 __all__ = ["VERBS", "app", "main"]
@@ -41,6 +44,9 @@ VERBS = (
     evaluate,
     explain,
     robustness,
+    compare,
+    runs,
+    verify,
     report,
     export,
     recipes,

@@ -24,7 +24,7 @@ def robustness(
 ) -> None:
     """Measure a classifier on pictures with harm done to them: 8 kinds in 3 severities, on the same images."""
     from sightline import api, examining
-    from sightline.runs.folder import run_of_classifier
+    from sightline.runs.finding import run_of_classifier
 
     classifier = api.load(model, runs=runs)
     measured = examining.measure_robustness(classifier, data, images=images)

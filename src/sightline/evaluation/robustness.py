@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.evaluation.intervals import Figure, wilson
+from sightline.evaluation.paired import holm, mid_p
 
 __all__ = ["Drop", "measure_drops"]
 
@@ -55,25 +56,9 @@ def measure_drops(before: npt.NDArray[np.bool_], after: Sequence[npt.NDArray[np.
     """
     lost = [int((before & ~now).sum()) for now in after]
     gained = [int((~before & now).sum()) for now in after]
-    chances = _holm([_mid_p(*pair) for pair in zip(lost, gained, strict=True)])
+    chances = holm([mid_p(now.astype(np.int64) - before) for now in after])
     figures = [wilson(int(now.sum()), len(now)) for now in after]
     return [
         Drop(figure, (less - more) / len(before), less, more, p)
         for figure, less, more, p in zip(figures, lost, gained, chances, strict=True)
     ]
-
-
-def _mid_p(lost: int, gained: int) -> float:
-    from scipy.stats import binom
-
-    fewer, both = min(lost, gained), lost + gained
-    return float(min(1.0, 2 * binom.cdf(fewer, both, 0.5) - binom.pmf(fewer, both, 0.5))) if both else 1.0
-
-
-def _holm(chances: list[float]) -> list[float]:
-    """Return p-values that hold for all of them together (S. Holm 1979)."""
-    adjusted, highest = [0.0] * len(chances), 0.0
-    for rank, place in enumerate(np.argsort(chances, kind="stable")):
-        highest = max(highest, min(1.0, (len(chances) - rank) * chances[place]))
-        adjusted[place] = highest
-    return adjusted

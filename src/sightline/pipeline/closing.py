@@ -29,6 +29,7 @@ _IMAGES = 24  # that are looked at
 _DRAWN = 8  # times the seconds of importing the library that draws: a report of ten classes
 _LEAST, _MOST = 4.0, 15.0  # seconds of a report, where the library was imported already, or lay on a slow disk
 _MARGIN = 1.4  # the machine may be busier then
+_COVERED, _GRADIENTS = 520, 60  # predictions that explanations take at most, and what their gradients cost beside
 _EXIT = 2.5  # seconds: what the process needs to end
 _BASELINE = 20_000  # training images that the baseline looks at, at most
 
@@ -76,9 +77,10 @@ def rehearse_closing(
     evaluating = count * looking * looks + shrinking * (count + min(_BASELINE, len(split.rows("train"))))
     calibrating = len(calibration_rows(split, samples.labels)) * looking + SHARE_OF_TIME * plan.settings.time
     calibrating = min(calibrating, looking * (len(rows) + min(MOST_REFERENCES, len(split.rows("train")))))
-    seconds = _MARGIN * (calibrating + exporting + evaluating + reporting) + _EXIT
+    explaining = looking * (min(count, _COVERED) + _GRADIENTS)
+    seconds = _MARGIN * (calibrating + exporting + evaluating + explaining + reporting) + _EXIT
     told = f"calibration {calibrating:.1f} s, export {exporting:.1f} s, {count:,} images {evaluating:.1f} s"
-    told += f", report {reporting:.1f} s"
+    told += f", explanations {explaining:.1f} s, report {reporting:.1f} s"
     yield StageEnded(
         "Rehearsing", f"{seconds:.0f} s are kept for the end: {told}, two fifths more", time.monotonic() - begun
     )

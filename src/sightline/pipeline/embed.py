@@ -19,7 +19,8 @@ from sightline.installation import require_extra
 from sightline.pixels.files import read_bytes
 from sightline.pixels.modes import Range
 from sightline.planning.recipe import Recipe
-from sightline.runs.folder import RUNS_FOLDER, find_classifier
+from sightline.runs.finding import find_classifier
+from sightline.runs.folder import RUNS_FOLDER
 from sightline.runtime.classifier import Classifier
 
 __all__ = ["Eyes", "embed_samples"]

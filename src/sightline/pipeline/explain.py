@@ -20,7 +20,7 @@ from sightline.pipeline.measure import contents_of
 from sightline.pixels.containers import Place
 from sightline.pixels.decode import RGB
 from sightline.reporting.explained import Explained
-from sightline.runs.folder import run_of_classifier
+from sightline.runs.finding import run_of_classifier
 from sightline.runs.writer import RunWriter
 from sightline.runtime.classifier import Classifier
 from sightline.runtime.occlusion import MOST_CELLS, count_positions, occlusion_map

@@ -20,6 +20,7 @@ from sightline.events import Event, RunEnded, StageEnded, StageStarted
 from sightline.installation import require_extra
 from sightline.pipeline.calibrate import Calibrated, calibrate
 from sightline.pipeline.decode import decode_pictures
+from sightline.pipeline.explain import explain_some
 from sightline.pipeline.judge import judge_evaluation
 from sightline.pipeline.measure import count_looks, evaluate_samples, small_pictures
 from sightline.pipeline.views import add_views
@@ -27,7 +28,9 @@ from sightline.pixels.cache import PixelStore
 from sightline.pixels.containers import Place
 from sightline.pixels.facts import FACTS
 from sightline.planning.plan import Plan
-from sightline.runs.folder import Run, refuse_repeated
+from sightline.runs.finding import refuse_repeated
+from sightline.runs.folder import Run
+from sightline.runs.hashes import hash_files
 from sightline.runs.lock import lock_run
 from sightline.runs.writer import RunWriter
 from sightline.runtime.bundle import Bundle
@@ -60,6 +63,7 @@ def _export_again(run: Run) -> Generator[Event, None, str]:
     status = "interrupted" if run.status == "running" else run.status  # killed: nobody could say so
     writer.update(headline=headline, status=status)
     yield from write_page(run)
+    writer.update(files=hash_files(run))
     return headline
 
 
@@ -87,6 +91,7 @@ def finish_run(
     said = evaluation.predictions
     features = said.features.astype(np.float16)
     writer.write_evaluation(evaluation.metrics, evaluation.columns(), said.probabilities, features)
+    yield from explain_some(writer, samples, rows, evaluation)
     return evaluation.headline()
 
 

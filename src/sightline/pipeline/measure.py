@@ -34,7 +34,8 @@ from sightline.pipeline.prepare import DataChoices, inspect_source
 from sightline.pixels.cache import PixelStore
 from sightline.pixels.files import read_bytes
 from sightline.pixels.preprocess import Preprocess
-from sightline.runs.folder import Run, run_of_classifier
+from sightline.runs.finding import run_of_classifier
+from sightline.runs.folder import Run
 from sightline.runs.ledger import MANY_LOOKS, count_look, fingerprint_of
 from sightline.runs.writer import keep_evaluation, numbered_folder
 from sightline.runtime.classifier import Classifier

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sightline.evaluation.intervals import Figure
 from sightline.evaluation.repeats import average_metrics, describe_spread, pool_folds
@@ -21,10 +20,11 @@ from sightline.pipeline.run import data_name, decode_material, kept_status, run_
 from sightline.pipeline.start import fetch_weights
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run
+from sightline.runs.hashes import hash_files
+from sightline.runs.measured import read_measured
 from sightline.runs.writer import RunWriter, refuse_name
-from sightline.runtime.predictions import Predictions
 
-__all__ = ["repeat_job"]
+__all__ = ["join_metrics", "join_tables", "repeat_job"]
 
 _MOST_SEED = 2**31
 
@@ -66,7 +66,7 @@ def repeat_job(job: Job) -> Generator[Event, None, Run]:
             yield RunEnded(str(inner.run.folder), said)
             headline = _write_together(writer, kind, times, number)
             yield from write_page(writer.run)
-        writer.update(status="finished")
+        writer.update(status="finished", files=hash_files(writer.run))
     yield RunEnded(str(writer.run.folder), f"{headline}; {time.monotonic() - started:.0f} s in all")
     return writer.run
 
@@ -84,21 +84,9 @@ def _plan_of(prepared: Prepared, number: int, what: str) -> Plan:
 def _write_together(writer: RunWriter, kind: str, times: int, done: int) -> str:
     """Write the figures of the trainings so far into the run that holds them; returns the headline."""
     runs = writer.run.parts
-    metrics, tables = [run.metrics for run in runs], [run.predictions for run in runs]
-    rows: dict[str, list[Any]] = {
-        "run": [run.folder.name for run, table in zip(runs, tables, strict=True) for _ in table]
-    }
-    rows |= {column: [row[column] for table in tables for row in table] for column in tables[0][0]}
-    probabilities = [np.load(run.probabilities_file) for run in runs]
-    if kind == "folds":
-        classes = tuple(writer.run.facts["classes"])
-        labels = [np.array([classes.index(row["label"]) for row in table], np.int64) for table in tables]
-        said = [_as_predictions(classes, table, array) for table, array in zip(tables, probabilities, strict=True)]
-        together = pool_folds(said, labels, metrics)
-    else:
-        together = average_metrics(metrics)
-    together = {"kind": kind, "times": times, "done": done, **together}
-    writer.write_evaluation(together, rows, np.concatenate(probabilities), None)
+    rows = join_tables(runs)
+    together = {"kind": kind, "times": times, "done": done, **join_metrics(runs, kind)}
+    writer.write_evaluation(together, rows, np.concatenate([np.load(run.probabilities_file) for run in runs]), None)
     some = f"{times} {kind}" if done == times else f"{done} of {times} {kind}"
     part = "Test" if together["part"] == "test" else "Validation"
     headline = f"{part} accuracy over {some}: {Figure(**together['accuracy'])}; {describe_spread(together, kind)}"
@@ -106,9 +94,19 @@ def _write_together(writer: RunWriter, kind: str, times: int, done: int) -> str:
     return headline
 
 
-def _as_predictions(
-    classes: tuple[str, ...], table: list[dict[str, str]], probabilities: npt.NDArray[np.float32]
-) -> Predictions:
-    """Return what a run said of its test images, as it wrote it down, without features: no two networks share them."""
-    paths, errors = tuple(row["path"] for row in table), tuple(row["error"] or None for row in table)
-    return Predictions(classes, paths, probabilities, np.zeros((len(table), 0), np.float32), errors)
+def join_tables(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """Return the predictions of several trainings as one table, with the name of the training in front."""
+    tables = [run.predictions for run in runs]
+    rows: dict[str, list[Any]] = {
+        "run": [run.folder.name for run, table in zip(runs, tables, strict=True) for _ in table]
+    }
+    return rows | {column: [row[column] for table in tables for row in table] for column in tables[0][0]}
+
+
+def join_metrics(runs: Sequence[Run], kind: str) -> dict[str, Any]:
+    """Return the figures of several trainings together: pooled over ``folds``, averaged over ``seeds``."""
+    metrics = [run.metrics for run in runs]
+    if kind != "folds":
+        return average_metrics(metrics)
+    measured = [read_measured(run) for run in runs]
+    return pool_folds([one.predictions for one in measured], [one.labels for one in measured], metrics)

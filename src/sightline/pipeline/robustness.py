@@ -22,7 +22,7 @@ from sightline.pipeline.measure import contents_of
 from sightline.pipeline.prepare import DataChoices, inspect_source
 from sightline.pixels.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from sightline.pixels.decode import RGB
-from sightline.runs.folder import run_of_classifier
+from sightline.runs.finding import run_of_classifier
 from sightline.runs.writer import RunWriter
 from sightline.runtime.classifier import Classifier
 

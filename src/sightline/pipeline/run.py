@@ -44,6 +44,7 @@ from sightline.planning.budget import Costs
 from sightline.planning.facts import EarlierRun
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run
+from sightline.runs.hashes import hash_files
 from sightline.runs.writer import RunWriter, refuse_name
 from sightline.text import duration
 
@@ -93,7 +94,7 @@ def _train(job: Job, company: Company, stages: list[StageEnded]) -> Generator[Ev
         writer = RunWriter.create(job.out, job.name, data_name(job), facts, job.started)
     else:
         writer = RunWriter.open(run, job.started)
-        writer.update(status="running", data_root=str(prepared.samples.root.resolve()), error=None)
+        writer.update(status="running", data_root=str(prepared.samples.root.resolve()), error=None, files=None)
     is_new, run = run is None, writer.run
     before = 0.0 if is_new else float(run.facts.get("seconds", 0))
     with kept_status(writer, is_new=is_new):
@@ -189,7 +190,7 @@ def train_whole(
     headline = yield from finish_run(writer, plan, samples, split, store)
     writer.update(headline=headline, stages=[asdict(stage) for stage in stages])
     yield from write_page(writer.run)
-    writer.update(status="finished")
+    writer.update(status="finished", files=hash_files(writer.run))
     return headline
 
 

@@ -31,6 +31,7 @@ def write_report(run: Run) -> None:
         RunError: if the run was not evaluated, or the disk is full.
     """
     require_extra("report", "the report")
+    run = run.reading_once()
     write_figures(run)
     if not run.is_repeated:
         write_model_card(run)
@@ -39,6 +40,7 @@ def write_report(run: Run) -> None:
 
 def render_report(run: Run) -> str:
     """Return the page as HTML text."""
+    run = run.reading_once()
     shown = {"folds": OF_FOLDS, "seeds": OF_SEEDS}.get(run.facts.get("kind", ""), SECTIONS)
     sections: list[dict[str, Any]] = [
         {"id": section.id, "title": section.title, "values": values}

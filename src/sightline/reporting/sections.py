@@ -21,9 +21,11 @@ from sightline.evaluation.repeats import describe_spread
 from sightline.pixels.containers import place_of
 from sightline.reporting.canvas import both_themes
 from sightline.reporting.confidence import confidence, unknown
+from sightline.reporting.explanations import explanations
 from sightline.reporting.figures import best_row, draw_curves, draw_rates, draw_steps
 from sightline.reporting.performance import classes, confusion, figures, mistakes, slices
 from sightline.reporting.pictured import embedding_map
+from sightline.reporting.robustness import robustness
 from sightline.reporting.thumbnails import picture_uri
 from sightline.reporting.views import describe_mix
 from sightline.runs.folder import Run
@@ -312,6 +314,8 @@ SECTIONS = (
     Section("confusion", "What is taken for what", confusion),
     Section("classes", "Each class", classes),
     Section("slices", "Where it is worse", slices),
+    Section("explanations", "What moved the score", explanations),
+    Section("robustness", "What harm to the pictures costs", robustness),
     Section("confidence", "Confidence", confidence),
     Section("unknown", "Unlike the training", unknown),
     Section("map", "Map of the images", embedding_map),

@@ -19,6 +19,7 @@ __all__ = [
     "previous_folder",
     "read_arrays",
     "read_columns",
+    "read_rows",
     "recover_folder",
     "refuse_pickle",
     "replace_folder",
@@ -118,6 +119,12 @@ def refuse_pickle(path: Path) -> None:
             f"{path} is a pickle, which can run any code when it is read; Sightline never opens one",
             "give a model.onnx made by Sightline",
         )
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a file that ``write_columns`` wrote, a dict each; names that are no UTF-8 keep their bytes."""
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def previous_folder(folder: Path) -> Path:

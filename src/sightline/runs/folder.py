@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
-import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.errors import ModelError, RunError
+from sightline.errors import RunError
 from sightline.pixels.containers import Place, place_of
 from sightline.runs.cell import run_cell
-from sightline.runs.files import read_arrays, read_columns, recover_folder, refuse_pickle
+from sightline.runs.files import read_arrays, read_columns, read_rows
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
 if TYPE_CHECKING:
     from sightline.planning.plan import Plan
 
-__all__ = ["Run", "find_classifier", "find_run", "list_runs", "refuse_repeated", "run_of_classifier"]
+__all__ = ["LOCK_FILE", "RUNS_FOLDER", "Run", "list_runs"]
 
 RUNS_FOLDER = "runs"
 LOCK_FILE = "run.lock"  # in a run folder, held by the process that writes into it
@@ -40,8 +39,22 @@ class Run:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self._tables: dict[str, Any] | None = None
         if not (self.folder / "run.json").is_file():
             raise RunError("run.missing", f"{self.folder} is no run folder", "sightline.list_runs() lists the runs")
+
+    def reading_once(self) -> Run:
+        """Return the same run, whose tables and figures are read at their first use only: for a page of many parts."""
+        run = Run(self.folder)
+        run._tables = {}
+        return run
+
+    def _read(self, name: str, read: Callable[[], Any]) -> Any:
+        if self._tables is None:
+            return read()
+        if name not in self._tables:
+            self._tables[name] = read()
+        return self._tables[name]
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, status={self.status!r})"
@@ -246,7 +259,9 @@ class Run:
         """
         if not self.metrics_file.is_file():
             raise RunError("run.not-evaluated", f"{self.folder} has no evaluation", "train to the end first")
-        metrics: dict[str, Any] = json.loads(self.metrics_file.read_text(encoding="utf-8"))
+        metrics: dict[str, Any] = self._read(
+            "metrics", lambda: json.loads(self.metrics_file.read_text(encoding="utf-8"))
+        )
         return metrics
 
     @property
@@ -276,14 +291,19 @@ class Run:
     @property
     def samples(self) -> list[dict[str, str]]:
         """``data/samples.csv``, one dict an image, with its ``split`` and whether it ``leaked`` (``1``)."""
-        rows = {row["path"]: row for row in self._rows(self.split_file)}
-        found = [(row, rows[row["path"]]) for row in self._rows(self.samples_file)]
+        samples: list[dict[str, str]] = self._read("samples", self._read_samples)
+        return samples
+
+    def _read_samples(self) -> list[dict[str, str]]:
+        rows = {row["path"]: row for row in read_rows(self.split_file)}
+        found = [(row, rows[row["path"]]) for row in read_rows(self.samples_file)]
         return [{**row, "split": split["split"], "leaked": split.get("leaked", "0")} for row, split in found]
 
     @property
     def predictions(self) -> list[dict[str, str]]:
         """``evaluation/predictions.csv``, one dict an image."""
-        return self._rows(self.predictions_file)
+        rows: list[dict[str, str]] = self._read("predictions", lambda: read_rows(self.predictions_file))
+        return rows
 
     def files(self, part: str) -> list[Place]:
         """Return where the images of ``train``, ``val`` or ``test`` lie, in the order of ``samples``."""
@@ -293,17 +313,12 @@ class Run:
     def trained_digests(self, parts: tuple[str, ...] = ("train", "val")) -> set[str]:
         """Return the sha256 of every image that trained the network or chose its epoch, or nearly is such a one."""
         used = {row["sha256"] for row in self.samples if row["split"] in parts or row["leaked"] == "1"}
-        before = self._rows(self.earlier_file) if self.earlier_file.is_file() else []
+        before = read_rows(self.earlier_file) if self.earlier_file.is_file() else []
         return (used | {row["sha256"] for row in before if row["split"] in parts}) - {""}
 
     def classifier(self) -> Classifier:
         """Open the run's classifier."""
         return Classifier.open(self.model_file)
-
-    @staticmethod
-    def _rows(path: Path) -> list[dict[str, str]]:
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return list(csv.DictReader(file))
 
     def _repr_html_(self) -> str:
         """Show the run in a notebook: status, headline and the history."""
@@ -324,76 +339,3 @@ def list_runs(folder: str | Path = RUNS_FOLDER) -> list[Run]:
         with contextlib.suppress(RunError):
             started[path.parent] = str(Run(path.parent).facts.get("started", ""))
     return [Run(folder) for folder in sorted(started, key=lambda folder: (started[folder], folder.name))]
-
-
-def find_run(name: str | Path, *, folder: str | Path = RUNS_FOLDER) -> Run:
-    """Return the run that a user named: ``latest``, a run's folder, or its name inside ``folder``.
-
-    ``latest`` is the newest finished run that has a classifier.
-
-    Raises:
-        RunError: if there is none.
-    """
-    if str(name) == "latest":
-        finished = [run for run in list_runs(folder) if run.status == "finished" and run.model_file.is_file()]
-        if not finished:
-            cure = "train one first: sightline train DATA; or name the folder that holds your runs (--runs FOLDER)"
-            raise RunError("run.no-latest", f"there is no finished run in {str(Path(folder))!r} yet", cure)
-        return finished[-1]
-    path = Path(name)
-    if (path / "run.json").is_file():
-        return Run(path)
-    inside = Path(folder) / path
-    if (inside / "run.json").is_file():
-        return Run(inside)
-    raise RunError(
-        "run.missing", f"there is no run {str(name)!r}", f"name a folder in {str(Path(folder))!r}, or latest"
-    )
-
-
-def run_of_classifier(model: Path | None) -> Run | None:
-    """Return the run that a ``model.onnx`` lies in, or None where it lies elsewhere."""
-    if model is None or not (model.parent.parent / "run.json").is_file():
-        return None
-    return Run(model.parent.parent)
-
-
-def find_classifier(name: str | Path, *, folder: str | Path = RUNS_FOLDER) -> Path:
-    """Return the ``model.onnx`` of what a user named: ``latest``, a run, a ``classifier`` folder or the file.
-
-    Raises:
-        RunError: if a run was named that has no classifier.
-        ModelError: if nothing of that name is there.
-    """
-    path = Path(name)
-    if str(name) != "latest" and not (path / "run.json").is_file():
-        if path.is_file():
-            refuse_pickle(path)
-            return path
-        if (path / MODEL_FILE).is_file():
-            return path / MODEL_FILE
-        if not (Path(folder) / path / "run.json").is_file():
-            raise ModelError(
-                "model.missing",
-                f"there is no classifier {str(name)!r}",
-                "give a run folder, a classifier folder, a model.onnx, or latest; train one: sightline train DATA",
-            )
-    run = find_run(name, folder=folder)
-    refuse_repeated(run)
-    recover_folder(run.classifier_folder)
-    if not run.model_file.is_file():
-        raise RunError(
-            "run.no-classifier",
-            f"{run.folder} ({run.status}) has no classifier",
-            f"make one of its best epoch: sightline export {run.folder}",
-        )
-    return run.model_file
-
-
-def refuse_repeated(run: Run) -> None:
-    """Raise ``RunError`` for a run that measures a recipe by several trainings: it has no classifier of its own."""
-    if run.is_repeated:
-        facts = run.facts
-        message = f"{run.folder} measures a recipe over {facts['times']} {facts['kind']}; no classifier ships with it"
-        cure = f"train one: sightline train {shlex.quote(facts['data'])} --recipe {run.plan_file}"
-        raise RunError("run.repeated", message, cure)

@@ -1,0 +1,96 @@
+"""``sightline compare``: whether one run is really better than another. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from sightline.evaluation.compare import Comparison
+
+__all__ = ["compare"]
+
+
+def compare(
+    names: Annotated[
+        list[str], typer.Argument(metavar="RUN RUN...", help="Two runs or more; the first is the reference.")
+    ],
+    html: Annotated[Path | None, typer.Option(help="Write a page with the images that changed.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
+) -> None:
+    """Compare runs image by image on the same test images, and say what is more than chance. No page without --html."""
+    from sightline import review
+    from sightline.cli.check import refuse_overwriting
+    from sightline.runs.finding import find_run
+
+    opened = [find_run(name, folder=runs) for name in names]
+    refuse_overwriting(str(opened[0].facts.get("data_root", "")), html, _is_our_page)
+    compared = review.compare(*opened)
+    if html:
+        from sightline.reporting.compare_page import render_comparison
+        from sightline.runs.files import write_text
+
+        images = [compared.rows(place) for place in range(len(compared.pairs))]
+        about = [f"{compared.images()}.", *compared.notes]
+        write_text(html, render_comparison(compared.runs, compared.names, about, compared.pairs, images))
+    if as_json:
+        print(json.dumps(compared.to_dict()))
+    else:
+        again = " ".join(map(shlex.quote, names)) + (
+            "" if runs == Path("runs") else f" --runs {shlex.quote(str(runs))}"
+        )
+        _print_compared(compared, again, html)
+
+
+def _is_our_page(path: Path) -> bool:
+    """Tell whether a file is an earlier page of this command, which a new one may replace."""
+    with path.open("rb") as file:
+        return b"Sightline compare</title>" in file.read(4_096)
+
+
+def _print_compared(compared: Any, again: str, html: Path | None) -> None:
+    from sightline.text import printable
+
+    print(f"{compared.images()}.")
+    for note in compared.notes:
+        print(printable(note))
+    for name, pair, verdict in zip(compared.names[1:], compared.pairs, compared.verdicts(), strict=True):
+        print(f"\n{printable(verdict)}\n")
+        _print_figures(compared.names[0], name, pair)
+        _print_classes(pair)
+    print("\nThis is about these classifiers; how far another seed alone goes: sightline train DATA --seeds 3")
+    if html:
+        print(f"Page        {html}")
+    elif any(pair.fixed + pair.broken for pair in compared.pairs):
+        print(f"Pictures    sightline compare {again} --html compare.html")
+
+
+def _print_figures(first: str, second: str, pair: Comparison) -> None:
+    from sightline.evaluation.paired import FIGURES
+    from sightline.text import printable
+
+    rows = [("", printable(first), printable(second), "difference (95 %)")]
+    rows += [(name.replace("_", " "), *pair.figures[name].cells(name)) for name in FIGURES]
+    width = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        print(f"{row[0]:<{width[0]}}  {row[1]:>{width[1]}}  {row[2]:>{width[2]}}  {row[3]}")
+
+
+def _print_classes(pair: Comparison) -> None:
+    from sightline.text import printable
+
+    changed = [row for row in pair.classes if row.is_significant]
+    if not changed:
+        print(f"\nNo class by itself changed by more than chance ({len(pair.classes)} tested, Holm's correction).")
+        return
+    width = max(len("class"), *(len(printable(row.name)) for row in changed))
+    print(f"\n{'class':<{width}}  images  fixed  broken  recall before  after   p (Holm)")
+    for row in sorted(changed, key=lambda row: row.p_adjusted):
+        counts = f"{row.n:>6}  {row.fixed:>5}  {row.broken:>6}"
+        recalls = f"{row.first:>13.1%}  {row.second:>6.1%}"
+        print(f"{printable(row.name):<{width}}  {counts}  {recalls}  {row.p_adjusted:.2g}")

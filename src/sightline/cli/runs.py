@@ -1,0 +1,92 @@
+"""``sightline runs``: the runs of a folder as a table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from sightline.runs.table import RunRow
+
+__all__ = ["runs"]
+
+
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Folder that holds runs.")] = Path("runs"),
+    sort: Annotated[str, typer.Option(help="Column: numbers from the greatest down, text from A to Z.")] = "",
+    reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
+) -> None:
+    """List the runs of a folder, oldest first: status, data, network, accuracy with its interval, time."""
+    from sightline.runs.table import read_rows, rows_csv, sort_rows
+
+    rows = read_rows(folder)
+    if sort:
+        rows = sort_rows(rows, sort, reverse=reverse)
+    elif reverse:
+        rows = rows[::-1]
+    if as_json:
+        print(json.dumps({"schema_version": 1, "folder": str(folder), "runs": [row.to_dict() for row in rows]}))
+    elif as_csv:
+        print(rows_csv(rows), end="")
+    else:
+        _print_table(folder, rows)
+
+
+def _print_table(folder: Path, rows: list[RunRow]) -> None:
+    from sightline.text import printable
+
+    if not rows:
+        print(f"{printable(str(folder))} holds no run yet.\n\nNext: sightline train DATA")
+        return
+    right = {"accuracy", "macro f1", "took"}
+    table = [_cells(row) for row in rows]
+    heads = list(table[0])
+    cells = [heads, *([printable(cell) for cell in row.values()] for row in table)]
+    width = [max(len(line[column]) for line in cells) for column in range(len(heads))]
+    for line in cells:
+        aligned = [
+            f"{cell:>{width[column]}}" if heads[column] in right else f"{cell:<{width[column]}}"
+            for column, cell in enumerate(line)
+        ]
+        print("  ".join(aligned).rstrip())
+    damaged = [row for row in rows if row.problem]
+    for row in damaged:
+        print(f"\ndamaged: {printable(row.name)}: {printable(row.problem)}")
+    print(f"\nNext: sightline compare {' '.join(_two_of(rows))} --runs {printable(str(folder))}")
+
+
+def _two_of(rows: list[RunRow]) -> list[str]:
+    """Return two runs worth comparing, the first two measured ones shown, or words for them."""
+    from sightline.text import printable
+
+    names = [printable(row.name) for row in rows if row.accuracy is not None]
+    return names[:2] if len(names) > 1 else ["RUN_A", "RUN_B"]
+
+
+def _cells(row: RunRow) -> dict[str, str]:
+    from sightline.evaluation.intervals import Figure
+    from sightline.text import duration
+
+    accuracy = "-"
+    if row.accuracy is not None and row.accuracy_low is not None and row.accuracy_high is not None:
+        accuracy = str(Figure(row.accuracy, row.accuracy_low, row.accuracy_high, row.n or 0, ""))
+        accuracy += "" if row.part == "test" else f" {row.part}"
+    return {
+        "run": row.name,
+        "status": row.status,
+        "data": _end_of(row.data or "-"),
+        "network": row.network or "-",
+        "accuracy": accuracy,
+        "macro f1": "-" if row.macro_f1 is None else f"{row.macro_f1:.3f}",
+        "took": "-" if row.seconds is None else duration(row.seconds),
+        "started": "-" if row.started is None else row.started[:16].replace("T", " "),
+    }
+
+
+def _end_of(path: str, most: int = 32) -> str:
+    return path if len(path) <= most else f"...{path[3 - most :]}"

@@ -1,0 +1,51 @@
+"""``sightline verify``: whether a run is as it was recorded. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["verify"]
+
+_SHOWN = 10
+_DIFFERS = 5  # the exit code, as for a gate that was not met
+
+
+def verify(
+    run: Annotated[str, typer.Argument(help="A run's folder or name, or latest.")] = "latest",
+    data: Annotated[bool, typer.Option("--data/--no-data", help="Read every image again.")] = True,
+    runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
+) -> None:
+    """Hash data and weights and compute every figure again, and say what differs (exit code 5). Changes nothing."""
+    from sightline import review
+
+    verification = review.verify(run, data=data, runs=runs)
+    if as_json:
+        print(json.dumps(verification.to_dict()))
+    else:
+        _print_checks(verification)
+    if not verification.is_as_recorded:
+        raise typer.Exit(_DIFFERS)
+
+
+def _print_checks(verification: Any) -> None:
+    from sightline.text import count_of, printable
+
+    checks = [check for check in verification.checks if check.said or check.differences]
+    width = max(len(printable(check.name)) for check in checks)
+    for check in checks:
+        word = "DIFFERS" if check.differences else "as recorded"
+        print(f"{printable(check.name):<{width}}  {word:<11}  {printable(check.said)}".rstrip())
+        for difference in check.differences[:_SHOWN]:
+            print(f"    {printable(str(difference))}")
+        if len(check.differences) > _SHOWN:
+            print(f"    ... {len(check.differences) - _SHOWN:,} more; --json lists all")
+    for reason in (reason for check in verification.checks for reason in check.not_checked):
+        print(f"not checked: {printable(reason)}")
+    count = len(verification.differences)
+    where = printable(str(verification.run.folder))
+    print(f"\n{where}: {count_of(count, 'difference')}." if count else f"\n{where} is as it was recorded.")

@@ -1,0 +1,249 @@
+"""Finished runs side by side: the same test images found by their content, then compared image by image."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Generator, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.errors import InputError, RunError
+from sightline.evaluation.compare import Comparison, compare_several
+from sightline.events import Event, StageEnded, StageStarted
+from sightline.runs.folder import Run
+from sightline.runs.measured import Measured, read_measured
+from sightline.text import count_of, listed
+
+__all__ = ["Compared", "compare_runs"]
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """Several runs, and each compared with the first on the images that all of them measured.
+
+    Attributes:
+        runs: the first is what the others are compared with.
+        names: of them, no two alike.
+        classes: names.
+        paths: ``N`` images, as the first run names them; those that are compared.
+        labels: ``[N] int64``, positions in ``classes``.
+        probabilities: ``[N, K]`` of each run, columns in the order of ``classes``.
+        count_leaked: images left out because the training of a run saw them.
+        count_bad: images left out because a run could not read them.
+        count_groups: groups that the images belong to; 0: none were given.
+        notes: what should be known of the images, in words.
+        pairs: one comparison a further run.
+
+    Example:
+        ``sightline.compare("runs/a", "runs/b").pairs[0].p``
+    """
+
+    runs: tuple[Run, ...]
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    paths: tuple[str, ...]
+    labels: npt.NDArray[np.int64]
+    probabilities: tuple[npt.NDArray[np.float32], ...]
+    count_leaked: int
+    count_bad: int
+    count_groups: int
+    notes: tuple[str, ...]
+    pairs: tuple[Comparison, ...]
+
+    def __repr__(self) -> str:
+        return f"Compared({', '.join(self.names)}; {' '.join(self.verdicts())})"
+
+    def verdicts(self) -> list[str]:
+        """Return one sentence a pair: which is better, or that no difference can be told."""
+        return [pair.verdict(self.names[0], name) for pair, name in zip(self.pairs, self.names[1:], strict=True)]
+
+    def images(self) -> str:
+        """Return in words which images were compared, and which were left out."""
+        groups = f" of {count_of(self.count_groups, 'group')} (a group counts as one witness)"
+        text = f"{count_of(len(self.paths), 'image')}{groups if self.count_groups else ''}, the same for all runs"
+        if self.count_leaked:
+            text += f"; {self.count_leaked:,} more left out: a run was trained on them"
+        if self.count_bad:
+            text += f"; {self.count_bad:,} more left out: a run could not read them"
+        return text
+
+    def rows(self, pair: int) -> dict[str, list[dict[str, Any]]]:
+        """Return the images of a pair that the second run ``fixed`` and ``broke``, the surest change first."""
+        said = self.probabilities[0], self.probabilities[pair + 1]
+        change = [array[np.arange(len(self.labels)), self.labels] for array in said]
+        size = np.abs(change[1] - change[0])
+        both = {"fixed": self.pairs[pair].fixed_rows, "broken": self.pairs[pair].broken_rows}
+        return {
+            name: [
+                {
+                    "path": self.paths[row],
+                    "label": self.classes[self.labels[row]],
+                    "first": self.classes[int(said[0][row].argmax())],
+                    "first_confidence": float(said[0][row].max()),
+                    "second": self.classes[int(said[1][row].argmax())],
+                    "second_confidence": float(said[1][row].max()),
+                }
+                for row in sorted(rows, key=lambda row: -size[row])
+            ]
+            for name, rows in both.items()
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON-able values; images by their paths."""
+        pairs = []
+        for place, (pair, verdict) in enumerate(zip(self.pairs, self.verdicts(), strict=True)):
+            fields = {name: value for name, value in pair.to_dict().items() if not name.endswith("_rows")}
+            images = {f"images_{name}": rows for name, rows in self.rows(place).items()}
+            pairs.append({"run": str(self.runs[place + 1].folder), "verdict": verdict, **fields, **images})
+        return {
+            "schema_version": 1,
+            "reference": str(self.runs[0].folder),
+            "count": len(self.paths),
+            "count_leaked": self.count_leaked,
+            "count_bad": self.count_bad,
+            "count_groups": self.count_groups,
+            "notes": list(self.notes),
+            "pairs": pairs,
+        }
+
+
+def compare_runs(runs: Sequence[Run]) -> Generator[Event, None, Compared]:
+    """Compare the second, third ... run with the first, on the same images.
+
+    Images are matched by content: where they lie, and what they are called, does not matter. Classes are matched by
+    name. What the training of any of the runs saw, or any of them could not read, is left out.
+
+    Raises:
+        InputError: for fewer than two runs.
+        RunError: if a run was not evaluated or measures a recipe over several trainings, or if images, their labels
+            or the classes differ.
+    """
+    if len(runs) < 2:
+        raise InputError("compare.few", "one run can't be compared with itself", "name two runs or more")
+    for run in runs:
+        _refuse_repeated(run)
+    start = time.monotonic()
+    yield StageStarted("Comparing", f"{len(runs)} runs")
+    measured = [read_measured(run) for run in runs]
+    first, classes = measured[0], measured[0].predictions.classes
+    orders = [np.arange(len(first))]
+    for run, other in zip(runs[1:], measured[1:], strict=True):
+        _refuse_other_classes(runs[0], classes, run, other.predictions.classes)
+        orders.append(_same_images(runs[0], first, run, other))
+    compared = _compare(runs, measured, orders)
+    yield StageEnded("Comparing", count_of(len(compared.paths), "image"), time.monotonic() - start)
+    return compared
+
+
+def _compare(runs: Sequence[Run], measured: Sequence[Measured], orders: Sequence[npt.NDArray[np.intp]]) -> Compared:
+    """Compare runs whose images stand in ``orders``; the first one's order and its order of classes count."""
+    first, classes = measured[0], measured[0].predictions.classes
+    leaked = np.logical_or.reduce([one.leaked[order] for one, order in zip(measured, orders, strict=True)])
+    bad = np.logical_or.reduce([~one.predictions.is_ok[order] for one, order in zip(measured, orders, strict=True)])
+    kept = np.flatnonzero(~leaked & ~bad)
+    if not len(kept):
+        message = f"of {len(first):,} images, {leaked.sum():,} were trained on and {bad.sum():,} can't be read"
+        raise RunError("compare.no-images", message, "compare runs that have test images of their own")
+    probabilities = tuple(
+        one.predictions.probabilities[order[kept]][:, [one.predictions.classes.index(name) for name in classes]]
+        for one, order in zip(measured, orders, strict=True)
+    )
+    names, groups = np.unique(first.groups[kept].astype(str), return_inverse=True)
+    is_group = names != ""
+    grouped = np.where(is_group[groups], groups, -1) if is_group.any() else None
+    labels = first.labels[kept]
+    return Compared(
+        runs=tuple(runs),
+        names=_names(runs),
+        classes=classes,
+        paths=tuple(first.predictions.paths[row] for row in kept),
+        labels=labels,
+        probabilities=probabilities,
+        count_leaked=int(leaked.sum()),
+        count_bad=int((bad & ~leaked).sum()),
+        count_groups=int(is_group.sum()),
+        notes=tuple(_notes(runs)),
+        pairs=tuple(compare_several(labels, probabilities, classes, groups=grouped)),
+    )
+
+
+def _refuse_repeated(run: Run) -> None:
+    if run.is_repeated:
+        facts = run.facts
+        message = f"{run.folder} measures a recipe over {facts['times']} {facts['kind']}: it holds several classifiers"
+        one = f"{run.folder}/{str(facts['kind']).removesuffix('s')}-1"
+        raise RunError("compare.repeated", message, f"name one of the trainings in it, for example {one}")
+
+
+def _refuse_other_classes(first: Run, classes: tuple[str, ...], run: Run, others: tuple[str, ...]) -> None:
+    gone, new = (sorted(set(one) - set(two)) for one, two in ((classes, others), (others, classes)))
+    if gone or new:
+        told = [
+            f"{listed(list(map(repr, names)), _SHOWN)} only in {where.folder}"
+            for names, where in ((gone, first), (new, run))
+            if names
+        ]
+        cure = "compare runs of the same classes; train again where one was renamed"
+        raise RunError("compare.other-classes", f"the classes differ: {'; '.join(told)}", cure)
+
+
+def _same_images(first: Run, one: Measured, run: Run, other: Measured) -> npt.NDArray[np.intp]:
+    """Return ``[N]``: which row of ``other`` shows the image of each row of ``one``.
+
+    Raises:
+        RunError: if they are not the same images with the same labels.
+    """
+    wanted, found = _keys(one), _keys(other)
+    row_of = {key: row for row, key in enumerate(found)}
+    if len(wanted) == len(found) and all(key in row_of for key in wanted):
+        return np.array([row_of[key] for key in wanted], np.intp)
+    gone, new = set(wanted) - set(found), set(found) - set(wanted)
+    here, there = (
+        {key: path for key, path in zip(keys, which.predictions.paths, strict=True) if key in left}
+        for keys, which, left in ((wanted, one, gone), (found, other, new))
+    )
+    label_there = {content: label for content, label, _ in there}
+    told = [
+        f"{path} is {key[1]!r}, then {label_there[key[0]]!r}" for key, path in here.items() if key[0] in label_there
+    ]
+    contents = {key[0] for key in here} & set(label_there)
+    only = [
+        ([path for key, path in rows.items() if key[0] not in contents], where.folder)
+        for rows, where in ((here, first), (there, run))
+    ]
+    parts = [f"{count_of(len(told), 'image')} with another label ({listed(told, _SHOWN)})"] if told else []
+    parts += [
+        f"{count_of(len(paths), 'image')} only in {folder} ({listed(paths, _SHOWN)})" for paths, folder in only if paths
+    ]
+    message = f"{run.folder} was not measured on the images of {first.folder}: {'; '.join(parts)}"
+    cure = "train both on the same data and split: give both a test part, or the same --set split_seed=NUMBER"
+    raise RunError("compare.other-images", message, cure)
+
+
+def _keys(measured: Measured) -> list[tuple[Hashable, str, int]]:
+    """Return (content, label, which of that content and label) of each image; a file without content is its path."""
+    said, seen = measured.predictions, Counter[tuple[str, str]]()
+    keys: list[tuple[Hashable, str, int]] = []
+    for path, digest, label in zip(said.paths, measured.digests, measured.labels.tolist(), strict=True):
+        key = (str(digest) or f"file {path}", said.classes[label])
+        keys.append((*key, seen[key]))
+        seen[key] += 1
+    return keys
+
+
+def _names(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return the folders' own names, or their whole paths where two are alike."""
+    names = tuple(run.folder.resolve().name for run in runs)
+    return names if len(set(names)) == len(names) else tuple(str(run.folder) for run in runs)
+
+
+def _notes(runs: Sequence[Run]) -> Generator[str, None, None]:
+    chosen = [run.folder.name for run in runs if run.metrics.get("part") == "val"]
+    if chosen:
+        yield f"The images chose the epoch of {', '.join(chosen)}: that favours it. Keep a test part for a fair answer."

@@ -1,0 +1,78 @@
+"""The page of ``sightline compare``: which run is better, and the images that one fixes and the other breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sightline.evaluation.compare import Comparison
+from sightline.evaluation.paired import FIGURES
+from sightline.pixels.containers import place_of
+from sightline.reporting.page import render_page
+from sightline.reporting.thumbnails import thumbnail
+from sightline.runs.folder import Run
+
+__all__ = ["render_comparison"]
+
+_PICTURES = 240  # on the page: 3 MB hold that many
+_OF_A_KIND = 36
+
+
+def render_comparison(
+    runs: Sequence[Run],
+    names: Sequence[str],
+    about: Sequence[str],
+    pairs: Sequence[Comparison],
+    images: Sequence[dict[str, list[dict[str, Any]]]],
+) -> str:
+    """Return the page as HTML text.
+
+    Args:
+        runs: the first is what the others are compared with; its pictures are shown, read from where they lie.
+        names: of the runs.
+        about: what should be known of the images, a sentence each.
+        pairs: one comparison a further run.
+        images: of each pair, ``fixed`` and ``broken`` -> path, label and what both said.
+    """
+    root, value_range = Path(runs[0].facts["data_root"]), runs[0].plan.preprocess.value_range
+    most = max(4, min(_OF_A_KIND, _PICTURES // (2 * len(pairs))))
+    shown = [
+        {
+            "name": name,
+            "pair": pair,
+            "verdict": pair.verdict(names[0], name),
+            "figures": [_figure_row(figure, pair) for figure in FIGURES],
+            "classes": sorted(pair.classes, key=lambda row: (row.p_adjusted, row.p)),
+            "changed": any(row.is_significant for row in pair.classes),
+            "galleries": [
+                {
+                    "title": title,
+                    "kind": kind,
+                    "total": len(found[kind]),
+                    "cards": [
+                        {**row, **thumbnail(place_of(root, row["path"]), value_range)} for row in found[kind][:most]
+                    ],
+                }
+                for kind, title in (("fixed", f"Fixed by {name}"), ("broken", f"Broken by {name}"))
+            ],
+        }
+        for name, pair, found in zip(names[1:], pairs, images, strict=True)
+    ]
+    facts = [run.facts for run in runs]
+    return render_page("compare.html.jinja", names=names, facts=facts, about=about, pairs=shown)
+
+
+def _figure_row(name: str, pair: Comparison) -> dict[str, Any]:
+    change = pair.figures[name]
+    first, second, difference = change.cells(name)
+    is_better = (change.difference > 0) == FIGURES[name]
+    verdict = ("better" if is_better else "worse") if change.is_clear else "can be chance"
+    return {
+        "name": name.replace("_", " "),
+        "first": first,
+        "second": second,
+        "difference": difference,
+        "verdict": verdict,
+        "method": change.method,
+    }

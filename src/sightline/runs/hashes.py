@@ -1,0 +1,39 @@
+"""The sha256 of what a run consists of: written into ``run.json`` at its end, compared by ``sightline verify``."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from sightline.runs.folder import Run
+
+__all__ = ["hash_file", "hash_files"]
+
+# README.md, figures/ and report.html are made of these again, by sightline report.
+_WHOLE = ("classifier", "data", "evaluation")
+_MADE_AGAIN = ("README.md",)
+
+
+def hash_files(run: Run) -> dict[str, str]:
+    """Return path inside the run -> sha256, of what the run's results rest on.
+
+    That is the plan, the tables of the data, the history, the classifier and the evaluation; the page, the figures
+    and the model card follow from them.
+
+    Example:
+        ``hash_files(run)["classifier/model.onnx"]``
+    """
+    files = [run.plan_file, run.history_file, run.steps_file, run.rates_file]
+    for name in _WHOLE:
+        files += sorted(path for path in (run.folder / name).rglob("*") if path.name not in _MADE_AGAIN)
+    return {
+        path.relative_to(run.folder).as_posix(): hash_file(path)
+        for path in files
+        if path.is_file() and ".tmp" not in path.suffix  # what a process that was killed left half-written
+    }
+
+
+def hash_file(path: Path) -> str:
+    """Return the sha256 of a file's content in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
