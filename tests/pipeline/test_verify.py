@@ -355,6 +355,15 @@ def test_a_run_without_recorded_hashes_says_so(moved: Run) -> None:
     assert any("no sha256" in reason for check in verification.checks for reason in check.not_checked)
 
 
+def test_a_classifier_of_another_version_is_not_compared_and_that_is_said(moved: Run) -> None:
+    file = moved.classifier_folder / "classifier.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"schema_version": 1}))
+    write_json(moved.facts_file, moved.facts | {"files": None})
+    verification = verify(moved, data=False)
+    assert verification.is_as_recorded
+    assert any("schema version 1" in reason for check in verification.checks for reason in check.not_checked)
+
+
 def test_a_run_that_was_not_finished_says_so(moved: Run) -> None:
     shutil.rmtree(moved.folder / "evaluation")
     write_json(moved.facts_file, moved.facts | {"status": "interrupted", "files": None})

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from sightline.errors import SightlineError
+from sightline.errors import ModelError, SightlineError
 from sightline.events import Event, StageEnded, StageStarted
 from sightline.pipeline.repeat import join_metrics, join_tables
 from sightline.pipeline.verify_data import check_answers, check_images, check_labels
@@ -113,6 +113,8 @@ def _guarded(name: str, file: str, check: Callable[[T], Checked], of: T) -> Chec
     try:
         return check(of)
     except FAULTS as error:
+        if isinstance(error, ModelError) and error.code == "model.schema":  # whole, and of another version
+            return Checked(name, "", (), (f"{name}: {error.message}",))
         return Checked(name, "", (_unusable(file, error),))
 
 
