@@ -101,7 +101,7 @@ def test_every_error_is_documented_and_no_other():
 
 
 def test_every_figure_that_a_gate_takes_is_documented():
-    text = (ROOT / "docs" / "train.md").read_text()
+    text = (ROOT / "docs" / "evaluate.md").read_text()
     assert all(f"`{name}`" in text for name in ("accuracy", *COUNT_METRICS))
 
 
