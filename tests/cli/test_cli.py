@@ -186,12 +186,22 @@ def test_every_verb_has_help(sightline, verb):
 
 def test_one_image_is_answered_in_words(sightline, finished_run, tmp_path):
     Image.new("RGB", (16, 16), (200, 50, 40)).save(tmp_path / "x.png")
-    status, out, _ = sightline("predict", finished_run.folder, tmp_path / "x.png")
+    status, out, _ = sightline("predict", finished_run.folder, tmp_path / "x.png", "--max-novelty", "9999")
     lines = out.splitlines()
     assert status == 0
     assert lines[0].startswith("Predicted: red (") and lines[0].endswith(" %)")
     shares = [float(line.split()[-2]) for line in lines[1:]]
     assert len(shares) == 3 and shares == sorted(shares, reverse=True)
+
+
+def test_an_image_that_is_new_is_answered_with_unknown(sightline, finished_run, tmp_path):
+    Image.new("RGB", (16, 16), (200, 50, 40)).save(tmp_path / "x.png")
+    status, out, _ = sightline("predict", finished_run.folder, tmp_path / "x.png", "--max-novelty", "0")
+    assert status == 0 and out.startswith("Predicted: unknown, unlike the training images; most like red (")
+    status, out, _ = sightline("predict", finished_run.folder, tmp_path, "--min-confidence", "1", "--max-novelty", "9999")
+    assert status == 0 and "unknown (unsure): red" in out
+    status, _, said = sightline("predict", finished_run.folder, tmp_path / "x.png", "--min-confidence", "high")
+    assert status == 2 and "error[predict.confidence]" in said
 
 
 def test_latest_is_named(sightline, finished_run, tmp_path, colours):

@@ -39,8 +39,9 @@ def shown(run) -> str:
     return render_page("explanations.html.jinja", v=explanations(run))
 
 
-def test_a_run_without_them_has_no_section(finished_run):
-    assert explanations(finished_run) is None
+def test_a_run_without_them_has_no_section(copied_run):
+    copied_run.explanations_file.unlink()
+    assert explanations(copied_run) is None
 
 
 def test_each_picture_stands_beside_its_maps(copied_run, arrays):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sightline.evaluation.intervals import Figure
 from sightline.runs.files import write_text
 from sightline.runs.folder import Run
@@ -34,14 +36,14 @@ An image classifier with {len(facts["classes"])} classes: {names}{", ..." if len
 
 - Network: {facts["model"]}; starting weights: {facts["weights"]} (licence: {facts["licence"]})
 - Accuracy on {part}: {Figure(**metrics["accuracy"])}
-- Macro F1: {Figure(**metrics["macro_f1"])}
-- Split: {facts["split_rule"]}
+- Macro F1: {Figure(**metrics["macro_f1"])}; balanced accuracy: {Figure(**metrics["macro_recall"])}
+{_calibration(metrics)}- Split: {facts["split_rule"]}
 - Data fingerprint: `{facts["data_fingerprint"]}`
 - Made with Sightline {facts["versions"]["sightline"]}
 
 ## Use
 
-`model.onnx` takes `uint8` RGB pixels `[N, size, size, 3]` and returns `probabilities` and `features`.
+`model.onnx` takes `uint8` RGB pixels `[N, size, size, 3]` and returns `probabilities`, `features` and `novelty`.
 Classes and preprocessing stand in its metadata, and in `classifier.json`.
 
     sightline predict model.onnx photo.jpg
@@ -49,6 +51,18 @@ Classes and preprocessing stand in its metadata, and in `classifier.json`.
 ## Limits
 
 The figures hold for pictures like those it was measured on: other cameras, places or seasons may cost more than
-the interval says. It answers one of its classes for any picture, also for one that shows none of them.
+the interval says. Its probabilities choose among its classes, also for a picture that shows none of them: a novelty
+above 1 says that a picture is unlike the training, and is often but not always right.
 {f"{few} classes were measured on fewer than 30 images." if few else ""}
 """
+
+
+def _calibration(metrics: dict[str, Any]) -> str:
+    found = metrics.get("calibration")
+    if not found:
+        return ""
+    after = found["after"]
+    said = (
+        f"- Temperature {found['temperature']:.2f}; log-loss {after['log_loss']:.3f}, Brier score {after['brier']:.3f}"
+    )
+    return f"{said}\n" if after["ece"] is None else f"{said}, calibration error {after['ece']:.3f}\n"

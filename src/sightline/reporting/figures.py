@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.reporting.canvas import INK, any_letters, empty_figure, paint
+from sightline.reporting.confidence import draw_coverage, draw_reliability
 from sightline.reporting.views import draw_views
 from sightline.runs.folder import Run
 from sightline.text import printable
@@ -193,6 +194,8 @@ FIGURES: dict[str, Callable[[Run, str], Any]] = {
     "steps": draw_steps,
     "learning_rate": draw_rates,
     "confusion": draw_confusion,
+    "reliability": draw_reliability,
+    "coverage": draw_coverage,
     "augmented": draw_augmented,
 }
 
