@@ -198,10 +198,29 @@ def test_an_image_that_is_new_is_answered_with_unknown(sightline, finished_run, 
     Image.new("RGB", (16, 16), (200, 50, 40)).save(tmp_path / "x.png")
     status, out, _ = sightline("predict", finished_run.folder, tmp_path / "x.png", "--max-novelty", "0")
     assert status == 0 and out.startswith("Predicted: unknown, unlike the training images; most like red (")
-    status, out, _ = sightline("predict", finished_run.folder, tmp_path, "--min-confidence", "1", "--max-novelty", "9999")
+    status, out, _ = sightline(
+        "predict", finished_run.folder, tmp_path, "--min-confidence", "1", "--max-novelty", "9999"
+    )
     assert status == 0 and "unknown (unsure): red" in out
     status, _, said = sightline("predict", finished_run.folder, tmp_path / "x.png", "--min-confidence", "high")
     assert status == 2 and "error[predict.confidence]" in said
+
+
+def test_sets_are_told_where_the_classifier_can_promise_them(sightline, finished_run, tmp_path, monkeypatch):
+    Image.new("RGB", (16, 16), (200, 50, 40)).save(tmp_path / "x.png")
+    status, _, said = sightline("predict", finished_run.folder, tmp_path / "x.png", "--sets")
+    assert status == 2 and "too few validation images" in said
+    monkeypatch.setattr("sightline.cli.predict._mass_of", lambda *asked: 2.0)  # above all: every class
+    status, out, _ = sightline("predict", finished_run.folder, tmp_path / "x.png", "--sets")
+    assert status == 0 and out.splitlines()[-1].startswith("Set: red, ")
+    status, out, _ = sightline("predict", finished_run.folder, tmp_path / "x.png", "--sets", "--format", "jsonl")
+    assert sorted(json.loads(out)["set"]) == ["blue", "green", "red"]
+
+
+def test_sets_do_not_fit_into_csv(sightline, finished_run, tmp_path):
+    Image.new("RGB", (16, 16), (200, 50, 40)).save(tmp_path / "x.png")
+    status, _, said = sightline("predict", finished_run.folder, tmp_path / "x.png", "--sets", "--format", "csv")
+    assert status == 2 and "error[predict.sets]" in said
 
 
 def test_latest_is_named(sightline, finished_run, tmp_path, colours):

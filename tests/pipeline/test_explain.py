@@ -138,8 +138,8 @@ def measured(copied_run):
 
 def test_a_run_keeps_a_few_and_gives_them_back(copied_run, measured):
     samples, rows, evaluation = measured
+    copied_run.explanations_file.unlink()
     writer = RunWriter.open(copied_run)
-    assert copied_run.explanations is None
     result_of(explain_some(writer, samples, rows, evaluation))
     kept = copied_run.explanations
     chosen = choose_examples(evaluation)
@@ -174,6 +174,7 @@ def test_a_picture_that_changed_since_is_left_out(copied_run, measured, tmp_path
 def test_what_fails_is_a_warning_and_ends_no_run(copied_run, measured):
     samples, rows, evaluation = measured
     copied_run.model_file.write_bytes(b"no model")
+    copied_run.explanations_file.unlink()
     events = list(explain_some(RunWriter.open(copied_run), samples, rows, evaluation))
     assert isinstance(events[-1], Warned) and events[-1].code == "explain.failed"
     assert copied_run.explanations is None

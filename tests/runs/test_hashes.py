@@ -17,7 +17,11 @@ def test_every_file_that_results_rest_on_is_hashed(finished_run: Run) -> None:
     inside = {
         path.relative_to(finished_run.folder).as_posix() for path in finished_run.folder.rglob("*") if path.is_file()
     }
-    left = {name for name in inside - set(found) if not name.startswith(("figures/", "tensorboard/", "evaluations/", "run."))}
+    left = {
+        name
+        for name in inside - set(found)
+        if not name.startswith(("figures/", "tensorboard/", "evaluations/", "run."))
+    }
     assert left == {"report.html", "log.txt", "classifier/README.md"}
 
 

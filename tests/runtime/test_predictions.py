@@ -158,6 +158,14 @@ def test_the_notebook_table_shows_the_reason_of_a_bad_row() -> None:
     assert "more" not in SAID._repr_html_()
 
 
+def test_a_set_holds_classes_until_the_mass_is_full() -> None:
+    assert SAID.sets(0.4) == [("bee",), (), ("cow",)]
+    assert SAID.sets(0.5) == [("bee", "ant"), (), ("cow",)]
+    assert SAID.sets(1.0) == [("bee", "ant", "cow"), (), ("cow", "ant", "bee")]
+    assert [row["set"] for row in SAID.to_dicts(mass=0.5)] == [["bee", "ant"], [], ["cow"]]
+    assert "set" not in SAID.to_dicts()[0]
+
+
 def test_what_is_judged_new_or_unsure_is_answered_with_unknown() -> None:
     said = replace(SAID, novelty=np.array([0.5, np.nan, 2.0], np.float32)).judged(0.6, 1.0)
     assert said.unknown == ("unsure", "", "new")

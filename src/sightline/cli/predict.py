@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from sightline.runtime.classifier import Classifier
     from sightline.runtime.predictions import Prediction, Predictions
 
 __all__ = ["Format", "predict", "print_one"]
@@ -40,6 +41,9 @@ def predict(
     most: Annotated[
         float, typer.Option("--max-novelty", help="Answer unknown above it; 1 lets pass 95 % of images like the known.")
     ] = 1.0,
+    sets: Annotated[
+        bool, typer.Option("--sets", help="Also the classes that hold the true one in 90 of 100 images like the known.")
+    ] = False,
     form: Annotated[Format | None, typer.Option("--format", help="table, csv or jsonl.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
@@ -49,6 +53,7 @@ def predict(
 
     limits: dict[str, Any] = {"min_confidence": _parse_least(least), "max_novelty": most}
     classifier = load(model, runs=runs)
+    mass = _mass_of(classifier, form) if sets else None
     if model == "latest" and classifier.path is not None:
         print(f"latest is {classifier.path.parent.parent}", file=sys.stderr)
     images = _find(sources)
@@ -62,13 +67,36 @@ def predict(
     if len(first) == 1 and form is None and not as_json:
         said = classifier.predict(first, **limits)
         print_one(said[0], most=top)
+        if mass is not None:
+            print(f"Set: {_listed(said.sets(mass)[0])}")
         raise typer.Exit(3 if said.count_bad else 0)
-    counts = _print_stream(
-        classifier.predict_stream(chain(first, images), **limits), form or Format.table, top, as_json
-    )
+    parts = classifier.predict_stream(chain(first, images), **limits)
+    counts = _print_stream(parts, form or Format.table, top, mass, as_json)
     if counts[1]:
         print(f"{counts[1]:,} of {counts[0]:,} files could not be read", file=sys.stderr)
         raise typer.Exit(3)
+
+
+def _mass_of(classifier: Classifier, form: Format | None) -> float:
+    """Return what sets are made with.
+
+    Raises:
+        InputError: for CSV, which has no lists, and for a classifier that can make no promise.
+    """
+    from sightline.errors import InputError
+
+    if form is Format.csv:
+        raise InputError("predict.sets", "--sets gives lists, which CSV has not", "add --format jsonl, or --json")
+    if classifier.bundle.set_mass is None:
+        message = "this classifier was made with too few validation images to promise anything of sets"
+        raise InputError("predict.sets", message, "train with 200 validation images or more, or leave out --sets")
+    return classifier.bundle.set_mass
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    from sightline.text import printable
+
+    return ", ".join(map(printable, names))
 
 
 def _parse_least(text: str) -> float | str:
@@ -116,19 +144,21 @@ def _expand(pattern: str) -> list[str]:
     return found or [pattern]
 
 
-def _print_stream(parts: Iterator[Predictions], form: Format, top: int | None, as_json: bool) -> tuple[int, int]:
+def _print_stream(
+    parts: Iterator[Predictions], form: Format, top: int | None, mass: float | None, as_json: bool
+) -> tuple[int, int]:
     """Print predictions as they come; returns (all, unreadable)."""
     total = bad = 0
     documents: list[dict[str, object]] = []
     for part in parts:
         if as_json:
-            documents += part.to_dicts(top=top)
+            documents += part.to_dicts(top=top, mass=mass)
         elif form is Format.csv:
             print(part.to_csv(top=top, header=total == 0), end="")
         elif form is Format.jsonl:
-            print(part.to_jsonl(top=top), end="")
+            print(part.to_jsonl(top=top, mass=mass), end="")
         else:
-            _print_table(part, top)
+            _print_table(part, top, mass)
         total += len(part)
         bad += part.count_bad
     if as_json:
@@ -136,12 +166,14 @@ def _print_stream(parts: Iterator[Predictions], form: Format, top: int | None, a
     return total, bad
 
 
-def _print_table(part: Predictions, top: int | None) -> None:
+def _print_table(part: Predictions, top: int | None, mass: float | None) -> None:
     from sightline.text import printable
 
-    for row in part:
+    sets = part.sets(mass) if mass is not None else [()] * len(part)
+    for row, held in zip(part, sets, strict=True):
         if row.error:
             print(f"{printable(row.path)}  error: {printable(row.error)}")
         else:
             shown = "  ".join(f"{printable(name)} {100 * value:.2f} %" for name, value in row.top[: top or 1])
-            print(f"{printable(row.path)}  {f'unknown ({row.unknown}): ' if row.unknown else ''}{shown}")
+            shown = f"unknown ({row.unknown}): {shown}" if row.unknown else shown
+            print(f"{printable(row.path)}  {shown}{f'  set: {_listed(held)}' if held else ''}")

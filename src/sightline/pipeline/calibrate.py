@@ -15,14 +15,15 @@ from sightline.data.samples import Samples
 from sightline.data.split import Split, calibration_rows
 from sightline.evaluation.abstain import TARGET_ERROR, Novelty, choose_confidence, fit_novelty
 from sightline.evaluation.calibration import Calibration, cool, fit_temperature
+from sightline.evaluation.conformal import choose_mass
 from sightline.events import Event, Noted, StageEnded, StageStarted
 from sightline.pixels.cache import PixelStore
 from sightline.planning.plan import Plan
 
 __all__ = ["MOST_REFERENCES", "SHARE_OF_TIME", "Calibrated", "calibrate", "number_units"]
 
-MOST_REFERENCES = 4_000  # training images whose features are looked at: less than a third of an epoch
-SHARE_OF_TIME = 0.1  # of a time limit, for that
+MOST_REFERENCES = 2_000  # training images whose features are looked at, for the means of classes and what is near
+SHARE_OF_TIME = 0.05  # of a time limit, for that
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +34,7 @@ class Calibrated:
         calibration: the temperature, and whether it helped.
         novelty: how far features are from those of the training.
         min_confidence: from which on answers are wrong rarely enough; None where there is none.
+        set_mass: up to which classes join a set of them; None where validation is too small.
         rows: ``[R]``, positions in the samples of the training images that were looked at.
         features: ``[R, D]`` of these.
     """
@@ -40,6 +42,7 @@ class Calibrated:
     calibration: Calibration
     novelty: Novelty
     min_confidence: float | None
+    set_mass: float | None
     rows: npt.NDArray[np.intp]
     features: npt.NDArray[np.float32]
 
@@ -77,9 +80,8 @@ def calibrate(
     calibration = fit_temperature(logits, labels, number_units(samples, val), seed=plan.settings.seed)
     said = cool(_softmax(logits), calibration.temperature)
     least = choose_confidence(said.max(1), said.argmax(1) == labels)
-    found = Calibrated(
-        calibration, fit_novelty(known, samples.labels[train], len(samples.classes), seen), least, train, known
-    )
+    novelty = fit_novelty(known, samples.labels[train], len(samples.classes), seen)
+    found = Calibrated(calibration, novelty, least, choose_mass(labels, said), train, known)
     yield StageEnded("Calibrating", _describe(calibration), time.monotonic() - start)
     yield Noted(describe_confidence(least, TARGET_ERROR))
     return found

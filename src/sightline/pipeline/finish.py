@@ -16,6 +16,7 @@ from sightline.data.samples import Samples
 from sightline.data.split import Split
 from sightline.errors import ExportMismatch, RunError
 from sightline.evaluation.abstain import TARGET_ERROR
+from sightline.evaluation.conformal import COVERAGE
 from sightline.events import Event, RunEnded, StageEnded, StageStarted
 from sightline.installation import require_extra
 from sightline.pipeline.calibrate import Calibrated, calibrate
@@ -139,6 +140,8 @@ def make_bundle(run: Run, plan: Plan, samples: Samples, network: Any, calibrated
         target_error=TARGET_ERROR,
         temperature=calibrated.calibration.temperature if calibrated else 1.0,
         min_confidence=calibrated.min_confidence if calibrated else None,
+        set_mass=calibrated.set_mass if calibrated else None,
+        set_coverage=COVERAGE,
     )
 
 

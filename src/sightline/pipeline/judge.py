@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from sightline.data.samples import Samples
 from sightline.evaluation.abstain import leave_one_out
+from sightline.evaluation.conformal import describe_sets
 from sightline.evaluation.label_errors import find_label_errors
 from sightline.evaluation.result import Evaluation
 from sightline.evaluation.slices import find_slices, terciles
@@ -59,8 +60,10 @@ def judge_evaluation(
         for place, label, score in zip(doubts.rows, doubts.suggested, doubts.scores, strict=True)
     ][:_DOUBTS]
     slices = find_slices(probabilities.argmax(1) == labels, slice_columns(samples, rows[used]))
+    mass, count = classifier.bundle.set_mass, calibrated.calibration.count
+    sets = None if mass is None else describe_sets(labels, probabilities, mass, count)
     counted = {"doubtful_labels": doubtful, "count_doubtful": len(doubts.rows)}
-    judged = evaluation.with_figures(calibration=calibration, unknown=unknown, slices=slices, **counted)
+    judged = evaluation.with_figures(calibration=calibration, unknown=unknown, slices=slices, sets=sets, **counted)
     return judged.with_nearest(nearest)
 
 

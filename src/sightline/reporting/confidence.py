@@ -42,8 +42,13 @@ def confidence(run: Run) -> dict[str, Any] | None:
         "chosen": metrics["unknown"]["min_confidence"],
         "target": metrics["unknown"]["target_error"],
         "total": rows[0]["n"],
+        "sets": _sets(metrics.get("sets")),
         "verdict": _believed(found["after"]),
     }
+
+
+def _sets(found: dict[str, Any] | None) -> dict[str, Any] | None:
+    return {**found, "coverage": Interval(**found["coverage"])} if found else None
 
 
 def _right(row: dict[str, float]) -> list[float | None]:

@@ -37,6 +37,8 @@ class Bundle:
         min_confidence: from which on at most ``target_error`` of the answers were wrong on validation, room for chance
             included; None where no threshold reached that.
         target_error: share of wrong answers that ``min_confidence`` was chosen for.
+        set_mass: of sets of classes, see ``Predictions.sets``; None where validation was too small to choose it.
+        set_coverage: share of images whose set holds the true class, as ``set_mass`` was chosen for.
     """
 
     classes: tuple[str, ...]
@@ -51,6 +53,8 @@ class Bundle:
     temperature: float = 1.0
     min_confidence: float | None = None
     target_error: float = 0.05
+    set_mass: float | None = None
+    set_coverage: float = 0.9
 
     def to_json(self, *, ascii_only: bool = False) -> str:
         """Return the bundle as one JSON document, indented, with its schema version.

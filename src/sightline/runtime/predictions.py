@@ -143,8 +143,32 @@ class Predictions(Sequence[Prediction]):
         reasons = ("new" if new else "unsure" if unsure else "" for new, unsure in zip(is_new, is_unsure, strict=True))
         return replace(self, unknown=tuple(reasons))
 
-    def to_dicts(self, *, top: int | None = None) -> list[dict[str, object]]:
-        """Return one JSON-able dict a row: path, label, answer, confidence, novelty, probabilities, error."""
+    def sets(self, mass: float) -> list[tuple[str, ...]]:
+        """Return for each image the classes that may be true, most probable first; none where it could not be read.
+
+        Args:
+            mass: a class joins as long as the probabilities of those before it are not above it. With the bundle's
+                ``set_mass`` sets hold the true class in ``set_coverage`` of images.
+
+        Example:
+            >>> one = np.array([[0.25, 0.4, 0.35]], np.float32)
+            >>> said = Predictions(("ant", "bee", "cow"), ("x.jpg",), one, np.zeros((1, 2), np.float32), (None,))
+            >>> said.sets(0.5)
+            [('bee', 'cow')]
+        """
+        found = []
+        for row in self:
+            values = np.array([value for _, value in row.top])
+            before = np.concatenate([[0.0], np.cumsum(values)[:-1]]) if len(values) else values
+            found.append(tuple(name for (name, _), sum_ in zip(row.top, before, strict=True) if sum_ <= mass + 1e-6))
+        return found
+
+    def to_dicts(self, *, top: int | None = None, mass: float | None = None) -> list[dict[str, object]]:
+        """Return one JSON-able dict a row: path, label, answer, confidence, novelty, probabilities, error.
+
+        With ``mass`` also ``set``, see ``sets``.
+        """
+        sets = self.sets(mass) if mass is not None else None
         return [
             {
                 "path": row.path,
@@ -154,14 +178,15 @@ class Predictions(Sequence[Prediction]):
                 "confidence": None if row.error else round(row.confidence, 6),
                 "novelty": None if row.novelty is None else round(row.novelty, 4),
                 "probabilities": {name: round(value, 6) for name, value in row.top[:top]},
+                **({"set": list(sets[position])} if sets is not None else {}),
                 "error": row.error,
             }
-            for row in self
+            for position, row in enumerate(self)
         ]
 
-    def to_jsonl(self, *, top: int | None = None) -> str:
+    def to_jsonl(self, *, top: int | None = None, mass: float | None = None) -> str:
         """Return one JSON object a line, each line ended."""
-        return "".join(json.dumps(fields) + "\n" for fields in self.to_dicts(top=top))
+        return "".join(json.dumps(fields) + "\n" for fields in self.to_dicts(top=top, mass=mass))
 
     def to_csv(self, *, top: int | None = None, header: bool = True) -> str:
         """Return CSV text.
