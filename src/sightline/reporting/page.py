@@ -15,6 +15,7 @@ from typing import Any
 from sightline.installation import require_extra
 from sightline.reporting.card import write_model_card
 from sightline.reporting.figures import write_figures
+from sightline.reporting.plots import write_mistakes
 from sightline.reporting.sections import OF_FOLDS, OF_SEEDS, SECTIONS
 from sightline.runs.files import write_text
 from sightline.runs.folder import Run
@@ -33,6 +34,8 @@ def write_report(run: Run) -> None:
     require_extra("report", "the report")
     run = run.reading_once()
     write_figures(run)
+    if run.predictions_file.is_file():
+        write_mistakes(run)
     if not run.is_repeated:
         write_model_card(run)
     write_text(run.report_file, render_report(run))

@@ -12,7 +12,7 @@ from sightline.installation import require_extra
 from sightline.pixels.containers import place_of
 from sightline.pixels.decode import decode_image
 from sightline.pixels.modes import Range
-from sightline.reporting.canvas import in_cells
+from sightline.reporting.canvas import any_letters, in_cells
 from sightline.reporting.figures import draw_curves, draw_matrix, draw_pictures, draw_steps
 from sightline.runs.folder import Run
 from sightline.runtime.predictions import Predictions
@@ -20,7 +20,15 @@ from sightline.runtime.predictions import Predictions
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["plot_confusion", "plot_curves", "plot_mistakes", "plot_predictions", "plot_samples", "plot_steps"]
+__all__ = [
+    "plot_confusion",
+    "plot_curves",
+    "plot_mistakes",
+    "plot_predictions",
+    "plot_samples",
+    "plot_steps",
+    "write_mistakes",
+]
 
 _SIDE = 256  # px that are decoded of a picture that is shown small
 
@@ -91,6 +99,14 @@ def plot_mistakes(run: Run, *, count: int = 12) -> Figure:
     wrong.sort(key=lambda row: -float(row["confidence"]))
     rows = [(row["path"], f"{row['predicted']} {float(row['confidence']):.0%}\nis {row['label']}") for row in wrong]
     return _pictured(rows[:count], *_place_of_data(run), "no mistakes")
+
+
+def write_mistakes(run: Run) -> None:
+    """Write ``figures/mistakes.png``, where there are any."""
+    if any(row["correct"] == "0" for row in run.predictions):
+        run.figures_folder.mkdir(exist_ok=True)
+        with any_letters():
+            plot_mistakes(run, count=16).savefig(run.figures_folder / "mistakes.png", dpi=110, facecolor="white")
 
 
 def plot_samples(run: Run, part: str = "train", *, count: int = 12) -> Figure:
