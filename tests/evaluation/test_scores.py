@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from sightline.evaluation.scores import class_scores, image_briers, log_loss, roc_auc, score_figures, true_ranks
+from sightline.evaluation.intervals import Figure
+from sightline.evaluation.scores import (
+    image_briers,
+    log_loss,
+    rank_classes,
+    rank_scores,
+    score_figures,
+    true_ranks,
+)
 
 
 def cases(count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -23,6 +31,10 @@ def cases(count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             said = np.round(said * 4) + 1  # many ties
         said /= said.sum(1, keepdims=True)
         yield labels, said.astype(np.float32)
+
+
+def figures_of(labels: np.ndarray, said: np.ndarray) -> dict[str, Figure]:
+    return score_figures(labels, said, rank_classes(labels, said))
 
 
 def test_log_loss_is_scikit_learns() -> None:
@@ -49,7 +61,7 @@ def test_the_brier_score_is_the_squared_distance_from_the_truth() -> None:
 
 def test_areas_and_average_precisions_are_scikit_learns_on_a_thousand_cases() -> None:
     for labels, said in cases(1000):
-        rows = class_scores(labels, said)
+        rows = rank_classes(labels, said).rows
         for k, row in enumerate(rows):
             is_class = labels == k
             if is_class.all() or not is_class.any():
@@ -76,14 +88,14 @@ def test_of_equal_probabilities_the_first_class_wins_as_in_argmax() -> None:
 
 
 def test_figures_of_one_class_alone_have_no_area() -> None:
-    figures = score_figures(np.zeros(5, np.int64), np.full((5, 2), 0.5, np.float32))
+    figures = figures_of(np.zeros(5, np.int64), np.full((5, 2), 0.5, np.float32))
     assert {"roc_auc", "average_precision"}.isdisjoint(figures)
     assert figures["brier"].value == pytest.approx(0.5)
 
 
 def test_a_perfect_ranking_is_not_taken_for_certain() -> None:
     labels = np.array([0] * 6 + [1] * 6)
-    figure = score_figures(labels, np.eye(2, dtype=np.float32)[labels])["roc_auc"]
+    figure = figures_of(labels, np.eye(2, dtype=np.float32)[labels])["roc_auc"]
     assert figure.value == 1
     assert figure.low < 0.7
 
@@ -93,7 +105,7 @@ def test_the_error_of_an_area_is_delongs() -> None:
     random = np.random.default_rng(3)
     is_class = np.array([True] * 12 + [False] * 9)
     scores = random.normal(is_class * 1.0, 1).round(1)
-    area, parts = roc_auc(is_class, scores)
+    area, _, parts = rank_scores(is_class, scores)
     yes, no = scores[is_class], scores[~is_class]
     wins = (yes[:, None] > no[None]) + 0.5 * (yes[:, None] == no[None])
     wanted = ((wins.mean(1) - area) ** 2).sum() / 12**2 + ((wins.mean(0) - area) ** 2).sum() / 9**2
@@ -117,8 +129,8 @@ def test_intervals_hold_the_truth_in_about_95_of_100_cases(name: str) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scores, "_AP_CELLS", 0)  # what is slow here, and not asked for
-        truth = score_figures(*draw(60_000))[name].value
-        held = [figure.low <= truth <= figure.high for figure in (score_figures(*draw(150))[name] for _ in range(150))]
+        truth = figures_of(*draw(60_000))[name].value
+        held = [figure.low <= truth <= figure.high for figure in (figures_of(*draw(150))[name] for _ in range(150))]
     assert 0.9 <= np.mean(held) <= 0.99
 
 
@@ -126,4 +138,4 @@ def test_no_warning_is_raised_for_extreme_probabilities() -> None:
     said = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]], np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        score_figures(np.array([0, 1, 2, 1]), said)
+        figures_of(np.array([0, 1, 2, 1]), said)

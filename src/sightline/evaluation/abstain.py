@@ -164,7 +164,7 @@ def risk_coverage(confidence: npt.NDArray[np.floating[Any]], hits: npt.NDArray[n
 def separation(known: npt.NDArray[np.floating[Any]], new: npt.NDArray[np.floating[Any]]) -> float:
     """Return the AUROC of telling new images from known ones by a score that is higher for new ones; 0.5 is chance."""
     is_new = np.repeat([False, True], [len(known), len(new)])
-    return roc_auc(is_new, np.concatenate([known, new]))[0]
+    return roc_auc(is_new, np.concatenate([known, new]))
 
 
 def leave_one_out(distances: Features, labels: Labels) -> list[float | None]:

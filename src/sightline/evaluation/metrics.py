@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.evaluation.intervals import Figure, Units, design_effect, macro_intervals, proportion
-from sightline.evaluation.scores import class_scores, score_figures
+from sightline.evaluation.scores import rank_classes, score_figures
 
 __all__ = ["COUNT_METRICS", "MIN_SUPPORT", "class_table", "confusion_matrix", "evaluate_predictions"]
 
@@ -161,14 +161,14 @@ def evaluate_predictions(
     effect = 1.0 if units is None else design_effect(hits, units)
     figures: dict[str, Figure] = {"accuracy": proportion(hits, units)}
     figures |= macro_intervals(matrix, COUNT_METRICS, seed=seed, effect=effect)
-    figures |= score_figures(labels, probabilities, units, seed=seed)
+    ranking = rank_classes(labels, probabilities)
+    figures |= score_figures(labels, probabilities, ranking, units, seed=seed)
     rows = class_table(labels, predicted, classes, units)
-    scores = class_scores(labels, probabilities)
     return {
         **{name: figure.to_dict() for name, figure in figures.items()},
         "accuracy_percent": round(100 * figures["accuracy"].value, 2),
         "loss_rounded": round(figures["log_loss"].value, 4),
         **({} if units is None else {"count_groups": len(np.unique(units)), "design_effect": effect}),
-        "classes": [{**row, **score} for row, score in zip(rows, scores, strict=True)],
+        "classes": [{**row, **score} for row, score in zip(rows, ranking.rows, strict=True)],
         "confusion": matrix.tolist(),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,17 @@ import numpy.typing as npt
 
 from sightline.evaluation.intervals import Figure, Units, draw_weights, mean_figure, proportion, wilson
 
-__all__ = ["class_scores", "log_loss", "roc_auc", "score_figures", "true_ranks"]
+__all__ = [
+    "Ranking",
+    "image_briers",
+    "image_losses",
+    "log_loss",
+    "rank_classes",
+    "rank_scores",
+    "roc_auc",
+    "score_figures",
+    "true_ranks",
+]
 
 _TOP = (3, 5)
 _LEAST = 1e-7  # what a probability is raised to before its logarithm
@@ -54,8 +65,41 @@ def true_ranks(labels: Labels, probabilities: Shares) -> npt.NDArray[np.int64]:
     return ranks
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """How well the probabilities of each class rank its images above all others.
+
+    Attributes:
+        rows: for each class ``roc_auc`` and ``average_precision``; None where it can't be told.
+        parts: ``[N]``: what each image adds to the error of the mean ROC area; its squares add up.
+    """
+
+    rows: list[dict[str, float | None]]
+    parts: Values
+
+
+def rank_classes(labels: Labels, probabilities: Shares) -> Ranking:
+    """Return the areas of each class against all others.
+
+    Args:
+        labels, probabilities: as for ``evaluate_predictions``.
+    """
+    n, classes = probabilities.shape
+    rows: list[dict[str, float | None]] = []
+    parts, present = np.zeros(n), 0
+    for k in range(classes):
+        is_class = labels == k
+        if not is_class.any() or is_class.all():
+            rows.append({"roc_auc": None, "average_precision": None})
+            continue
+        area, precision, own = rank_scores(is_class, probabilities[:, k])
+        rows.append({"roc_auc": area, "average_precision": precision})
+        parts, present = parts + own, present + 1
+    return Ranking(rows, parts / max(1, present))
+
+
 def score_figures(
-    labels: Labels, probabilities: Shares, units: Units | None = None, *, seed: int = 0
+    labels: Labels, probabilities: Shares, ranking: Ranking, units: Units | None = None, *, seed: int = 0
 ) -> dict[str, Figure]:
     """Return figure -> value with interval: top-k accuracies, log-loss, Brier score, ROC AUC, average precision.
 
@@ -64,63 +108,57 @@ def score_figures(
 
     Args:
         labels, probabilities, units, seed: as for ``evaluate_predictions``.
+        ranking: of these, by ``rank_classes``.
     """
     ranks = true_ranks(labels, probabilities)
     figures = {f"top_{k}": proportion(ranks < k, units) for k in _TOP if k < probabilities.shape[1]}
     figures["log_loss"] = mean_figure(image_losses(labels, probabilities), labels, units, seed=seed)
     figures["brier"] = mean_figure(image_briers(labels, probabilities), labels, units, seed=seed)
-    present = [k for k in range(probabilities.shape[1]) if 0 < (labels == k).sum() < len(labels)]
+    present = [k for k, row in enumerate(ranking.rows) if row["roc_auc"] is not None]
     if present:
-        figures["roc_auc"] = _macro_auc(labels, probabilities, present, units)
+        figures["roc_auc"] = _macro_auc(labels, ranking, present, units)
         if probabilities.size <= _AP_CELLS:
             figures["average_precision"] = _macro_precision(labels, probabilities, present, units, seed)
     return figures
 
 
-def class_scores(labels: Labels, probabilities: Shares) -> list[dict[str, float | None]]:
-    """Return for each class ``roc_auc`` and ``average_precision`` against all others; None where it can't be told."""
-    rows: list[dict[str, float | None]] = []
-    for k in range(probabilities.shape[1]):
-        is_class = labels == k
-        if not 0 < is_class.sum() < len(labels):
-            rows.append({"roc_auc": None, "average_precision": None})
-            continue
-        auc, _ = roc_auc(is_class, probabilities[:, k])
-        order, last = _falling(probabilities[:, k])
-        precision = _average_precision(is_class[order].astype(np.float64), np.ones(len(labels)), last)
-        rows.append({"roc_auc": auc, "average_precision": precision})
-    return rows
-
-
-def roc_auc(is_class: npt.NDArray[np.bool_], scores: npt.NDArray[np.floating[Any]]) -> tuple[float, Values]:
-    """Return the area under the ROC curve, and ``[N]`` what each image adds to its error, whose squares add up.
+def rank_scores(is_class: npt.NDArray[np.bool_], scores: npt.NDArray[np.floating[Any]]) -> tuple[float, float, Values]:
+    """Return the area under the ROC curve, the average precision, and ``[N]`` what each image adds to the area's error.
 
     Args:
         is_class: ``[N] bool``, both kinds present.
-        scores: ``[N]``, higher for the class; ties count half.
+        scores: ``[N]``, higher for the class; in the area ties count half.
 
     References:
-        E. R. DeLong, D. M. DeLong and D. L. Clarke-Pearson, Biometrics 44 (1988); X. Sun and W. Xu, IEEE Signal
-        Processing Letters 21 (2014), for the fast way.
+        E. R. DeLong, D. M. DeLong and D. L. Clarke-Pearson, Biometrics 44 (1988), for the error of the area; average
+        precision as scikit-learn's.
     """
-    from scipy.stats import rankdata
+    n, order = len(scores), np.argsort(scores, kind="stable")
+    ranked, yes = scores[order], is_class[order]
+    first = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))  # of equal scores
+    sizes = np.diff(first, append=n)
+    hits = np.add.reduceat(yes, first, dtype=np.int64)
+    misses = sizes - hits
+    hits_below, misses_below = np.cumsum(hits) - hits, np.cumsum(misses) - misses
+    count = int(hits.sum())
+    above = (misses_below + misses / 2) / (n - count)  # share of the others that an image of the class is ranked above
+    below = 1 - (hits_below + hits / 2) / count
+    area = float((above * hits).sum() / count)
+    parts = np.empty(n)
+    spread = np.where(yes, np.repeat((above - area) / count, sizes), np.repeat((below - area) / (n - count), sizes))
+    parts[order] = spread
+    precision = float((hits * (count - hits_below) / (n - first)).sum() / count)
+    return area, precision, parts
 
-    yes, no = scores[is_class], scores[~is_class]
-    ranks = rankdata(scores)
-    above = (ranks[is_class] - rankdata(yes)) / len(no)  # share of the others that each is ranked above
-    below = 1 - (ranks[~is_class] - rankdata(no)) / len(yes)
-    auc = float(above.mean())
-    parts = np.empty(len(scores))
-    parts[is_class], parts[~is_class] = (above - auc) / len(yes), (below - auc) / len(no)
-    return auc, parts
+
+def roc_auc(is_class: npt.NDArray[np.bool_], scores: npt.NDArray[np.floating[Any]]) -> float:
+    """Return the area under the ROC curve; arguments as for ``rank_scores``."""
+    return rank_scores(is_class, scores)[0]
 
 
-def _macro_auc(labels: Labels, probabilities: Shares, present: list[int], units: Units | None) -> Figure:
-    total, parts = 0.0, np.zeros(len(labels))
-    for k in present:
-        auc, own = roc_auc(labels == k, probabilities[:, k])
-        total, parts = total + auc, parts + own
-    value, parts = total / len(present), parts / len(present)
+def _macro_auc(labels: Labels, ranking: Ranking, present: list[int], units: Units | None) -> Figure:
+    value = float(np.mean([ranking.rows[k]["roc_auc"] for k in present]))
+    parts = ranking.parts
     if units is not None:
         parts = np.bincount(np.unique(units, return_inverse=True)[1], parts).astype(np.float64)
     error = math.sqrt(float((parts**2).sum()))
