@@ -69,7 +69,8 @@ class Window(tk.Tk):
             return
         # Decoded as the classifier sees it: upright, transparency on white.
         self._hang(Image.fromarray(decode_image(path)))
-        self._explain(f"{said.label}", f"{said.confidence:.1%}", color=BLUE)
+        title = f"unknown: like {said.label}" if said.unknown else f"{said.label}"
+        self._explain(title, f"{said.confidence:.1%}", color=BLUE)
         for row, (name, probability) in enumerate(said.top[:BARS]):
             self._add_bar(row, name, probability)
 

@@ -97,18 +97,23 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     constants = [
         helper.make_tensor("sides", kinds.INT64, [2], [1, 2]),
         helper.make_tensor("scale", kinds.FLOAT, [], [10 / 255]),
+        helper.make_tensor("last", kinds.INT64, [1], [1]),
     ]
     nodes = [
         helper.make_node("Cast", ["pixels"], ["numbers"], to=kinds.FLOAT),
         helper.make_node("ReduceMean", ["numbers", "sides"], ["mean"], keepdims=0),
         helper.make_node("Mul", ["mean", "scale"], ["features"]),
         helper.make_node("Softmax", ["features"], ["probabilities"], axis=1),
+        helper.make_node("ReduceMean", ["probabilities", "last"], ["novelty"], keepdims=0),
     ]
     graph = helper.make_graph(
         nodes,
         "colours",
         [helper.make_tensor_value_info("pixels", kinds.UINT8, ["N", 8, 8, 3])],
-        [helper.make_tensor_value_info(name, kinds.FLOAT, ["N", 3]) for name in ("probabilities", "features")],
+        [
+            *(helper.make_tensor_value_info(name, kinds.FLOAT, ["N", 3]) for name in ("probabilities", "features")),
+            helper.make_tensor_value_info("novelty", kinds.FLOAT, ["N"]),
+        ],
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)

@@ -89,6 +89,10 @@ def test_a_finished_run_has_everything_and_says_so(finished_run):
         "figures/confusion.svg",
         "figures/augmented.png",
         "figures/augmented.svg",
+        "figures/reliability.png",
+        "figures/reliability.svg",
+        "figures/coverage.png",
+        "figures/coverage.svg",
     }
     assert finished_run.status == "finished"
     assert finished_run.history["epoch"] == [0, 1, 2, 3, 4, 5, 6]
