@@ -14,7 +14,7 @@ import pytest
 from sightline.errors import InputError, RunError
 from sightline.events import StepEnded
 from sightline.runs.folder import Run, list_runs
-from sightline.runs.writer import RunWriter
+from sightline.runs.writer import RunWriter, clear_stillborn
 
 
 @pytest.fixture
@@ -212,3 +212,19 @@ def test_steps_that_can_not_be_written_are_an_error_with_a_cure(writer: RunWrite
     with pytest.raises(RunError, match=r"steps\.csv can't be written") as caught:
         writer.add_steps([step(0)])
     assert caught.value.code == "run.write"
+
+
+def test_a_run_that_can_not_be_begun_leaves_its_folder_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk at the first file: whoever makes room can begin again in the same process."""
+
+    def fail(*_: object) -> None:
+        raise RunError("run.write", "no space", "free some")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sightline.runs.writer.write_json", fail)
+        with pytest.raises(RunError, match="no space") as caught:
+            RunWriter.create(tmp_path, "full", "data", {})
+    assert caught.traceback  # a notebook keeps the last error too, and with it all that its frames hold
+    clear_stillborn(tmp_path / "full")
+    assert not (tmp_path / "full").exists()
+    RunWriter.create(tmp_path, "full", "data", {}).close()

@@ -82,7 +82,11 @@ class RunWriter:
             ) from error
         lock = lock_run(folder)
         facts = {"schema_version": 1, "status": "running", "started": _start_after(Path(parent)), **facts}
-        write_json(folder / "run.json", facts)
+        try:
+            write_json(folder / "run.json", facts)
+        except BaseException:  # a full disk, and whoever tries again in this process must find the folder free
+            lock.release()
+            raise
         return cls(Run(folder), facts, lock, started)
 
     @classmethod
