@@ -12,7 +12,7 @@ from finished import write_colours
 from sightline.data.samples import Samples
 from sightline.data.split import Split, calibration_rows, selection_rows
 from sightline.evaluation.abstain import describe_unknown
-from sightline.evaluation.calibration import cool, describe_calibration
+from sightline.evaluation.calibration import describe_calibration
 from sightline.pipeline.calibrate import describe_confidence, number_units
 from sightline.runs.folder import Run
 
@@ -72,23 +72,6 @@ def test_what_is_told_of_the_test_images_follows_from_the_files(finished_run: Ru
     found = describe_unknown(labels, said, novelty, metrics["unknown"]["min_confidence"], 0.05)
     assert metrics["unknown"]["new"] == found["new"]
     assert metrics["unknown"]["non_images"]["noise"]["n"] == 16
-
-
-def test_the_file_ships_with_the_temperature_that_validation_chose(finished_run: Run) -> None:
-    """Taken out again, the temperature leaves log-losses on validation that it makes worse there."""
-    classifier = finished_run.classifier()
-    said = classifier.predict(finished_run.files("val")).probabilities
-    labels = np.array([classifier.classes.index(place.parent.name) for place in map(Path, _paths(finished_run, "val"))])
-
-    def loss(shares: np.ndarray) -> float:
-        return float(-np.log(np.maximum(shares[np.arange(len(labels)), labels], 1e-12)).mean())
-
-    best = min((0.5, 0.8, 1.0, 1.25, 2.0), key=lambda factor: loss(cool(said, factor)))
-    assert best == 1.0 or classifier.bundle.temperature in (1.0, 0.25, 4.0) or len(labels) < 200
-
-
-def _paths(run: Run, part: str) -> list[str]:
-    return [row["path"] for row in run.samples if row["split"] == part]
 
 
 def test_the_nearest_training_image_is_one_and_of_the_same_colour(finished_run: Run) -> None:

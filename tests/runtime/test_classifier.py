@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -272,6 +273,6 @@ def test_auto_is_the_confidence_of_the_bundle() -> None:
 
 
 @pytest.mark.parametrize("wrong", [-0.1, 1.5, float("nan"), "high"])
-def test_a_confidence_out_of_range_is_refused(classifier: Classifier, wrong: object) -> None:
+def test_a_confidence_out_of_range_is_refused(classifier: Classifier, wrong: Any) -> None:
     with pytest.raises(InputError, match="least confidence"):
-        classifier.predict(flat(100), min_confidence=wrong)  # type: ignore[arg-type]
+        classifier.predict(flat(100), min_confidence=wrong)

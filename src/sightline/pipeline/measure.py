@@ -47,6 +47,7 @@ __all__ = [
     "describe_trust",
     "evaluate_samples",
     "evaluate_source",
+    "number_classes",
     "picture_mistakes",
     "small_pictures",
 ]
@@ -71,21 +72,20 @@ def evaluate_source(
     Raises:
         DataError: if the source has a class that the classifier does not know, or nothing is left to measure.
     """
+    folder = Path(out)
+    if out and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError("run.exists", f"{out} exists already, and is not empty", "choose another --out")
+    foreign = find_images(Path(unknown))[0] if unknown else []
+    if unknown and not foreign:
+        message = f"{unknown} holds no images"
+        raise DataError("evaluation.no-unknown", message, "give a folder of images of other things")
     choices = DataChoices(value_range=classifier.preprocess.value_range)
     samples = yield from inspect_source(source, choices, compare=False)
-    strange = [name for name in samples.classes if name not in classifier.classes]
-    if strange:
-        raise DataError(
-            "evaluation.unknown-class",
-            f"the classifier does not know class {', '.join(map(repr, strange[:5]))}; "
-            f"it knows {', '.join(map(repr, classifier.classes[:8]))}",
-            "rename or leave out these folders",
-        )
+    number = number_classes(classifier, samples)
     rows = np.flatnonzero(samples.given == "test")
     if not len(rows):
         rows = np.arange(len(samples))
     yield Noted(f"Measured on {'the given test part' if len(rows) < len(samples) else 'all images'}: {len(rows):,}.")
-    number = np.array([classifier.classes.index(name) for name in samples.classes], np.int64)
     run = run_of_classifier(classifier.path)
     trained = run.trained_digests() if run else set()
     if run:
@@ -104,9 +104,26 @@ def evaluate_source(
     evaluation = describe_trust((yield from measured), classifier)
     evaluation = yield from count_looks(evaluation, samples, rows, classifier)
     if unknown:
-        evaluation = yield from _measure_unknown(evaluation, classifier, Path(unknown))
+        evaluation = yield from _measure_unknown(evaluation, classifier, foreign)
     yield from _keep(evaluation, run, describe_source(source), out)
     return evaluation
+
+
+def number_classes(classifier: Classifier, samples: Samples) -> npt.NDArray[np.int64]:
+    """Return ``[K]``: for each class of the samples its position in the classifier's, by name.
+
+    Raises:
+        DataError: if the classifier does not know one of them.
+    """
+    strange = [name for name in samples.classes if name not in classifier.classes]
+    if strange:
+        raise DataError(
+            "evaluation.unknown-class",
+            f"the classifier does not know class {', '.join(map(repr, strange[:5]))}; "
+            f"it knows {', '.join(map(repr, classifier.classes[:8]))}",
+            "rename or leave out these folders",
+        )
+    return np.array([classifier.classes.index(name) for name in samples.classes], np.int64)
 
 
 def describe_trust(evaluation: Evaluation, classifier: Classifier) -> Evaluation:
@@ -133,18 +150,17 @@ def count_looks(
 
 
 def _measure_unknown(
-    evaluation: Evaluation, classifier: Classifier, folder: Path
+    evaluation: Evaluation, classifier: Classifier, paths: list[Path]
 ) -> Generator[Event, None, Evaluation]:
     """Return the evaluation with how images that show none of the classes are told from the measured ones."""
-    paths = find_images(folder)[0]
-    if not paths:
-        raise DataError("evaluation.no-unknown", f"{folder} holds no images", "give a folder of images of other things")
     yield StageStarted("Evaluating", f"{len(paths):,} images that show none of the classes")
     start = time.monotonic()
     foreign = classifier.predict(paths)
     known, ok = evaluation.predictions, foreign.is_ok
     if not ok.any():
-        raise DataError("evaluation.no-unknown", f"no image of {folder} can be read", "give images that can be read")
+        raise DataError(
+            "evaluation.no-unknown", f"no image of {paths[0].parent} can be read", "give images that can be read"
+        )
     said, least = foreign.probabilities.max(1)[ok], classifier.bundle.min_confidence
     found: dict[str, Any] = {
         "count": len(paths),
@@ -162,8 +178,6 @@ def _keep(evaluation: Evaluation, run: Run | None, source: str, out: str | Path)
     """Write figures and answers where they were asked for, or into the classifier's run."""
     if out:
         folder = Path(out)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise RunError("run.exists", f"{folder} exists already, and is not empty", "choose another --out")
     elif run is not None:
         folder = numbered_folder(run.evaluations_folder, Path(source).stem)
     else:

@@ -18,7 +18,7 @@ from sightline.evaluation.intervals import wilson
 from sightline.evaluation.robustness import measure_drops
 from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
 from sightline.pipeline.finish import load_data, write_page
-from sightline.pipeline.measure import contents_of
+from sightline.pipeline.measure import contents_of, number_classes
 from sightline.pipeline.prepare import DataChoices, inspect_source
 from sightline.pixels.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from sightline.pixels.decode import RGB
@@ -107,14 +107,7 @@ def _given_images(classifier: Classifier, source: Source) -> Generator[Event, No
     """Return the test part of a source, or all its images, without those that the training saw."""
     choices = DataChoices(value_range=classifier.preprocess.value_range)
     samples = yield from inspect_source(source, choices, compare=False)
-    unknown = [name for name in samples.classes if name not in classifier.classes]
-    if unknown:
-        raise DataError(
-            "evaluation.unknown-class",
-            f"the classifier does not know class {', '.join(map(repr, unknown[:5]))}; "
-            f"it knows {', '.join(map(repr, classifier.classes[:8]))}",
-            "rename or leave out these folders",
-        )
+    number = number_classes(classifier, samples)
     rows = np.flatnonzero(samples.given == "test")
     part = "test" if len(rows) else "whole"
     rows = rows if len(rows) else np.arange(len(samples))
@@ -125,7 +118,6 @@ def _given_images(classifier: Classifier, source: Source) -> Generator[Event, No
         message = f"{int(leaked.sum()):,} of {len(rows):,} images were used in training; the figures leave them out"
         yield Warned("evaluation.leak", message, "give images that the training did not see")
     rows = rows[~leaked]
-    number = np.array([classifier.classes.index(name) for name in samples.classes], np.int64)
     return _Subject(samples, rows, number[samples.labels[rows]], part)
 
 
