@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,15 +34,23 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Run:
-    """A run trained on ``colours`` for six epochs, at a rate that was looked for; not to be changed."""
+def finished_run(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[Run]:
+    """A run trained on ``colours`` for six epochs, at a rate that was looked for; not to be changed, which is seen."""
     import sightline
 
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SIGHTLINE_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("SIGHTLINE_STATE", str(tmp_path_factory.mktemp("state")))
-        return sightline.train(colours, out=folder, name="colours", epochs=6, seed=3, find_rate=True, quiet=True)
+        run = sightline.train(colours, out=folder, name="colours", epochs=6, seed=3, find_rate=True, quiet=True)
+    before = _files(run.folder)
+    yield run
+    changed = sorted(set(before.items()) ^ set(_files(run.folder).items()))
+    assert not changed, f"a test changed the run that others use, instead of copied_run: {changed[:5]}"
+
+
+def _files(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture

@@ -266,6 +266,7 @@ def evaluate(
     *,
     unknown: str | Path = "",
     out: str | Path = "",
+    columns: str | Path = "",
     runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
     quiet: bool = False,
@@ -278,7 +279,8 @@ def evaluate(
         model: what :func:`load` takes, or an open classifier.
         data: as for :func:`train`; its classes are matched by name.
         unknown: folder of images that show none of the classes: how many are noticed.
-        out: new folder for figures and answers; empty: ``evaluations`` in the classifier's run.
+        out: new folder for figures, answers and a page; empty: ``evaluations`` in the classifier's run.
+        columns: CSV of ``path`` and further columns: groups that share a value are compared with all others.
         runs, display, quiet: as for :func:`load` and :func:`train`.
 
     Raises:
@@ -291,7 +293,7 @@ def evaluate(
     from sightline.pipeline.measure import evaluate_source
 
     classifier = model if isinstance(model, Classifier) else load(model, runs=runs)
-    return drive(evaluate_source(classifier, data, unknown, out), display, quiet)
+    return drive(evaluate_source(classifier, data, unknown, out, columns), display, quiet)
 
 
 def check(

@@ -17,6 +17,7 @@ __all__ = [
     "CheckpointSaved",
     "EpochEnded",
     "Event",
+    "FeaturesSeen",
     "InputsSeen",
     "MistakesSeen",
     "Noted",
@@ -93,6 +94,21 @@ class Planned:
 
     rows: tuple[tuple[str, str, str, str], ...]
     seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeaturesSeen:
+    """A head was fitted on frozen features: those of a network that has not learnt from these images yet.
+
+    Attributes:
+        positions: ``[N] int64``, of the training images that were looked at, in the training's order of images.
+        train: ``[N, D] float32``, their features.
+        val: ``[M, D] float32``, features of all validation images that choose the epoch.
+    """
+
+    positions: npt.NDArray[np.int64]
+    train: npt.NDArray[np.float32]
+    val: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +287,7 @@ Event = (
     | PartsRaised
     | Warned
     | Planned
+    | FeaturesSeen
     | RateFound
     | Resumed
     | StateSaving

@@ -386,8 +386,8 @@ def test_groups_and_bad_files_are_settings_of_train(sightline, colours):
     assert "chosen by you" in rows["group"] and "fail" in rows["on_bad"] and "0, 255" in rows["value_range"]
 
 
-def test_evaluate_prints_figures_with_intervals(sightline, finished_run, colours):
-    status, out, err = sightline("evaluate", finished_run.folder, colours)
+def test_evaluate_prints_figures_with_intervals(sightline, copied_run, colours):
+    status, out, err = sightline("evaluate", copied_run.folder, colours)
     assert status == 0
     assert "accuracy" in out and "n=18" in out and "too few to tell" in out
     assert "warning[evaluation.leak]" in err
@@ -415,13 +415,13 @@ def test_report_is_written_again(sightline, copied_run):
         ("ls {odd}/*/* | PYTHONIOENCODING=utf-8:strict {s} predict {run} - --format csv", 0),
     ],
 )
-def test_closed_streams_and_poor_encodings_end_no_command(finished_run, colours, tmp_path, command, status):
+def test_closed_streams_and_poor_encodings_end_no_command(copied_run, colours, tmp_path, command, status):
     for name in ("蜂", os.fsdecode(b"caf\xe9")):
         shutil.copytree(colours / "red", tmp_path / "odd" / name)
         (tmp_path / "odd" / name / "000.png").rename(tmp_path / "odd" / name / f"{name}.png")
     words = {
         "s": f"{sys.executable} -m sightline",
-        "run": finished_run.folder,
+        "run": copied_run.folder,
         "data": colours,
         "odd": tmp_path / "odd",
     }

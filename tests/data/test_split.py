@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.data.samples import Samples
-from sightline.data.split import MIN_CLASS_SIZE, Split, make_split
+from sightline.data.split import MIN_CLASS_SIZE, Split, keep_share, make_split
 from sightline.errors import DataError, InputError
 
 Table = Callable[..., Samples]
@@ -334,3 +334,28 @@ def test_of_many_images_only_as_many_are_drawn_as_measuring_needs(table):
     assert split.rule.startswith("85 % / 5 % / 10 %")
     given = make_split(table([0, 1] * 50_000, given=["train"] * 80_000 + ["test"] * 20_000))
     assert (len(given.rows("val")), len(given.rows("test"))) == (5_000, 20_000)
+
+
+# -- fewer training images ---------------------------------------------------------------------------------------
+
+
+def test_a_share_of_the_training_images_leaves_what_is_measured(table: Table) -> None:
+    samples = table([0] * 100 + [1] * 300, groups=[f"g{k // 2}" for k in range(400)])
+    split = make_split(samples)
+    half = keep_share(samples, split, 0.5)
+    assert len(half.rows("train")) == pytest.approx(len(split.rows("train")) / 2, abs=4)
+    for part in ("val", "test"):
+        assert half.rows(part).tolist() == split.rows(part).tolist()
+    assert set(half.rows("train")) <= set(split.rows("train"))
+    kept, left = (set(samples.groups[half.parts == part]) for part in ("train", ""))
+    assert not kept & left
+    share = Counter(samples.labels[half.rows("train")].tolist())
+    assert share[1] == pytest.approx(3 * share[0], rel=0.1)
+    assert "training images are used (train_share)" in half.notes[-1]
+    assert keep_share(samples, split, 1.0) is split
+
+
+def test_a_share_that_leaves_a_class_nothing_keeps_one_unit_of_it(table: Table) -> None:
+    samples = table([0] * 100 + [1] * 6)
+    kept = keep_share(samples, make_split(samples), 0.01)
+    assert set(samples.labels[kept.rows("train")].tolist()) == {0, 1}

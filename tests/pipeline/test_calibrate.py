@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from sightline.data.samples import Samples
 from sightline.data.split import Split, calibration_rows, selection_rows
 from sightline.evaluation.abstain import describe_unknown
 from sightline.evaluation.calibration import describe_calibration
+from sightline.evaluation.intervals import Figure
 from sightline.pipeline.calibrate import describe_confidence, number_units
 from sightline.runs.folder import Run
 
@@ -94,7 +96,13 @@ def test_evaluating_other_images_keeps_figures_and_answers(finished_run: Run, tm
         "metrics.json",
         "predictions.csv",
         "probabilities.npy",
+        "evaluation.json",
+        "report.html",
     }
+    page = (tmp_path / "kept" / "report.html").read_text(encoding="utf-8")
+    words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+    assert f"Of {evaluation.accuracy.n} images of {other}" in words
+    assert f"Of 6 such images {Figure(**evaluation.metrics['unknown']['foreign']['new'])} are called new" in words
     assert np.array_equal(np.load(tmp_path / "kept" / "probabilities.npy"), evaluation.predictions.probabilities)
     foreign = evaluation.metrics["unknown"]["foreign"]
     assert (foreign["count"], foreign["count_bad"]) == (6, 0)

@@ -93,6 +93,8 @@ def test_a_finished_run_has_everything_and_says_so(finished_run):
         "figures/reliability.svg",
         "figures/coverage.png",
         "figures/coverage.svg",
+        "figures/ranking.png",
+        "figures/ranking.svg",
     }
     assert finished_run.status == "finished"
     assert finished_run.history["epoch"] == [0, 1, 2, 3, 4, 5, 6]
@@ -359,22 +361,22 @@ def test_checkpoints_are_dropped_unless_they_are_asked_for(finished_run, colours
     assert sightline.train(colours, out=tmp_path, keep_checkpoints=True, **QUICK).best_checkpoint.is_dir()
 
 
-def test_evaluating_matches_classes_by_name(finished_run, tmp_path):
+def test_evaluating_matches_classes_by_name(copied_run, tmp_path):
     data = write_colours(tmp_path / "more", 5, seed=7)
     shutil.rmtree(data / "blue")  # so that green is 0 here and 1 in the classifier
-    assert sightline.evaluate(finished_run.folder, data, quiet=True).accuracy.value == 1
+    assert sightline.evaluate(copied_run.folder, data, quiet=True).accuracy.value == 1
 
 
-def test_evaluating_an_unknown_class_is_refused(finished_run, tmp_path):
+def test_evaluating_an_unknown_class_is_refused(copied_run, tmp_path):
     data = write_colours(tmp_path / "more", 5)
     (data / "red").rename(data / "pink")
     with pytest.raises(DataError, match="'pink'"):
-        sightline.evaluate(finished_run.folder, data, quiet=True)
+        sightline.evaluate(copied_run.folder, data, quiet=True)
 
 
-def test_evaluating_leaves_out_what_the_training_saw(finished_run, colours):
-    evaluation = sightline.evaluate(finished_run.folder, colours, quiet=True)
-    trained = sum(row["split"] in ("train", "val") for row in finished_run.samples)
+def test_evaluating_leaves_out_what_the_training_saw(copied_run, colours):
+    evaluation = sightline.evaluate(copied_run.folder, colours, quiet=True)
+    trained = sum(row["split"] in ("train", "val") for row in copied_run.samples)
     assert evaluation.metrics["count_leaked"] == trained
     assert evaluation.accuracy.n == 120 - trained
 

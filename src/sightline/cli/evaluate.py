@@ -20,7 +20,12 @@ def evaluate(
     unknown_dir: Annotated[
         str, typer.Option("--unknown-dir", help="Images that show none of the classes: how many are noticed.")
     ] = "",
-    out: Annotated[str, typer.Option(help="New folder for figures and answers; else the run's evaluations/.")] = "",
+    out: Annotated[
+        str, typer.Option(help="New folder for figures, answers and page; else the run's evaluations/.")
+    ] = "",
+    columns: Annotated[
+        str, typer.Option(help="CSV of path and further columns: where is it worse, by site, camera or date?")
+    ] = "",
     runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
@@ -31,7 +36,7 @@ def evaluate(
     from sightline.text import printable
 
     parse_requirements(require)
-    evaluation = api.evaluate(model, data, unknown=unknown_dir, out=out, runs=runs)
+    evaluation = api.evaluate(model, data, unknown=unknown_dir, out=out, columns=columns, runs=runs)
     metrics = evaluation.metrics
     if as_json:
         print(json.dumps({**metrics, **requirement_fields(metrics, require)}))
@@ -49,9 +54,22 @@ def evaluate(
             few = "  too few to tell" if row["too_few"] else ""
             precision, recall, f1 = cells
             print(f"{printable(row['class']):<{width}}  {row['support']:>6}  {precision:>9}  {recall:>6}  {f1:>6}{few}")
+        _print_slices(metrics["slices"])
     check_requirements(metrics, require, as_json=as_json)
     if metrics["count_bad"]:
         raise typer.Exit(3)
+
+
+def _print_slices(found: dict[str, Any]) -> None:
+    """Print the groups of images that are clearly worse than all others."""
+    from sightline.text import printable
+
+    if found["found"]:
+        print()
+    for one in found["found"]:
+        words = printable(f"{one['column']} = {one['value']}")
+        gap = f"{100 * one['accuracy']:.0f} % right (n={one['n']:,}), all others {100 * one['rest']:.0f} %"
+        print(f"worse where {words}: {gap}")
 
 
 def _print_unknown(found: dict[str, Any]) -> None:

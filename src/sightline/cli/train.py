@@ -221,6 +221,10 @@ def print_result(run: Run, *, as_json: bool, image: Path | str = "IMAGE", more: 
         print(f"  averaged over {metrics['count_views']} views of each image {averaged}; predictions look once")
     print(f"  macro F1 {Figure(**metrics['macro_f1'])}")
     print(f"  without learning much: {baselines}")
+    if "frozen_head" in metrics:
+        head = metrics["frozen_head"]
+        changed = f"fine-tuning mended {head['fixed']:,} answers and broke {head['broken']:,} (p = {head['p']:.3f})"
+        print(f"  the head on frozen features alone: {Figure(**head['accuracy'])}; {changed}")
     print(f"\nRun         {run.folder}")
     print(f"Report      {run.report_file}")
     print(f"Classifier  {run.model_file}")

@@ -28,6 +28,7 @@ __all__ = [
     "find_torn",
     "find_twins",
     "find_units",
+    "keep_share",
     "make_split",
     "make_split_of_nothing",
     "selection_rows",
@@ -356,6 +357,20 @@ def with_seen(samples: Samples, split: Split, seen: AbstractSet[str]) -> Split:
     alike = {twin for pair in pairs for twin in pair if seen & set(pair)}
     is_seen = np.array([digest in seen or digest in alike for digest in samples.digests], bool)
     return replace(split, leaked=split.leaked | (is_seen & (split.parts == split.headline)))
+
+
+def keep_share(samples: Samples, split: Split, share: float) -> Split:
+    """Return the split with a share of its training images, whole units drawn class by class; the others serve nothing.
+
+    What is measured stays the same, so that a training on fewer images can be compared with one on all.
+    """
+    if share == 1:
+        return split
+    parts = draw_parts(samples, split.parts, {"": 1 - share}, split.seed)
+    left = f"{int((parts == 'train').sum()):,} of {len(split.rows('train')):,} training images are used (train_share)"
+    kept = replace(split, parts=parts, notes=(*split.notes, left))
+    _refuse_empty(kept, samples)
+    return kept
 
 
 def _refuse_empty(split: Split, samples: Samples) -> None:

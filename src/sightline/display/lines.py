@@ -6,6 +6,7 @@ from sightline.events import (
     CheckpointSaved,
     EpochEnded,
     Event,
+    FeaturesSeen,
     InputsSeen,
     MistakesSeen,
     Noted,
@@ -70,7 +71,7 @@ def _text_of(event: Event) -> str | None:
             return f"{headline}\nRun {folder}"
         case Progressed() | StepEnded() | StepFailed() | StateSaving() | CheckpointSaved() | PartsRaised():
             return None
-        case InputsSeen() | ValidationMeasured() | MistakesSeen():
+        case FeaturesSeen() | InputsSeen() | ValidationMeasured() | MistakesSeen():
             return None
 
 

@@ -42,6 +42,12 @@ class Evaluation:
         return self.predictions.is_ok & ~self.leaked
 
     @property
+    def hits(self) -> npt.NDArray[np.bool_]:
+        """``[U] bool``: of the ``used`` images, whether the most probable class is right."""
+        hits: npt.NDArray[np.bool_] = (self.predictions.probabilities.argmax(1) == self.labels)[self.used]
+        return hits
+
+    @property
     def accuracy(self) -> Figure:
         """Share of readable images that are right, with Wilson's interval."""
         return Figure(**self.metrics["accuracy"])

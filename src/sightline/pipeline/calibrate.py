@@ -20,7 +20,7 @@ from sightline.events import Event, Noted, StageEnded, StageStarted
 from sightline.pixels.cache import PixelStore
 from sightline.planning.plan import Plan
 
-__all__ = ["MOST_REFERENCES", "SHARE_OF_TIME", "Calibrated", "calibrate", "number_units"]
+__all__ = ["MOST_REFERENCES", "SHARE_OF_TIME", "Calibrated", "calibrate", "logits_of", "number_units"]
 
 MOST_REFERENCES = 2_000  # training images whose features are looked at, for the means of classes and what is near
 SHARE_OF_TIME = 0.05  # of a time limit, for that
@@ -76,7 +76,7 @@ def calibrate(
     until = start + SHARE_OF_TIME * plan.settings.time if plan.settings.time else math.inf
     known = yield from extract_features(network, next(batches), total, len(val), until=until)
     train = train[: len(known)]
-    logits, labels = _logits(network, seen), samples.labels[val]
+    logits, labels = logits_of(network, seen), samples.labels[val]
     calibration = fit_temperature(logits, labels, number_units(samples, val), seed=plan.settings.seed)
     said = cool(_softmax(logits), calibration.temperature)
     least = choose_confidence(said.max(1), said.argmax(1) == labels)
@@ -116,7 +116,8 @@ def describe_confidence(least: float | None, target: float) -> str:
     )
 
 
-def _logits(network: Any, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def logits_of(network: Any, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return ``[N, K]`` logits of a network's head for features ``[N, D]``."""
     weight, bias = (part.detach().cpu().numpy() for part in (network.head.weight, network.head.bias))
     logits: npt.NDArray[np.float32] = features @ weight.T + bias
     return logits

@@ -17,6 +17,7 @@ from sightline.errors import ExportMismatch
 from sightline.events import Event, StageEnded, StageStarted, Warned
 from sightline.pipeline.calibrate import MOST_REFERENCES, SHARE_OF_TIME
 from sightline.pipeline.finish import export_files, make_bundle
+from sightline.pipeline.frozen import COMPARING_SHARE
 from sightline.pipeline.measure import contents_of, small_pictures
 from sightline.pixels.cache import PixelStore
 from sightline.planning.plan import Plan
@@ -77,6 +78,8 @@ def rehearse_closing(
     evaluating = count * looking * looks + shrinking * (count + min(_BASELINE, len(split.rows("train"))))
     calibrating = len(calibration_rows(split, samples.labels)) * looking + SHARE_OF_TIME * plan.settings.time
     calibrating = min(calibrating, looking * (len(rows) + min(MOST_REFERENCES, len(split.rows("train")))))
+    if plan.settings.head_first:
+        evaluating += min(count * looking, COMPARING_SHARE * plan.settings.time)
     explaining = looking * (min(count, _COVERED) + _GRADIENTS)
     seconds = _MARGIN * (calibrating + exporting + evaluating + explaining + reporting) + _EXIT
     told = f"calibration {calibrating:.1f} s, export {exporting:.1f} s, {count:,} images {evaluating:.1f} s"

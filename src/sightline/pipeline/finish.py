@@ -22,6 +22,7 @@ from sightline.installation import require_extra
 from sightline.pipeline.calibrate import Calibrated, calibrate
 from sightline.pipeline.decode import decode_pictures
 from sightline.pipeline.explain import explain_some
+from sightline.pipeline.frozen import compare_with_head
 from sightline.pipeline.judge import judge_evaluation
 from sightline.pipeline.measure import count_looks, evaluate_samples, small_pictures
 from sightline.pipeline.views import add_views
@@ -86,6 +87,7 @@ def finish_run(
         small_pictures(store, plan.preprocess, train, 20_000),
         small_pictures(store, plan.preprocess, rows, None),
     )
+    evaluation = yield from compare_with_head(run, plan, samples, split, store, evaluation)
     if plan.settings.views > 1:
         looks = plan.settings.views, plan.settings.flip > 0
         evaluation = yield from add_views(classifier, samples, rows, evaluation, looks)

@@ -12,13 +12,14 @@ from sightline.evaluation.abstain import leave_one_out
 from sightline.evaluation.conformal import describe_sets
 from sightline.evaluation.label_errors import find_label_errors
 from sightline.evaluation.result import Evaluation
-from sightline.evaluation.slices import find_slices, terciles
+from sightline.evaluation.slices import find_slices
 from sightline.pipeline.calibrate import Calibrated
 from sightline.pipeline.measure import describe_trust
+from sightline.pipeline.slices import slice_columns
 from sightline.pixels.non_images import NON_IMAGES, make_non_images
 from sightline.runtime.classifier import Classifier
 
-__all__ = ["judge_evaluation", "reject_non_images", "slice_columns"]
+__all__ = ["judge_evaluation", "reject_non_images"]
 
 _NEIGHBOURS = 10
 _BLOCK = 2_048  # images that are compared at once
@@ -59,33 +60,12 @@ def judge_evaluation(
         {"path": said.paths[places[place]], "suggested": said.classes[label], "score": float(score)}
         for place, label, score in zip(doubts.rows, doubts.suggested, doubts.scores, strict=True)
     ][:_DOUBTS]
-    slices = find_slices(probabilities.argmax(1) == labels, slice_columns(samples, rows[used]))
+    slices = find_slices(evaluation.hits, slice_columns(samples, rows[used]))
     mass, count = classifier.bundle.set_mass, calibrated.calibration.count
     sets = None if mass is None else describe_sets(labels, probabilities, mass, count)
     counted = {"doubtful_labels": doubtful, "count_doubtful": len(doubts.rows)}
     judged = evaluation.with_figures(calibration=calibration, unknown=unknown, slices=slices, sets=sets, **counted)
     return judged.with_nearest(nearest)
-
-
-def slice_columns(samples: Samples, rows: npt.NDArray[np.intp]) -> dict[str, npt.NDArray[np.object_]]:
-    """Return name -> a word an image, for what images may have in common: looks, class, folder, a table's columns."""
-    facts, classes = samples.facts[rows], np.array(samples.classes, object)
-    width, height = (np.maximum(facts[side], 1).astype(np.float64) for side in ("width", "height"))
-    shape = np.where(width > 1.2 * height, "wide", np.where(height > 1.2 * width, "high", "about square"))
-    folders = [str(samples.paths[row]).rpartition("/")[0] for row in rows]
-    columns = {
-        "class": classes[samples.labels[rows]],
-        "short side": terciles(np.minimum(width, height)),
-        "brightness": terciles(facts["brightness"]),
-        "sharpness": terciles(facts["sharpness"]),
-        "shape": shape.astype(object),
-        "folder": np.array(folders, object),
-        **{name: column[rows] for name, column in samples.extra.items()},
-    }
-    of_class = {(folder, label) for folder, label in zip(folders, samples.labels[rows].tolist(), strict=True)}
-    if len(of_class) == len({label for _, label in of_class}):
-        del columns["folder"]  # a folder a class says the same again
-    return columns
 
 
 def reject_non_images(classifier: Classifier) -> dict[str, dict[str, Any]]:

@@ -14,6 +14,7 @@ from sightline.errors import InputError, StopRequested, TrainingError
 from sightline.events import (
     EpochEnded,
     Event,
+    FeaturesSeen,
     Noted,
     PartsRaised,
     RateFound,
@@ -28,6 +29,7 @@ from sightline.events import (
 )
 from sightline.pipeline.closing import rehearse_closing
 from sightline.pipeline.company import Company
+from sightline.pipeline.frozen import expect_more_data, say_more_data
 from sightline.pipeline.measure import picture_mistakes
 from sightline.pixels.cache import PixelStore
 from sightline.planning.budget import Costs, too_short
@@ -175,6 +177,8 @@ class _Keeper:
             self._keep(event)
             try:
                 yield event
+                if isinstance(event, FeaturesSeen):
+                    yield self._expect_more(event)
                 if isinstance(event, ValidationMeasured):
                     rows = selection_rows(self.lesson.split, self.lesson.samples.labels)
                     yield picture_mistakes(event, self.lesson.store, self.plan.preprocess, rows)
@@ -204,6 +208,12 @@ class _Keeper:
             return error
         images = listed(self.setbacks[-1]["images"], _NAMED)
         return TrainingError(error.code, f"{error.message}; its images: {images}", error.cure)
+
+    def _expect_more(self, seen: FeaturesSeen) -> Noted:
+        found = expect_more_data(seen, self.lesson.samples, self.lesson.split, self.plan.settings.seed)
+        if found:
+            self.writer.write_learning_curve(found)
+        return Noted(say_more_data(found))
 
     def _keep(self, event: Event) -> None:
         match event:

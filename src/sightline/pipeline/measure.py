@@ -6,6 +6,8 @@ import hashlib
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from sightline.evaluation.abstain import describe_unknown, separation
 from sightline.evaluation.calibration import describe_calibration
 from sightline.evaluation.intervals import Figure, proportion
 from sightline.evaluation.result import Evaluation, evaluate_rows
+from sightline.evaluation.slices import find_slices
 from sightline.events import (
     Event,
     MistakesSeen,
@@ -31,11 +34,12 @@ from sightline.events import (
 )
 from sightline.pipeline.calibrate import number_units
 from sightline.pipeline.prepare import DataChoices, inspect_source
+from sightline.pipeline.slices import read_columns, slice_columns
 from sightline.pixels.cache import PixelStore
 from sightline.pixels.files import read_bytes
 from sightline.pixels.preprocess import Preprocess
 from sightline.runs.finding import run_of_classifier
-from sightline.runs.folder import Run
+from sightline.runs.kept import KeptEvaluation, write_facts
 from sightline.runs.ledger import MANY_LOOKS, count_look, fingerprint_of
 from sightline.runs.writer import keep_evaluation, numbered_folder
 from sightline.runtime.classifier import Classifier
@@ -56,7 +60,11 @@ _MISTAKES = 16
 
 
 def evaluate_source(
-    classifier: Classifier, source: Source, unknown: str | Path = "", out: str | Path = ""
+    classifier: Classifier,
+    source: Source,
+    unknown: str | Path = "",
+    out: str | Path = "",
+    columns: str | Path = "",
 ) -> Generator[Event, None, Evaluation]:
     """Evaluate on the test part of a source, or on all its images where it has none.
 
@@ -68,6 +76,7 @@ def evaluate_source(
         source: labelled images.
         unknown: folder of images that show none of the classes; empty: none.
         out: folder to keep figures and answers in; it must not be there, or be empty.
+        columns: CSV of what images have in common, see :func:`~sightline.pipeline.slices.read_columns`; empty: none.
 
     Raises:
         DataError: if the source has a class that the classifier does not know, or nothing is left to measure.
@@ -81,6 +90,8 @@ def evaluate_source(
         raise DataError("evaluation.no-unknown", message, "give a folder of images of other things")
     choices = DataChoices(value_range=classifier.preprocess.value_range)
     samples = yield from inspect_source(source, choices, compare=False)
+    if columns:
+        samples = read_columns(samples, columns)
     number = number_classes(classifier, samples)
     rows = np.flatnonzero(samples.given == "test")
     if not len(rows):
@@ -105,7 +116,10 @@ def evaluate_source(
     evaluation = yield from count_looks(evaluation, samples, rows, classifier)
     if unknown:
         evaluation = yield from _measure_unknown(evaluation, classifier, foreign)
-    yield from _keep(evaluation, run, describe_source(source), out)
+    evaluation = evaluation.with_figures(
+        slices=find_slices(evaluation.hits, slice_columns(samples, rows[evaluation.used]))
+    )
+    yield from _keep(evaluation, classifier, samples, describe_source(source), out)
     return evaluation
 
 
@@ -174,8 +188,13 @@ def _measure_unknown(
     return evaluation.with_figures(unknown={**evaluation.metrics["unknown"], "foreign": found})
 
 
-def _keep(evaluation: Evaluation, run: Run | None, source: str, out: str | Path) -> Generator[Event, None, None]:
-    """Write figures and answers where they were asked for, or into the classifier's run."""
+def _keep(
+    evaluation: Evaluation, classifier: Classifier, samples: Samples, source: str, out: str | Path
+) -> Generator[Event, None, None]:
+    """Write figures, answers and a page where they were asked for, or into the classifier's run."""
+    from sightline.reporting.page import write_evaluation_page
+
+    run = run_of_classifier(classifier.path)
     if out:
         folder = Path(out)
     elif run is not None:
@@ -184,7 +203,21 @@ def _keep(evaluation: Evaluation, run: Run | None, source: str, out: str | Path)
         yield Noted("Figures and answers are not kept: the classifier lies outside a run; --out FOLDER keeps them.")
         return
     keep_evaluation(folder, evaluation.metrics, evaluation.columns(), evaluation.predictions.probabilities)
-    yield Noted(f"Figures and answers are kept in {folder}.")
+    bundle = classifier.bundle
+    facts = {
+        "classifier": str(classifier.path),
+        "digest": classifier.digest,
+        "model": bundle.model,
+        "classes": list(bundle.classes),
+        "data": source,
+        "data_root": str(samples.root.resolve()),
+        "value_range": bundle.preprocess.value_range,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"sightline": version("sightline")},
+    }
+    write_facts(folder, facts)
+    page = write_evaluation_page(KeptEvaluation(folder))
+    yield Noted(f"Figures and answers are kept in {folder}; as a page: {page}.")
 
 
 def evaluate_samples(

@@ -20,7 +20,7 @@ from sightline.data.groups import assign_groups
 from sightline.data.inspect import inspect_samples, refuse_bad
 from sightline.data.samples import Samples
 from sightline.data.sources import Source, describe_source, fetch_source, read_samples
-from sightline.data.split import Split, make_split, with_seen
+from sightline.data.split import Split, keep_share, make_split, with_seen
 from sightline.errors import DataError, InputError
 from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
 from sightline.pipeline.progress import compared, counted
@@ -172,13 +172,14 @@ def look_at_data(job: Job, chosen: dict[str, Any]) -> Generator[Event, None, Loo
 
 
 def _make_split(samples: Samples, chosen: dict[str, Any]) -> Split:
-    return make_split(
+    split = make_split(
         samples,
         seed=_split_seed(chosen),
         val_share=chosen.get("val_share"),
         test_share=chosen.get("test_share"),
         select_on_val=chosen.get("select_on_val", False),
     )
+    return keep_share(samples, split, chosen.get("train_share", 1.0))
 
 
 def _split_seed(chosen: dict[str, Any]) -> int:
@@ -229,7 +230,7 @@ def refuse_repeats(job: Job) -> None:
     if (job.folds or job.seeds) and {**job.recipe.chosen, **job.options.chosen}.get("time"):
         message = "a time limit is for a single training, and --folds or --seeds make several"
         raise InputError("plan.conflict", message, "give --time 0 and a number of --epochs, the same for each of them")
-    for name in ("test_share", "select_on_val") if job.folds else ():
+    for name in ("test_share", "select_on_val", "train_share") if job.folds else ():
         if job.options.chosen.get(name):
             message = f"{name} is given, and in folds every image is tested once"
             raise InputError("plan.conflict", message, "leave it out, or leave out --folds")

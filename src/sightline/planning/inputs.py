@@ -23,6 +23,7 @@ def decide_data(decide: Decisions, data: DataFacts) -> None:
         fixes=("", "the data as they are"),
         val_share=(data.shares[0], "enough to choose the epoch: 15 %, at most 5,000 images"),
         test_share=(data.shares[1], "kept untouched for the final figure: 15 %, at most 10,000 images"),
+        train_share=(1.0, "all images that are not kept for measuring"),
         select_on_val=(False, "a given val folder is worth more as an untouched test set"),
         seed=(0, "the same seed and threads give the same weights on a CPU"),
     )

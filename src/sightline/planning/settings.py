@@ -78,6 +78,7 @@ class Settings(BaseModel):
     fixes: str = Field(description="CSV of path,action,value: images to exclude, relabel or group; empty: none")
     val_share: float = Field(ge=0, lt=1, description="share drawn for validation where none is given")
     test_share: float = Field(ge=0, lt=1, description="share drawn for the test where none is given")
+    train_share: float = Field(gt=0, le=1, description="share of the training images that is used")
     select_on_val: bool = Field(description="use a given val folder for selection although there is no test")
     seed: int = Field(ge=0, lt=2**31, description="of split, initial weights, order and augmentation")
     split_seed: int = Field(ge=0, lt=2**31, description="of the split alone, where it is not that of the rest")

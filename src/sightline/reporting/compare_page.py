@@ -35,7 +35,7 @@ def render_comparison(
         pairs: one comparison a further run.
         images: of each pair, ``fixed`` and ``broken`` -> path, label and what both said.
     """
-    root, value_range = Path(runs[0].facts["data_root"]), runs[0].plan.preprocess.value_range
+    root, value_range = Path(runs[0].facts["data_root"]), runs[0].value_range
     most = max(4, min(_OF_A_KIND, _PICTURES // (2 * len(pairs))))
     shown = [
         {

@@ -32,6 +32,7 @@ def confidence(run: Run) -> dict[str, Any] | None:
     figures = {name: both_themes(draw(run, "light")) for name, draw in drawn.items()}
     rows = _coverage(run)
     return {
+        "validation": None,
         **figures,
         **found,
         "rows": [
@@ -69,11 +70,18 @@ def unknown(run: Run) -> dict[str, Any] | None:
         return None
     found = metrics["unknown"]
     names = [row["class"] for row in metrics["classes"]]
-    left_out = [pair for pair in zip(names, found["leave_one_out"], strict=True) if pair[1] is not None]
+    known = found.get("leave_one_out") or [None] * len(names)
+    left_out = [pair for pair in zip(names, known, strict=True) if pair[1] is not None]
     left_out.sort(key=lambda pair: pair[1])
     areas = [area for _, area in left_out]
+    foreign = found.get("foreign")
+    if foreign:
+        told = {name: Interval(**foreign[name]) if foreign[name] else None for name in ("new", "unsure")}
+        foreign = {**foreign, **told}
     return {
         **found,
+        "foreign": foreign,
+        "non_images": found.get("non_images"),
         "new": Interval(**found["new"]),
         "answered": Interval(**found["answered"]) if found.get("answered") else None,
         "wrong_answers": Interval(**found["wrong_answers"]) if found.get("wrong_answers") else None,

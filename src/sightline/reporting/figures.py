@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from sightline.reporting.canvas import INK, any_letters, empty_figure, paint
 from sightline.reporting.confidence import draw_coverage, draw_reliability
+from sightline.reporting.more_data import draw_learning_curve
+from sightline.reporting.ranking import draw_ranking
 from sightline.reporting.views import draw_views
 from sightline.runs.folder import Run
 from sightline.text import printable
@@ -196,6 +198,8 @@ FIGURES: dict[str, Callable[[Run, str], Any]] = {
     "confusion": draw_confusion,
     "reliability": draw_reliability,
     "coverage": draw_coverage,
+    "ranking": draw_ranking,
+    "learning_curve": draw_learning_curve,
     "augmented": draw_augmented,
 }
 

@@ -10,18 +10,20 @@ import base64
 import hashlib
 import json
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from sightline.installation import require_extra
 from sightline.reporting.card import write_model_card
 from sightline.reporting.figures import write_figures
 from sightline.reporting.plots import write_mistakes
-from sightline.reporting.sections import OF_FOLDS, OF_SEEDS, SECTIONS
+from sightline.reporting.sections import OF_EVALUATION, OF_FOLDS, OF_SEEDS, SECTIONS
 from sightline.runs.files import write_text
 from sightline.runs.folder import Run
+from sightline.runs.kept import KeptEvaluation
 from sightline.text import printable
 
-__all__ = ["render_page", "render_report", "write_report"]
+__all__ = ["render_page", "render_report", "write_evaluation_page", "write_report"]
 
 
 def write_report(run: Run) -> None:
@@ -41,10 +43,23 @@ def write_report(run: Run) -> None:
     write_text(run.report_file, render_report(run))
 
 
+def write_evaluation_page(kept: KeptEvaluation) -> Path:
+    """Write ``report.html`` of images that a classifier was measured on after its training; returns its path.
+
+    Raises:
+        MissingExtra: without the ``[report]`` extra.
+        RunError: if the disk is full.
+    """
+    require_extra("report", "the page")
+    write_text(kept.report_file, render_report(kept))
+    return kept.report_file
+
+
 def render_report(run: Run) -> str:
     """Return the page as HTML text."""
     run = run.reading_once()
-    shown = {"folds": OF_FOLDS, "seeds": OF_SEEDS}.get(run.facts.get("kind", ""), SECTIONS)
+    kinds = {"folds": OF_FOLDS, "seeds": OF_SEEDS, "evaluation": OF_EVALUATION}
+    shown = kinds.get(run.facts.get("kind", ""), SECTIONS)
     sections: list[dict[str, Any]] = [
         {"id": section.id, "title": section.title, "values": values}
         for section in shown

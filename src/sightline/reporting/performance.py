@@ -9,7 +9,9 @@ import numpy as np
 
 from sightline.evaluation.intervals import Figure
 from sightline.pixels.containers import place_of
+from sightline.reporting.canvas import both_themes
 from sightline.reporting.pictured import behind_cells
+from sightline.reporting.ranking import draw_ranking
 from sightline.reporting.thumbnails import thumbnail
 from sightline.runs.folder import Run
 
@@ -52,7 +54,8 @@ def figures(run: Run) -> dict[str, Any]:
         "groups": metrics.get("count_groups"),
         "effect": metrics.get("design_effect"),
         "n": metrics["accuracy"]["n"],
-        "part": metrics["part"],
+        "part": metrics.get("part", ""),
+        "ranking": both_themes(draw_ranking(run)),
     }
 
 
@@ -131,7 +134,7 @@ def mistakes(run: Run) -> dict[str, Any]:
 
 
 def _card(run: Run, row: dict[str, str], labels: dict[str, str]) -> dict[str, Any]:
-    root, value_range = Path(run.facts["data_root"]), run.plan.preprocess.value_range
+    root, value_range = Path(run.facts["data_root"]), run.value_range
     nearest = row.get("nearest", "")
     beside = thumbnail(place_of(root, nearest), value_range, _NEAREST_SIDE)["uri"] if nearest else None
     return {

@@ -44,7 +44,7 @@ def behind_cells(run: Run) -> dict[str, Any]:
     chosen = [*_evenly(wrong, _WRONG), *_evenly(right, _RIGHT)]
     shown: dict[str, list[list[Any]]] = {}
     pictures: list[str] = []
-    root, value_range = Path(run.facts["data_root"]), run.plan.preprocess.value_range
+    root, value_range = Path(run.facts["data_root"]), run.value_range
     for key, row in chosen:
         uri = thumbnail(place_of(root, row["path"]), value_range, _SIDE)["uri"]
         if uri:
@@ -74,7 +74,7 @@ def embedding_map(run: Run) -> dict[str, Any] | None:
     chosen = ok[np.linspace(0, len(ok) - 1, min(len(ok), _POINTS)).astype(int)]
     names = [row["class"] for row in run.metrics["classes"]]
     places = place_points(features[chosen])
-    root, value_range = Path(run.facts["data_root"]), run.plan.preprocess.value_range
+    root, value_range = Path(run.facts["data_root"]), run.value_range
     is_wrong = np.array([rows[row]["correct"] == "0" for row in chosen])
     order = np.argsort(~is_wrong, kind="stable")[:_POINT_PICTURES]  # mistakes have pictures before others
     uris = {int(k): thumbnail(place_of(root, rows[chosen[k]]["path"]), value_range, _MAP_SIDE)["uri"] for k in order}

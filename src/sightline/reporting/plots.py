@@ -142,7 +142,7 @@ def plot_predictions(predictions: Predictions, *, count: int = 12) -> Figure:
 
 
 def _place_of_data(run: Run) -> tuple[Path, Range | None]:
-    return Path(run.facts["data_root"]), run.plan.preprocess.value_range
+    return Path(run.facts["data_root"]), run.value_range
 
 
 def _pictured(rows: list[tuple[str, str]], root: Path, value_range: Range | None, nothing: str) -> Figure:

@@ -17,26 +17,26 @@ import numpy as np
 
 from sightline.errors import UnreadableImage
 from sightline.evaluation.intervals import Figure
-from sightline.evaluation.repeats import describe_spread
 from sightline.pixels.containers import place_of
 from sightline.reporting.canvas import both_themes
 from sightline.reporting.confidence import confidence, unknown
 from sightline.reporting.explanations import explanations
 from sightline.reporting.figures import best_row, draw_curves, draw_rates, draw_steps
+from sightline.reporting.more_data import more_data
 from sightline.reporting.performance import classes, confusion, figures, mistakes, slices
 from sightline.reporting.pictured import embedding_map
 from sightline.reporting.robustness import robustness
 from sightline.reporting.thumbnails import picture_uri
+from sightline.reporting.verdicts import measured, repeated, verdict
 from sightline.reporting.views import describe_mix
 from sightline.runs.folder import Run
-from sightline.runs.ledger import MANY_LOOKS
 from sightline.text import count_of, duration
 
-__all__ = ["OF_FOLDS", "OF_SEEDS", "SECTIONS", "Section"]
+__all__ = ["OF_EVALUATION", "OF_FOLDS", "OF_SEEDS", "SECTIONS", "Section"]
 
 _SEEN = 6
-_UNEVEN = 3  # times as many images in the largest class as in the smallest: figures over classes come first
 _EPOCHS_TO_TELL = 4
+_CHANCE = 0.05
 _SMALL = 128  # px: fewer are shown as the squares that they are
 
 
@@ -47,90 +47,6 @@ class Section:
     id: str
     title: str
     collect: Callable[[Run], dict[str, Any] | None]
-
-
-def verdict(run: Run) -> dict[str, Any]:
-    """The headline in plain words, and what speaks for and against believing it."""
-    metrics, facts = run.metrics, run.facts
-    accuracy = Figure(**metrics["accuracy"])
-    share, low, high = accuracy.percents()
-    baselines = {name.replace("_", " "): Figure(**fields) for name, fields in metrics["baselines"].items()}
-    best = max(baselines.values(), key=lambda figure: figure.value)
-    return {
-        "accuracy": accuracy,
-        "share": f"{share} %",
-        "range": f"{low} to {high} %",
-        "is_test": metrics["part"] == "test",
-        "split_rule": facts["split_rule"],
-        "baselines": baselines,
-        "macro_f1": Figure(**metrics["macro_f1"]),
-        "balanced": Figure(**metrics["macro_recall"]),
-        "is_uneven": _is_uneven(metrics),
-        "log_loss": Figure(**metrics["log_loss"]).plain(),
-        "with_leaks": Figure(**metrics["accuracy_with_leaks"]) if "accuracy_with_leaks" in metrics else None,
-        "with_views": Figure(**metrics["accuracy_with_views"]) if "accuracy_with_views" in metrics else None,
-        "count_views": metrics.get("count_views"),
-        "checks": _checks(run, accuracy, best),
-    }
-
-
-def _checks(run: Run, accuracy: Figure, best: Figure) -> list[tuple[bool, str]]:
-    """Return (passed, sentence) rows; the sentence says what is so, passed or not."""
-    metrics, samples = run.metrics, run.samples
-    rows = metrics["classes"]
-    proof = run.facts.get("export", {})
-    better = accuracy.low > best.high
-    leaked = metrics["count_leaked"]
-    unread = sum(bool(row["error"]) for row in samples)
-    never = [row["class"] for row in rows if row["support"] and not row["predicted"]]
-    few = sum(row["too_few"] for row in rows)
-    return [
-        (better, f"{'clearly' if better else 'NOT clearly'} better than the best baseline ({best})"),
-        (
-            "error" not in proof,
-            f"the exported file decides as the trained network on {proof.get('images', 0)} real images",
-        ),
-        _check(leaked, "no exact copy of a measured image was trained on", f"{leaked} trained on too, and left out"),
-        _check(unread, "all images could be read", f"{unread} of {len(samples):,} images could not be read"),
-        _check(len(never), "every class is answered for some image", f"never answered: {', '.join(never[:5])}"),
-        _check(
-            few,
-            "every class has at least 30 measured images",
-            f"{few} of {len(rows)} classes have fewer than 30 measured images: too few to tell",
-        ),
-        *_check_confidence(metrics),
-        *_check_looks(metrics),
-    ]
-
-
-def _is_uneven(metrics: dict[str, Any]) -> bool:
-    """Whether the accuracy says mostly how the large classes do."""
-    counts = [row["support"] for row in metrics["classes"] if row["support"]]
-    return bool(max(counts) >= _UNEVEN * min(counts))
-
-
-def _check_confidence(metrics: dict[str, Any]) -> list[tuple[bool, str]]:
-    """Return the row on calibration, where there are images enough to tell."""
-    after = metrics.get("calibration", {}).get("after") or {}
-    if after.get("ece") is None:
-        return []
-    low, high = after["ece_chance"]
-    words = f"calibration error {after['ece']:.3f}, where chance alone gives {low:.3f} to {high:.3f}"
-    well = f"confidences mean what they say: {words}"
-    return [_check(after["ece"] > high, well, f"confidences are off: {words}")]
-
-
-def _check_looks(metrics: dict[str, Any]) -> list[tuple[bool, str]]:
-    """Return the row on how often the measured images were looked at, where that was counted."""
-    looks = metrics.get("count_looks")
-    if looks is None:
-        return []
-    words = f"{count_of(looks, 'classifier')} measured on these images on this machine"
-    return [_check(looks >= MANY_LOOKS, f"{words}: few enough", f"{words}: the best looks better than it is")]
-
-
-def _check(faults: int, well: str, ill: str) -> tuple[bool, str]:
-    return not faults, ill if faults else well
 
 
 def data(run: Run) -> dict[str, Any]:
@@ -232,8 +148,19 @@ def training(run: Run) -> dict[str, Any]:
         "facts": facts,
         "stages": facts.get("stages", []),
         "limit": duration(settings.time) if settings.time else "",
+        "head": head_alone(run.metrics.get("frozen_head")),
         "more": more_time(history, best, facts.get("stopped", "")) if settings.time else "",
     }
+
+
+def head_alone(found: dict[str, Any] | None) -> str:
+    """Return in words what the head alone reached on the measured images, and what fine-tuning did to that."""
+    if found is None:
+        return ""
+    chance = "under 0.001" if found["p"] < 0.001 else f"{found['p']:.3f}"
+    verdict = "more than chance" if found["p"] < _CHANCE else "which may be chance"
+    did = f"fine-tuning then mended {count_of(found['fixed'], 'answer')} and broke {found['broken']:,}"
+    return f"The head on frozen features alone: {Figure(**found['accuracy'])}; {did} (p {chance}: {verdict})."
 
 
 def more_time(history: dict[str, list[float]], best: int, reason: str) -> str:
@@ -272,41 +199,6 @@ def use(run: Run) -> dict[str, Any]:
     return {"facts": run.facts, "bundle": bundle, "sizes": sizes, "folder": run.folder.name}
 
 
-def repeated(run: Run) -> dict[str, Any]:
-    """What several trainings of one recipe say together, and each of them."""
-    metrics, facts = run.metrics, run.facts
-    names = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
-    share, low, high = Figure(**metrics["accuracy"]).percents()
-    return {
-        "kind": facts["kind"],
-        "times": facts["times"],
-        "done": metrics["done"],
-        "is_test": metrics["part"] == "test",
-        "accuracy": Figure(**metrics["accuracy"]),
-        "share": f"{share} %",
-        "range": f"{low} to {high} %",
-        "spread": describe_spread(metrics, facts["kind"]),
-        "baselines": {name.replace("_", " "): Figure(**fields) for name, fields in metrics["baselines"].items()},
-        "names": [name.replace("_", " ") for name in names],
-        "rows": [
-            {"name": part.folder.name, "seed": part.plan.settings.seed, "n": part.metrics["accuracy"]["n"]}
-            | {"values": [part.metrics[name]["value"] for name in names]}
-            for part in run.parts
-        ],
-        "summary": {
-            word: [metrics["spread"][name][key] for name in names]
-            for word, key in (
-                ("mean", "mean"),
-                ("standard deviation", "standard_deviation"),
-                ("least", "min"),
-                ("greatest", "max"),
-            )
-        },
-        "data": facts["data"],
-        "folder": str(run.folder),
-    }
-
-
 # A new section is one function, one template and one row; they stand in the order of a reader's questions.
 SECTIONS = (
     Section("verdict", "Verdict", verdict),
@@ -320,11 +212,24 @@ SECTIONS = (
     Section("unknown", "Unlike the training", unknown),
     Section("map", "Map of the images", embedding_map),
     Section("figures", "All figures", figures),
+    Section("more_data", "More images", more_data),
     Section("training", "Training", training),
     Section("seen", "What the network sees", seen),
     Section("data", "Data", data),
     Section("plan", "Every choice and its reason", plan),
     Section("use", "Using the classifier", use),
+)
+
+# Of further images that a finished classifier was measured on.
+OF_EVALUATION = (
+    Section("measured", "Verdict", measured),
+    Section("mistakes", "Most confident mistakes", mistakes),
+    Section("confusion", "What is taken for what", confusion),
+    Section("classes", "Each class", classes),
+    Section("slices", "Where it is worse", slices),
+    Section("confidence", "Confidence", confidence),
+    Section("unknown", "Unlike the training", unknown),
+    Section("figures", "All figures", figures),
 )
 
 # Of a run that holds several trainings: pooled predictions are there for folds alone.

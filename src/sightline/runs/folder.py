@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.errors import RunError
 from sightline.pixels.containers import Place, place_of
+from sightline.pixels.modes import Range
 from sightline.runs.cell import run_cell
 from sightline.runs.files import read_arrays, read_columns, read_rows
 from sightline.runtime.classifier import MODEL_FILE, Classifier
@@ -40,12 +41,12 @@ class Run:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._tables: dict[str, Any] | None = None
-        if not (self.folder / "run.json").is_file():
+        if not self.facts_file.is_file():
             raise RunError("run.missing", f"{self.folder} is no run folder", "sightline.list_runs() lists the runs")
 
     def reading_once(self) -> Run:
         """Return the same run, whose tables and figures are read at their first use only: for a page of many parts."""
-        run = Run(self.folder)
+        run = type(self)(self.folder)
         run._tables = {}
         return run
 
@@ -80,6 +81,11 @@ class Run:
         except OSError as error:
             raise RunError("run.plan", f"{self.plan_file} can't be read: {error.strerror}", "train again") from error
         return Plan.from_toml(text, source=str(self.plan_file))
+
+    @property
+    def value_range(self) -> Range | None:
+        """Black and white of 16-bit, 32-bit and float pictures; None where there was none to choose."""
+        return self.plan.preprocess.value_range
 
     @property
     def plan_file(self) -> Path:
@@ -142,6 +148,11 @@ class Run:
         return self.folder / "checkpoints" / "best"
 
     @property
+    def head_checkpoint(self) -> Path:
+        """``checkpoints/head``: the network with the fitted head alone, before its first epoch."""
+        return self.folder / "checkpoints" / "head"
+
+    @property
     def classifier_folder(self) -> Path:
         """``classifier``: what ships."""
         return self.folder / "classifier"
@@ -190,6 +201,11 @@ class Run:
     def robustness_file(self) -> Path:
         """``evaluation/robustness.json``: the accuracy under changes of the measured images."""
         return self.folder / "evaluation" / "robustness.json"
+
+    @property
+    def learning_curve_file(self) -> Path:
+        """``learning_curve.json``: what more training images would be expected to give."""
+        return self.folder / "learning_curve.json"
 
     @property
     def figures_folder(self) -> Path:
@@ -287,6 +303,14 @@ class Run:
             return None
         measured: dict[str, Any] = json.loads(self.robustness_file.read_text(encoding="utf-8"))
         return measured
+
+    @property
+    def learning_curve(self) -> dict[str, Any] | None:
+        """``learning_curve.json``; None where it was not measured, or there are too few images."""
+        if not self.learning_curve_file.is_file():
+            return None
+        found: dict[str, Any] = json.loads(self.learning_curve_file.read_text(encoding="utf-8"))
+        return found
 
     @property
     def samples(self) -> list[dict[str, str]]:

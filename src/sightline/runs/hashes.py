@@ -23,7 +23,7 @@ def hash_files(run: Run) -> dict[str, str]:
     Example:
         ``hash_files(run)["classifier/model.onnx"]``
     """
-    files = [run.plan_file, run.history_file, run.steps_file, run.rates_file]
+    files = [run.plan_file, run.history_file, run.steps_file, run.rates_file, run.learning_curve_file]
     for name in _WHOLE:
         files += sorted(path for path in (run.folder / name).rglob("*") if path.name not in _MADE_AGAIN)
     return {

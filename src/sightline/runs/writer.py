@@ -161,6 +161,10 @@ class RunWriter:
         """Write ``evaluation/robustness.json``."""
         write_json(self.run.robustness_file, measured)
 
+    def write_learning_curve(self, found: dict[str, Any]) -> None:
+        """Write ``learning_curve.json``."""
+        write_json(self.run.learning_curve_file, found)
+
     def write_evaluation(
         self, metrics: dict[str, Any], rows: dict[str, list[Any]], probabilities: Any, features: Any
     ) -> None:

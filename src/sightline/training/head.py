@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sightline.errors import WeightsError
-from sightline.events import Noted, Progressed
+from sightline.events import FeaturesSeen, Noted, Progressed
 from sightline.networks.network import Network
 from sightline.training.batches import Batches
 from sightline.training.engines import Engine, choose_engine
@@ -68,8 +68,10 @@ def _look(
 
 def start_with_head(
     network: Network, train: Batches, val: Batches, precision: str = "fp32", until: float = math.inf
-) -> Generator[Progressed | Noted, None, tuple[float, float, float, float]]:
+) -> Generator[Progressed | Noted | FeaturesSeen, None, tuple[float, float, float, float]]:
     """Fit the head on frozen features; returns (loss, accuracy) on training and on validation, losses in nats.
+
+    What was looked at leaves as ``FeaturesSeen``, when the head is fitted.
 
     Args:
         network: its head is fitted in place.
@@ -85,17 +87,21 @@ def start_with_head(
     total = len(train) + len(val)
     engine = choose_engine(network, total, train.preprocess.size, precision)
     val_features = yield from _look(engine, val, total, 0)
+    order = np.arange(len(train))
     if not math.isinf(until):
-        train = train.take(np.random.default_rng(0).permutation(len(train)))
+        order = np.random.default_rng(0).permutation(len(train))
+        train = train.take(order)
     train_features = yield from _look(engine, train, total, len(val), until)
     if len(train_features) < len(train):
         yield Noted(f"The head is fitted on {len(train_features):,} of {len(train):,} images: no time for more.")
-        train = train.take(np.arange(len(train_features)))
+        order = order[: len(train_features)]
+        train = train.take(np.arange(len(order)))
     if not np.isfinite(train_features).all() or not np.isfinite(val_features).all():
         raise WeightsError(
             "weights.not-finite", "the network's features are no numbers", "give other weights, or check mean and std"
         )
     fit_head(network, train_features, train.labels, val_features, val.labels)
+    yield FeaturesSeen(order, train_features, val_features)
     figures = (
         _head_figures(network, torch.from_numpy(features), torch.from_numpy(batches.labels))
         for features, batches in ((train_features, train), (val_features, val))

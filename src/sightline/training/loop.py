@@ -97,8 +97,8 @@ def train_network(
         network: on ``train.device``.
         train, val: the images; ``val`` chooses the epoch, and the rate where the schedule is ``plateau``.
         settings: of the plan.
-        folder: for ``best``, the best epoch's weights (the averaged ones where there are such), and ``last``, the
-            whole state.
+        folder: for ``best``, the best epoch's weights (the averaged ones where there are such), ``last``, the whole
+            state, and ``head``, the weights before the first epoch where a head was fitted.
         pace: how long it may take; None: all planned epochs.
         resume: go on from ``last``; from the start where there is none.
         group: the processes that train this network together, each called with the same arguments; the first one
@@ -186,7 +186,8 @@ def _begin_first(training: _Training, resume: bool) -> Generator[Event, None, tu
     figures = yield from _start(training)
     is_best = settings.head_first and math.isfinite(figures.val_loss)  # a random start is no candidate
     if is_best:
-        _save_best(training, network, 0, figures.val_loss, figures.val_accuracy)
+        for name in ("best", "head"):  # the best is replaced in time; what the head alone can do is told at the end
+            _save_network(training, name, network, 0, figures.val_loss, figures.val_accuracy)
     yield replace(figures, is_best=is_best)
     if is_best:
         yield CheckpointSaved(str(training.best), 0, figures.val_loss)
@@ -275,7 +276,7 @@ def _validate(training: _Training, state: TrainingState, since: float, speed: fl
     score = score_of(loss, accuracy, settings)
     is_best = math.isfinite(score[0]) and (now.best is None or score < now.best)
     if is_best and training.group.rank == 0:
-        _save_best(training, state.average.network, now.epoch, loss, accuracy)
+        _save_network(training, "best", state.average.network, now.epoch, loss, accuracy)
     reached = *state.train_figures(), loss, accuracy, now.rate
     yield EpochEnded(now.epoch, settings.epochs, *reached, time.monotonic() - since, speed, is_best)
     if is_best:
@@ -292,9 +293,9 @@ def _validate(training: _Training, state: TrainingState, since: float, speed: fl
     return is_best
 
 
-def _save_best(training: _Training, network: Network, epoch: int, loss: float, accuracy: float) -> None:
+def _save_network(training: _Training, name: str, network: Network, epoch: int, loss: float, accuracy: float) -> None:
     facts = {"epoch": epoch, "val_loss": loss, "val_accuracy": accuracy}
-    save_checkpoint(training.best, {"model": network.state_dict()}, facts, keep=True)
+    save_checkpoint(training.folder / name, {"model": network.state_dict()}, facts, keep=name == "best")
 
 
 def _save(training: _Training, state: TrainingState, seconds: float) -> Generator[StateSaving, None, None]:

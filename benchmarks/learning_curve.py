@@ -1,0 +1,85 @@
+"""Does twice the images give what the learning curve expects of it? Half of a set tells of the whole of it.
+
+    python benchmarks/learning_curve.py clothing10/ --model mobilenetv2_100.ra_in1k --weights FILE [--draws 10]
+
+Frozen features of all images are made once. In each draw a random half of the pool (train and validation) gives a
+curve, which says what the whole pool will gain; then logistic regression, as the training fits it, is fitted on the
+half and on the whole, and both are measured on the test images. Printed: the mean of both gains, how often the found
+gain of a draw lies within the expected interval (widened by the test set's own chance it would be more), and the same
+for smaller pools.
+"""
+
+from __future__ import annotations
+
+import argparse
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from sightline.data.split import make_split
+from sightline.evaluation.learning_curve import measure_learning_curve
+from sightline.pipeline.embed import Eyes, embed_samples
+from sightline.pipeline.prepare import inspect_source
+from sightline.pipeline.progress import result_of
+from sightline.training.head import fit_head
+
+
+def accuracy(train: np.ndarray, labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray, classes: int) -> float:
+    """Return what a fitted head reaches on the test images."""
+    head = torch.nn.Linear(train.shape[1], classes)
+    none = (np.zeros((0, train.shape[1]), np.float32), np.zeros(0, np.int64))
+    fit_head(SimpleNamespace(head=head), train, labels, *none)
+    with torch.inference_mode():
+        said = head(torch.from_numpy(test)).argmax(1).numpy()
+    return float((said == test_labels).mean())
+
+
+def main() -> None:
+    """Print a line for each size of the pool."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--weights", default="")
+    parser.add_argument("--draws", type=int, default=10)
+    options = parser.parse_args()
+    samples = result_of(inspect_source(options.data))
+    split = make_split(samples)
+    features = result_of(embed_samples(samples, split, Eyes(options.model, options.weights))).features
+    fine = np.isfinite(features).all(1)
+    pool = np.flatnonzero(np.isin(split.parts, ["train", "val"]) & fine)
+    test = np.flatnonzero((split.parts == split.headline) & fine & ~split.leaked)
+    classes = len(samples.classes)
+    print(f"{len(pool):,} images, {len(test):,} of the test, {classes} classes")
+    for size in (len(pool), len(pool) // 2, len(pool) // 4):
+        rows = []
+        for draw in range(options.draws):
+            whole = np.random.default_rng(draw).permutation(pool)[:size]
+            half = whole[: size // 2]
+            curve = measure_learning_curve(
+                features[half], samples.labels[half], np.arange(len(half)), classes, len(half), seed=draw
+            )
+            if curve is None:
+                continue
+            found = [
+                accuracy(features[some], samples.labels[some], features[test], samples.labels[test], classes)
+                for some in (half, whole)
+            ]
+            top = curve.points[-1]["accuracy"]["value"]
+            rows.append((*curve.gain, found[1] - found[0], curve.now, top, found[0]))
+        if not rows:
+            print(f"{size // 2:,} to {size:,} images: too few to tell")
+            continue
+        gains, low, high, given, now, top, real = np.array(rows).T
+        within = np.mean((low <= given) & (given <= high))
+        print(
+            f"{size // 2:,} to {size:,} images: expected {100 * gains.mean():+.1f} points, found "
+            f"{100 * given.mean():+.1f} (sd of the difference {100 * np.std(gains - given):.1f}); {within:.0%} of the "
+            f"found within the interval; called clear {np.mean(low > 0):.0%}; accuracy expected now {now.mean():.1%}, "
+            f"held out {top.mean():.1%}, logistic regression {real.mean():.1%}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

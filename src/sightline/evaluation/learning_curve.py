@@ -1,0 +1,283 @@
+"""What more training images would give: heads fitted on an eighth to all of the features, measured on held-out ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.evaluation.intervals import Units, draw_weights, proportion
+
+__all__ = ["SHARES", "LearningCurve", "extrapolate", "hold_out", "measure_learning_curve"]
+
+SHARES = (0.125, 0.25, 0.5, 1.0)  # of the images that are not held out
+LEAST_IMAGES = 40  # below it a curve is luck
+_LEAST_A_CLASS = 2.0  # images of a class, in the middle of the classes, in the smallest share that is fitted
+_LEAST_POINTS = 3
+_FOLDS, _CHUNKS = 5, 8
+_MOST_IMAGES, _MOST_FEATURES = 50_000, 512
+_SHRINKAGE = (0.01, 0.03, 0.1, 0.3, 0.6, 0.9)
+_PRIOR = 10.0  # images of the usual share of mistakes that each class's own are mixed with
+_ROUNDS = 400
+
+Features = npt.NDArray[np.floating[Any]]
+Labels = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class LearningCurve:
+    """Accuracy of a head on frozen features by the number of images that it was fitted on.
+
+    Attributes:
+        points: for each share of the images: how many were ``fitted`` and ``accuracy``, a figure with interval.
+        count: images of the training, for which ``now`` and ``doubled`` hold.
+        now, doubled: expected accuracy with these, and with twice as many.
+        gain: ``[value, low, high]`` of ``doubled - now``, 95 %.
+        classes: for each class ``support``, expected recall ``now`` and ``doubled``, and ``gain`` as above.
+    """
+
+    points: list[dict[str, Any]]
+    count: int
+    now: float
+    doubled: float
+    gain: list[float]
+    classes: list[dict[str, Any]]
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the gain is more than the luck of which images there are."""
+        return self.gain[1] > 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON-able values."""
+        return asdict(self)
+
+
+def measure_learning_curve(
+    features: Features, labels: Labels, units: Units, classes: int, count: int, *, seed: int = 0
+) -> LearningCurve | None:
+    """Return what twice the images would be expected to give, or None where there are too few to tell.
+
+    A fifth of the images is held out in turn, and of the others an eighth, a quarter, a half and all are used: so
+    each image is measured once with every number of training images. The head is linear discriminant analysis,
+    whose covariance is shrunk towards a sphere by what gives the lowest held-out log-loss. Its sums over images are
+    made once, so that all heads together cost about as much as one. A power law of the mistakes goes through the
+    points; it has no floor, which makes it hopeful far out, so it is asked for one doubling only.
+
+    Args:
+        features: ``[N, D]``, of a network that has not learnt from these images.
+        labels: ``[N]``, from 0 to ``classes - 1``.
+        units: ``[N]``: images of one unit (a group, copies) are held out together.
+        classes: how many there are.
+        count: images that the training has, for which the gain is told.
+        seed: of the draws.
+
+    References:
+        J. H. Friedman, Journal of the American Statistical Association 84 (1989), for the shrunken covariance;
+        J. Hestness et al., arXiv 1712.00409, for power laws of mistakes by the number of images.
+
+    Example:
+        >>> random = np.random.default_rng(0)
+        >>> labels = np.repeat([0, 1], 200)
+        >>> features = random.normal(size=(400, 20)) + 0.3 * labels[:, None]
+        >>> curve = measure_learning_curve(features, labels, np.arange(400), 2, 400)
+        >>> curve.doubled >= curve.now
+        True
+    """
+    if len(labels) > _MOST_IMAGES:
+        some = np.random.default_rng(seed).permutation(len(labels))[:_MOST_IMAGES]
+        features, labels, units = features[some], labels[some], units[some]
+    per_class = np.bincount(labels, minlength=classes)
+    middle = float(np.median(per_class[per_class > 0])) * (1 - 1 / _FOLDS)
+    shares = [share for share in SHARES if middle * share >= _LEAST_A_CLASS]
+    if len(labels) < LEAST_IMAGES or len(shares) < _LEAST_POINTS or (per_class > 0).sum() < 2:
+        return None
+    folds, chunks = hold_out(labels, units, seed)
+    right, fitted = _measure_shares(_reduced(features), labels, folds, chunks, shares, classes)
+    points = [
+        {"fitted": number, "accuracy": proportion(hits, units).to_dict()}
+        for number, hits in zip(fitted, right, strict=True)
+    ]
+    return _expect(points, np.array(fitted), ~right, labels, units, classes, count, seed)
+
+
+def hold_out(labels: Labels, units: Units, seed: int) -> tuple[Labels, Labels]:
+    """Return ``[N]`` each: the fold that an image is held out in, and which eighth of the others it belongs to.
+
+    Both are drawn by units, evenly over the classes (of a unit's first image).
+    """
+    random = np.random.default_rng(seed)
+    _, first, place = np.unique(units, return_index=True, return_inverse=True)
+    order = random.permutation(len(first))
+    order = order[np.argsort(labels[first][order], kind="stable")]
+    fold, chunk = np.empty(len(first), np.int64), np.empty(len(first), np.int64)
+    for part in np.split(order, np.flatnonzero(np.diff(labels[first][order])) + 1):
+        rank = np.arange(len(part))
+        fold[part] = (rank + random.integers(_FOLDS)) % _FOLDS
+        rounds = -(-len(part) // _FOLDS)
+        chunk[part] = (_CHUNKS * (rank // _FOLDS + random.random(len(part))) / rounds).astype(np.int64)
+    return fold[place], chunk[place]
+
+
+def extrapolate(counts: Values, errors: Values, at: Values) -> Values:
+    """Return the errors ``[..., M]`` at ``at [M]`` of power laws through ``errors [..., P]`` at ``counts [P]``.
+
+    Larger counts weigh more, as they tell more of what follows. A law that rises is flat instead.
+
+    Example:
+        >>> extrapolate(np.array([10.0, 20.0, 40.0]), np.array([0.4, 0.2, 0.1]), np.array([80.0])).round(3)
+        array([0.05])
+    """
+    weights = counts / counts.sum()
+    x, y = np.log(counts), np.log(errors)
+    centre, level = x @ weights, y @ weights
+    slope = np.minimum(
+        0.0, ((x - centre) * weights * (y - level[..., None])).sum(-1) / (weights * (x - centre) ** 2).sum()
+    )
+    told: Values = np.exp(level[..., None] + slope[..., None] * (np.log(at) - centre))
+    return told
+
+
+def _reduced(features: Features) -> Values:
+    """Return the features centred and turned onto their at most 512 widest directions, scaled to unit mean square."""
+    seen = features.astype(np.float64)
+    seen -= seen.mean(0)
+    n, size = seen.shape
+    if min(n, size) > _MOST_FEATURES:
+        from scipy.linalg import eigh
+
+        turn = eigh(seen.T @ seen, subset_by_index=[size - _MOST_FEATURES, size - 1])[1]
+        seen = seen @ turn
+    elif n < size:
+        turned, lengths, _ = np.linalg.svd(seen, full_matrices=False)
+        seen = turned * lengths
+    scale = float(np.sqrt((seen**2).mean())) or 1.0
+    reduced: Values = seen / scale
+    return reduced
+
+
+def _measure_shares(
+    features: Values, labels: Labels, folds: Labels, chunks: Labels, shares: list[float], classes: int
+) -> tuple[npt.NDArray[np.bool_], list[float]]:
+    """Return ``[P, N]`` whether each held-out image is right by share, and on how many images the heads were fitted."""
+    levels = np.searchsorted(np.array(shares) * _CHUNKS, chunks, side="right")  # from which share on an image is used
+    sums = [
+        [_Sums.of(features, labels, (folds == f) & (levels == p), classes) for p in range(len(shares))]
+        for f in range(_FOLDS)
+    ]
+    right = np.zeros((len(shares), len(_SHRINKAGE), len(labels)), bool)
+    losses = np.zeros((len(shares), len(_SHRINKAGE)))
+    fitted = np.zeros(len(shares))
+    for fold in range(_FOLDS):
+        held, known = np.flatnonzero(folds == fold), _Sums.nothing(features.shape[1], classes)
+        for share in range(len(shares)):
+            for other in range(_FOLDS):
+                if other != fold:
+                    known = known.plus(sums[other][share])
+            fitted[share] += known.counts.sum() / _FOLDS
+            for place, logits in enumerate(_heads(known, features[held])):
+                right[share, place, held] = logits.argmax(1) == labels[held]
+                losses[share, place] += _losses(logits, labels[held])
+    best = losses.argmin(1)
+    return right[np.arange(len(shares)), best], fitted.tolist()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sums:
+    """All that a head needs of some images; that of more images is their sum.
+
+    Attributes:
+        squares: ``[D, D]``, sum of the outer products of features.
+        means: ``[K, D]``, sum of the features of each class; ``counts [K]``.
+    """
+
+    squares: Values
+    means: Values
+    counts: Values
+
+    @classmethod
+    def nothing(cls, size: int, classes: int) -> _Sums:
+        return cls(np.zeros((size, size)), np.zeros((classes, size)), np.zeros(classes))
+
+    @classmethod
+    def of(cls, features: Values, labels: Labels, chosen: npt.NDArray[np.bool_], classes: int) -> _Sums:
+        some, own = features[chosen], labels[chosen]
+        means = np.zeros((classes, features.shape[1]))
+        np.add.at(means, own, some)
+        return cls(some.T @ some, means, np.bincount(own, minlength=classes).astype(np.float64))
+
+    def plus(self, other: _Sums) -> _Sums:
+        return _Sums(self.squares + other.squares, self.means + other.means, self.counts + other.counts)
+
+
+def _heads(known: _Sums, asked: Values) -> Iterator[Values]:
+    """Yield logits ``[M, K]`` for each shrinkage; a class without images has none above all others."""
+    from scipy.linalg import cho_factor, cho_solve
+
+    n, has = known.counts.sum(), known.counts > 0
+    means = known.means / np.maximum(known.counts, 1)[:, None]
+    within = (known.squares - (means * known.counts[:, None]).T @ means) / max(1.0, n - has.sum())
+    size = len(within)
+    spread = float(np.trace(within)) / size or 1.0
+    log_prior = np.where(has, np.log(np.maximum(known.counts, 1) / n), -1e9)
+    for shrinkage in _SHRINKAGE:
+        shrunk = (1 - shrinkage) * within
+        shrunk[np.arange(size), np.arange(size)] += shrinkage * spread
+        weight = cho_solve(cho_factor(shrunk, lower=True), means.T)
+        yield asked @ weight + (log_prior - 0.5 * np.einsum("kd,dk->k", means, weight))
+
+
+def _losses(logits: Values, labels: Labels) -> float:
+    from scipy.special import log_softmax
+
+    return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].clip(-50, 0).sum())
+
+
+def _expect(
+    points: list[dict[str, Any]],
+    fitted: Values,
+    wrong: npt.NDArray[np.bool_],
+    labels: Labels,
+    units: Units,
+    classes: int,
+    count: int,
+    seed: int,
+) -> LearningCurve:
+    at = np.array([count, 2.0 * count])
+    one_each = np.unique(units, return_index=True)[1].size == len(units)
+    draws = draw_weights(labels, None if one_each else units, seed=seed)
+    rounds = [
+        _laws(fitted, wrong, labels, classes, weights, at) for _, weights in zip(range(_ROUNDS), draws, strict=False)
+    ]
+    value = _laws(fitted, wrong, labels, classes, np.ones(len(labels)), at)
+    drops = np.array([errors[:, 0] - errors[:, 1] for errors in rounds])
+    low, high = np.quantile(drops, (0.025, 0.975), axis=0)
+    gains = value[:, 0] - value[:, 1]
+    ends = np.stack([gains, np.minimum(low, gains), np.maximum(high, gains)], axis=1)
+    support = np.bincount(labels, minlength=classes)
+    rows = [
+        {
+            "support": int(support[k]),
+            "now": float(1 - value[k + 1, 0]),
+            "doubled": float(1 - value[k + 1, 1]),
+            "gain": ends[k + 1].tolist(),
+        }
+        for k in range(classes)
+    ]
+    return LearningCurve(points, count, float(1 - value[0, 0]), float(1 - value[0, 1]), ends[0].tolist(), rows)
+
+
+def _laws(
+    fitted: Values, wrong: npt.NDArray[np.bool_], labels: Labels, classes: int, weights: Values, at: Values
+) -> Values:
+    """Return expected errors ``[1 + K, M]`` at ``at [M]`` images: of all, and of each class mixed with that of all."""
+    total = weights.sum()
+    usual = (wrong @ weights + 0.5) / (total + 1)
+    support = np.bincount(labels, weights, classes)
+    own = np.stack([np.bincount(labels, weights * misses, classes) for misses in wrong], axis=1)
+    mixed = (own + _PRIOR * usual) / (support[:, None] + _PRIOR)
+    return extrapolate(fitted, np.concatenate([usual[None], mixed]), at)

@@ -1,0 +1,117 @@
+"""What frozen features tell, in a real run: the learning curve, the head alone beside what was fine-tuned."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import sightline
+from finished import write_colours
+from sightline.events import FeaturesSeen
+from sightline.pipeline.decode import decode_pictures
+from sightline.pipeline.finish import load_data
+from sightline.pipeline.frozen import _paired, expect_more_data, say_more_data
+from sightline.pipeline.progress import result_of
+from sightline.reporting.page import render_report
+from sightline.reporting.sections import head_alone
+from sightline.runs.folder import Run
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run whose head was fitted before the rest was fine-tuned; its checkpoints are kept."""
+    data = write_colours(tmp_path_factory.mktemp("data") / "colours", 40)
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIGHTLINE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("SIGHTLINE_STATE", str(tmp_path_factory.mktemp("state")))
+        return sightline.train(
+            data, out=folder, name="tuned", epochs=3, head_first=True, keep_checkpoints=True, quiet=True
+        )
+
+
+def test_the_curve_is_kept_and_shown(tuned: Run) -> None:
+    curve = tuned.learning_curve
+    assert curve is not None and [row["class"] for row in curve["classes"]] == ["blue", "green", "red"]
+    train, val = (sum(row["split"] == part for row in tuned.samples) for part in ("train", "val"))
+    assert curve["count"] == train and all(point["accuracy"]["n"] == train + val for point in curve["points"])
+    assert "learning_curve.json" in tuned.facts["files"]
+    assert (tuned.figures_folder / "learning_curve.svg").is_file()
+    assert "More images" in render_report(tuned) and "train_share=0.5" in render_report(tuned)
+
+
+def test_the_head_alone_is_measured_on_the_same_images(tuned: Run) -> None:
+    from sightline.training.setup import load_trained, make_batches
+
+    best = int(tuned.facts["best_epoch"])
+    found = tuned.metrics.get("frozen_head")
+    if not best:
+        assert found is None
+        return
+    samples, split = load_data(tuned)
+    network, epoch = load_trained(tuned.plan.settings, 3, tuned.head_checkpoint, tuned.weights_file)
+    assert epoch == 0
+    rows = split.rows("test")
+    samples, store = result_of(decode_pictures(samples, tuned.plan))
+    import torch
+
+    batches = make_batches(tuned.plan, store, rows.tolist(), samples.labels[rows].tolist())
+    with torch.inference_mode():
+        said = np.concatenate([network.eval()(images).argmax(1).numpy() for images, _ in batches.in_order(8)])
+    hits = said == samples.labels[rows]
+    now = np.array([row["correct"] == "1" for row in tuned.predictions])
+    assert found is not None and found["accuracy"]["value"] == pytest.approx(hits.mean())
+    assert (found["fixed"], found["broken"]) == (int((now & ~hits).sum()), int((hits & ~now).sum()))
+    assert "fine-tuning then mended" in render_report(tuned)
+
+
+def test_a_finished_run_that_is_exported_again_keeps_both(tuned: Run, tmp_path) -> None:
+    copy = Run(shutil.copytree(tuned.folder, tmp_path / "copy"))
+    metrics = json.loads(copy.metrics_file.read_text())
+    metrics["frozen_head"] = {"accuracy": metrics["accuracy"], "fixed": 3, "broken": 1, "p": 0.4}
+    copy.metrics_file.write_text(json.dumps(metrics))
+    shutil.rmtree(copy.checkpoints_folder)
+    sightline.export(copy.folder, quiet=True)
+    assert copy.metrics["frozen_head"] == metrics["frozen_head"]
+    assert copy.learning_curve == tuned.learning_curve
+
+
+def test_a_network_that_learnt_all_from_the_images_has_no_curve(finished_run) -> None:
+    assert finished_run.learning_curve is None and "frozen_head" not in finished_run.metrics
+    page = render_report(finished_run)
+    assert "its features can&#39;t tell" in page or "its features can't tell" in page
+
+
+def test_features_that_are_no_numbers_are_left_out(finished_run) -> None:
+    samples, split = load_data(finished_run)
+    train, val = len(split.rows("train")), len(split.rows("val"))
+    random = np.random.default_rng(0)
+    features = random.normal(size=(train, 8)).astype(np.float32)
+    features[:3] = np.nan
+    seen = FeaturesSeen(np.arange(train), features, random.normal(size=(val, 8)).astype(np.float32))
+    found = expect_more_data(seen, samples, split, 0)
+    assert found is not None and found["points"][0]["accuracy"]["n"] == train + val - 3
+    json.dumps(found, allow_nan=False)
+
+
+def test_what_is_said_follows_the_interval() -> None:
+    curve = {"points": [], "count": 100, "now": 0.8, "doubled": 0.83, "gain": [0.03, 0.01, 0.06], "classes": []}
+    assert "3.0 points of accuracy (1.0 to 6.0)" in say_more_data(curve)
+    assert "little" in say_more_data({**curve, "gain": [0.03, 0.0, 0.06]})
+    assert "can't be told" in say_more_data(None)
+
+
+def test_answers_that_changed_are_counted_in_pairs_and_by_groups() -> None:
+    before = np.array([True, False, False, True, False, False, False])
+    after = np.array([False, True, True, True, False, True, True])
+    found = _paired(before, after, None)
+    assert (found["fixed"], found["broken"]) == (4, 1)
+    assert found["p"] == pytest.approx(2 * (1 / 32 + 0.5 * 5 / 32))  # of 5 coins 4 or more heads, half of 4 alone
+    grouped = _paired(before, after, np.array([0, 1, 1, 2, 3, 4, 4]))
+    assert grouped["p"] > found["p"] and "3 groups" not in grouped["accuracy"]["method"]
+    assert "may be chance" in head_alone(found) and head_alone(None) == ""
