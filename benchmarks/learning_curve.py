@@ -4,9 +4,9 @@
 
 Frozen features of all images are made once. In each draw a random half of the pool (train and validation) gives a
 curve, which says what the whole pool will gain; then logistic regression, as the training fits it, is fitted on the
-half and on the whole, and both are measured on the test images. Printed: the mean of both gains, how often the found
-gain of a draw lies within the expected interval (widened by the test set's own chance it would be more), and the same
-for smaller pools.
+half and on the whole, and both are measured on the test images. Printed: the mean of both gains, how often they differ
+by no more than their chance allows (that of the curve's images and that of the test images), and the same for smaller
+pools.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from sightline.pipeline.progress import result_of
 from sightline.training.head import fit_head
 
 
-def accuracy(train: np.ndarray, labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray, classes: int) -> float:
-    """Return what a fitted head reaches on the test images."""
+def hits(train: np.ndarray, labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return whether a fitted head is right, for each test image."""
     head = torch.nn.Linear(train.shape[1], classes)
     none = (np.zeros((0, train.shape[1]), np.float32), np.zeros(0, np.int64))
     fit_head(SimpleNamespace(head=head), train, labels, *none)
     with torch.inference_mode():
         said = head(torch.from_numpy(test)).argmax(1).numpy()
-    return float((said == test_labels).mean())
+    return said == test_labels
 
 
 def main() -> None:
@@ -61,22 +61,24 @@ def main() -> None:
             )
             if curve is None:
                 continue
-            found = [
-                accuracy(features[some], samples.labels[some], features[test], samples.labels[test], classes)
+            now, then = (
+                hits(features[some], samples.labels[some], features[test], samples.labels[test], classes) * 1.0
                 for some in (half, whole)
-            ]
+            )
+            gain, low, high = curve.gain
+            chance = np.hypot((high - low) / 3.92, (then - now).std() / np.sqrt(len(test)))
             top = curve.points[-1]["accuracy"]["value"]
-            rows.append((*curve.gain, found[1] - found[0], curve.now, top, found[0]))
+            rows.append((gain, (then - now).mean(), chance, low > 0, curve.now, top, now.mean()))
         if not rows:
             print(f"{size // 2:,} to {size:,} images: too few to tell")
             continue
-        gains, low, high, given, now, top, real = np.array(rows).T
-        within = np.mean((low <= given) & (given <= high))
+        gains, given, chance, clear, now, top, real = np.array(rows, float).T
         print(
             f"{size // 2:,} to {size:,} images: expected {100 * gains.mean():+.1f} points, found "
-            f"{100 * given.mean():+.1f} (sd of the difference {100 * np.std(gains - given):.1f}); {within:.0%} of the "
-            f"found within the interval; called clear {np.mean(low > 0):.0%}; accuracy expected now {now.mean():.1%}, "
-            f"held out {top.mean():.1%}, logistic regression {real.mean():.1%}",
+            f"{100 * given.mean():+.1f}; they agree within their chance in "
+            f"{np.mean(abs(gains - given) < 1.96 * chance):.0%} of the draws; called clear {clear.mean():.0%}; "
+            f"accuracy expected now {now.mean():.1%}, held out "
+            f"{top.mean():.1%}, logistic regression {real.mean():.1%}",
             flush=True,
         )
 
