@@ -140,6 +140,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         os.environ["SIGHTLINE_CACHE"] = str(place / "cache")
+        os.environ["SIGHTLINE_STATE"] = str(place / "state")  # looks at made-up images are not counted
         make_pictures(place / "pictures", 300, 32)
         for part in (differences, speed, kills):
             if part.__name__ in wanted:

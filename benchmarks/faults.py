@@ -570,6 +570,7 @@ def read_with_sightline(folder: Folder, watched: set[str], result: Result) -> No
 def work(reader: Callable, folder: Folder, watched: set[str], cache: Path, pipe) -> None:
     """Run one reader, in a process of its own."""
     os.environ["SIGHTLINE_CACHE"] = str(cache)
+    os.environ["SIGHTLINE_STATE"] = str(cache / "state")  # looks at made-up images are not counted
     result = Result()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:

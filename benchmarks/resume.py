@@ -38,7 +38,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        os.environ["SIGHTLINE_CACHE"] = str(folder / "cache")
+        os.environ["SIGHTLINE_CACHE"], os.environ["SIGHTLINE_STATE"] = str(folder / "cache"), str(folder / "state")
         make_pictures(folder / "data")
         if arguments.what == "kills":
             measure_kills(folder, arguments.times, arguments.seed)

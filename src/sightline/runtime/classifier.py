@@ -42,7 +42,7 @@ class Classifier:
         self._session = session
         self.bundle = bundle
         self.path = path
-        self.digest = digest  # sha256 of the file
+        self.digest = digest  # sha256 of the file without its date: what is exported again is the same classifier
 
     @classmethod
     def open(cls, source: str | Path | bytes, *, threads: int = 0) -> Classifier:
@@ -78,7 +78,8 @@ class Classifier:
             )
         bundle = Bundle.from_json(metadata[METADATA_KEY], source=name)
         _check_contract(session, bundle, name)
-        return cls(session, bundle, path, hashlib.sha256(data).hexdigest())
+        timeless = data.replace(bundle.created.encode(), b"", 1) if bundle.created else data
+        return cls(session, bundle, path, hashlib.sha256(timeless).hexdigest())
 
     @property
     def classes(self) -> tuple[str, ...]:
