@@ -280,8 +280,8 @@ def test_a_gate_that_is_not_met_exits_with_5(sightline, here, colours):
 
 
 @pytest.mark.parametrize("verb", ["train", "evaluate"])
-def test_with_json_a_gate_that_is_not_met_is_in_the_one_document(sightline, here, colours, finished_run, verb):
-    first = [colours, "--epochs", "1"] if verb == "train" else [finished_run.folder, colours]
+def test_with_json_a_gate_that_is_not_met_is_in_the_one_document(sightline, here, colours, copied_run, verb):
+    first = [colours, "--epochs", "1"] if verb == "train" else [copied_run.folder, colours]
     status, out, _ = sightline(verb, *first, "--json", "--require", "accuracy>=0.999", "--require", "accuracy>=0")
     document = json.loads(out)
     assert status == 5

@@ -6,14 +6,35 @@ import base64
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.runs.folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["INK", "any_letters", "both_themes", "empty_figure", "in_cells", "paint"]
+__all__ = [
+    "INK",
+    "Draw",
+    "any_letters",
+    "both_themes",
+    "empty_figure",
+    "figure_of",
+    "in_cells",
+    "leave_room",
+    "paint",
+    "place_picture",
+    "svg_of",
+    "whole_picture",
+]
 
+Draw = Callable[..., Any]  # of a run; the figure, or None where it has nothing of the kind
+
+_SMALL = 100  # px: fewer are shown as the squares that they are
 INK = {"light": "#333a45", "dark": "#c9d1dc"}
 
 
@@ -34,22 +55,70 @@ def empty_figure(size: tuple[float, float]) -> Figure:
     return Figure(figsize=size)
 
 
-def both_themes(figure: Figure | None) -> dict[str, str]:
-    """Return ``light`` and ``dark`` data URIs of a figure that was drawn for light pages; empty for None.
+def figure_of(run: Run, draw: Draw) -> Figure | None:
+    """Return the figure of a run by a function that draws it for light pages; once for a run that is read once."""
+    figure: Figure | None = run.once(f"figure {draw.__name__}", lambda: draw(run))
+    return figure
+
+
+def svg_of(run: Run, draw: Draw) -> str:
+    """Return the figure as SVG without a background; empty where there is nothing to draw."""
+
+    def write() -> str:
+        figure = figure_of(run, draw)
+        if figure is None:
+            return ""
+        out = io.StringIO()
+        with any_letters():
+            figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+        return out.getvalue()
+
+    svg: str = run.once(f"svg {draw.__name__}", write)
+    return svg
+
+
+def both_themes(run: Run, draw: Draw) -> dict[str, str]:
+    """Return ``light`` and ``dark`` data URIs of a figure; empty where there is nothing to draw.
 
     Only the ink differs, which is one colour in the SVG: drawing twice would take twice the time.
     """
-    if figure is None:
+    light = svg_of(run, draw)
+    if not light:
         return {}
-    out = io.StringIO()
-    with any_letters():
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-    light = out.getvalue()
     drawn = {"light": light, "dark": light.replace(INK["light"], INK["dark"])}
     return {
         theme: "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode("ascii")
         for theme, svg in drawn.items()
     }
+
+
+def whole_picture(figure: Figure) -> Any:
+    """Return axes without lines that cover the figure, in inches from its upper left corner: for many small pictures.
+
+    Axes of its own for each of them take ten times as long.
+    """
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set(xlim=(0, width), ylim=(height, 0), autoscale_on=False)
+    return axes
+
+
+def place_picture(
+    axes: Any, picture: npt.NDArray[np.uint8], left: float, top: float, width: float, height: float
+) -> None:
+    """Draw a picture into the axes of ``whole_picture``, at a place and of a size in inches."""
+    how = "nearest" if min(picture.shape[:2]) < _SMALL else "antialiased"
+    axes.imshow(picture, extent=(left, left + width, top + height, top), aspect="auto", interpolation=how)
+
+
+def leave_room(figure: Figure, left: float, bottom: float, *, top: float = 0.32, right: float = 0.1) -> None:
+    """Set the margins around the axes, in inches: known ones need no layout, which takes as long as drawing."""
+    width, height = figure.get_size_inches()
+    edges = {"left": left / width, "right": 1 - right / width, "bottom": bottom / height, "top": 1 - top / height}
+    count = max(1, len({round(axes.get_position().x0, 3) for axes in figure.axes}))
+    each = (width - left - right - (count - 1) * (left + right)) / count
+    figure.subplots_adjust(**edges, wspace=(left + right) / each)
 
 
 def paint(axes: Any, ink: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from sightline.evaluation.abstain import risk_coverage
 from sightline.evaluation.intervals import Figure as Interval
-from sightline.reporting.canvas import INK, both_themes, empty_figure, paint
+from sightline.reporting.canvas import INK, both_themes, empty_figure, leave_room, paint
 from sightline.reporting.performance import digits_for
 from sightline.runs.folder import Run
 
@@ -29,7 +29,7 @@ def confidence(run: Run) -> dict[str, Any] | None:
         return None
     found = metrics["calibration"]
     drawn = {"reliability": draw_reliability, "coverage": draw_coverage}
-    figures = {name: both_themes(draw(run, "light")) for name, draw in drawn.items()}
+    figures = {name: both_themes(run, draw) for name, draw in drawn.items()}
     rows = _coverage(run)
     return {
         "validation": None,
@@ -119,7 +119,7 @@ def draw_reliability(run: Run, theme: str = "light") -> Figure | None:
     axes.set_title("Reliability (95 % intervals)")
     axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9, loc="upper left")
     paint(axes, INK[theme])
-    figure.tight_layout()
+    leave_room(figure, 0.65, 0.5)
     return figure
 
 
@@ -140,5 +140,5 @@ def draw_coverage(run: Run, theme: str = "light") -> Figure | None:
     axes.invert_xaxis()
     axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9, loc="lower right")
     paint(axes, INK[theme])
-    figure.tight_layout()
+    leave_room(figure, 0.65, 0.5)
     return figure

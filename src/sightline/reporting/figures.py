@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sightline.reporting.canvas import INK, any_letters, empty_figure, paint
+from sightline.reporting.canvas import (
+    INK,
+    Draw,
+    any_letters,
+    empty_figure,
+    figure_of,
+    leave_room,
+    paint,
+    place_picture,
+    svg_of,
+    whole_picture,
+)
 from sightline.reporting.confidence import draw_coverage, draw_reliability
 from sightline.reporting.more_data import draw_learning_curve
 from sightline.reporting.ranking import draw_ranking
 from sightline.reporting.views import draw_views
+from sightline.runs.files import write_text
 from sightline.runs.folder import Run
 from sightline.text import printable
 
@@ -33,6 +45,7 @@ __all__ = [
 
 _TRAIN, _VAL, _BEST = "#d97706", "#2563eb", "#8b95a3"
 _MAX_CLASSES = 40
+_CELL, _TITLE, _GAP = 2.3, 0.4, 0.1  # inches, of pictures in rows
 _MAX_POINTS = 1500  # of a curve by step, in a report that is one file
 
 
@@ -56,8 +69,7 @@ def draw_curves(run: Run, theme: str = "light") -> Figure | None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9)
         paint(axes, INK[theme])
-    with any_letters():
-        figure.tight_layout()
+    leave_room(figure, 0.6, 0.5)
     return figure
 
 
@@ -83,8 +95,7 @@ def draw_steps(run: Run, theme: str = "light") -> Figure | None:
     axes.set(title="Norm of the gradient", xlabel="step", yscale="log")
     _write_plain(axes.yaxis)
     paint(axes, INK[theme])
-    with any_letters():
-        figure.tight_layout()
+    leave_room(figure, 0.75, 0.5)
     return figure
 
 
@@ -101,8 +112,7 @@ def draw_rates(run: Run, theme: str = "light") -> Figure | None:
     _write_plain(axes.xaxis)
     axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9)
     paint(axes, INK[theme])
-    with any_letters():
-        figure.tight_layout()
+    leave_room(figure, 0.75, 0.5)
     return figure
 
 
@@ -171,14 +181,14 @@ def draw_pictures(pictures: Sequence[npt.NDArray[np.uint8]], titles: Sequence[st
     """
     columns = min(4, max(1, len(pictures)))
     rows = max(1, -(-len(pictures) // columns))
-    figure = empty_figure((2.3 * columns, 2.6 * rows))
-    for position, (picture, title) in enumerate(zip(pictures, titles, strict=True), 1):
-        axes = figure.add_subplot(rows, columns, position)
-        axes.imshow(picture)
-        axes.set_title("\n".join(printable(line)[:30] for line in title.split("\n")), fontsize=9, parse_math=False)
-        axes.axis("off")
-    with any_letters():
-        figure.tight_layout()
+    figure = empty_figure((_CELL * columns, (_CELL + _TITLE) * rows))
+    axes = whole_picture(figure)
+    for number, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
+        left, top = number % columns * _CELL, number // columns * (_CELL + _TITLE)
+        words = "\n".join(printable(line)[:30] for line in title.split("\n"))
+        axes.text(left + _CELL / 2, top + _TITLE / 2, words, fontsize=9, ha="center", va="center", parse_math=False)
+        height, width = (side / max(picture.shape[:2]) * (_CELL - _GAP) for side in picture.shape[:2])
+        place_picture(axes, picture, left + (_CELL - width) / 2, top + _TITLE + (_CELL - height) / 2, width, height)
     return figure
 
 
@@ -190,8 +200,10 @@ def draw_augmented(run: Run, theme: str = "light") -> Figure | None:
     return draw_views(run.facts["classes"], **views, theme=theme)
 
 
+_FIRST = '<g id="figure_1">'  # of what matplotlib draws
+
 # A new figure is one function and one row.
-FIGURES: dict[str, Callable[[Run, str], Any]] = {
+FIGURES: dict[str, Draw] = {
     "curves": draw_curves,
     "steps": draw_steps,
     "learning_rate": draw_rates,
@@ -208,8 +220,11 @@ def write_figures(run: Run) -> None:
     """Write every figure of the run as PNG and SVG into ``figures/``."""
     run.figures_folder.mkdir(exist_ok=True)
     for name, draw in FIGURES.items():
-        figure = draw(run, "light")
+        figure = figure_of(run, draw)
         if figure is not None:
             with any_letters():
                 figure.savefig(run.figures_folder / f"{name}.png", dpi=150, facecolor="white")
-                figure.savefig(run.figures_folder / f"{name}.svg", metadata={"Date": None})
+            on_white = svg_of(run, draw).replace(
+                _FIRST, f'<rect width="100%" height="100%" fill="white"/>\n {_FIRST}', 1
+            )
+            write_text(run.figures_folder / f"{name}.svg", on_white)

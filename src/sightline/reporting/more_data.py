@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sightline.evaluation.intervals import Figure as Interval
-from sightline.reporting.canvas import INK, both_themes, empty_figure, paint
+from sightline.reporting.canvas import INK, both_themes, empty_figure, leave_room, paint
 from sightline.runs.folder import Run
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def more_data(run: Run) -> dict[str, Any]:
     classes = sorted((row for row in found["classes"] if row["support"]), key=lambda row: -row["gain"][0])
     return {
         "points": [(round(point["fitted"]), Interval(**point["accuracy"])) for point in found["points"]],
-        "chart": both_themes(draw_learning_curve(run)),
+        "chart": both_themes(run, draw_learning_curve),
         "count": found["count"],
         "now": found["now"],
         "doubled": found["doubled"],
@@ -77,5 +77,5 @@ def draw_learning_curve(run: Run, theme: str = "light") -> Figure | None:
     axes.set(xlabel="training images", ylabel="held-out images right, percent")
     axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9, loc="lower right")
     paint(axes, INK[theme])
-    figure.tight_layout()
+    leave_room(figure, 0.7, 0.5, top=0.15)
     return figure

@@ -55,7 +55,7 @@ def figures(run: Run) -> dict[str, Any]:
         "effect": metrics.get("design_effect"),
         "n": metrics["accuracy"]["n"],
         "part": metrics.get("part", ""),
-        "ranking": both_themes(draw_ranking(run)),
+        "ranking": both_themes(run, draw_ranking),
     }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.reporting.canvas import INK, any_letters, empty_figure, paint
+from sightline.reporting.canvas import INK, empty_figure, leave_room, paint
 from sightline.reporting.pictured import COLOURS
 from sightline.runs.folder import Run
 from sightline.text import printable
@@ -59,8 +59,7 @@ def draw_ranking(run: Run, theme: str = "light") -> Figure | None:
         handles, labels_of = axes.get_legend_handles_labels()
         axes.legend(handles[::-1], labels_of[::-1], frameon=False, labelcolor=INK[theme], fontsize=8, loc=where)
         paint(axes, INK[theme])
-    with any_letters():
-        figure.tight_layout()
+    leave_room(figure, 0.65, 0.5)
     return figure
 
 

@@ -133,7 +133,7 @@ def training(run: Run) -> dict[str, Any]:
     """The curves, and what was trained on what."""
     history, facts = run.history, run.facts
     drawn = {"curves": draw_curves, "steps": draw_steps, "rates": draw_rates}
-    figures = {name: both_themes(draw(run, "light")) for name, draw in drawn.items()}
+    figures = {name: both_themes(run, draw) for name, draw in drawn.items()}
     best, settings, clipped = best_row(run), run.plan.settings, run.steps.get("is_clipped", [])
     return {
         **figures,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sightline.reporting.canvas import INK, empty_figure
+from sightline.reporting.canvas import INK, empty_figure, place_picture, whole_picture
 from sightline.text import printable
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ __all__ = ["describe_mix", "draw_views", "name_of"]
 
 _TILE, _NAME, _HEAD, _GAP, _EDGE, _SPACE = 1.0, 0.2, 0.55, 0.35, 0.1, 0.03  # inches
 _LETTERS = 15  # that fit above a tile
-_SMALL = 100  # px: fewer are shown as the squares that they are
 _ROWS = 5  # from which on two blocks stand side by side
 
 
@@ -50,9 +49,10 @@ def draw_views(
     width, height = blocks * block_width - _GAP + 2 * _EDGE, rows * (_TILE + _NAME) + _HEAD
     figure = empty_figure((width, height))
 
+    axes = whole_picture(figure)
+
     def write(left: float, top: float, words: str, size: float) -> None:
-        place = (left + _SPACE) / width, 1 - top / height
-        figure.text(*place, words, color=INK[theme], fontsize=size, va="center", parse_math=False)
+        axes.text(left + _SPACE, top, words, color=INK[theme], fontsize=size, va="center", parse_math=False)
 
     write(_EDGE, 0.18, title, 10)
     for block in range(min(blocks, count)):
@@ -63,11 +63,8 @@ def draw_views(
         top = _HEAD + row * (_TILE + _NAME) + _NAME
         for view in range(views + 1):
             left = _EDGE + block * block_width + view * _TILE
-            place = left + _SPACE, height - top - _TILE + 2 * _SPACE, _TILE - 2 * _SPACE, _TILE - 2 * _SPACE
-            axes = figure.add_axes(tuple(np.array(place) / (width, height, width, height)))
             picture = changed[number, view - 1] if view else plain[number]
-            axes.imshow(picture, interpolation="nearest" if len(picture) < _SMALL else "antialiased")
-            axes.set_axis_off()
+            place_picture(axes, picture, left + _SPACE, top, _TILE - 2 * _SPACE, _TILE - 2 * _SPACE)
             label = int(labels[number])
             own = name_of(classes[label])  # at the row's head
             words = describe_mix(classes, shares[number, view - 1], label) if view else own

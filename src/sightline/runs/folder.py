@@ -46,15 +46,18 @@ class Run:
 
     def reading_once(self) -> Run:
         """Return the same run, whose tables and figures are read at their first use only: for a page of many parts."""
+        if self._tables is not None:
+            return self
         run = type(self)(self.folder)
         run._tables = {}
         return run
 
-    def _read(self, name: str, read: Callable[[], Any]) -> Any:
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return what ``make`` gives; of a run that is ``reading_once`` it is called for the first of a name only."""
         if self._tables is None:
-            return read()
+            return make()
         if name not in self._tables:
-            self._tables[name] = read()
+            self._tables[name] = make()
         return self._tables[name]
 
     def __repr__(self) -> str:
@@ -275,7 +278,7 @@ class Run:
         """
         if not self.metrics_file.is_file():
             raise RunError("run.not-evaluated", f"{self.folder} has no evaluation", "train to the end first")
-        metrics: dict[str, Any] = self._read(
+        metrics: dict[str, Any] = self.once(
             "metrics", lambda: json.loads(self.metrics_file.read_text(encoding="utf-8"))
         )
         return metrics
@@ -315,7 +318,7 @@ class Run:
     @property
     def samples(self) -> list[dict[str, str]]:
         """``data/samples.csv``, one dict an image, with its ``split`` and whether it ``leaked`` (``1``)."""
-        samples: list[dict[str, str]] = self._read("samples", self._read_samples)
+        samples: list[dict[str, str]] = self.once("samples", self._read_samples)
         return samples
 
     def _read_samples(self) -> list[dict[str, str]]:
@@ -326,7 +329,7 @@ class Run:
     @property
     def predictions(self) -> list[dict[str, str]]:
         """``evaluation/predictions.csv``, one dict an image."""
-        rows: list[dict[str, str]] = self._read("predictions", lambda: read_rows(self.predictions_file))
+        rows: list[dict[str, str]] = self.once("predictions", lambda: read_rows(self.predictions_file))
         return rows
 
     def files(self, part: str) -> list[Place]:
