@@ -153,6 +153,8 @@ def test_pictures_that_are_gone_are_said_to_be_gone(copied_run):
 def test_an_unreadable_image_is_listed(copied_run):
     with copied_run.predictions_file.open("a") as file:
         file.write("gone.png,blue,,,,,0,,,the file is empty\n")
+    said = np.load(copied_run.probabilities_file)
+    np.save(copied_run.probabilities_file, np.concatenate([said, np.full_like(said[:1], np.nan)]))
     assert "the file is empty" in Elements(render_report(copied_run)).text
 
 
@@ -166,6 +168,7 @@ def test_any_number_of_classes_is_shown(copied_run, classes):
     said = random.dirichlet(np.ones(classes), 500).astype(np.float32)
     metrics = {**copied_run.metrics, **evaluate_predictions(labels, said, names)}
     del metrics["unknown"], metrics["calibration"]  # of the run's own three classes
+    np.save(copied_run.probabilities_file, said[: len(copied_run.predictions)])
     copied_run.metrics_file.write_text(json.dumps(metrics))
     for old, new in zip(copied_run.facts["classes"], ("class 0", "class 1", "class 1"), strict=True):
         rename_class(copied_run, old, new)
@@ -176,7 +179,7 @@ def test_any_number_of_classes_is_shown(copied_run, classes):
     assert (copied_run.figures_folder / "curves.png").is_file()
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", sorted({*FIGURES} - {"learning_curve"}))  # that of a pretrained network alone
 def test_figures_are_drawn_in_both_themes(finished_run, name):
     for theme in ("light", "dark"):
         assert FIGURES[name](finished_run, theme) is not None

@@ -22,14 +22,19 @@ def test_it_draws_every_image_and_version_once(count, theme):
     changed = random.integers(0, 255, (count, 3, 8, 8, 3), dtype=np.uint8)
     shares = np.eye(len(HOSTILE), dtype=np.float32)[labels][:, None].repeat(3, 1)
     figure = draw_views(HOSTILE, labels, plain, changed, shares, title="$x$", theme=theme)
-    shown = [axes.images[0].get_array() for axes in figure.axes]
+    (axes,) = figure.axes
+    shown = [image.get_array() for image in axes.images]
     assert len(shown) == 4 * count
     for number in range(count):
         assert np.array_equal(shown[4 * number], plain[number])
         assert np.array_equal(shown[4 * number + 3], changed[number, 2])
-    for axes in figure.axes:  # nothing lies outside or upon another
-        box = axes.get_position()
-        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= 1 and box.y1 <= 1
+    width, height = figure.get_size_inches()
+    boxes = [image.get_extent() for image in axes.images]
+    for place, (left, right, bottom, top) in enumerate(boxes):  # nothing lies outside or upon another
+        assert 0 <= left < right <= width and 0 <= top < bottom <= height
+        for other in boxes[:place]:
+            assert right <= other[0] or other[1] <= left or bottom <= other[3] or other[2] <= top
+    assert axes.get_xlim() == (0, width) and axes.get_ylim() == (height, 0)
     for kind in ("png", "svg"):
         with any_letters():
             figure.savefig(io.BytesIO(), format=kind)

@@ -34,7 +34,12 @@ def draw_ranking(run: Run, theme: str = "light") -> Figure | None:
     used = np.array([not row["error"] and row["leaked"] == "0" for row in rows], bool)
     probabilities = np.load(run.probabilities_file, allow_pickle=False)[used]
     labels = np.array([names.index(row["label"]) for row, is_used in zip(rows, used, strict=True) if is_used])
-    areas = {place: row for place, row in enumerate(metrics["classes"]) if row.get("roc_auc") is not None}
+    present = {*labels.tolist()}
+    areas = {
+        place: row
+        for place, row in enumerate(metrics["classes"])
+        if row.get("roc_auc") is not None and place in present
+    }
     if not areas:
         return None
     order = sorted(areas, key=lambda place: float(areas[place]["average_precision"]))[:_DRAWN]
