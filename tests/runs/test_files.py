@@ -14,7 +14,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sightline.errors import RunError
-from sightline.runs.files import sweep_strays, sync_folder, write_bytes, write_columns, write_json, write_text
+from sightline.runs.files import (
+    recover_folder,
+    replace_folder,
+    sweep_strays,
+    sync_folder,
+    write_bytes,
+    write_columns,
+    write_json,
+    write_text,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -165,3 +174,15 @@ def test_what_killed_processes_left_is_swept_and_nothing_else(tmp_path: Path) ->
     kept = ["checkpoints", "link", "link.tmp", "notes.tmp", f"plan.toml.tmp-{os.getppid()}"]
     assert names(run) == kept and names(outside) == ["x.tmp-1"]
     assert sweep_strays(run) == []
+
+
+def test_a_folder_that_can_not_be_put_in_its_place_is_a_run_error(tmp_path: Path) -> None:
+    for name in ("old", "new.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", full_disk)
+        with pytest.raises(RunError, match="No space left") as caught:
+            replace_folder(tmp_path / "new.tmp", tmp_path / "old")
+    assert caught.value.code == "run.write"
+    assert (recover_folder(tmp_path / "old") / "file").read_text() in ("old", "new.tmp")

@@ -15,7 +15,7 @@ from sightline.exporting.onnx_format import EXPORTERS, Exporter, write_onnx
 from sightline.exporting.parity import ParityProof, prove_parity, see_images
 from sightline.networks.onnx_graph import Graph
 from sightline.pixels.containers import Place
-from sightline.runs.files import replace_folder, write_bytes, write_text
+from sightline.runs.files import named_writes, replace_folder, write_bytes, write_text
 from sightline.runtime.bundle import Bundle
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
@@ -42,7 +42,8 @@ def export_classifier(graph: Graph, bundle: Bundle, folder: Path, files: Sequenc
 
     scratch = folder.with_name(f"{folder.name}.tmp")
     shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
+    with named_writes(scratch):
+        scratch.mkdir(parents=True)
     graph = graph.eval().cpu()
     weights = {name: value.contiguous() for name, value in graph.network.state_dict().items()}
     write_bytes(scratch / "model.safetensors", save(weights, metadata={"format": "pt"}))

@@ -7,11 +7,13 @@ import contextlib
 import io
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sightline.runs.files import write_bytes
 from sightline.runs.folder import Run
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ __all__ = [
     "place_picture",
     "svg_of",
     "whole_picture",
+    "write_png",
 ]
 
 Draw = Callable[..., Any]  # of a run; the figure, or None where it has nothing of the kind
@@ -90,6 +93,14 @@ def both_themes(run: Run, draw: Draw) -> dict[str, str]:
         theme: "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode("ascii")
         for theme, svg in drawn.items()
     }
+
+
+def write_png(figure: Figure, path: Path, dots: int) -> None:
+    """Write a figure as PNG on white, whole or not at all; ``dots`` an inch."""
+    out = io.BytesIO()
+    with any_letters():
+        figure.savefig(out, format="png", dpi=dots, facecolor="white")
+    write_bytes(path, out.getvalue())
 
 
 def whole_picture(figure: Figure) -> Any:

@@ -19,6 +19,7 @@ from sightline.reporting.canvas import (
     place_picture,
     svg_of,
     whole_picture,
+    write_png,
 )
 from sightline.reporting.confidence import draw_coverage, draw_reliability
 from sightline.reporting.more_data import draw_learning_curve
@@ -218,12 +219,10 @@ FIGURES: dict[str, Draw] = {
 
 def write_figures(run: Run) -> None:
     """Write every figure of the run as PNG and SVG into ``figures/``."""
-    run.figures_folder.mkdir(exist_ok=True)
     for name, draw in FIGURES.items():
         figure = figure_of(run, draw)
         if figure is not None:
-            with any_letters():
-                figure.savefig(run.figures_folder / f"{name}.png", dpi=150, facecolor="white")
+            write_png(figure, run.figures_folder / f"{name}.png", 150)
             on_white = svg_of(run, draw).replace(
                 _FIRST, f'<rect width="100%" height="100%" fill="white"/>\n {_FIRST}', 1
             )

@@ -12,7 +12,7 @@ from sightline.installation import require_extra
 from sightline.pixels.containers import place_of
 from sightline.pixels.decode import decode_image
 from sightline.pixels.modes import Range
-from sightline.reporting.canvas import any_letters, in_cells
+from sightline.reporting.canvas import in_cells, write_png
 from sightline.reporting.figures import draw_curves, draw_matrix, draw_pictures, draw_steps
 from sightline.runs.folder import Run
 from sightline.runtime.predictions import Predictions
@@ -104,9 +104,7 @@ def plot_mistakes(run: Run, *, count: int = 12) -> Figure:
 def write_mistakes(run: Run) -> None:
     """Write ``figures/mistakes.png``, where there are any."""
     if any(row["correct"] == "0" for row in run.predictions):
-        run.figures_folder.mkdir(exist_ok=True)
-        with any_letters():
-            plot_mistakes(run, count=16).savefig(run.figures_folder / "mistakes.png", dpi=110, facecolor="white")
+        write_png(plot_mistakes(run, count=16), run.figures_folder / "mistakes.png", 110)
 
 
 def plot_samples(run: Run, part: str = "train", *, count: int = 12) -> Figure:

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sightline.text import csv_text
 
 __all__ = [
     "append_bytes",
+    "named_writes",
     "previous_folder",
     "read_arrays",
     "read_columns",
@@ -32,6 +34,16 @@ __all__ = [
 ]
 
 
+@contextlib.contextmanager
+def named_writes(path: Path) -> Iterator[None]:
+    """Raise ``RunError`` with the path in place of the system's error: a full disk, a folder that can't be written."""
+    try:
+        yield
+    except OSError as error:
+        cure = "free some space or choose another --out"
+        raise RunError("run.write", f"{path} can't be written: {error.strerror}", cure) from error
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, and have it on the disk when this returns.
 
@@ -39,22 +51,19 @@ def write_bytes(path: Path, data: bytes) -> None:
         RunError: if the disk is full or can't be written; no partial file is left.
     """
     scratch = path.with_name(f"{path.name}.tmp-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with scratch.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            scratch.unlink()
-        raise RunError(
-            "run.write",
-            f"{path} can't be written: {error.strerror}",
-            "free some space or choose another --out",
-        ) from error
+    with named_writes(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with scratch.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            scratch.replace(path)
+            sync_folder(path.parent)
+        except OSError:
+            with contextlib.suppress(OSError):
+                scratch.unlink()
+            raise
 
 
 def append_bytes(path: Path, data: bytes) -> None:
@@ -63,17 +72,10 @@ def append_bytes(path: Path, data: bytes) -> None:
     Raises:
         RunError: if the disk is full or can't be written.
     """
-    try:
-        with path.open("ab") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise RunError(
-            "run.write",
-            f"{path} can't be written: {error.strerror}",
-            "free some space or choose another --out",
-        ) from error
+    with named_writes(path), path.open("ab") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_text(path: Path, text: str) -> None:
@@ -137,13 +139,17 @@ def replace_folder(scratch: Path, folder: Path, *, keep: bool = False) -> None:
 
     At every moment the old or the new one is there: under its name, or as ``NAME.previous`` if a crash falls
     between the two renames.
+
+    Raises:
+        RunError: if the disk can't be written.
     """
     previous = previous_folder(folder)
-    if folder.exists():
-        shutil.rmtree(previous, ignore_errors=True)
-        folder.rename(previous)
-    scratch.rename(folder)
-    sync_folder(folder.parent)
+    with named_writes(folder):
+        if folder.exists():
+            shutil.rmtree(previous, ignore_errors=True)
+            folder.rename(previous)
+        scratch.rename(folder)
+        sync_folder(folder.parent)
     if not keep:
         shutil.rmtree(previous, ignore_errors=True)
 

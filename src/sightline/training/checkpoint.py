@@ -60,8 +60,6 @@ def save_checkpoint(folder: Path, tensors: Tensors, facts: dict[str, Any], *, ke
         write_bytes(scratch / _FACTS, content)
         write_json(scratch / _MANIFEST, sums)
         replace_folder(scratch, folder, keep=keep)
-    except OSError as error:
-        raise RunError("run.write", f"{folder} can't be written: {error.strerror}", "free some space") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
