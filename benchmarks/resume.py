@@ -156,7 +156,7 @@ def measure_writes(folder: Path) -> None:
             if not fired:
                 break
             tried += 1
-            run = sightline.train(folder / "data", name=name, resume=True, **{"quiet": True, "out": folder / "runs"})
+            run = sightline.train(folder / "data", name=name, resume=True, **chosen)
             same += digest(run.folder) == wanted
         print(f"| {kind} | {tried} | {named if kind.startswith('the') else '-'} | {same} |", flush=True)
 

@@ -125,3 +125,22 @@ def test_reliability_holds_every_image_once() -> None:
     assert sum(row["n"] for row in rows) == 137
     assert [row["confidence"] for row in rows] == sorted(row["confidence"] for row in rows)
     assert all(row["low"] <= row["accuracy"] <= row["high"] for row in rows)
+
+
+def test_the_error_does_not_depend_on_the_order_of_equal_confidences() -> None:
+    hits = np.arange(600) < 540  # class by class: the wrong ones together
+    error, _ = calibration_error(np.full(600, 0.9), hits)
+    assert error < 0.04
+    assert reliability(np.full(600, 0.9), hits)[0]["accuracy"] == pytest.approx(0.9, abs=0.1)
+
+
+def test_groups_widen_what_chance_gives() -> None:
+    random = np.random.default_rng(1)
+    units = np.repeat(np.arange(30), 20)
+    confidence = random.uniform(0.6, 0.95, 600)
+    said = np.stack([confidence, 1 - confidence], 1).astype(np.float32)
+    labels = np.where(units < 10, 1, 0)  # a group is right or wrong as a whole
+    alone, together = (describe_calibration(labels, said, 1.0, one)["after"] for one in (None, units))
+    assert together["ece"] == alone["ece"] > alone["ece_chance"][1]
+    assert together["ece_chance"][1] > together["ece"]
+    assert together["reliability"][0]["low"] < alone["reliability"][0]["low"]

@@ -13,6 +13,7 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, brier_score_loss, f1_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
+from sightline.errors import DataError
 from sightline.evaluation.compare import Comparison, compare_predictions, compare_several
 from sightline.evaluation.paired import FIGURES, holm, mid_p
 
@@ -284,3 +285,29 @@ def test_what_does_not_fit_together_is_refused(labels: np.ndarray) -> None:
     said = np.full((2, 2), 0.5, np.float32)
     with pytest.raises(ValueError, match="labels"):
         compare_predictions(labels, said, said, ("a", "b"))
+
+
+def test_classes_of_one_image_are_not_called_different_by_chance() -> None:
+    random, clear = np.random.default_rng(0), 0
+    for _ in range(40):
+        first, second = (random.dirichlet(np.ones(20), 20).astype(np.float32) for _ in range(2))
+        found = compare_predictions(np.arange(20), first, second, tuple(map(str, range(20))), draws=200)
+        clear += found.figures["log_loss"].is_clear
+    assert clear <= 6
+
+
+def test_one_group_alone_is_not_compared() -> None:
+    said = np.full((5, 2), 0.5, np.float32)
+    with pytest.raises(DataError) as caught:
+        compare_predictions(np.zeros(5, np.int64), said, said, ("a", "b"), groups=np.zeros(5, np.intp))
+    assert caught.value.code == "compare.too-few"
+
+
+def test_several_comparisons_have_wider_intervals() -> None:
+    labels, random = np.arange(300) % 2, np.random.default_rng(0)
+    said = [random.dirichlet([2, 1], 300).astype(np.float32) for _ in range(4)]
+    alone = compare_several(labels, said[:2], ("a", "b"))[0].figures
+    among = compare_several(labels, said, ("a", "b"))[0].figures
+    for name, change in alone.items():
+        assert among[name].low < change.low and change.high < among[name].high
+    assert "98.3 %" in among["brier"].method

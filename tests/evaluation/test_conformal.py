@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sightline.evaluation.conformal import SETS_FROM, choose_mass, describe_sets, mass_before
+from sightline.runtime.predictions import Predictions
 
 
 def draw(n: int, *, seed: int, sharpness: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -41,8 +42,20 @@ def test_few_images_promise_nothing() -> None:
 
 def test_a_set_takes_classes_until_the_mass_is_full() -> None:
     said = np.array([[0.5, 0.3, 0.2], [0.9, 0.1, 0.0], [0.4, 0.4, 0.2]], np.float32)
-    assert mass_before(np.array([2, 1, 1]), said) == pytest.approx([0.8, 0.9, 0.0])
+    assert mass_before(np.array([2, 1, 1]), said) == pytest.approx(
+        [0.8, 0.9, 0.4]
+    )  # of equal ones the first class is first
     told = describe_sets(np.array([2, 0, 1]), said, 0.6, 300)
     assert told["sizes"] == [1, 2, 0, 0, 0]  # two, one and two classes
     assert told["mean_size"] == pytest.approx(5 / 3)
     assert told["coverage"]["value"] == pytest.approx(2 / 3)
+
+
+def test_equal_probabilities_promise_no_more_than_they_hold() -> None:
+    random = np.random.default_rng(0)
+    said = np.full((600, 2), 0.5, np.float32)
+    mass = choose_mass(random.integers(0, 2, 300), said[:300])
+    assert mass is not None
+    told = describe_sets(random.integers(0, 2, 300), said[300:], mass, 300)
+    sets = Predictions(("a", "b"), ("x",) * 300, said[300:], np.zeros((300, 1), np.float32), (None,) * 300).sets(mass)
+    assert told["coverage"]["value"] == 1 and told["mean_size"] == 2 == len(sets[0])

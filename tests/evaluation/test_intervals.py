@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.stats import binomtest
 
-from sightline.evaluation.intervals import Figure, macro_intervals, wilson
+from sightline.evaluation.intervals import Figure, draw_weights, macro_intervals, mean_figure, wilson
 from sightline.evaluation.metrics import COUNT_METRICS
 
 
@@ -119,3 +119,27 @@ def test_macro_intervals_hold_the_truth_about_95_times_in_100(counts: list[int],
         figure = macro_intervals(matrix, {"recall": COUNT_METRICS["macro_recall"]}, draws=200)["recall"]
         inside += figure.low <= np.mean(recalls) <= figure.high
     assert 171 <= inside <= 200
+
+
+def test_classes_of_one_image_are_drawn_together() -> None:
+    random = np.random.default_rng(0)
+    held = 0
+    for seed in range(80):
+        figure = mean_figure(random.exponential(1.0, 60), np.arange(60), seed=seed)
+        held += figure.low <= 1 <= figure.high
+    assert held >= 70
+    two_and_one = list(draw_weights(np.array([0, 0, 1]), rounds=200, seed=0))
+    assert all(weights.sum() == pytest.approx(3) for weights in two_and_one)
+    assert len({tuple(weights) for weights in two_and_one}) > 2  # the single one varies with the others
+
+
+def test_one_image_alone_has_no_interval() -> None:
+    figure = mean_figure(np.array([0.5108]), np.array([0]))
+    assert figure.plain() == "0.51 (no interval, n=1)"
+    of_one_group = mean_figure(np.array([0.5, 0.7]), np.array([0, 1]), np.array([3, 3]))
+    assert "no interval" in of_one_group.plain()
+
+
+def test_few_images_in_most_classes_are_said() -> None:
+    thin, enough = (macro_intervals(np.diag([count] * 5), COUNT_METRICS)["macro_f1"].method for count in (9, 10))
+    assert "too narrow" in thin and "too narrow" not in enough

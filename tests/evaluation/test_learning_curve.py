@@ -50,11 +50,12 @@ def test_a_class_without_images_is_never_said() -> None:
         assert set(logits.argmax(1)) <= {0, 2, 4}
 
 
-@pytest.mark.parametrize("slope", [0.0, -0.2, -0.9])
-def test_a_law_without_noise_is_found_again(slope: float) -> None:
-    counts = np.array([100.0, 200, 400, 800])
-    told = extrapolate(counts, np.stack([0.3 * (counts / 100) ** slope, counts / 2000]), np.array([1600.0, 100]))
-    assert told[0] == pytest.approx(0.3 * (np.array([1600, 100]) / 100) ** slope)
+@pytest.mark.parametrize(("law", "floor", "grade"), [(0, 0.0, -0.2), (0, 0.0, -0.9), (1, 0.1, -0.5), (2, 0.05, -1.0)])
+def test_a_law_without_noise_is_found_again(law: int, floor: float, grade: float) -> None:
+    counts, at = np.array([100.0, 200, 400, 800]), np.array([1600.0, 100])
+    errors = np.stack([floor + 0.3 * (counts / 100) ** grade, counts / 2000])
+    told = extrapolate(counts, errors, at)[law]
+    assert told[0] == pytest.approx(floor + 0.3 * (at / 100) ** grade)
     assert told[1][0] == told[1][1]  # mistakes that rise with the images are no law: flat
 
 

@@ -105,3 +105,13 @@ def test_two_seeds_of_one_recipe_seldom_differ_by_more_than_is_called_chance():
     factor = np.median(np.array(reaches) / deviations[:200])
     outside = np.abs(draws[:, 5] - draws[:, 6]) > factor * deviations
     assert 0.03 < outside.mean() < 0.07
+
+
+def test_groups_widen_what_folds_say_together() -> None:
+    folds = [fold(seed, 40) for seed in range(3)]
+    said, labels, metrics = zip(*folds, strict=True)
+    count = sum(map(len, labels))
+    alone, together = (pool_folds(said, labels, metrics, units) for units in (None, np.arange(count) // 10))
+    assert together["count_groups"] == count // 10
+    assert "groups" in together["accuracy"]["method"]
+    assert together["accuracy"]["value"] == alone["accuracy"]["value"]

@@ -108,7 +108,7 @@ def test_the_error_of_an_area_is_delongs() -> None:
     area, _, parts = rank_scores(is_class, scores)
     yes, no = scores[is_class], scores[~is_class]
     wins = (yes[:, None] > no[None]) + 0.5 * (yes[:, None] == no[None])
-    wanted = ((wins.mean(1) - area) ** 2).sum() / 12**2 + ((wins.mean(0) - area) ** 2).sum() / 9**2
+    wanted = ((wins.mean(1) - area) ** 2).sum() / 12 / 11 + ((wins.mean(0) - area) ** 2).sum() / 9 / 8
     assert area == pytest.approx(wins.mean())
     assert (parts**2).sum() == pytest.approx(wanted)
 
@@ -139,3 +139,20 @@ def test_no_warning_is_raised_for_extreme_probabilities() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figures_of(np.array([0, 1, 2, 1]), said)
+
+
+@pytest.mark.parametrize(("classes", "each"), [(20, 1), (20, 2), (10, 6)])
+def test_the_area_of_few_images_a_class_is_as_unsure_as_it_is(classes: int, each: int) -> None:
+    def drawn(each: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.repeat(np.arange(classes), each)
+        raised = np.exp(random.normal(size=(len(labels), classes)) + 1.5 * np.eye(classes)[labels])
+        return labels, (raised / raised.sum(1, keepdims=True)).astype(np.float32)
+
+    labels, said = drawn(1_000, np.random.default_rng(0))
+    truth = np.mean([row["roc_auc"] for row in rank_classes(labels, said).rows])
+    held = 0
+    for seed in range(60):
+        labels, said = drawn(each, np.random.default_rng(seed + 1))
+        figure = score_figures(labels, said, rank_classes(labels, said))["roc_auc"]
+        held += figure.low <= truth <= figure.high
+    assert held >= 51

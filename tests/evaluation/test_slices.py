@@ -59,3 +59,28 @@ def test_names_of_single_images_are_no_groups() -> None:
 def test_thirds_of_equal_values_are_none() -> None:
     assert set(terciles(np.full(9, 3.0))) == {""}
     assert [int((terciles(np.arange(90.0)) == name).sum()) for name in ("lowest third", "highest third")] == [30, 30]
+
+
+def test_groups_are_the_witnesses_where_images_come_in_groups() -> None:
+    """Patients of 20 images at four sites that do not differ: by images alone a site is named in half of the sets."""
+    patients = np.repeat(np.arange(20), 20)
+    site = np.array([f"site {number % 4}" for number in range(20)], object)[patients]
+    named = {"images": 0, "patients": 0}
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        hits = random.random(400) < random.beta(4 * 0.85, 4 * 0.15, 20)[patients]
+        named["images"] += bool(find_slices(hits, {"site": site})["found"])
+        named["patients"] += bool(find_slices(hits, {"site": site}, units=patients)["found"])
+    assert named["images"] > 20 and named["patients"] <= 6
+
+
+def test_a_site_that_is_worse_is_found_by_its_patients() -> None:
+    patients = np.repeat(np.arange(60), 10)
+    site = np.array([f"site {number % 4}" for number in range(60)], object)[patients]
+    random = np.random.default_rng(0)
+    hits = random.random(600) < np.where(np.arange(60) % 4 == 0, 0.6, 0.93)[patients]
+    told = find_slices(hits, {"site": site}, units=patients)
+    assert [one["value"] for one in told["found"]] == ["site 0"]
+    assert told["found"][0]["low"] < -0.33 < told["found"][0]["high"]
+    few = np.where(patients % 4 == 0, patients % 3, patients)  # all of site 0 are of three patients
+    assert not find_slices(hits, {"site": site}, units=few)["found"]

@@ -52,9 +52,11 @@ def test_images_without_a_group_are_units_of_their_own() -> None:
 
 
 def test_the_promise_is_told_in_words() -> None:
-    assert "No threshold" in describe_confidence(None, 0.05)
-    assert "All images" in describe_confidence(0, 0.05)
-    assert "From a confidence of 0.80 on" in describe_confidence(0.8, 0.05)
+    hits = np.array([True] * 80 + [False] * 20)
+    assert "No threshold" in describe_confidence(None, 0.05, hits)
+    assert "100 validation images are too few" in describe_confidence(None, 0.05, np.ones(100, bool))
+    assert "All images" in describe_confidence(0, 0.05, hits)
+    assert "From a confidence of 0.80 on" in describe_confidence(0.8, 0.05, hits)
 
 
 def test_temperature_and_thresholds_ship_with_the_classifier(finished_run: Run) -> None:

@@ -102,7 +102,7 @@ def test_features_that_are_no_numbers_are_left_out(finished_run) -> None:
 def test_what_is_said_follows_the_interval() -> None:
     curve = {"points": [], "count": 100, "now": 0.8, "doubled": 0.83, "gain": [0.03, 0.01, 0.06], "classes": []}
     assert "3.0 points of accuracy (1.0 to 6.0)" in say_more_data(curve)
-    assert "little" in say_more_data({**curve, "gain": [0.03, 0.0, 0.06]})
+    assert "no clear gain" in say_more_data({**curve, "gain": [0.03, 0.0, 0.06]})
     assert "can't be told" in say_more_data(None)
 
 

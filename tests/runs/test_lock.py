@@ -100,3 +100,17 @@ def test_an_owner_that_is_not_written_down_is_another_process(tmp_path: Path) ->
     with lock_run(tmp_path):
         (tmp_path / "run.lock.json").write_text("[]")
         assert "another process" in refused(tmp_path)
+
+
+def test_a_request_to_stop_while_the_lock_is_signed_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sightline.runs.lock.write_json", stopped)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            lock_run(tmp_path)
+    assert caught.traceback  # who keeps the error keeps its frames
+    lock_run(tmp_path).release()

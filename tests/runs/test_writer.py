@@ -225,6 +225,7 @@ def test_a_run_that_can_not_be_begun_leaves_its_folder_free(tmp_path: Path, monk
         with pytest.raises(RunError, match="no space") as caught:
             RunWriter.create(tmp_path, "full", "data", {})
     assert caught.traceback  # a notebook keeps the last error too, and with it all that its frames hold
+    (tmp_path / "full" / "run.lock.json.tmp-123").write_text("{")  # killed before it had said who it is
     clear_stillborn(tmp_path / "full")
     assert not (tmp_path / "full").exists()
     RunWriter.create(tmp_path, "full", "data", {}).close()

@@ -18,6 +18,7 @@ from sightline.data.samples import PARTS, Samples
 from sightline.errors import DataError, InputError
 
 __all__ = [
+    "HALVED_FROM",
     "MIN_CLASS_SIZE",
     "Split",
     "calibration_rows",
@@ -40,7 +41,7 @@ MIN_CLASS_SIZE = 5
 _MOST_TWINS = 20
 _VAL_SHARE, _MOST_VAL = 0.15, 5_000  # more images would say little more: these know an accuracy to within a point
 _TEST_SHARE, _MOST_TEST = 0.15, 10_000
-_HALVED_FROM = 1_000  # validation images that choose the epoch and calibrate by halves
+HALVED_FROM = 1_000  # validation images that choose the epoch and calibrate by halves
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,7 +169,7 @@ def calibration_rows(split: Split, labels: npt.NDArray[np.int64]) -> npt.NDArray
 
 def _halves(split: Split, labels: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     rows = split.rows("val")
-    if len(rows) < _HALVED_FROM:
+    if len(rows) < HALVED_FROM:
         return rows, rows
     by_class = rows[np.argsort(labels[rows], kind="stable")]
     return np.sort(by_class[::2]), np.sort(by_class[1::2])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import Units, wilson
+from sightline.evaluation.intervals import Units, proportion
 from sightline.evaluation.scores import image_losses
 
 __all__ = [
@@ -132,7 +132,9 @@ def _losses(logits: Shares, labels: Labels, temperature: float) -> Floats:
     return losses
 
 
-def calibration_error(confidence: Floats, hits: npt.NDArray[np.bool_], bins: int = _BINS) -> tuple[float, float]:
+def calibration_error(
+    confidence: Floats, hits: npt.NDArray[np.bool_] | Floats, bins: int = _BINS
+) -> tuple[float, float]:
     """Return the expected calibration error over bins of equally many images: (plain, debiased), 0 to 1.
 
     Plain is the mean distance of confidence and accuracy (M. P. Naeini et al., AAAI 2015), which even a perfect model
@@ -141,15 +143,15 @@ def calibration_error(confidence: Floats, hits: npt.NDArray[np.bool_], bins: int
 
     Args:
         confidence: ``[N]``, probability of the predicted class.
-        hits: ``[N] bool``, whether it is the true one.
-        bins: at most; each has at least two images.
+        hits: ``[N] bool``, whether it is the true one; or numbers whose means stand for the share of hits.
+        bins: at most; each has at least two images. Equal confidences are dealt out to them by chance.
 
     Example:
         >>> calibration_error(np.full(400, 0.75), np.arange(400) % 4 > 0)[1]
         0.0
     """
     plain = squared = 0.0
-    parts = np.array_split(np.argsort(confidence, kind="stable"), max(1, min(bins, len(hits) // 2)))
+    parts = np.array_split(_rising(confidence), max(1, min(bins, len(hits) // 2)))
     for part in parts:
         share, accuracy = len(part) / len(hits), float(hits[part].mean())
         gap = float(confidence[part].mean()) - accuracy
@@ -158,7 +160,32 @@ def calibration_error(confidence: Floats, hits: npt.NDArray[np.bool_], bins: int
     return plain, math.sqrt(max(0.0, squared))
 
 
-def describe_calibration(labels: Labels, probabilities: Shares, temperature: float, *, seed: int = 0) -> dict[str, Any]:
+def _rising(confidence: Floats) -> npt.NDArray[np.intp]:
+    """Return positions from the lowest confidence; equal ones in an order of chance, not in that of the classes."""
+    order = np.random.default_rng(0).permutation(len(confidence))
+    rising: npt.NDArray[np.intp] = order[np.argsort(confidence[order], kind="stable")]
+    return rising
+
+
+def _chance(confidence: Floats, hits: npt.NDArray[np.bool_], units: Units | None, seed: int) -> list[float]:
+    """Return the ends of the errors that a perfectly calibrated model with these confidences would show.
+
+    Of independent images the hits are drawn. Of groups, what they are off by together keeps its size and gets another
+    sign, group by group (a wild bootstrap), so that images of one group stay as alike as they are.
+    """
+    random = np.random.default_rng(seed)
+    if units is None:
+        drawn = [calibration_error(confidence, random.random(len(hits)) < confidence)[0] for _ in range(_DRAWS)]
+    else:
+        place, off = np.unique(units, return_inverse=True)[1], hits - confidence
+        signs = random.choice((-1.0, 1.0), (_DRAWS, int(place.max()) + 1))
+        drawn = [calibration_error(confidence, confidence + sign[place] * off)[0] for sign in signs]
+    return [float(end) for end in np.quantile(drawn, (0.025, 0.975))]
+
+
+def describe_calibration(
+    labels: Labels, probabilities: Shares, temperature: float, units: Units | None = None, *, seed: int = 0
+) -> dict[str, Any]:
     """Return log-loss, Brier score and calibration error before and after a temperature, JSON-able.
 
     ``ece`` comes with the band that a perfectly calibrated model with the same confidences would show in 95 of 100
@@ -168,6 +195,7 @@ def describe_calibration(labels: Labels, probabilities: Shares, temperature: flo
         labels: ``[N]`` of test images.
         probabilities: ``[N, K]`` as they ship, with the temperature.
         temperature: that is in them.
+        units: ``[N]``: images of one unit are no independent witnesses; None: all are.
         seed: of what a perfect model would show.
     """
     from sightline.evaluation.scores import image_briers
@@ -181,27 +209,27 @@ def describe_calibration(labels: Labels, probabilities: Shares, temperature: flo
             "ece": None,
         }
         if len(labels) >= ECE_FROM:
-            random = np.random.default_rng(seed)
-            chance = [calibration_error(confidence, random.random(len(hits)) < confidence)[0] for _ in range(_DRAWS)]
-            low, high = (float(end) for end in np.quantile(chance, (0.025, 0.975)))
             plain, debiased = calibration_error(confidence, hits)
-            found |= {"ece": plain, "ece_chance": [low, high], "ece_debiased": debiased}
-        return {**found, "reliability": reliability(confidence, hits)}
+            found |= {"ece": plain, "ece_chance": _chance(confidence, hits, units, seed), "ece_debiased": debiased}
+        return {**found, "reliability": reliability(confidence, hits, units)}
 
     before = figures(cool(probabilities, 1 / temperature)) if temperature != 1 else None
     return {"temperature": temperature, "count": len(labels), "before": before, "after": figures(probabilities)}
 
 
-def reliability(confidence: Floats, hits: npt.NDArray[np.bool_], bins: int = 10) -> list[dict[str, float]]:
+def reliability(
+    confidence: Floats, hits: npt.NDArray[np.bool_], units: Units | None = None, bins: int = 10
+) -> list[dict[str, float]]:
     """Return for bins of equally many images mean confidence, accuracy, and the ends of its interval, lowest first.
 
     Args:
         confidence, hits: as for ``calibration_error``.
+        units: ``[N]``, as for ``describe_calibration``.
         bins: at most; fewer images make fewer, so that each has ten.
     """
     rows = []
-    for part in np.array_split(np.argsort(confidence, kind="stable"), max(1, min(bins, len(hits) // 10))):
-        figure = wilson(int(hits[part].sum()), len(part))
+    for part in np.array_split(_rising(confidence), max(1, min(bins, len(hits) // 10))):
+        figure = proportion(hits[part], None if units is None else units[part])
         mean = float(confidence[part].mean())
         rows.append(
             {"confidence": mean, "accuracy": figure.value, "low": figure.low, "high": figure.high, "n": figure.n}

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import proportion
+from sightline.evaluation.intervals import Units, proportion
 
 __all__ = ["COVERAGE", "SETS_FROM", "choose_mass", "describe_sets", "mass_before"]
 
 COVERAGE = 0.9  # share of images whose set holds the true class
+ROUNDING = 1e-6  # of sums of probabilities, as predictions allow for too
 SETS_FROM = 200  # validation images: with fewer the promise is too vague to be of use
 
 Labels = npt.NDArray[np.int64]
@@ -20,9 +21,10 @@ Shares = npt.NDArray[np.float32]
 
 
 def mass_before(labels: Labels, probabilities: Shares) -> npt.NDArray[np.float64]:
-    """Return ``[N]``: the probability of all classes that are more probable than the true one."""
+    """Return ``[N]``: the probability of all classes before the true one; of equal ones the first class is first."""
     own = probabilities[np.arange(len(labels)), labels][:, None]
-    mass: npt.NDArray[np.float64] = np.where(probabilities > own, probabilities, 0).sum(1, dtype=np.float64)
+    is_before = (probabilities > own) | ((probabilities == own) & (np.arange(probabilities.shape[1]) < labels[:, None]))
+    mass: npt.NDArray[np.float64] = np.where(is_before, probabilities, 0).sum(1, dtype=np.float64)
     return mass
 
 
@@ -54,7 +56,9 @@ def choose_mass(labels: Labels, probabilities: Shares, coverage: float = COVERAG
     return float(np.sort(mass_before(labels, probabilities))[rank - 1])
 
 
-def describe_sets(labels: Labels, probabilities: Shares, mass: float, count: int) -> dict[str, Any]:
+def describe_sets(
+    labels: Labels, probabilities: Shares, mass: float, count: int, units: Units | None = None
+) -> dict[str, Any]:
     """Return what sets of that mass do on test images, JSON-able.
 
     Args:
@@ -62,20 +66,21 @@ def describe_sets(labels: Labels, probabilities: Shares, mass: float, count: int
         probabilities: ``[N, K]``.
         mass: of ``choose_mass``.
         count: validation images that chose it: they leave ``band``, in which the true coverage lies in 9 of 10 cases.
+        units: ``[N]``: images of one unit are no independent witnesses; None: all are.
     """
     from scipy.stats import beta
 
     ordered = -np.sort(-probabilities, axis=1)
     before = np.concatenate([np.zeros((len(labels), 1)), np.cumsum(ordered, 1, dtype=np.float64)[:, :-1]], 1)
-    sizes = np.maximum(1, (before <= mass + 1e-9).sum(1))
+    sizes = np.maximum(1, (before <= mass + ROUNDING).sum(1))
     rank = min(count, math.ceil((count + 1) * COVERAGE))
     band = [float(end) for end in beta.ppf((0.05, 0.95), rank, count + 1 - rank)]
-    holds = mass_before(labels, probabilities) <= mass + 1e-9
+    holds = mass_before(labels, probabilities) <= mass + ROUNDING
     return {
         "aim": COVERAGE,
         "mass": mass,
         "band": band,
-        "coverage": proportion(holds).to_dict(),
+        "coverage": proportion(holds, units).to_dict(),
         "mean_size": float(sizes.mean()),
         "sizes": np.bincount(np.minimum(sizes, 5), minlength=6)[1:].tolist(),
     }

@@ -21,7 +21,7 @@ _FOLDS, _CHUNKS = 5, 8
 _MOST_IMAGES, _MOST_FEATURES = 50_000, 512
 _SHRINKAGE = (0.01, 0.03, 0.1, 0.3, 0.6, 0.9)
 _PRIOR = 10.0  # images of the usual share of mistakes that each class's own are mixed with
-_ROUNDS = 400
+_ROUNDS = 300
 
 Features = npt.NDArray[np.floating[Any]]
 Labels = npt.NDArray[np.int64]
@@ -36,7 +36,7 @@ class LearningCurve:
         points: for each share of the images: how many were ``fitted`` and ``accuracy``, a figure with interval.
         count: images of the training, for which ``now`` and ``doubled`` hold.
         now, doubled: expected accuracy with these, and with twice as many.
-        gain: ``[value, low, high]`` of ``doubled - now``, 95 %.
+        gain: ``[value, low, high]`` of ``doubled - now``: the ends hold 95 % of what the laws say of drawn images.
         classes: for each class ``support``, expected recall ``now`` and ``doubled``, and ``gain`` as above.
     """
 
@@ -65,8 +65,9 @@ def measure_learning_curve(
     A fifth of the images is held out in turn, and of the others an eighth, a quarter, a half and all are used: so
     each image is measured once with every number of training images. The head is linear discriminant analysis,
     whose covariance is shrunk towards a sphere by what gives the lowest held-out log-loss. Its sums over images are
-    made once, so that all heads together cost about as much as one. A power law of the mistakes goes through the
-    points; it has no floor, which makes it hopeful far out, so it is asked for one doubling only.
+    made once, so that all heads together cost about as much as one. Three laws go through the points, and are asked
+    for one doubling: what is told is their mean, and the interval holds what all of them say of images and folds that
+    are drawn again.
 
     Args:
         features: ``[N, D]``, of a network that has not learnt from these images.
@@ -102,7 +103,7 @@ def measure_learning_curve(
         {"fitted": number, "accuracy": proportion(hits, units).to_dict()}
         for number, hits in zip(fitted, right, strict=True)
     ]
-    return _expect(points, np.array(fitted), ~right, labels, units, classes, count, seed)
+    return _expect(points, np.array(fitted), ~right, labels, units, folds, classes, count, seed)
 
 
 def hold_out(labels: Labels, units: Units, seed: int) -> tuple[Labels, Labels]:
@@ -124,22 +125,27 @@ def hold_out(labels: Labels, units: Units, seed: int) -> tuple[Labels, Labels]:
 
 
 def extrapolate(counts: Values, errors: Values, at: Values) -> Values:
-    """Return the errors ``[..., M]`` at ``at [M]`` of power laws through ``errors [..., P]`` at ``counts [P]``.
+    """Return ``[L, ..., M]``: the errors at ``at [M]`` by each law through ``errors [..., P]`` at ``counts [P]``.
 
-    Larger counts weigh more, as they tell more of what follows. A law that rises is flat instead.
+    The laws are a power law without a floor, and laws with one, ``floor + a / sqrt(n)`` and ``floor + a / n``: few
+    points can't tell them apart, and they differ in what one more doubling gives. Larger counts weigh more, as they
+    tell more of what follows. A law that rises is flat instead.
 
     Example:
-        >>> extrapolate(np.array([10.0, 20.0, 40.0]), np.array([0.4, 0.2, 0.1]), np.array([80.0])).round(3)
+        >>> extrapolate(np.array([10.0, 20.0, 40.0]), np.array([0.4, 0.2, 0.1]), np.array([80.0]))[0].round(3)
         array([0.05])
     """
-    weights = counts / counts.sum()
-    x, y = np.log(counts), np.log(errors)
+    power = np.exp(_fitted(np.log(counts), np.log(errors), counts, np.log(at)))
+    return np.stack([power, *(_fitted(-(counts**-grade), errors, counts, -(at**-grade)) for grade in (0.5, 1.0))])
+
+
+def _fitted(x: Values, y: Values, weights: Values, at: Values) -> Values:
+    """Return falling lines through ``y [..., P]`` over ``x [P]``, at ``at [M]``."""
+    weights = weights / weights.sum()
     centre, level = x @ weights, y @ weights
-    slope = np.minimum(
-        0.0, ((x - centre) * weights * (y - level[..., None])).sum(-1) / (weights * (x - centre) ** 2).sum()
-    )
-    told: Values = np.exp(level[..., None] + slope[..., None] * (np.log(at) - centre))
-    return told
+    slope = ((x - centre) * weights * (y - level[..., None])).sum(-1) / (weights * (x - centre) ** 2).sum()
+    line: Values = level[..., None] + np.minimum(0.0, slope)[..., None] * (at - centre)
+    return line
 
 
 def _reduced(features: Features) -> Values:
@@ -243,18 +249,18 @@ def _expect(
     wrong: npt.NDArray[np.bool_],
     labels: Labels,
     units: Units,
+    folds: Labels,
     classes: int,
     count: int,
     seed: int,
 ) -> LearningCurve:
     at = np.array([count, 2.0 * count])
-    one_each = np.unique(units, return_index=True)[1].size == len(units)
-    draws = draw_weights(labels, None if one_each else units, seed=seed)
-    rounds = [
-        _laws(fitted, wrong, labels, classes, weights, at) for _, weights in zip(range(_ROUNDS), draws, strict=False)
-    ]
-    value = _laws(fitted, wrong, labels, classes, np.ones(len(labels)), at)
-    drops = np.array([errors[:, 0] - errors[:, 1] for errors in rounds])
+    is_single = np.unique(units).size == len(units)
+    images = draw_weights(labels, None if is_single else units, rounds=_ROUNDS, seed=seed)
+    whole = draw_weights(np.zeros(len(folds), np.int64), folds, rounds=_ROUNDS, seed=seed + 1)
+    rounds = [_laws(fitted, wrong, labels, classes, one * fold, at) for one, fold in zip(images, whole, strict=True)]
+    value = _laws(fitted, wrong, labels, classes, np.ones(len(labels)), at).mean(0)
+    drops = np.concatenate([errors[:, :, 0] - errors[:, :, 1] for errors in rounds])
     low, high = np.quantile(drops, (0.025, 0.975), axis=0)
     gains = value[:, 0] - value[:, 1]
     ends = np.stack([gains, np.minimum(low, gains), np.maximum(high, gains)], axis=1)
@@ -274,7 +280,7 @@ def _expect(
 def _laws(
     fitted: Values, wrong: npt.NDArray[np.bool_], labels: Labels, classes: int, weights: Values, at: Values
 ) -> Values:
-    """Return expected errors ``[1 + K, M]`` at ``at [M]`` images: of all, and of each class mixed with that of all."""
+    """Return expected errors ``[L, 1 + K, M]`` by each law: of all, and of each class mixed with that of all."""
     total = weights.sum()
     usual = (wrong @ weights + 0.5) / (total + 1)
     support = np.bincount(labels, weights, classes)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sightline.evaluation.intervals import draw_weights
 from sightline.evaluation.metrics import macro_f1, macro_recall
 from sightline.evaluation.scores import image_briers, image_losses
 
@@ -116,43 +117,23 @@ class Said:
 
 def bootstrap_differences(
     labels: Labels, said: tuple[Said, Said], units: npt.NDArray[np.intp], classes: int, draws: int, seed: int
-) -> dict[str, tuple[float, float]]:
-    """Return figure -> ends of the 95 % percentile interval of the second's less the first's.
+) -> dict[str, Floats]:
+    """Return figure -> ``[draws]`` differences of the second's less the first's, rising.
 
-    Units are taken with replacement within each class, the same for both, so that every class keeps its weight.
+    Units are taken with replacement within each class, the same for both, see
+    :func:`~sightline.evaluation.intervals.draw_weights`.
 
     Args:
         labels: ``[N]``.
         said: of the two classifiers.
-        units: ``[N]``, the number of each image's unit, from 0 without a gap. The stratum of a unit of several images
-            is the class that most of them have.
+        units: ``[N]``, the number of each image's unit.
         classes: how many there are.
         draws: how often to draw.
         seed: of the draws.
-
-    References:
-        J. N. K. Rao and C. F. J. Wu, Journal of the American Statistical Association 83 (1988), for the size of a
-        draw from small strata.
     """
-    count = int(units.max()) + 1
-    pairs, sizes = np.unique(units * classes + labels, return_counts=True)
-    order = np.lexsort((sizes, pairs // classes))
-    stratum = np.zeros(count, np.int64)
-    stratum[pairs[order] // classes] = pairs[order] % classes  # of equal places the last, the largest, stays
-    by_stratum = np.argsort(stratum, kind="stable")
-    size_of = np.bincount(stratum, minlength=classes)
-    first_of = np.cumsum(size_of) - size_of
-    # Of each class one unit fewer is taken, and each counts for more: units lie nearer to their own mean than to
-    # the true one.
-    is_taken = (np.arange(count) > first_of[stratum[by_stratum]]) | (size_of[stratum[by_stratum]] == 1)
-    sizes, starts = (each[stratum[by_stratum[is_taken]]] for each in (size_of, first_of))
-    counts_for = (size_of / np.maximum(size_of - 1, 1))[stratum]
-    random = np.random.default_rng(seed)
     drawn = np.empty((draws, len(FIGURES)))
-    for draw in range(draws):
-        taken = by_stratum[starts + (random.random(len(starts)) * sizes).astype(np.int64)]
-        weights = (np.bincount(taken, minlength=count) * counts_for)[units]
+    for draw, weights in enumerate(draw_weights(labels, units, rounds=draws, seed=seed)):
         first, second = (one.figures(labels, weights, classes) for one in said)
         drawn[draw] = [second[name] - first[name] for name in FIGURES]
-    low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
-    return {name: (float(low[place]), float(high[place])) for place, name in enumerate(FIGURES)}
+    drawn.sort(axis=0)
+    return {name: drawn[:, place] for place, name in enumerate(FIGURES)}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import Figure, wilson
+from sightline.evaluation.intervals import Figure, Units, wilson
 from sightline.evaluation.metrics import COUNT_METRICS
 from sightline.evaluation.result import evaluate_rows
 from sightline.runtime.predictions import Predictions
@@ -21,16 +21,20 @@ _BESIDE = ("accuracy_with_leaks", "accuracy_with_views")  # figures that stand b
 
 
 def pool_folds(
-    said: Sequence[Predictions], labels: Sequence[npt.NDArray[np.int64]], metrics: Sequence[dict[str, Any]]
+    said: Sequence[Predictions],
+    labels: Sequence[npt.NDArray[np.int64]],
+    metrics: Sequence[dict[str, Any]],
+    units: Units | None = None,
 ) -> dict[str, Any]:
     """Return the figures over all images of a cross-validation, each of which was tested once.
 
-    The intervals are those of that many independent images; that folds share training images is not in them.
+    The intervals are those of that many images; that folds share training images is not in them.
 
     Args:
         said, labels, metrics: of each fold; ``metrics`` give the baselines, whose hits are added up.
+        units: ``[N]`` of all images, fold after fold: those of one unit are no independent witnesses; None: all are.
     """
-    evaluation = evaluate_rows(Predictions.join(said), np.concatenate(labels)).with_part("test")
+    evaluation = evaluate_rows(Predictions.join(said), np.concatenate(labels), units=units).with_part("test")
     baselines = {
         name: wilson(
             sum(round(fold["baselines"][name]["value"] * fold["baselines"][name]["n"]) for fold in metrics),

@@ -27,6 +27,7 @@ class Evaluation:
         labels: ``[N] int64``, what is true.
         metrics: every figure with interval and count; JSON-able.
         leaked: ``[N] bool``: images that the training saw too; the figures leave them out.
+        units: ``[N]``: images of one unit (a group) are no independent witnesses; None: all are.
         nearest: path of the most similar training image of each, by features; empty where that was not looked up.
     """
 
@@ -34,6 +35,7 @@ class Evaluation:
     labels: npt.NDArray[np.int64]
     metrics: dict[str, Any]
     leaked: npt.NDArray[np.bool_]
+    units: Units | None = None
     nearest: tuple[str, ...] = ()
 
     @property
@@ -46,6 +48,11 @@ class Evaluation:
         """``[U] bool``: of the ``used`` images, whether the most probable class is right."""
         hits: npt.NDArray[np.bool_] = (self.predictions.probabilities.argmax(1) == self.labels)[self.used]
         return hits
+
+    @property
+    def used_units(self) -> Units | None:
+        """``[U]``: the units of the ``used`` images; None: all are independent."""
+        return None if self.units is None else self.units[self.used]
 
     @property
     def accuracy(self) -> Figure:
@@ -67,10 +74,12 @@ class Evaluation:
         """
         used = self.used
         rows = [row for row in measured if used[row]]
-        baselines = {"majority_class": majority_class(train_labels, self.labels[used]).to_dict()}
+        baselines = {"majority_class": majority_class(train_labels, self.labels[used], self.used_units).to_dict()}
         if rows and train:
             pictures, classes = np.stack(list(train.values())), train_labels[list(train)]
-            figure = nearest_class_mean(pictures, classes, np.stack([measured[row] for row in rows]), self.labels[rows])
+            units = None if self.units is None else self.units[rows]
+            shown = np.stack([measured[row] for row in rows])
+            figure = nearest_class_mean(pictures, classes, shown, self.labels[rows], units)
             baselines["nearest_class_mean"] = figure.to_dict()
         return replace(self, metrics={**self.metrics, "baselines": baselines})
 
@@ -148,7 +157,7 @@ def evaluate_rows(
         hits = (predictions.probabilities.argmax(1) == labels)[predictions.is_ok]
         of_read = None if units is None else units[predictions.is_ok]
         metrics["accuracy_with_leaks"] = proportion(hits, of_read).to_dict()
-    return Evaluation(predictions, labels, metrics, leaked)
+    return Evaluation(predictions, labels, metrics, leaked, units)
 
 
 def _metrics(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import Figure, wilson
+from sightline.evaluation.intervals import Figure, Units, proportion
 from sightline.evaluation.paired import holm, mid_p
 
 __all__ = ["Drop", "measure_drops"]
@@ -39,12 +39,15 @@ class Drop:
         return {"accuracy": self.accuracy.to_dict(), "drop": self.points, **counts, "p": self.p}
 
 
-def measure_drops(before: npt.NDArray[np.bool_], after: Sequence[npt.NDArray[np.bool_]]) -> list[Drop]:
+def measure_drops(
+    before: npt.NDArray[np.bool_], after: Sequence[npt.NDArray[np.bool_]], units: Units | None = None
+) -> list[Drop]:
     """Return what each of several changes did to the same images.
 
     Args:
         before: ``[N]``, whether each image was classified rightly as it is; N is at least 1.
         after: for each change ``[N]``, whether it was then.
+        units: ``[N]``: images of one unit are no independent witnesses; None: all are.
 
     References:
         M. Fagerland, S. Lydersen and P. Laake 2013, doi 10.1186/1471-2288-13-91: McNemar's test with mid-p.
@@ -56,8 +59,10 @@ def measure_drops(before: npt.NDArray[np.bool_], after: Sequence[npt.NDArray[np.
     """
     lost = [int((before & ~now).sum()) for now in after]
     gained = [int((~before & now).sum()) for now in after]
-    chances = holm([mid_p(now.astype(np.int64) - before) for now in after])
-    figures = [wilson(int(now.sum()), len(now)) for now in after]
+    place = np.arange(len(before)) if units is None else np.unique(units, return_inverse=True)[1]
+    changes = [np.bincount(place, now.astype(np.int64) - before).astype(np.int64) for now in after]
+    chances = holm([mid_p(change) for change in changes])
+    figures = [proportion(now, units) for now in after]
     return [
         Drop(figure, (less - more) / len(before), less, more, p)
         for figure, less, more, p in zip(figures, lost, gained, chances, strict=True)

@@ -145,10 +145,27 @@ def rank_scores(is_class: npt.NDArray[np.bool_], scores: npt.NDArray[np.floating
     below = 1 - (hits_below + hits / 2) / count
     area = float((above * hits).sum() / count)
     parts = np.empty(n)
-    spread = np.where(yes, np.repeat((above - area) / count, sizes), np.repeat((below - area) / (n - count), sizes))
+    own, others = _sampled(count), _sampled(n - count)
+    spread = np.where(yes, own * np.repeat(above - area, sizes), others * np.repeat(below - area, sizes))
     parts[order] = spread
+    if count == 1:  # one image does not show how far such images lie apart
+        parts[is_class] = math.sqrt(max(0.0, _variance_of_one(area, n) - float((parts**2).sum())))
     precision = float((hits * (count - hits_below) / (n - first)).sum() / count)
     return area, precision, parts
+
+
+def _sampled(count: int) -> float:
+    """Return what turns deviations from a mean of ``count`` into parts of its error, which is larger than they show."""
+    return 1 / count * math.sqrt(count / max(1, count - 1))
+
+
+def _variance_of_one(area: float, n: int) -> float:
+    """Return the variance of an area that rests on one image of the class and ``n - 1`` others.
+
+    References:
+        J. A. Hanley and B. J. McNeil, Radiology 143 (1982).
+    """
+    return (area * (1 - area) + (n - 2) * (2 * area**2 / (1 + area) - area**2)) / (n - 1)
 
 
 def roc_auc(is_class: npt.NDArray[np.bool_], scores: npt.NDArray[np.floating[Any]]) -> float:

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import wilson
+from sightline.evaluation.intervals import Units, wilson
 
 __all__ = ["LEAST_IMAGES", "Slice", "adjust_rates", "find_slices", "newcombe", "terciles"]
 
 LEAST_IMAGES = 20  # of a slice
 FALSE_RATE = 0.1  # of slices among those named that are chance
+_LEAST_UNITS = 5  # of a slice, and of the rest, where images come in groups
 _MOST_VALUES = 200  # of a column: more are names, not groups
 
 
@@ -46,22 +47,28 @@ class Slice:
 
 
 def find_slices(
-    hits: npt.NDArray[np.bool_], columns: Mapping[str, npt.NDArray[np.object_]], rate: float = FALSE_RATE
+    hits: npt.NDArray[np.bool_],
+    columns: Mapping[str, npt.NDArray[np.object_]],
+    rate: float = FALSE_RATE,
+    units: Units | None = None,
 ) -> dict[str, Any]:
     """Return how many slices were searched, and those that are worse than the rest, worst first; JSON-able.
 
     Every value of a column with 20 images or more, and as many outside, is a slice. Each is compared with the rest by
     Fisher's exact test, and over all that were searched Benjamini and Hochberg's rule keeps the share of false ones
-    among those named below ``rate``.
+    among those named below ``rate``. Where images come in groups, groups are what the test counts: the variance of the
+    difference is that of whole groups, and a slice needs five of them, as does the rest.
 
     Args:
         hits: ``[N] bool``.
         columns: name -> ``[N]`` words; an empty word belongs to no slice.
         rate: share of the named slices that may be chance.
+        units: ``[N]``: images of one unit (a group) are no independent witnesses; None: all are.
 
     References:
         Y. Benjamini and Y. Hochberg, Journal of the Royal Statistical Society B 57 (1995); R. G. Newcombe, Statistics
-        in Medicine 17 (1998), for the interval of the difference.
+        in Medicine 17 (1998), for the interval of the difference; A. C. Cameron and D. L. Miller, Journal of Human
+        Resources 50 (2015), for variances of groups.
 
     Example:
         >>> hits = np.array([True] * 180 + [False] * 20)
@@ -69,31 +76,59 @@ def find_slices(
         >>> find_slices(hits, {"light": where})["found"][0]["value"]
         'night'
     """
-    from scipy.stats import fisher_exact
-
-    searched: list[tuple[str, str, int, int, int]] = []
-    n, right = len(hits), int(hits.sum())
+    searched: list[tuple[str, str, npt.NDArray[np.bool_]]] = []
+    n = len(hits)
     for name, column in columns.items():
         values, place = np.unique(column.astype(str), return_inverse=True)
         if not 2 <= len(values) <= _MOST_VALUES:
             continue
-        counts, rights = np.bincount(place), np.bincount(place, hits)
+        counts = np.bincount(place)
         searched += [
-            (name, str(value), int(count), int(good), n - int(count))
-            for value, count, good in zip(values, counts, rights, strict=True)
-            if value and LEAST_IMAGES <= count <= n - LEAST_IMAGES
+            (name, str(value), place == number)
+            for number, (value, count) in enumerate(zip(values, counts, strict=True))
+            if value and LEAST_IMAGES <= count <= n - LEAST_IMAGES and _has_units(place == number, units)
         ]
     tests = [
-        float(fisher_exact([[good, count - good], [right - good, others - right + good]]).pvalue)
-        for _, _, count, good, others in searched
+        _test_images(hits, inside) if units is None else _test_units(hits, inside, units) for *_, inside in searched
     ]
     found = []
-    for (name, value, count, good, others), p, adjusted in zip(searched, tests, adjust_rates(tests), strict=True):
-        low, high = newcombe(good, count, right - good, others)
-        found.append(Slice(name, value, count, good / count, (right - good) / others, low, high, p, adjusted))
+    for (name, value, inside), (p, low, high), adjusted in zip(
+        searched, tests, adjust_rates([p for p, *_ in tests]), strict=True
+    ):
+        shares = float(hits[inside].mean()), float(hits[~inside].mean())
+        found.append(Slice(name, value, int(inside.sum()), *shares, low, high, p, adjusted))
     worse = [one for one in found if one.adjusted <= rate and one.accuracy < one.rest]
     worse.sort(key=lambda one: (one.accuracy - one.rest, one.column, one.value))
     return {"searched": len(searched), "rate": rate, "found": [one.to_dict() for one in worse]}
+
+
+def _has_units(inside: npt.NDArray[np.bool_], units: Units | None) -> bool:
+    return units is None or all(len(np.unique(units[side])) >= _LEAST_UNITS for side in (inside, ~inside))
+
+
+def _test_images(hits: npt.NDArray[np.bool_], inside: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
+    """Return p, and the ends of the difference's interval, of independent images."""
+    from scipy.stats import fisher_exact
+
+    good, count, right, n = int(hits[inside].sum()), int(inside.sum()), int(hits.sum()), len(hits)
+    table = [[good, count - good], [right - good, n - count - right + good]]
+    return float(fisher_exact(table).pvalue), *newcombe(good, count, right - good, n - count)
+
+
+def _test_units(hits: npt.NDArray[np.bool_], inside: npt.NDArray[np.bool_], units: Units) -> tuple[float, float, float]:
+    """Return p, and the ends of the difference's interval, of images that come in groups."""
+    from scipy.stats import t
+
+    sides = [side / side.sum() * (hits - hits[side].mean()) for side in (inside, ~inside)]
+    gap = float(hits[inside].mean() - hits[~inside].mean())
+    place = np.unique(units, return_inverse=True)[1]
+    parts = np.bincount(place, sides[0] - sides[1])  # what each group adds to the difference's error
+    few = min(len(np.unique(units[side])) for side in (inside, ~inside))
+    error = float(np.sqrt((parts**2).sum() * few / (few - 1)))
+    if not error:
+        return 1.0, gap, gap
+    reach = float(t.ppf(0.975, few - 1)) * error
+    return 2 * float(t.sf(abs(gap) / error, few - 1)), max(-1.0, gap - reach), min(1.0, gap + reach)
 
 
 def newcombe(hits: int, n: int, other_hits: int, others: int) -> tuple[float, float]:

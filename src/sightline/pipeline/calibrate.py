@@ -16,6 +16,7 @@ from sightline.data.split import Split, calibration_rows
 from sightline.evaluation.abstain import TARGET_ERROR, Novelty, choose_confidence, fit_novelty
 from sightline.evaluation.calibration import Calibration, cool, fit_temperature
 from sightline.evaluation.conformal import choose_mass
+from sightline.evaluation.intervals import units_of
 from sightline.events import Event, Noted, StageEnded, StageStarted
 from sightline.pixels.cache import PixelStore
 from sightline.planning.plan import Plan
@@ -77,23 +78,21 @@ def calibrate(
     known = yield from extract_features(network, next(batches), total, len(val), until=until)
     train = train[: len(known)]
     logits, labels = logits_of(network, seen), samples.labels[val]
-    calibration = fit_temperature(logits, labels, number_units(samples, val), seed=plan.settings.seed)
+    units = number_units(samples, val)
+    calibration = fit_temperature(logits, labels, units, seed=plan.settings.seed)
     said = cool(_softmax(logits), calibration.temperature)
-    least = choose_confidence(said.max(1), said.argmax(1) == labels)
+    hits = said.argmax(1) == labels
+    least = choose_confidence(said.max(1), hits, units=units)
     novelty = fit_novelty(known, samples.labels[train], len(samples.classes), seen)
     found = Calibrated(calibration, novelty, least, choose_mass(labels, said), train, known)
     yield StageEnded("Calibrating", _describe(calibration), time.monotonic() - start)
-    yield Noted(describe_confidence(least, TARGET_ERROR))
+    yield Noted(describe_confidence(least, TARGET_ERROR, hits))
     return found
 
 
 def number_units(samples: Samples, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int64] | None:
-    """Return ``[N]``: a number for each image's group, an own one for images of no group; None where none has one."""
-    groups = samples.groups[rows]
-    if not any(groups):
-        return None
-    names = [group or f"\0{row}" for group, row in zip(groups, rows, strict=True)]
-    return np.unique(np.array(names, str), return_inverse=True)[1].astype(np.int64)
+    """Return ``[N]``: a number for each image's group, see :func:`units_of`."""
+    return units_of(samples.groups[rows])
 
 
 def _describe(found: Calibration) -> str:
@@ -105,15 +104,22 @@ def _describe(found: Calibration) -> str:
     return f"temperature {found.temperature:.2f} ({losses})"
 
 
-def describe_confidence(least: float | None, target: float) -> str:
-    """Return what a threshold of confidence promises, in words."""
+def describe_confidence(least: float | None, target: float, hits: npt.NDArray[np.bool_]) -> str:
+    """Return what a threshold of confidence did on validation, in words.
+
+    Args:
+        least: the threshold; None: there is none.
+        target: share of wrong answers that it was chosen for.
+        hits: ``[N] bool`` of the validation images.
+    """
     if least is None:
-        return f"No threshold of confidence keeps wrong answers below {target:.0%} on the validation images."
+        if 1 - hits.mean() <= target:
+            return f"{len(hits):,} validation images are too few to promise at most {target:.0%} wrong answers."
+        return f"No threshold of confidence keeps wrong answers below {target:.0%} on the validation images for sure."
     if least == 0:
-        return f"All images can be answered: at most {target:.0%} of the validation images are wrong."
-    return (
-        f"From a confidence of {least:.2f} on, at most {target:.0%} of the answers are wrong (--min-confidence auto)."
-    )
+        return f"All images can be answered: at most {target:.0%} of the answers on validation were wrong."
+    words = f"at most {target:.0%} of the answers on validation were wrong, room for chance included"
+    return f"From a confidence of {least:.2f} on, {words} (--min-confidence auto)."
 
 
 def logits_of(network: Any, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

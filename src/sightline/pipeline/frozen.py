@@ -51,7 +51,7 @@ def say_more_data(found: dict[str, Any] | None) -> str:
     curve = LearningCurve(**{name: found[name] for name in LearningCurve.__dataclass_fields__})
     gain, low, high = (100 * number for number in curve.gain)
     if not curve.is_clear:
-        return "More images: twice as many would give little with frozen features, as far as these can tell."
+        return "More images: twice as many would give no clear gain with frozen features, as far as these can tell."
     return (
         f"More images: with twice as many a head on frozen features would be expected to gain {gain:.1f} points of "
         f"accuracy ({low:.1f} to {high:.1f})."

@@ -117,7 +117,7 @@ def evaluate_source(
     if unknown:
         evaluation = yield from _measure_unknown(evaluation, classifier, foreign)
     evaluation = evaluation.with_figures(
-        slices=find_slices(evaluation.hits, slice_columns(samples, rows[evaluation.used]))
+        slices=find_slices(evaluation.hits, slice_columns(samples, rows[evaluation.used]), units=evaluation.used_units)
     )
     yield from _keep(evaluation, classifier, samples, describe_source(source), out)
     return evaluation
@@ -144,9 +144,10 @@ def describe_trust(evaluation: Evaluation, classifier: Classifier) -> Evaluation
     """Return the evaluation with what temperature and thresholds of the classifier do on its images."""
     used, said, bundle = evaluation.used, evaluation.predictions, classifier.bundle
     labels, probabilities, target = evaluation.labels[used], said.probabilities[used], bundle.target_error
+    units = evaluation.used_units
     return evaluation.with_figures(
-        calibration=describe_calibration(labels, probabilities, bundle.temperature),
-        unknown=describe_unknown(labels, probabilities, said.novelty[used], bundle.min_confidence, target),
+        calibration=describe_calibration(labels, probabilities, bundle.temperature, units),
+        unknown=describe_unknown(labels, probabilities, said.novelty[used], bundle.min_confidence, target, units),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sightline.evaluation.intervals import Figure
+from sightline.evaluation.intervals import Figure, units_of
 from sightline.evaluation.repeats import average_metrics, describe_spread, pool_folds
 from sightline.events import Event, Noted, RunEnded, RunStarted
 from sightline.installation import cache_limit
@@ -109,4 +109,5 @@ def join_metrics(runs: Sequence[Run], kind: str) -> dict[str, Any]:
     if kind != "folds":
         return average_metrics(metrics)
     measured = [read_measured(run) for run in runs]
-    return pool_folds([one.predictions for one in measured], [one.labels for one in measured], metrics)
+    units = units_of(np.concatenate([one.groups for one in measured]))
+    return pool_folds([one.predictions for one in measured], [one.labels for one in measured], metrics, units)

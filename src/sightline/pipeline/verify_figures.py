@@ -83,7 +83,9 @@ class Recorded:
         labels, units = samples.labels[places], number_units(samples, places)
         evaluation = evaluate_rows(said, labels, split.leaked[places], units).with_part(split.headline)
         used, names = evaluation.used, np.array(samples.classes, object)[labels]
-        calibration = describe_calibration(labels[used], probabilities[used], self.bundle.temperature)
+        calibration = describe_calibration(
+            labels[used], probabilities[used], self.bundle.temperature, evaluation.used_units
+        )
         test_set = fingerprint_of(zip(samples.digests[places].tolist(), names.tolist(), strict=True))
         evaluation = evaluation.with_figures(calibration=calibration, test_set=test_set)
         return evaluation.with_baselines(samples.labels[split.rows("train")], {}, {})

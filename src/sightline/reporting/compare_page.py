@@ -67,7 +67,8 @@ def _figure_row(name: str, pair: Comparison) -> dict[str, Any]:
     change = pair.figures[name]
     first, second, difference = change.cells(name)
     is_better = (change.difference > 0) == FIGURES[name]
-    verdict = ("better" if is_better else "worse") if change.is_clear else "can be chance"
+    is_sure = pair.is_significant if name == "accuracy" else change.is_clear  # as the verdict above the table says
+    verdict = ("better" if is_better else "worse") if is_sure else "can be chance"
     return {
         "name": name.replace("_", " "),
         "first": first,

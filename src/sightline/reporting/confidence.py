@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sightline.data.split import HALVED_FROM
 from sightline.evaluation.abstain import risk_coverage
 from sightline.evaluation.intervals import Figure as Interval
+from sightline.evaluation.intervals import units_of
 from sightline.reporting.canvas import INK, both_themes, empty_figure, leave_room, paint
 from sightline.reporting.performance import digits_for
 from sightline.runs.folder import Run
@@ -33,6 +35,7 @@ def confidence(run: Run) -> dict[str, Any] | None:
     rows = _coverage(run)
     return {
         "validation": None,
+        "is_shared": 0 < found.get("validation", {}).get("count", 0) < HALVED_FROM,
         **figures,
         **found,
         "rows": [
@@ -93,7 +96,9 @@ def unknown(run: Run) -> dict[str, Any] | None:
 def _coverage(run: Run) -> list[dict[str, float]]:
     rows = [row for row in run.predictions if not row["error"] and row["leaked"] == "0"]
     said = np.array([float(row["confidence"]) for row in rows])
-    return risk_coverage(said, np.array([row["correct"] == "1" for row in rows], bool))
+    groups = {row["path"]: row["group"] for row in run.samples} if run.split_file.is_file() else {}
+    units = units_of(np.array([groups.get(row["path"], "") for row in rows], object))
+    return risk_coverage(said, np.array([row["correct"] == "1" for row in rows], bool), units)
 
 
 def draw_reliability(run: Run, theme: str = "light") -> Figure | None:

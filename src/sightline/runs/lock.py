@@ -79,8 +79,12 @@ def lock_run(folder: Path) -> RunLock:
         if error.errno in _WITHOUT_LOCKS:
             return RunLock(lock, owner_file, f"the file system of {folder} has no locks ({error.strerror})")
         raise RunError("run.write", f"{path} can't be written: {error.strerror}", "choose another --out") from error
-    with contextlib.suppress(RunError):  # a full disk: the lock itself needs no space
-        write_json(owner_file, {"pid": os.getpid(), "host": platform.node()})
+    try:
+        with contextlib.suppress(RunError):  # a full disk: the lock itself needs no space
+            write_json(owner_file, {"pid": os.getpid(), "host": platform.node()})
+    except BaseException:  # a request to stop at this moment
+        lock.release()
+        raise
     return RunLock(lock, owner_file)
 
 

@@ -262,8 +262,8 @@ def clear_stillborn(folder: Path) -> None:
     """Remove a folder that a process made and left, or was killed in, before it said anything about a run."""
     if not folder.is_dir():
         return
-    known = {LOCK_FILE, f"{LOCK_FILE}.json"}
-    if all(path.name in known or path.name.startswith("run.json.tmp-") for path in folder.iterdir()):
+    known, scratch = (LOCK_FILE, f"{LOCK_FILE}.json"), ("run.json.tmp-", f"{LOCK_FILE}.json.tmp-")
+    if all(path.name in known or path.name.startswith(scratch) for path in folder.iterdir()):
         lock_run(folder).release()  # raises where a living process is about to begin
         shutil.rmtree(folder)
 
