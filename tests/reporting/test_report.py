@@ -66,7 +66,7 @@ def test_the_headline_is_the_measured_accuracy(page, finished_run):
     accuracy = finished_run.metrics["accuracy"]
     text = " ".join(Elements(page).text.split())
     assert f"{accuracy['n']} test images that served no choice" in text
-    assert re.search(rf"expect {100 * accuracy['low']:.0f}[.\d]* to {100 * accuracy['high']:.0f}[.\d]* %", text)
+    assert re.search(rf"between {100 * accuracy['low']:.0f}[.\d]* and {100 * accuracy['high']:.0f}[.\d]* %", text)
 
 
 def test_the_per_class_table_shows_the_metrics(page, finished_run):
