@@ -18,7 +18,7 @@ LEAST_IMAGES = 40  # below it a curve is luck
 _LEAST_A_CLASS = 2.0  # images of a class, in the middle of the classes, in the smallest share that is fitted
 _LEAST_POINTS = 3
 _FOLDS, _CHUNKS = 5, 8
-_MOST_IMAGES, _MOST_FEATURES = 50_000, 512
+_MOST_IMAGES, _MOST_MEASURED, _MOST_FEATURES = 50_000, 5_000, 512
 _SHRINKAGE = (0.01, 0.03, 0.1, 0.3, 0.6, 0.9)
 _PRIOR = 10.0  # images of the usual share of mistakes that each class's own are mixed with
 _ROUNDS = 300
@@ -98,7 +98,9 @@ def measure_learning_curve(
     if len(labels) < LEAST_IMAGES or len(shares) < _LEAST_POINTS or (per_class > 0).sum() < 2:
         return None
     folds, chunks = hold_out(labels, units, seed)
-    right, fitted = _measure_shares(_reduced(features), labels, folds, chunks, shares, classes)
+    asked = np.sort(np.random.default_rng(seed).permutation(len(labels))[:_MOST_MEASURED])
+    right, fitted = _measure_shares(_reduced(features), labels, (folds, chunks), asked, shares, classes)
+    labels, units, folds = labels[asked], units[asked], folds[asked]
     points = [
         {"fitted": number, "accuracy": proportion(hits, units).to_dict()}
         for number, hits in zip(fitted, right, strict=True)
@@ -148,28 +150,40 @@ def _fitted(x: Values, y: Values, weights: Values, at: Values) -> Values:
     return line
 
 
-def _reduced(features: Features) -> Values:
+def _reduced(features: Features) -> npt.NDArray[np.float32]:
     """Return the features centred and turned onto their at most 512 widest directions, scaled to unit mean square."""
-    seen = features.astype(np.float64)
+    seen = features.astype(np.float32)
     seen -= seen.mean(0)
     n, size = seen.shape
     if min(n, size) > _MOST_FEATURES:
         from scipy.linalg import eigh
 
-        turn = eigh(seen.T @ seen, subset_by_index=[size - _MOST_FEATURES, size - 1])[1]
-        seen = seen @ turn
+        squares = (seen.T @ seen).astype(np.float64)
+        seen = seen @ eigh(squares, subset_by_index=[size - _MOST_FEATURES, size - 1])[1].astype(np.float32)
     elif n < size:
         turned, lengths, _ = np.linalg.svd(seen, full_matrices=False)
         seen = turned * lengths
     scale = float(np.sqrt((seen**2).mean())) or 1.0
-    reduced: Values = seen / scale
-    return reduced
+    return seen / np.float32(scale)
 
 
 def _measure_shares(
-    features: Values, labels: Labels, folds: Labels, chunks: Labels, shares: list[float], classes: int
+    features: npt.NDArray[np.float32],
+    labels: Labels,
+    parts: tuple[Labels, Labels],
+    asked: npt.NDArray[np.intp],
+    shares: list[float],
+    classes: int,
 ) -> tuple[npt.NDArray[np.bool_], list[float]]:
-    """Return ``[P, N]`` whether each held-out image is right by share, and on how many images the heads were fitted."""
+    """Return ``[P, A]`` whether images that were asked are right by share, and on how many images heads were fitted.
+
+    Args:
+        features, labels, classes: of all images.
+        parts: what ``hold_out`` gave.
+        asked: positions of the images that are measured when their fold is held out.
+        shares: of the others that are fitted.
+    """
+    folds, chunks = parts
     levels = np.searchsorted(np.array(shares) * _CHUNKS, chunks, side="right")  # from which share on an image is used
     sums = [
         [_Sums.of(features, labels, (folds == f) & (levels == p), classes) for p in range(len(shares))]
@@ -179,7 +193,7 @@ def _measure_shares(
     losses = np.zeros((len(shares), len(_SHRINKAGE)))
     fitted = np.zeros(len(shares))
     for fold in range(_FOLDS):
-        held, known = np.flatnonzero(folds == fold), _Sums.nothing(features.shape[1], classes)
+        held, known = asked[folds[asked] == fold], _Sums.nothing(features.shape[1], classes)
         for share in range(len(shares)):
             for other in range(_FOLDS):
                 if other != fold:
@@ -189,7 +203,7 @@ def _measure_shares(
                 right[share, place, held] = logits.argmax(1) == labels[held]
                 losses[share, place] += _losses(logits, labels[held])
     best = losses.argmin(1)
-    return right[np.arange(len(shares)), best], fitted.tolist()
+    return right[np.arange(len(shares)), best][:, asked], fitted.tolist()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,7 +224,7 @@ class _Sums:
         return cls(np.zeros((size, size)), np.zeros((classes, size)), np.zeros(classes))
 
     @classmethod
-    def of(cls, features: Values, labels: Labels, chosen: npt.NDArray[np.bool_], classes: int) -> _Sums:
+    def of(cls, features: Features, labels: Labels, chosen: npt.NDArray[np.bool_], classes: int) -> _Sums:
         some, own = features[chosen], labels[chosen]
         means = np.zeros((classes, features.shape[1]))
         np.add.at(means, own, some)
@@ -220,7 +234,7 @@ class _Sums:
         return _Sums(self.squares + other.squares, self.means + other.means, self.counts + other.counts)
 
 
-def _heads(known: _Sums, asked: Values) -> Iterator[Values]:
+def _heads(known: _Sums, asked: Features) -> Iterator[Values]:
     """Yield logits ``[M, K]`` for each shrinkage; a class without images has none above all others."""
     from scipy.linalg import cho_factor, cho_solve
 
