@@ -105,7 +105,7 @@ def measure_learning_curve(
         {"fitted": number, "accuracy": proportion(hits, units).to_dict()}
         for number, hits in zip(fitted, right, strict=True)
     ]
-    return _expect(points, np.array(fitted), ~right, labels, units, folds, classes, count, seed)
+    return _expect(points, _Asked(np.array(fitted), ~right, labels, units, folds, classes), count, seed)
 
 
 def hold_out(labels: Labels, units: Units, seed: int) -> tuple[Labels, Labels]:
@@ -257,28 +257,50 @@ def _losses(logits: Values, labels: Labels) -> float:
     return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].clip(-50, 0).sum())
 
 
-def _expect(
-    points: list[dict[str, Any]],
-    fitted: Values,
-    wrong: npt.NDArray[np.bool_],
-    labels: Labels,
-    units: Units,
-    folds: Labels,
-    classes: int,
-    count: int,
-    seed: int,
-) -> LearningCurve:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """Images that were held out, and what heads said of them.
+
+    Attributes:
+        fitted: ``[P]``, images that the heads were fitted on.
+        wrong: ``[P, A] bool``.
+        labels, units, folds: ``[A]`` each.
+        classes: how many there are.
+    """
+
+    fitted: Values
+    wrong: npt.NDArray[np.bool_]
+    labels: Labels
+    units: Units
+    folds: Labels
+    classes: int
+
+    def laws(self, weights: Values, at: Values) -> Values:
+        """Return expected errors ``[L, 1 + K, M]`` by each law: of all, and of each class mixed with that of all."""
+        usual = (self.wrong @ weights + 0.5) / (weights.sum() + 1)
+        support = np.bincount(self.labels, weights, self.classes)
+        own = np.stack([np.bincount(self.labels, weights * misses, self.classes) for misses in self.wrong], axis=1)
+        mixed = (own + _PRIOR * usual) / (support[:, None] + _PRIOR)
+        return extrapolate(self.fitted, np.concatenate([usual[None], mixed]), at)
+
+    def drawn(self, seed: int) -> Iterator[Values]:
+        """Yield weights of images that are drawn again, and of folds, whose heads had luck of their own."""
+        is_single = np.unique(self.units).size == len(self.units)
+        images = draw_weights(self.labels, None if is_single else self.units, rounds=_ROUNDS, seed=seed)
+        whole = draw_weights(np.zeros(len(self.folds), np.int64), self.folds, rounds=_ROUNDS, seed=seed + 1)
+        for image, fold in zip(images, whole, strict=True):
+            yield image * fold
+
+
+def _expect(points: list[dict[str, Any]], asked: _Asked, count: int, seed: int) -> LearningCurve:
     at = np.array([count, 2.0 * count])
-    is_single = np.unique(units).size == len(units)
-    images = draw_weights(labels, None if is_single else units, rounds=_ROUNDS, seed=seed)
-    whole = draw_weights(np.zeros(len(folds), np.int64), folds, rounds=_ROUNDS, seed=seed + 1)
-    rounds = [_laws(fitted, wrong, labels, classes, one * fold, at) for one, fold in zip(images, whole, strict=True)]
-    value = _laws(fitted, wrong, labels, classes, np.ones(len(labels)), at).mean(0)
+    value = asked.laws(np.ones(len(asked.labels)), at).mean(0)
+    rounds = [asked.laws(weights, at) for weights in asked.drawn(seed)]
     drops = np.concatenate([errors[:, :, 0] - errors[:, :, 1] for errors in rounds])
     low, high = np.quantile(drops, (0.025, 0.975), axis=0)
     gains = value[:, 0] - value[:, 1]
     ends = np.stack([gains, np.minimum(low, gains), np.maximum(high, gains)], axis=1)
-    support = np.bincount(labels, minlength=classes)
+    support = np.bincount(asked.labels, minlength=asked.classes)
     rows = [
         {
             "support": int(support[k]),
@@ -286,18 +308,6 @@ def _expect(
             "doubled": float(1 - value[k + 1, 1]),
             "gain": ends[k + 1].tolist(),
         }
-        for k in range(classes)
+        for k in range(asked.classes)
     ]
     return LearningCurve(points, count, float(1 - value[0, 0]), float(1 - value[0, 1]), ends[0].tolist(), rows)
-
-
-def _laws(
-    fitted: Values, wrong: npt.NDArray[np.bool_], labels: Labels, classes: int, weights: Values, at: Values
-) -> Values:
-    """Return expected errors ``[L, 1 + K, M]`` by each law: of all, and of each class mixed with that of all."""
-    total = weights.sum()
-    usual = (wrong @ weights + 0.5) / (total + 1)
-    support = np.bincount(labels, weights, classes)
-    own = np.stack([np.bincount(labels, weights * misses, classes) for misses in wrong], axis=1)
-    mixed = (own + _PRIOR * usual) / (support[:, None] + _PRIOR)
-    return extrapolate(fitted, np.concatenate([usual[None], mixed]), at)

@@ -6,9 +6,9 @@ import base64
 import contextlib
 import io
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -35,10 +35,17 @@ __all__ = [
     "write_png",
 ]
 
-Draw = Callable[..., Any]  # of a run; the figure, or None where it has nothing of the kind
-
 _SMALL = 100  # px: fewer are shown as the squares that they are
 INK = {"light": "#333a45", "dark": "#c9d1dc"}
+
+
+class Draw(Protocol):
+    """A function that draws a figure of a run, or returns None where the run has nothing of the kind."""
+
+    __name__: str
+
+    def __call__(self, run: Run, theme: str = "light") -> Any:
+        """Return the figure for pages of a theme, ``light`` or ``dark``."""
 
 
 @contextlib.contextmanager
