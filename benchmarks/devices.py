@@ -117,7 +117,7 @@ def kills(folder: Path) -> None:
         while "train together" not in log.read_text():
             time.sleep(0.05)
         (helper,) = (p for p in psutil.Process(process.pid).children() if "sightline.pipeline.follow" in p.cmdline())
-        time.sleep(chance.uniform(0, 3))
+        time.sleep(chance.uniform(0, 6))
         who = "the first" if number % 2 else "the other"
         begun = time.monotonic()
         os.kill(process.pid if who == "the first" else helper.pid, signal.SIGKILL)
@@ -130,7 +130,7 @@ def kills(folder: Path) -> None:
     for who, took in seconds.items():
         print(f"{who:<10}  {len(took):>5}  {statistics.median(took):>9.2f}  {max(took):>10.2f}   {sorted(codes[who])}")
     last = Run(folder / "runs" / "killed")
-    steps = last.steps["step"]
+    steps = last.steps.get("step", [])  # none where each was killed before its first state was saved
     is_whole = steps == sorted(set(steps))
     print(f"the cause was named {named} times; the run holds {len(steps):,} steps, each once: {is_whole}")
 
