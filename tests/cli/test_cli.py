@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from finished import write_colours
 from sightline.cli.app import VERBS
 
 
@@ -391,6 +392,15 @@ def test_evaluate_prints_figures_with_intervals(sightline, copied_run, colours):
     assert status == 0
     assert "accuracy" in out and "n=18" in out and "too few to tell" in out
     assert "warning[evaluation.leak]" in err
+    assert "no group of images is large enough to be searched" in out  # of 18
+
+
+def test_evaluate_says_that_groups_were_searched_where_none_is_worse(sightline, finished_run, tmp_path):
+    data = write_colours(tmp_path / "more", 30, seed=5)
+    status, out, _ = sightline("evaluate", finished_run.folder, data, "--out", tmp_path / "kept")
+    metrics = json.loads((tmp_path / "kept" / "metrics.json").read_text())
+    assert status == 0 and metrics["slices"]["searched"] > 1 and not metrics["slices"]["found"]
+    assert f"{metrics['slices']['searched']} groups of images were searched; none is clearly worse" in out
 
 
 def test_report_is_written_again(sightline, copied_run):

@@ -61,11 +61,14 @@ def evaluate(
 
 
 def _print_slices(found: dict[str, Any]) -> None:
-    """Print the groups of images that are clearly worse than all others."""
-    from sightline.text import printable
+    """Print the groups of images that are clearly worse than all others, or that none is."""
+    from sightline.text import count_of, printable
 
-    if found["found"]:
-        print()
+    print()
+    if not found["found"]:
+        searched = found["searched"]
+        told = f"{count_of(searched, 'group')} of images {'was' if searched == 1 else 'were'} searched"
+        print(f"{told}; none is clearly worse" if searched else "no group of images is large enough to be searched")
     for one in found["found"]:
         words = printable(f"{one['column']} = {one['value']}")
         gap = f"{100 * one['accuracy']:.0f} % right (n={one['n']:,}), all others {100 * one['rest']:.0f} %"

@@ -34,7 +34,7 @@ from sightline.events import (
 )
 from sightline.pipeline.calibrate import number_units
 from sightline.pipeline.prepare import DataChoices, inspect_source
-from sightline.pipeline.slices import read_columns, slice_columns
+from sightline.pipeline.slices import describe_columns, read_columns, slice_columns
 from sightline.pixels.cache import PixelStore
 from sightline.pixels.files import read_bytes
 from sightline.pixels.preprocess import Preprocess
@@ -90,13 +90,14 @@ def evaluate_source(
         raise DataError("evaluation.no-unknown", message, "give a folder of images of other things")
     choices = DataChoices(value_range=classifier.preprocess.value_range)
     samples = yield from inspect_source(source, choices, compare=False)
-    if columns:
-        samples = read_columns(samples, columns)
     number = number_classes(classifier, samples)
     rows = np.flatnonzero(samples.given == "test")
     if not len(rows):
         rows = np.arange(len(samples))
     yield Noted(f"Measured on {'the given test part' if len(rows) < len(samples) else 'all images'}: {len(rows):,}.")
+    if columns:
+        samples, named = read_columns(samples, columns)
+        yield Noted(f"{columns} names {int(named[rows].sum()):,} of these {len(rows):,} images.")
     run = run_of_classifier(classifier.path)
     trained = run.trained_digests() if run else set()
     if run:
@@ -116,9 +117,9 @@ def evaluate_source(
     evaluation = yield from count_looks(evaluation, samples, rows, classifier)
     if unknown:
         evaluation = yield from _measure_unknown(evaluation, classifier, foreign)
-    evaluation = evaluation.with_figures(
-        slices=find_slices(evaluation.hits, slice_columns(samples, rows[evaluation.used]))
-    )
+    used = rows[evaluation.used]
+    evaluation = evaluation.with_figures(slices=find_slices(evaluation.hits, slice_columns(samples, used)))
+    yield from describe_columns(samples, used, evaluation.hits)
     yield from _keep(evaluation, classifier, samples, describe_source(source), out)
     return evaluation
 
