@@ -26,6 +26,9 @@ def evaluate(
     columns: Annotated[
         str, typer.Option(help="CSV of path and further columns: where is it worse, by site, camera or date?")
     ] = "",
+    group: Annotated[
+        str | None, typer.Option(help="Column or expression: which images belong together; else as in the training.")
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
@@ -36,7 +39,7 @@ def evaluate(
     from sightline.text import printable
 
     parse_requirements(require)
-    evaluation = api.evaluate(model, data, unknown=unknown_dir, out=out, columns=columns, runs=runs)
+    evaluation = api.evaluate(model, data, unknown=unknown_dir, out=out, columns=columns, group=group, runs=runs)
     metrics = evaluation.metrics
     if as_json:
         print(json.dumps({**metrics, **requirement_fields(metrics, require)}))

@@ -106,7 +106,7 @@ def _own_images(classifier: Classifier) -> _Subject:
 def _given_images(classifier: Classifier, source: Source) -> Generator[Event, None, _Subject]:
     """Return the test part of a source, or all its images, without those that the training saw."""
     choices = DataChoices(value_range=classifier.preprocess.value_range)
-    samples = yield from inspect_source(source, choices, compare=False)
+    samples = yield from inspect_source(source, choices, compare=False, least_classes=1)
     number = number_classes(classifier, samples)
     rows = np.flatnonzero(samples.given == "test")
     part = "test" if len(rows) else "whole"
