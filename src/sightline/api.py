@@ -267,6 +267,7 @@ def evaluate(
     unknown: str | Path = "",
     out: str | Path = "",
     columns: str | Path = "",
+    group: str | None = None,
     runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
     quiet: bool = False,
@@ -277,10 +278,12 @@ def evaluate(
 
     Args:
         model: what :func:`load` takes, or an open classifier.
-        data: as for :func:`train`; its classes are matched by name.
+        data: as for :func:`train`; its classes are matched by name, and one is enough.
         unknown: folder of images that show none of the classes: how many are noticed.
         out: new folder for figures, answers and a page; empty: ``evaluations`` in the classifier's run.
         columns: CSV of ``path`` and further columns: groups that share a value are compared with all others.
+        group: a column or an expression, as for training: images of one group are not independent, which widens the
+            intervals. None: the rule of the classifier's run, where that is known; empty: no rule.
         runs, display, quiet: as for :func:`load` and :func:`train`.
 
     Raises:
@@ -293,7 +296,7 @@ def evaluate(
     from sightline.pipeline.measure import evaluate_source
 
     classifier = model if isinstance(model, Classifier) else load(model, runs=runs)
-    return drive(evaluate_source(classifier, data, unknown, out, columns), display, quiet)
+    return drive(evaluate_source(classifier, data, unknown, out, columns, group), display, quiet)
 
 
 def check(

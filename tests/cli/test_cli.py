@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from finished import write_colours
 from sightline.cli.app import VERBS
 
 
@@ -391,6 +392,40 @@ def test_evaluate_prints_figures_with_intervals(sightline, copied_run, colours):
     assert status == 0
     assert "accuracy" in out and "n=18" in out and "too few to tell" in out
     assert "warning[evaluation.leak]" in err
+    assert "no group of images is large enough to be searched" in out  # of 18
+
+
+def test_evaluate_says_that_groups_were_searched_where_none_is_worse(sightline, finished_run, tmp_path):
+    data = write_colours(tmp_path / "more", 30, seed=5)
+    options = ("--out", tmp_path / "kept", "--group", r"(\d)\d\.png")
+    status, out, err = sightline("evaluate", finished_run.folder, data, *options)
+    assert "3 groups of 90 images" in err
+    metrics = json.loads((tmp_path / "kept" / "metrics.json").read_text())
+    assert status == 0 and metrics["count_groups"] == 3
+    assert metrics["slices"]["searched"] > 1 and not metrics["slices"]["found"]
+    assert f"{metrics['slices']['searched']} groups of images were searched; none is clearly worse" in out
+
+
+def test_one_class_is_enough_to_measure_a_classifier(sightline, copied_run, tmp_path):
+    data = write_colours(tmp_path / "more", 25, seed=6)
+    for name in ("blue", "green"):
+        shutil.rmtree(data / name)
+    status, out, err = sightline("evaluate", copied_run.folder, data, "--json")
+    assert status == 0, err
+    metrics = json.loads(out)
+    rows = {row["class"]: row for row in metrics["classes"]}
+    assert rows["red"]["support"] == 25 and rows["red"]["recall"] == metrics["accuracy"]["value"]
+    assert metrics["macro_recall"]["value"] == metrics["accuracy"]["value"]  # of the one class
+    assert rows["blue"]["support"] == 0 and rows["blue"]["recall"] is None and "roc_auc" not in metrics
+    assert [sum(row) for row in metrics["confusion"]] == [0, 0, 25]
+    (page,) = copied_run.evaluations_folder.glob("*/report.html")
+    assert "classes without images: blue, green" in page.read_text(encoding="utf-8")
+    status, out, err = sightline("evaluate", copied_run.folder, data)
+    assert status == 0 and "macro recall" in out and "roc auc" not in out, err
+    status, out, err = sightline("robustness", copied_run.folder, data, "--images", 5, "--json")
+    assert status == 0 and json.loads(out)["count"] == 5, err
+    for verb in ("train", "check", "preview"):
+        assert_error(sightline(verb, data), "data.one-class", "'red'")
 
 
 def test_report_is_written_again(sightline, copied_run):

@@ -40,8 +40,9 @@ def test_compare_says_which_is_better_with_counts_and_intervals(sightline, two):
     assert not Path("compare.html").exists()
 
 
-def test_compare_of_a_run_with_itself_finds_nothing(sightline, two):
-    status, out, _ = sightline("compare", "good", "good")
+def test_compare_of_a_run_with_its_copy_finds_nothing(sightline, two):
+    shutil.copytree(two / "good", two / "copy")
+    status, out, _ = sightline("compare", "good", "copy")
     assert status == 0
     assert "No significant difference" in out and "No class by itself changed" in out
     assert "--html" not in out
@@ -58,7 +59,8 @@ def test_compare_writes_the_page_that_is_asked_for_and_replaces_no_other_file(si
 
 
 def test_compare_as_json_is_one_document(sightline, two):
-    status, out, _ = sightline("compare", "bad", "good", "bad", "--json")
+    shutil.copytree(two / "bad", two / "copy")
+    status, out, _ = sightline("compare", "bad", "good", "copy", "--json")
     document = json.loads(out)
     assert status == 0 and len(document["pairs"]) == 2
     assert document["pairs"][0]["fixed"] == 6 and len(document["pairs"][0]["images_fixed"]) == 6
@@ -74,7 +76,15 @@ def test_a_class_that_changed_is_listed(sightline, two):
     assert any(line.startswith("red ") for line in out.splitlines()), out
 
 
-@pytest.mark.parametrize(("names", "code"), [(["good"], "compare.few"), (["good", "none"], "run.missing")])
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [
+        (["good"], "compare.few"),
+        (["good", "none"], "run.missing"),
+        (["good", "runs/good/"], "compare.same"),
+        (["good", "bad", "good"], "compare.same"),
+    ],
+)
 def test_compare_refuses_with_a_cure(sightline, two, names, code):
     status, out, err = sightline("compare", *names)
     assert (status, out) == (2, "")

@@ -136,6 +136,17 @@ def test_groups_count_as_one_witness(make: Make) -> None:
     assert "of 10 groups" in found.images()
 
 
+def test_images_of_a_single_class_are_compared(make: Make) -> None:
+    labels = np.ones(120, np.int64)
+    found = compare(
+        make("one", answers(1, labels, 0.6), labels=labels), make("two", answers(2, labels, 0.9), labels=labels)
+    )
+    (pair,) = found.pairs
+    assert pair.fixed > pair.broken and pair.is_significant
+    assert pair.figures["balanced_accuracy"].first == pair.figures["accuracy"].first
+    assert "two is better" in found.verdicts()[0]
+
+
 def test_a_validation_figure_is_said_to_be_one(make: Make) -> None:
     (note,) = compare(make("a", FIRST), make("b", SECOND, part="val")).notes
     assert "chose the epoch of b" in note

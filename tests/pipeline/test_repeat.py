@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import shutil
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from sightline.pipeline.decide import plan_job
 from sightline.pipeline.prepare import Job
 from sightline.pipeline.repeat import repeat_job
 from sightline.planning.recipe import Recipe
+from sightline.reporting.page import render_report
 from sightline.runs.finding import find_run
 from sightline.runs.folder import Run, list_runs
 
@@ -247,3 +250,10 @@ def test_verifying_looks_into_every_fold_and_at_the_figures_together(shared, tmp
     said = [str(one) for one in review.verify(copy, data=False, quiet=True).differences]
     assert any("spread.accuracy.mean" in one for one in said)
     assert any("column run" in one for one in said)
+
+
+def test_the_page_names_a_command_that_can_be_typed(shared, tmp_path):
+    run = Run(shutil.copytree(shared[1].folder, tmp_path / "my cv"))
+    text = unescape(render_report(run))
+    command = shlex.split(text.partition("<code>sightline train ")[2].partition("</code>")[0])
+    assert command == [run.facts["data"], "--recipe", str(run.plan_file)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import csv
 import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from html import unescape
@@ -206,6 +208,37 @@ def test_the_model_card_says_figures_limits_and_licence(finished_run):
     card = render_model_card(finished_run)
     assert card.startswith("---\npipeline_tag: image-classification")
     assert finished_run.facts["licence"] in card and finished_run.facts["data_fingerprint"] in card
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a`b", "``", "`x` y", "<img src=x onerror=alert(1)>", "&amp; *b* [l](u) # h", " cat ", "_a_\n# b", "é <!--"],
+)
+def test_names_in_the_model_card_are_shown_as_they_are(copied_run, tmp_path, name):
+    from markdown_it import MarkdownIt
+
+    run = Run(shutil.copytree(copied_run.folder, tmp_path / "inner" / name.replace("/", "")))
+    rename_class(run, "red", name)
+    tokens = MarkdownIt("commonmark").parse(render_model_card(run).partition("---\n\n")[2])
+    inside = [child for token in tokens for child in token.children or ()]
+    codes = [child.content for child in inside if child.type == "code_inline"]
+    assert codes[0] == run.folder.name.replace("\n", "\\n")  # the title
+    assert codes[1:4] == ["blue", "green", name.replace("\n", "\\n")]
+    assert not [token for token in [*tokens, *inside] if token.type.startswith(("html", "image", "link"))]
+    assert [token.tag for token in tokens if token.type == "heading_open"] == ["h1", "h2", "h2"]
+
+
+@pytest.mark.parametrize("name", ["my run", 'it\'s "it"', "$HOME;x", "back\\slash é"])
+def test_the_commands_of_the_report_can_be_typed(copied_run, tmp_path, name):
+    folder = shutil.copytree(copied_run.folder, tmp_path / name)
+    shown = render_report(Run(folder)).partition('aria-label="Commands"><code>sightline predict')[2]
+    one, many, python = unescape(shown.partition("</code>")[0]).splitlines()
+    assert shlex.split(one) == [str(folder), "photo.jpg"]
+    assert shlex.split(many)[2:] == [str(folder), "photos/", "--format", "csv"]
+    program, option, code = shlex.split(python)
+    assert (program, option) == ("python", "-c")
+    constants = {node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)}
+    assert constants == {str(folder), "photo.jpg", 0}
 
 
 @pytest.mark.e2e

@@ -26,6 +26,9 @@ def evaluate(
     columns: Annotated[
         str, typer.Option(help="CSV of path and further columns: where is it worse, by site, camera or date?")
     ] = "",
+    group: Annotated[
+        str | None, typer.Option(help="Column or expression: which images belong together; else as in the training.")
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
@@ -36,7 +39,7 @@ def evaluate(
     from sightline.text import printable
 
     parse_requirements(require)
-    evaluation = api.evaluate(model, data, unknown=unknown_dir, out=out, columns=columns, runs=runs)
+    evaluation = api.evaluate(model, data, unknown=unknown_dir, out=out, columns=columns, group=group, runs=runs)
     metrics = evaluation.metrics
     if as_json:
         print(json.dumps({**metrics, **requirement_fields(metrics, require)}))
@@ -61,11 +64,14 @@ def evaluate(
 
 
 def _print_slices(found: dict[str, Any]) -> None:
-    """Print the groups of images that are clearly worse than all others."""
-    from sightline.text import printable
+    """Print the groups of images that are clearly worse than all others, or that none is."""
+    from sightline.text import count_of, printable
 
-    if found["found"]:
-        print()
+    print()
+    if not found["found"]:
+        searched = found["searched"]
+        told = f"{count_of(searched, 'group')} of images {'was' if searched == 1 else 'were'} searched"
+        print(f"{told}; none is clearly worse" if searched else "no group of images is large enough to be searched")
     for one in found["found"]:
         words = printable(f"{one['column']} = {one['value']}")
         gap = f"{100 * one['accuracy']:.0f} % right (n={one['n']:,}), all others {100 * one['rest']:.0f} %"

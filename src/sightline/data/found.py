@@ -74,16 +74,17 @@ def relative_to(root: Path, path: Path) -> str:
         return path.absolute().as_posix()
 
 
-def to_samples(found: Found, *, strict: bool = True) -> Samples:
+def to_samples(found: Found, *, strict: bool = True, least_classes: int = 2) -> Samples:
     """Check what holds for every source, and number the classes by name.
 
     Args:
         found: what a reader found.
         strict: raise for a class that ``val`` or ``test`` has and ``train`` has not; otherwise its images are skipped
             and the class stands in ``extra_classes``.
+        least_classes: 2 to tell classes apart; 1 where a classifier brings them.
 
     Raises:
-        DataError: if there are no images, fewer than two classes, or labels that can't be matched.
+        DataError: if there are no images, fewer classes than that, or labels that can't be matched.
     """
     rows = _without_repeats(found.rows)
     if not rows:
@@ -99,7 +100,7 @@ def to_samples(found: Found, *, strict: bool = True) -> Samples:
     ]
     rows = [row for row in rows if row.name in trained]
     classes = tuple(sorted(trained))
-    _check_classes(classes, found.source)
+    _check_classes(classes, found.source, least_classes)
     number = {name: position for position, name in enumerate(classes)}
     return Samples(
         root=found.root,
@@ -126,7 +127,7 @@ def _unknown_class(extra: Counter[tuple[str, str]], trained: set[str]) -> DataEr
     )
 
 
-def _check_classes(classes: tuple[str, ...], source: str) -> None:
+def _check_classes(classes: tuple[str, ...], source: str, least: int) -> None:
     odd = [name for name in classes if any(unicodedata.category(letter) == "Cc" for letter in name)]
     if odd:
         raise DataError(
@@ -134,7 +135,7 @@ def _check_classes(classes: tuple[str, ...], source: str) -> None:
             f"class {odd[0]!r} has a control character in its name; a list of classes has one name a line",
             "rename the folder or the label",
         )
-    if len(classes) < 2:
+    if len(classes) < least:
         raise DataError(
             "data.one-class",
             f"only one class in {source!r}: {classes[0]!r}",

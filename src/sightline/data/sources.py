@@ -62,7 +62,7 @@ def describe_source(source: Source) -> str:
     return f"a {type(source).__name__}"
 
 
-def read_samples(source: Source, *, strict: bool = True) -> Samples:
+def read_samples(source: Source, *, strict: bool = True, least_classes: int = 2) -> Samples:
     """Find the images and labels of a source; no image is opened yet.
 
     Args:
@@ -72,15 +72,16 @@ def read_samples(source: Source, *, strict: bool = True) -> Samples:
             of (path, label), or (images, labels) with images as ``uint8`` of ``[N, H, W]`` or ``[N, H, W, 3]``.
         strict: raise for classes that ``val`` or ``test`` has and ``train`` has not; otherwise they are listed in
             ``extra_classes`` and their images skipped.
+        least_classes: 2 to tell classes apart; 1 where a classifier brings them.
 
     Raises:
         InputError: if the path is missing or is of no known kind.
-        DataError: if there are no images, fewer than two classes, or labels that can't be matched.
+        DataError: if there are no images, fewer classes than that, or labels that can't be matched.
 
     Example:
         ``read_samples("photos/").counts()``
     """
-    return to_samples(_find(source), strict=strict)
+    return to_samples(_find(source), strict=strict, least_classes=least_classes)
 
 
 def fetch_source(source: Source) -> Generator[tuple[int, int], None, Source]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections import Counter
 from collections.abc import Generator, Hashable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -120,12 +122,13 @@ def compare_runs(runs: Sequence[Run]) -> Generator[Event, None, Compared]:
     name. What the training of any of the runs saw, or any of them could not read, is left out.
 
     Raises:
-        InputError: for fewer than two runs.
+        InputError: for fewer than two runs, or one that is named twice.
         RunError: if a run was not evaluated or measures a recipe over several trainings, or if images, their labels
             or the classes differ.
     """
     if len(runs) < 2:
         raise InputError("compare.few", "one run can't be compared with itself", "name two runs or more")
+    _refuse_twins(runs)
     for run in runs:
         _refuse_repeated(run)
     start = time.monotonic()
@@ -173,11 +176,21 @@ def _compare(runs: Sequence[Run], measured: Sequence[Measured], orders: Sequence
     )
 
 
+def _refuse_twins(runs: Sequence[Run]) -> None:
+    seen: set[Path] = set()
+    for run in runs:
+        folder = run.folder.resolve()
+        if folder in seen:
+            message = f"{run.folder} is named twice, and a run does not differ from itself"
+            raise InputError("compare.same", message, "name another run beside it; sightline runs lists them")
+        seen.add(folder)
+
+
 def _refuse_repeated(run: Run) -> None:
     if run.is_repeated:
         facts = run.facts
         message = f"{run.folder} measures a recipe over {facts['times']} {facts['kind']}: it holds several classifiers"
-        one = f"{run.folder}/{str(facts['kind']).removesuffix('s')}-1"
+        one = shlex.quote(f"{run.folder}/{str(facts['kind']).removesuffix('s')}-1")
         raise RunError("compare.repeated", message, f"name one of the trainings in it, for example {one}")
 
 

@@ -33,8 +33,9 @@ from sightline.events import (
     Warned,
 )
 from sightline.pipeline.calibrate import number_units
+from sightline.pipeline.groups import group_measured
 from sightline.pipeline.prepare import DataChoices, inspect_source
-from sightline.pipeline.slices import read_columns, slice_columns
+from sightline.pipeline.slices import describe_columns, read_columns, slice_columns
 from sightline.pixels.cache import PixelStore
 from sightline.pixels.files import read_bytes
 from sightline.pixels.preprocess import Preprocess
@@ -65,6 +66,7 @@ def evaluate_source(
     unknown: str | Path = "",
     out: str | Path = "",
     columns: str | Path = "",
+    group: str | None = None,
 ) -> Generator[Event, None, Evaluation]:
     """Evaluate on the test part of a source, or on all its images where it has none.
 
@@ -77,6 +79,7 @@ def evaluate_source(
         unknown: folder of images that show none of the classes; empty: none.
         out: folder to keep figures and answers in; it must not be there, or be empty.
         columns: CSV of what images have in common, see :func:`~sightline.pipeline.slices.read_columns`; empty: none.
+        group: which images belong together, see :func:`~sightline.pipeline.groups.group_measured`.
 
     Raises:
         DataError: if the source has a class that the classifier does not know, or nothing is left to measure.
@@ -89,15 +92,18 @@ def evaluate_source(
         message = f"{unknown} holds no images"
         raise DataError("evaluation.no-unknown", message, "give a folder of images of other things")
     choices = DataChoices(value_range=classifier.preprocess.value_range)
-    samples = yield from inspect_source(source, choices, compare=False)
-    if columns:
-        samples = read_columns(samples, columns)
+    samples = yield from inspect_source(source, choices, compare=False, least_classes=1)
     number = number_classes(classifier, samples)
     rows = np.flatnonzero(samples.given == "test")
     if not len(rows):
         rows = np.arange(len(samples))
     yield Noted(f"Measured on {'the given test part' if len(rows) < len(samples) else 'all images'}: {len(rows):,}.")
-    run = run_of_classifier(classifier.path)
+    if columns:
+        samples, named = read_columns(samples, columns)
+        yield Noted(f"{columns} names {int(named[rows].sum()):,} of these {len(rows):,} images.")
+    found = run_of_classifier(classifier.path)
+    run = found and found.reading_once()
+    samples = yield from group_measured(samples, group, run)
     trained = run.trained_digests() if run else set()
     if run:
         yield Noted(
@@ -116,9 +122,10 @@ def evaluate_source(
     evaluation = yield from count_looks(evaluation, samples, rows, classifier)
     if unknown:
         evaluation = yield from _measure_unknown(evaluation, classifier, foreign)
-    evaluation = evaluation.with_figures(
-        slices=find_slices(evaluation.hits, slice_columns(samples, rows[evaluation.used]), units=evaluation.used_units)
-    )
+    used = rows[evaluation.used]
+    slices = find_slices(evaluation.hits, slice_columns(samples, used), units=evaluation.used_units)
+    evaluation = evaluation.with_figures(slices=slices)
+    yield from describe_columns(samples, used, evaluation.hits)
     yield from _keep(evaluation, classifier, samples, describe_source(source), out)
     return evaluation
 

@@ -37,6 +37,7 @@ __all__ = [
     "DataChoices",
     "Job",
     "Prepared",
+    "describe_groups",
     "inspect_source",
     "look_at_data",
     "refuse_counts",
@@ -258,7 +259,12 @@ def _warn_of_worst(findings: Findings, source: str, choices: DataChoices) -> Ite
 
 
 def inspect_source(
-    source: Source, choices: DataChoices = _NO_CHOICES, *, strict: bool = True, compare: bool = True
+    source: Source,
+    choices: DataChoices = _NO_CHOICES,
+    *,
+    strict: bool = True,
+    compare: bool = True,
+    least_classes: int = 2,
 ) -> Generator[Event, None, Samples]:
     """Find the images of a source, decode each once, and find those that show one picture.
 
@@ -267,12 +273,13 @@ def inspect_source(
         choices: about reading the data.
         strict: whether a class that train lacks is an error, or a finding.
         compare: whether near-duplicates are looked for.
+        least_classes: as for ``read_samples``.
     """
     fixes = read_fixes(choices.fixes) if choices.fixes else []
     fetched = yield from _fetch(source)
     yield StageStarted("Reading", describe_source(source))
     start = time.monotonic()
-    found = read_samples(fetched, strict=strict)
+    found = read_samples(fetched, strict=strict, least_classes=least_classes)
     samples = yield from counted(inspect_samples(found, value_range=choices.value_range), len(found))
     # What a person says of single images goes beyond a rule for all names; what is excluded needs no group.
     samples = apply_fixes(samples, [fix for fix in fixes if fix.action != "group"])
@@ -286,7 +293,7 @@ def inspect_source(
     if fixes:
         yield Noted(f"Fixes of {choices.fixes}: {describe_fixes(fixes)}.")
     if choices.group:
-        yield from _describe_groups(samples, choices.group)
+        yield from describe_groups(samples, choices.group)
     if compare:
         yield StageStarted("Comparing", "looking for copies that differ as files")
         start = time.monotonic()
@@ -296,7 +303,7 @@ def inspect_source(
     return samples
 
 
-def _describe_groups(samples: Samples, rule: str) -> Iterator[Event]:
+def describe_groups(samples: Samples, rule: str) -> Iterator[Event]:
     """Say how many groups a rule makes, and warn of images that it leaves without one."""
     alone = int((samples.groups == "").sum())
     groups = count_of(len(set(samples.groups) - {""}), "group")

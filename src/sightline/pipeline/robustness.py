@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sightline.data.samples import Samples
 from sightline.data.sources import Source
 from sightline.errors import DataError, InputError, UnreadableImage
-from sightline.evaluation.intervals import wilson
+from sightline.evaluation.intervals import proportion, units_of
 from sightline.evaluation.robustness import measure_drops
 from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
 from sightline.pipeline.finish import load_data, write_page
@@ -106,7 +106,7 @@ def _own_images(classifier: Classifier) -> _Subject:
 def _given_images(classifier: Classifier, source: Source) -> Generator[Event, None, _Subject]:
     """Return the test part of a source, or all its images, without those that the training saw."""
     choices = DataChoices(value_range=classifier.preprocess.value_range)
-    samples = yield from inspect_source(source, choices, compare=False)
+    samples = yield from inspect_source(source, choices, compare=False, least_classes=1)
     number = number_classes(classifier, samples)
     rows = np.flatnonzero(samples.given == "test")
     part = "test" if len(rows) else "whole"
@@ -163,9 +163,10 @@ def _classes_of(classifier: Classifier, squares: npt.NDArray[np.uint8]) -> npt.N
 
 def _document(right: npt.NDArray[np.bool_], subject: _Subject, bad: list[str], total: int) -> dict[str, Any]:
     changes = [(name, severity) for name in CORRUPTIONS for severity in SEVERITIES]
-    drops = measure_drops(right[0], list(right[1:]))
-    good = [str(subject.samples.paths[row]) for row in subject.rows]
-    example = next(path for path in good if path not in bad)
+    unread = {*bad}
+    rows = np.array([row for row in subject.rows if str(subject.samples.paths[row]) not in unread], np.intp)
+    units = units_of(subject.samples.groups[rows])
+    drops = measure_drops(right[0], list(right[1:]), units)
     return {
         "schema_version": 1,
         "part": subject.part,
@@ -174,8 +175,8 @@ def _document(right: npt.NDArray[np.bool_], subject: _Subject, bad: list[str], t
         "count_bad": len(bad),
         "bad": bad[:20],
         "seed": _SEED,
-        "example": example,
-        "accuracy": wilson(int(right[0].sum()), right.shape[1]).to_dict(),
+        "example": str(subject.samples.paths[rows[0]]),
+        "accuracy": proportion(right[0], units).to_dict(),
         "rows": [
             {
                 "corruption": name,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +13,22 @@ import numpy.typing as npt
 
 from sightline.data.samples import Samples
 from sightline.errors import DataError
-from sightline.evaluation.slices import terciles
+from sightline.evaluation.slices import LEAST_IMAGES, find_slices, terciles
+from sightline.events import Event, Noted
+from sightline.text import count_of
 
-__all__ = ["read_columns", "slice_columns"]
+__all__ = ["describe_columns", "read_columns", "slice_columns"]
+
+_OURS = frozenset({"class", "short side", "brightness", "sharpness", "shape", "folder"})
+_MOST_NUMBERS = 50  # different ones in a column that are taken for names, such as those of sites
 
 
 def slice_columns(samples: Samples, rows: npt.NDArray[np.intp]) -> dict[str, npt.NDArray[np.object_]]:
-    """Return name -> a word an image, for what images may have in common: looks, class, folder, a table's columns."""
+    """Return name -> a word an image, for what images may have in common: looks, class, folder, a table's columns.
+
+    A table's column that has the name of one of ours is called ``NAME (table)``; one of many different numbers is split
+    into thirds.
+    """
     facts, classes = samples.facts[rows], np.array(samples.classes, object)
     width, height = (np.maximum(facts[side], 1).astype(np.float64) for side in ("width", "height"))
     shape = np.where(width > 1.2 * height, "wide", np.where(height > 1.2 * width, "high", "about square"))
@@ -29,16 +40,76 @@ def slice_columns(samples: Samples, rows: npt.NDArray[np.intp]) -> dict[str, npt
         "sharpness": terciles(facts["sharpness"]),
         "shape": shape.astype(object),
         "folder": np.array(folders, object),
-        **{name: column[rows] for name, column in samples.extra.items()},
     }
     of_class = {(folder, label) for folder, label in zip(folders, samples.labels[rows].tolist(), strict=True)}
     if len(of_class) == len({label for _, label in of_class}):
         del columns["folder"]  # a folder a class says the same again
-    return columns
+    return {**columns, **_own_columns(samples, rows)}
 
 
-def read_columns(samples: Samples, file: str | Path) -> Samples:
-    """Return the samples with the columns of a CSV (``path,NAME,...``) beside those that they have.
+def _own_columns(samples: Samples, rows: npt.NDArray[np.intp]) -> dict[str, npt.NDArray[np.object_]]:
+    """Return the columns of a person's own, under names that none of ours has."""
+    taken = {*_OURS, *samples.extra}
+    return {
+        _free(name, taken, "table") if name in _OURS else name: _in_thirds(column[rows])
+        for name, column in samples.extra.items()
+    }
+
+
+def _free(name: str, taken: Collection[str], mark: str) -> str:
+    while name in taken:
+        name = f"{name} ({mark})"
+    return name
+
+
+def _in_thirds(words: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
+    """Return the words, or where they are many different numbers in which third each lies; what is empty stays so."""
+    try:
+        values = np.array([float(word or "nan") for word in words], np.float64)
+    except ValueError:
+        return words
+    is_known = np.isfinite(values)
+    _, counts = np.unique(values[is_known], return_counts=True)
+    if len(counts) <= _MOST_NUMBERS and counts.max(initial=0) >= LEAST_IMAGES:
+        return words
+    thirds = np.full(len(words), "", object)
+    thirds[is_known] = terciles(values[is_known])
+    return thirds
+
+
+def describe_columns(samples: Samples, rows: npt.NDArray[np.intp], hits: npt.NDArray[np.bool_]) -> Iterator[Event]:
+    """Say which columns of a person's own had values to search, and which had none and why; nothing without columns.
+
+    Args:
+        samples, rows: as for ``slice_columns``.
+        hits: ``[N] bool``, of these rows.
+    """
+    searched, left = [], []
+    for name, words in _own_columns(samples, rows).items():
+        if find_slices(hits, {name: words})["searched"]:
+            searched.append(name)
+        else:
+            left.append(f"{name} ({_why_not(words)})")
+    said = [f"searched for what is worse: {', '.join(searched)}"] if searched else []
+    said += [f"not searched: {', '.join(left)}"] if left else []
+    if said:
+        yield Noted(f"Columns of the table {'; '.join(said)}.")
+
+
+def _why_not(words: npt.NDArray[np.object_]) -> str:
+    """Return why no value of a column is a group that can be searched."""
+    counts = Counter(word for word in words.tolist() if word)
+    if len(counts) < 2:
+        return "the same value everywhere" if counts else "no value for the measured images"
+    is_large = any(LEAST_IMAGES <= count <= len(words) - LEAST_IMAGES for count in counts.values())
+    values = count_of(len(counts), "value")
+    return f"{values}, too many" if is_large else f"{values}, none with {LEAST_IMAGES} images and as many others"
+
+
+def read_columns(samples: Samples, file: str | Path) -> tuple[Samples, npt.NDArray[np.bool_]]:
+    """Return (the samples with the columns of a CSV beside those that they have, ``[N]`` whether it names the image).
+
+    The CSV is ``path,NAME,...``; a column whose name a table's column has already is called ``NAME (CSV)``.
 
     Args:
         samples: of which the CSV names some by ``path``, as ``predictions.csv`` does.
@@ -57,11 +128,14 @@ def read_columns(samples: Samples, file: str | Path) -> Samples:
         raise DataError("evaluation.columns", f"{file} can't be read as a CSV: {error}", cure) from error
     if not names or not any(rows):
         raise DataError("evaluation.columns", f"{file} has no column path beside others, or no rows", cure)
-    if not any(str(path) in rows for path in samples.paths):
+    named = np.array([str(path) in rows for path in samples.paths], bool)
+    if not named.any():
         message = f"{file} names none of the images, which are called like {samples.paths[0]}"
         raise DataError("evaluation.columns", message, cure)
     own = {
-        name: np.array([(rows.get(str(path)) or {}).get(name) or "" for path in samples.paths], object)
+        _free(name, samples.extra, "CSV"): np.array(
+            [((rows.get(str(path)) or {}).get(name) or "").strip() for path in samples.paths], object
+        )
         for name in names
     }
-    return replace(samples, extra={**samples.extra, **own})
+    return replace(samples, extra={**samples.extra, **own}), named

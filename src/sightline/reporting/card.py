@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sightline.evaluation.intervals import Figure
 from sightline.runs.files import write_text
 from sightline.runs.folder import Run
+from sightline.text import printable
 
 __all__ = ["render_model_card", "write_model_card"]
 
@@ -20,7 +22,7 @@ def render_model_card(run: Run) -> str:
     """Return the card as Markdown with a YAML head."""
     facts, metrics = run.facts, run.metrics
     part = "test images that served no choice" if metrics["part"] == "test" else "validation images"
-    names = ", ".join(f"`{name}`" for name in facts["classes"][:50])
+    names = ", ".join(map(_code, facts["classes"][:50]))
     few = sum(row["too_few"] for row in metrics["classes"])
     return f"""---
 pipeline_tag: image-classification
@@ -30,11 +32,11 @@ tags:
 - sightline
 ---
 
-# {run.folder.name}
+# {_code(run.folder.name)}
 
 An image classifier with {len(facts["classes"])} classes: {names}{", ..." if len(facts["classes"]) > 50 else ""}.
 
-- Network: {facts["model"]}; starting weights: {facts["weights"]} (licence: {facts["licence"]})
+- Network: {_code(facts["model"])}; starting weights: {_code(facts["weights"])} (licence: {facts["licence"]})
 - Accuracy on {part}: {Figure(**metrics["accuracy"])}
 - Macro F1: {Figure(**metrics["macro_f1"])}; balanced accuracy: {Figure(**metrics["macro_recall"])}
 {_calibration(metrics)}- Split: {facts["split_rule"]}
@@ -55,6 +57,20 @@ the interval says. Its probabilities choose among its classes, also for a pictur
 above 1 says that a picture is unlike the training, and is often but not always right.
 {f"{few} classes were measured on fewer than 30 images." if few else ""}
 """
+
+
+def _code(name: str) -> str:
+    """Return a stranger's text as a code span, in which nothing is markup: no entities either, so none are put in.
+
+    The fence is longer than any run of backticks inside; one blank on each side is taken off again where it is shown.
+
+    References:
+        CommonMark 0.31, section 6.1.
+    """
+    text = printable(name)
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    blank = " " if text[:1] in ("`", " ") or text[-1:] in ("`", " ") else ""
+    return f"{fence}{blank}{text}{blank}{fence}"
 
 
 def _calibration(metrics: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import shlex
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ def render_page(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["shown"] = lambda value: printable(str(value))
+    environment.filters["quoted"] = lambda value: shlex.quote(str(value))
     environment.filters["percent"] = lambda value: "–" if value is None else f"{100 * value:.1f} %"
     environment.filters["rounded"] = lambda value, digits=0: "–" if value is None else f"{100 * value:.{digits}f} %"
     environment.filters["count"] = lambda value: f"{value:,}"

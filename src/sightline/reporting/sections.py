@@ -6,6 +6,7 @@ A section is one function of the run, one template ``templates/ID.html.jinja`` a
 from __future__ import annotations
 
 import contextlib
+import json
 import tomllib
 from collections import Counter
 from collections.abc import Callable
@@ -196,7 +197,10 @@ def use(run: Run) -> dict[str, Any]:
     """What lies where, and what to type."""
     bundle = run.classifier().bundle
     sizes = {path.name: path.stat().st_size / 1e6 for path in sorted(run.classifier_folder.iterdir())}
-    return {"facts": run.facts, "bundle": bundle, "sizes": sizes, "folder": run.folder.name}
+    # JSON's text in quotes is Python's too, and rarely has the quote that the shell's quoting makes long.
+    named = json.dumps(str(run.folder), ensure_ascii=False)
+    python = f'import sightline; print(sightline.load({named}).predict("photo.jpg")[0])'
+    return {"facts": run.facts, "bundle": bundle, "sizes": sizes, "folder": str(run.folder), "python": python}
 
 
 # A new section is one function, one template and one row; they stand in the order of a reader's questions.

@@ -72,7 +72,7 @@ def find_classifier(name: str | Path, *, folder: str | Path = RUNS_FOLDER) -> Pa
         raise RunError(
             "run.no-classifier",
             f"{run.folder} ({run.status}) has no classifier",
-            f"make one of its best epoch: sightline export {run.folder}",
+            f"make one of its best epoch: sightline export {shlex.quote(str(run.folder))}",
         )
     return run.model_file
 
@@ -82,5 +82,5 @@ def refuse_repeated(run: Run) -> None:
     if run.is_repeated:
         facts = run.facts
         message = f"{run.folder} measures a recipe over {facts['times']} {facts['kind']}; no classifier ships with it"
-        cure = f"train one: sightline train {shlex.quote(facts['data'])} --recipe {run.plan_file}"
+        cure = f"train one: sightline train {shlex.quote(facts['data'])} --recipe {shlex.quote(str(run.plan_file))}"
         raise RunError("run.repeated", message, cure)
