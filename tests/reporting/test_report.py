@@ -157,6 +157,8 @@ def test_an_unreadable_image_is_listed(copied_run):
         file.write("gone.png,blue,,,,,0,,,the file is empty\n")
     said = np.load(copied_run.probabilities_file)
     np.save(copied_run.probabilities_file, np.concatenate([said, np.full_like(said[:1], np.nan)]))
+    metrics = copied_run.metrics
+    copied_run.metrics_file.write_text(json.dumps({**metrics, "count": metrics["count"] + 1}))
     assert "the file is empty" in Elements(render_report(copied_run)).text
 
 

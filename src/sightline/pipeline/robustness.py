@@ -22,6 +22,7 @@ from sightline.pipeline.measure import contents_of, number_classes
 from sightline.pipeline.prepare import DataChoices, inspect_source
 from sightline.pixels.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from sightline.pixels.decode import RGB
+from sightline.runs.files import named_damage
 from sightline.runs.finding import run_of_classifier
 from sightline.runs.writer import RunWriter
 from sightline.runtime.classifier import Classifier
@@ -97,9 +98,10 @@ def _own_images(classifier: Classifier) -> _Subject:
             "the classifier lies outside its run: which images it was measured on is not known",
             "name labelled images too: sightline robustness MODEL DATA",
         )
-    samples, split = load_data(run)
-    rows = split.rows(split.headline)
-    rows = rows[~split.leaked[rows]]
+    with named_damage(run.folder, run.folder):
+        samples, split = load_data(run)
+        rows = split.rows(split.headline)
+        rows = rows[~split.leaked[rows]]
     return _Subject(samples, rows, samples.labels[rows], split.headline)
 
 

@@ -119,7 +119,7 @@ def _guarded(name: str, file: str, check: Callable[[T], Checked], of: T) -> Chec
 
 
 def _unusable(file: str, error: Exception) -> Difference:
-    what = f"no {error}" if isinstance(error, KeyError) else str(error)
+    what = f"no {error}" if isinstance(error, KeyError) else getattr(error, "message", str(error))
     return Difference(file, "content", "a file that can be used", what)
 
 

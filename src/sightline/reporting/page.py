@@ -19,7 +19,7 @@ from sightline.reporting.card import write_model_card
 from sightline.reporting.figures import write_figures
 from sightline.reporting.plots import write_mistakes
 from sightline.reporting.sections import OF_EVALUATION, OF_FOLDS, OF_SEEDS, SECTIONS
-from sightline.runs.files import write_text
+from sightline.runs.files import named_damage, write_text
 from sightline.runs.folder import Run
 from sightline.runs.kept import KeptEvaluation
 from sightline.text import printable
@@ -32,15 +32,17 @@ def write_report(run: Run) -> None:
 
     Raises:
         MissingExtra: without the ``[report]`` extra.
-        RunError: if the run was not evaluated, or the disk is full.
+        RunError: if the run was not evaluated, its files are damaged, or the disk is full.
     """
     require_extra("report", "the report")
     run = run.reading_once()
-    write_figures(run)
-    if run.predictions_file.is_file():
-        write_mistakes(run)
-    if not run.is_repeated:
-        write_model_card(run)
+    _refuse_unfit(run)
+    with named_damage(run.folder, run.folder):
+        write_figures(run)
+        if run.predictions_file.is_file():
+            write_mistakes(run)
+        if not run.is_repeated:
+            write_model_card(run)
     write_text(run.report_file, render_report(run))
 
 
@@ -56,16 +58,35 @@ def write_evaluation_page(kept: KeptEvaluation) -> Path:
     return kept.report_file
 
 
+def _refuse_unfit(run: Run) -> None:
+    """Raise ``RunError`` where what the files of a run say does not fit together, as far as one look tells."""
+    facts, metrics = run.facts, run.metrics
+    with named_damage(run.facts_file, run.folder):
+        for name in ("classes", "data_root"):
+            facts[name]
+    if not run.is_repeated:
+        with named_damage(run.predictions_file, run.folder):
+            count, told = len(run.predictions), metrics["count"]
+            if count != told:
+                raise ValueError(f"{count:,} rows, and {run.metrics_file.name} tells of {told:,} images")
+
+
 def render_report(run: Run) -> str:
-    """Return the page as HTML text."""
+    """Return the page as HTML text.
+
+    Raises:
+        RunError: if the run was not evaluated, or its files are damaged.
+    """
     run = run.reading_once()
+    _refuse_unfit(run)
     kinds = {"folds": OF_FOLDS, "seeds": OF_SEEDS, "evaluation": OF_EVALUATION}
     shown = kinds.get(run.facts.get("kind", ""), SECTIONS)
-    sections: list[dict[str, Any]] = [
-        {"id": section.id, "title": section.title, "values": values}
-        for section in shown
-        if (values := section.collect(run)) is not None
-    ]
+    sections: list[dict[str, Any]] = []
+    for section in shown:
+        with named_damage(f"what {run.folder} keeps for {section.title!r}", run.folder):
+            values = section.collect(run)
+        if values is not None:
+            sections.append({"id": section.id, "title": section.title, "values": values})
     return render_page("report.html.jinja", name=run.folder.name, facts=run.facts, sections=sections)
 
 

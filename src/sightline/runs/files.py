@@ -7,7 +7,10 @@ import csv
 import json
 import os
 import re
+import shlex
 import shutil
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,10 +20,12 @@ from sightline.text import csv_text
 
 __all__ = [
     "append_bytes",
+    "named_damage",
     "named_writes",
     "previous_folder",
     "read_arrays",
     "read_columns",
+    "read_json",
     "read_rows",
     "recover_folder",
     "refuse_pickle",
@@ -42,6 +47,38 @@ def named_writes(path: Path) -> Iterator[None]:
     except OSError as error:
         cure = "free some space or choose another --out"
         raise RunError("run.write", f"{path} can't be written: {error.strerror}", cure) from error
+
+
+# What a file that was cut off, emptied or changed by hand raises where it is read or used.
+_DAMAGE = (
+    FileNotFoundError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    csv.Error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+@contextlib.contextmanager
+def named_damage(what: str | Path, folder: Path) -> Iterator[None]:
+    """Raise ``RunError`` that names ``what`` of a run's folder, in place of what a damaged file raises inside.
+
+    That may be a fault of ours in disguise: the cure says how to tell, and ``--debug`` shows where it arose.
+    """
+    try:
+        yield
+    except _DAMAGE as error:
+        said = f"no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+        cure = (
+            f"sightline verify {shlex.quote(str(folder))} says what differs: put it back, or train again; "
+            "if nothing differs, report it with the output of --debug"
+        )
+        raise RunError("run.damaged", f"{what} is damaged: {said}", cure) from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -103,13 +140,18 @@ def read_columns(path: Path) -> dict[str, list[float]]:
     return {name: [float(row[place]) for row in rows] for place, name in enumerate(names)} if rows else {}
 
 
+def read_json(path: Path) -> Any:
+    """Return the value of a JSON document."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def read_arrays(path: Path) -> dict[str, Any] | None:
     """Return the arrays of an ``.npz`` file by name; None where there is no file."""
     import numpy as np
 
     if not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return dict(arrays)
 
 
@@ -124,9 +166,17 @@ def refuse_pickle(path: Path) -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a file that ``write_columns`` wrote, a dict each; names that are no UTF-8 keep their bytes."""
+    """Return the rows of a file that ``write_columns`` wrote, a dict each; names that are no UTF-8 keep their bytes.
+
+    Raises:
+        ValueError: for a line that has fewer cells than the first one, or more.
+    """
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        return list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))
+    for number, row in enumerate(rows, 2):
+        if None in row or None in row.values():
+            raise ValueError(f"row {number:,} has other columns than the first line; it may be cut off")
+    return rows
 
 
 def previous_folder(folder: Path) -> Path:

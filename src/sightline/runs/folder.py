@@ -12,7 +12,7 @@ from sightline.errors import RunError
 from sightline.pixels.containers import Place, place_of
 from sightline.pixels.modes import Range
 from sightline.runs.cell import run_cell
-from sightline.runs.files import read_arrays, read_columns, read_rows
+from sightline.runs.files import named_damage, read_arrays, read_columns, read_json, read_rows
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
 if TYPE_CHECKING:
@@ -59,6 +59,11 @@ class Run:
         if name not in self._tables:
             self._tables[name] = make()
         return self._tables[name]
+
+    def _read(self, path: Path, read: Callable[[Path], Any]) -> Any:
+        """Return what ``read`` makes of a file of the run; one that is damaged is named."""
+        with named_damage(path, self.folder):
+            return read(path)
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, status={self.status!r})"
@@ -257,54 +262,57 @@ class Run:
     @property
     def history(self) -> dict[str, list[float]]:
         """The training's history as columns, one entry an epoch (``epoch``, ``train_loss``, ``val_loss`` ...)."""
-        return read_columns(self.history_file)
+        history: dict[str, list[float]] = self._read(self.history_file, read_columns)
+        return history
 
     @property
     def steps(self) -> dict[str, list[float]]:
         """Every update as columns: ``step``, ``epoch``, ``loss``, ``learning_rate``, ``gradient_norm`` ..."""
-        return read_columns(self.steps_file)
+        steps: dict[str, list[float]] = self._read(self.steps_file, read_columns)
+        return steps
 
     @property
     def rates(self) -> dict[str, list[float]]:
         """What the learning rate finder saw, as columns (``learning_rate``, ``loss``); empty where it was not used."""
-        return read_columns(self.rates_file)
+        rates: dict[str, list[float]] = self._read(self.rates_file, read_columns)
+        return rates
 
     @property
     def metrics(self) -> dict[str, Any]:
         """``evaluation/metrics.json``: every figure with its interval and count.
 
         Raises:
-            RunError: if the run was not evaluated.
+            RunError: if the run was not evaluated, or the file is damaged.
         """
         if not self.metrics_file.is_file():
             raise RunError("run.not-evaluated", f"{self.folder} has no evaluation", "train to the end first")
-        metrics: dict[str, Any] = self.once(
-            "metrics", lambda: json.loads(self.metrics_file.read_text(encoding="utf-8"))
-        )
+        metrics: dict[str, Any] = self.once("metrics", lambda: self._read(self.metrics_file, _read_figures))
         return metrics
 
     @property
     def findings(self) -> list[dict[str, Any]]:
         """``data/findings.json``: what is wrong with the data."""
-        found: list[dict[str, Any]] = json.loads(self.findings_file.read_text(encoding="utf-8"))
+        found: list[dict[str, Any]] = self._read(self.findings_file, read_json)
         return found
 
     @property
     def views(self) -> dict[str, Any] | None:
         """A few training images as ``labels``, ``plain``, ``changed`` and ``shares``; None where none were kept."""
-        return read_arrays(self.views_file)
+        views: dict[str, Any] | None = self._read(self.views_file, read_arrays)
+        return views
 
     @property
     def explanations(self) -> dict[str, Any] | None:
         """The arrays of ``explanations_file``, as ``RunWriter.write_explanations`` says; None where it is not there."""
-        return read_arrays(self.explanations_file)
+        kept: dict[str, Any] | None = self._read(self.explanations_file, read_arrays)
+        return kept
 
     @property
     def robustness(self) -> dict[str, Any] | None:
         """``evaluation/robustness.json``; None where it was not measured."""
         if not self.robustness_file.is_file():
             return None
-        measured: dict[str, Any] = json.loads(self.robustness_file.read_text(encoding="utf-8"))
+        measured: dict[str, Any] = self._read(self.robustness_file, read_json)
         return measured
 
     @property
@@ -312,7 +320,7 @@ class Run:
         """``learning_curve.json``; None where it was not measured, or there are too few images."""
         if not self.learning_curve_file.is_file():
             return None
-        found: dict[str, Any] = json.loads(self.learning_curve_file.read_text(encoding="utf-8"))
+        found: dict[str, Any] = self._read(self.learning_curve_file, read_json)
         return found
 
     @property
@@ -322,14 +330,16 @@ class Run:
         return samples
 
     def _read_samples(self) -> list[dict[str, str]]:
-        rows = {row["path"]: row for row in read_rows(self.split_file)}
-        found = [(row, rows[row["path"]]) for row in read_rows(self.samples_file)]
-        return [{**row, "split": split["split"], "leaked": split.get("leaked", "0")} for row, split in found]
+        split_rows, own = (self._read(path, read_rows) for path in (self.split_file, self.samples_file))
+        with named_damage(self.split_file, self.folder):
+            rows = {row["path"]: row for row in split_rows}
+            found = [(row, rows[row["path"]]) for row in own]
+            return [{**row, "split": split["split"], "leaked": split.get("leaked", "0")} for row, split in found]
 
     @property
     def predictions(self) -> list[dict[str, str]]:
         """``evaluation/predictions.csv``, one dict an image."""
-        rows: list[dict[str, str]] = self.once("predictions", lambda: read_rows(self.predictions_file))
+        rows: list[dict[str, str]] = self.once("predictions", lambda: self._read(self.predictions_file, read_rows))
         return rows
 
     def files(self, part: str) -> list[Place]:
@@ -339,9 +349,11 @@ class Run:
 
     def trained_digests(self, parts: tuple[str, ...] = ("train", "val")) -> set[str]:
         """Return the sha256 of every image that trained the network or chose its epoch, or nearly is such a one."""
-        used = {row["sha256"] for row in self.samples if row["split"] in parts or row["leaked"] == "1"}
-        before = read_rows(self.earlier_file) if self.earlier_file.is_file() else []
-        return (used | {row["sha256"] for row in before if row["split"] in parts}) - {""}
+        samples = self.samples
+        before = self._read(self.earlier_file, read_rows) if self.earlier_file.is_file() else []
+        with named_damage(self.samples_file.parent, self.folder):
+            used = {row["sha256"] for row in samples if row["split"] in parts or row["leaked"] == "1"}
+            return (used | {row["sha256"] for row in before if row["split"] in parts}) - {""}
 
     def classifier(self) -> Classifier:
         """Open the run's classifier."""
@@ -350,6 +362,13 @@ class Run:
     def _repr_html_(self) -> str:
         """Show the run in a notebook: status, headline and the history."""
         return run_cell(self.folder, self.facts, self.history)
+
+
+def _read_figures(path: Path) -> Any:
+    metrics = read_json(path)
+    if not isinstance(metrics, dict) or "accuracy" not in metrics:
+        raise ValueError("it holds no figures")
+    return metrics
 
 
 def list_runs(folder: str | Path = RUNS_FOLDER) -> list[Run]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,7 +55,8 @@ def read_measured(run: Run) -> Measured:
     except (OSError, ValueError, LookupError, TypeError) as error:
         what = error.args[0] if isinstance(error, ValueError) and error.args else f"{type(error).__name__}: {error}"
         message = f"the evaluation of {run.folder} does not fit together: {what}"
-        cure = f"sightline verify {run.folder} says what differs; train again, or sightline export it again"
+        verify = f"sightline verify {shlex.quote(str(run.folder))}"
+        cure = f"{verify} says what differs; train again, or sightline export it again"
         raise RunError("run.damaged", message, cure) from error
 
 

@@ -74,10 +74,8 @@ def load_trained(settings: Settings, classes: int, checkpoint: Path, shipped: Pa
     """Return (network on the CPU, its epoch) from the best checkpoint, or from the weights that ship.
 
     Raises:
-        RunError: if neither is there, or they don't fit the plan.
+        RunError: if neither is there, they are damaged, or don't fit the plan.
     """
-    from safetensors.torch import load_file
-
     network = build_network(settings, classes, None)
     epoch = None
     recover_folder(shipped.parent)
@@ -87,7 +85,7 @@ def load_trained(settings: Settings, classes: int, checkpoint: Path, shipped: Pa
         weights = tensors["model"]
         epoch = int(facts["epoch"])
     else:
-        weights = load_file(shipped)
+        weights = _read_weights(shipped)
     return _filled(network, weights), epoch
 
 
@@ -95,11 +93,22 @@ def load_shipped(settings: Settings, classes: int, weights: Path) -> Network:
     """Return the network of a classifier's ``model.safetensors``, on the CPU, in evaluation mode.
 
     Raises:
-        RunError: if the file does not fit the plan.
+        RunError: if the file is damaged, or does not fit the plan.
     """
+    tensors = _read_weights(weights)
+    return _filled(build_network(settings, classes, None), tensors).eval()
+
+
+def _read_weights(file: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    return _filled(build_network(settings, classes, None), load_file(weights)).eval()
+    try:
+        return load_file(file)
+    except (SafetensorError, FileNotFoundError) as error:
+        text = " ".join(str(error).split())[:200]
+        cure = "put back the file that sightline verify names, or train again; predicting needs model.onnx alone"
+        raise RunError("run.damaged", f"{file} is damaged: {text}", cure) from error
 
 
 def _filled(network: Network, weights: dict[str, torch.Tensor]) -> Network:
