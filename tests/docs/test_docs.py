@@ -28,10 +28,12 @@ def blocks(page: Path, language: str) -> list[str]:
 
 @pytest.fixture
 def reader(tmp_path, monkeypatch):
-    """A reader's folder: ``photos/`` and ``photo.jpg``."""
+    """A reader's folder: ``photos/``, ``photo.jpg``, and ``cameras.csv`` that names the photos."""
     from PIL import Image
 
-    write_colours(tmp_path / "photos", 24)
+    photos = write_colours(tmp_path / "photos", 24)
+    names = [path.relative_to(photos).as_posix() for path in sorted(photos.rglob("*.png"))]
+    (tmp_path / "cameras.csv").write_text("path,camera\n" + "".join(f"{name},old\n" for name in names))
     Image.new("RGB", (20, 20), (200, 50, 40)).save(tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     return tmp_path

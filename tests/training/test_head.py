@@ -135,8 +135,10 @@ def test_the_figures_of_the_stage_are_those_of_the_network(make_batches, count, 
         wanted_loss, wanted_accuracy, _ = measure(network, batches)
         assert loss == pytest.approx(wanted_loss, abs=0.01) and accuracy == pytest.approx(wanted_accuracy, abs=0.05)
     assert figures[3] > 0.9
-    assert events[-1].done == events[-1].total == count + 20
-    assert [event.done for event in events] == sorted(event.done for event in events)
+    *looks, seen = events
+    assert looks[-1].done == looks[-1].total == count + 20
+    assert [look.done for look in looks] == sorted(look.done for look in looks)
+    assert (seen.train.shape, seen.val.shape) == ((count, 64), (20, 64)) and len(seen.positions) == count
 
 
 def test_the_same_start_gives_the_same_head_and_one_graph_serves_both_parts(make_batches, monkeypatch):
