@@ -397,11 +397,11 @@ def test_evaluate_prints_figures_with_intervals(sightline, copied_run, colours):
 
 def test_evaluate_says_that_groups_were_searched_where_none_is_worse(sightline, finished_run, tmp_path):
     data = write_colours(tmp_path / "more", 30, seed=5)
-    options = ("--out", tmp_path / "kept", "--group", r"(\d)\d\.png")
+    options = ("--out", tmp_path / "kept", "--group", r"(\d\d)\.png")
     status, out, err = sightline("evaluate", finished_run.folder, data, *options)
-    assert "3 groups of 90 images" in err
+    assert "30 groups of 90 images" in err
     metrics = json.loads((tmp_path / "kept" / "metrics.json").read_text())
-    assert status == 0 and metrics["count_groups"] == 3
+    assert status == 0 and metrics["count_groups"] == 30
     assert metrics["slices"]["searched"] > 1 and not metrics["slices"]["found"]
     assert f"{metrics['slices']['searched']} groups of images were searched; none is clearly worse" in out
 
