@@ -17,7 +17,7 @@ from sightline.errors import ExportMismatch
 from sightline.events import Event, StageEnded, StageStarted, Warned
 from sightline.pipeline.calibrate import MOST_REFERENCES, SHARE_OF_TIME
 from sightline.pipeline.finish import export_files, make_bundle
-from sightline.pipeline.frozen import COMPARING_SHARE
+from sightline.pipeline.frozen import COMPARED_FROM, COMPARING_SHARE
 from sightline.pipeline.measure import contents_of, small_pictures
 from sightline.pixels.cache import PixelStore
 from sightline.planning.plan import Plan
@@ -26,9 +26,10 @@ from sightline.runtime.classifier import MODEL_FILE, Classifier
 
 __all__ = ["rehearse_closing"]
 
-_IMAGES = 24  # that are looked at
-_DRAWN = 8  # times the seconds of importing the library that draws: a report of ten classes
-_LEAST, _MOST = 4.0, 15.0  # seconds of a report, where the library was imported already, or lay on a slow disk
+_WARM, _IMAGES = 8, 64  # that are looked at: the first ones take longer, and are not timed
+_DRAWN = 5  # times the seconds of importing the library that draws: a report of ten classes
+_LEAST, _MOST = 3.0, 15.0  # seconds of a report, where the library was imported already, or lay on a slow disk
+_ROW = 0.0004  # seconds of a report for each measured image
 _MARGIN = 1.4  # the machine may be busier then
 _COVERED, _GRADIENTS = 520, 60  # predictions that explanations take at most, and what their gradients cost beside
 _EXIT = 2.5  # seconds: what the process needs to end
@@ -62,9 +63,11 @@ def rehearse_closing(
             yield Warned(error.code, f"the rehearsal of the export failed: {error.message}", words)
         exporting = time.monotonic() - start
         if (folder / MODEL_FILE).is_file():
-            classifier, start = Classifier.open(folder / MODEL_FILE), time.monotonic()
-            for _ in classifier.predict_stream(contents_of(samples, some)):
-                pass
+            classifier = Classifier.open(folder / MODEL_FILE)
+            for chosen in (some[:_WARM], some):
+                start = time.monotonic()
+                for _ in classifier.predict_stream(contents_of(samples, chosen)):
+                    pass
             looking = (time.monotonic() - start) / max(1, len(some))
     start = time.monotonic()
     small_pictures(store, plan.preprocess, some, None)
@@ -76,10 +79,11 @@ def rehearse_closing(
     count = len(split.rows(split.headline))
     looks = 1 + (plan.settings.views if plan.settings.views > 1 else 0)
     evaluating = count * looking * looks + shrinking * (count + min(_BASELINE, len(split.rows("train"))))
-    calibrating = len(calibration_rows(split, samples.labels)) * looking + SHARE_OF_TIME * plan.settings.time
+    calibrating = max(len(calibration_rows(split, samples.labels)) * looking, SHARE_OF_TIME * plan.settings.time)
     calibrating = min(calibrating, looking * (len(rows) + min(MOST_REFERENCES, len(split.rows("train")))))
-    if plan.settings.head_first:
+    if plan.settings.head_first and plan.settings.time >= COMPARED_FROM:
         evaluating += min(count * looking, COMPARING_SHARE * plan.settings.time)
+    reporting += _ROW * count
     explaining = looking * (min(count, _COVERED) + _GRADIENTS)
     seconds = _MARGIN * (calibrating + exporting + evaluating + explaining + reporting) + _EXIT
     told = f"calibration {calibrating:.1f} s, export {exporting:.1f} s, {count:,} images {evaluating:.1f} s"

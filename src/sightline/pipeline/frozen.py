@@ -16,14 +16,15 @@ from sightline.evaluation.intervals import Figure, proportion
 from sightline.evaluation.learning_curve import LearningCurve, measure_learning_curve
 from sightline.evaluation.paired import mid_p
 from sightline.evaluation.result import Evaluation
-from sightline.events import Event, FeaturesSeen, StageEnded, StageStarted
+from sightline.events import Event, FeaturesSeen, Noted, StageEnded, StageStarted
 from sightline.pipeline.calibrate import logits_of, number_units
 from sightline.pixels.cache import PixelStore
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run
 
-__all__ = ["COMPARING_SHARE", "compare_with_head", "expect_more_data", "say_more_data"]
+__all__ = ["COMPARED_FROM", "COMPARING_SHARE", "compare_with_head", "expect_more_data", "say_more_data"]
 
+COMPARED_FROM = 240.0  # seconds: under a shorter limit the time is worth more for the training
 COMPARING_SHARE = 0.03  # of a time limit, for looking at measured images with the head alone
 
 
@@ -74,6 +75,9 @@ def compare_with_head(
     if not run.facts.get("best_epoch"):
         return evaluation  # the head alone is what ships
     settings = plan.settings
+    if 0 < settings.time < COMPARED_FROM:
+        yield Noted(f"The head alone is not measured beside it: that is done from --time {COMPARED_FROM:.0f}s on.")
+        return evaluation
     yield StageStarted("Comparing", "with the head on frozen features, on the measured images")
     start = time.monotonic()
     network, _ = load_trained(settings, len(samples.classes), run.head_checkpoint, run.weights_file)

@@ -78,7 +78,7 @@ class Settings(BaseModel):
     fixes: str = Field(description="CSV of path,action,value: images to exclude, relabel or group; empty: none")
     val_share: float = Field(ge=0, lt=1, description="share drawn for validation where none is given")
     test_share: float = Field(ge=0, lt=1, description="share drawn for the test where none is given")
-    train_share: float = Field(gt=0, le=1, description="share of the training images that is used")
+    train_share: float = Field(default=1.0, gt=0, le=1, description="share of the training images that is used")
     select_on_val: bool = Field(description="use a given val folder for selection although there is no test")
     seed: int = Field(ge=0, lt=2**31, description="of split, initial weights, order and augmentation")
     split_seed: int = Field(ge=0, lt=2**31, description="of the split alone, where it is not that of the rest")
@@ -210,9 +210,10 @@ def _validated(model: type[Model], values: dict[str, Any]) -> Model:
         first = error.errors()[0]
         name = str(first["loc"][0])
         description = Settings.model_fields[name].description
+        said = "" if first["type"] == "missing" else f" = {first['input']!r}"  # else it is all the others
         raise InputError(
             "plan.bad-value",
-            f"{name} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}",
+            f"{name}{said}: {first['msg'][0].lower()}{first['msg'][1:]}",
             f"{name} is: {description}",
         ) from error
 
