@@ -16,7 +16,7 @@ from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFac
 from sightline.planning.own_networks import SMALL_NETWORK
 from sightline.planning.plan import Plan, choose_model, make_plan
 from sightline.planning.recipe import Recipe
-from sightline.planning.settings import Settings, parse_assignment
+from sightline.planning.settings import Settings, make_settings, parse_assignment
 
 CPU = Hardware("cpu", "a processor", 2, "no GPU on this machine")
 GPU = Hardware("cuda:0", "a card", 8, "an NVIDIA GPU is here and works")
@@ -452,3 +452,11 @@ def test_the_finder_does_not_go_with_thawing():
 def test_a_network_of_ours_without_width_is_refused_and_not_divided_by():
     with pytest.raises(InputError, match="width"):
         decide(options=Recipe(width=0))
+
+
+def test_a_setting_that_a_plan_lacks_is_named_without_all_the_others():
+    values = decide().settings.model_dump()
+    del values["epochs"]
+    with pytest.raises(InputError) as caught:
+        make_settings(values)
+    assert caught.value.message.startswith("epochs: ") and "batch_size" not in caught.value.message

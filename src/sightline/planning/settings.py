@@ -210,7 +210,8 @@ def _validated(model: type[Model], values: dict[str, Any]) -> Model:
         first = error.errors()[0]
         name = str(first["loc"][0])
         description = Settings.model_fields[name].description
-        said = "" if first["type"] == "missing" else f" = {first['input']!r}"  # else it is all the others
+        is_absent = first["type"] == "missing" and len(first["loc"]) == 1  # the input is then all other settings
+        said = "" if is_absent else f" = {first['input']!r}"
         raise InputError(
             "plan.bad-value",
             f"{name}{said}: {first['msg'][0].lower()}{first['msg'][1:]}",
