@@ -145,3 +145,14 @@ def test_a_camera_that_harms_is_found_on_further_images_and_shown(copied_run, tm
     assert ("camera", "bad", 20) in [(one["column"], one["value"], one["n"]) for one in found]
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "camera" in page and str(evaluation.accuracy).split(" (")[0] in page
+
+
+def test_a_column_whose_values_have_too_few_groups_is_said_to_be_left_out(table) -> None:
+    samples = table([0, 1] * 40)
+    camera = np.array(["old", "new"] * 40, object)
+    samples = replace(samples, extra={"camera": camera})
+    rows, hits = np.arange(80), np.ones(80, bool)
+    (alone,) = describe_columns(samples, rows, hits)
+    assert "searched for what is worse: camera" in alone.message
+    (together,) = describe_columns(samples, rows, hits, np.arange(80) % 4)
+    assert "not searched: camera (its values have too few groups)" in together.message

@@ -11,20 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "NO_INTERVAL",
-    "THIN",
     "Figure",
     "design_effect",
     "draw_weights",
     "macro_intervals",
     "mean_figure",
     "proportion",
+    "units_of",
     "wilson",
 ]
 
-NO_INTERVAL = "none: one image or group alone can't tell"
+_NO_INTERVAL = "none: one image or group alone can't tell"
 _Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
-THIN = 10  # images of a class, in the middle of the classes: with fewer, intervals over classes are too narrow
+_THIN = 10  # images of a class, in the middle of the classes: with fewer, intervals over classes are too narrow
 _DRAWS, _LEAST_DRAWS, _CELLS = 2_000, 200, 4e7  # of a bootstrap: usual, least, and about how many numbers it may draw
 
 Units = npt.NDArray[np.int64]
@@ -63,7 +62,7 @@ class Figure:
             >>> Figure(0.31234, 0.2512, 0.3711, 372, "").plain()
             '0.31 (0.25 to 0.37, n=372)'
         """
-        if self.method == NO_INTERVAL:
+        if self.method == _NO_INTERVAL:
             return f"{self.value:.2f} (no interval, n={self.n:,})"
         width = self.high - self.low
         digits = min(4, max(2, 1 - math.floor(math.log10(width)))) if width > 0 else 4
@@ -239,7 +238,7 @@ def mean_figure(
     """
     value = float(values.mean())
     if (len(values) if units is None else len(np.unique(units))) < 2:
-        return Figure(value, value, value, len(values), NO_INTERVAL)
+        return Figure(value, value, value, len(values), _NO_INTERVAL)
     drawn = [float(w @ values / w.sum()) for w in draw_weights(labels, units, seed=seed)]
     low, high = (float(end) for end in np.quantile(drawn, (0.025, 0.975)))
     over = "within classes" if units is None else "of groups"
@@ -298,7 +297,7 @@ def macro_intervals(
         for name, statistic in statistics.items():
             drawn[name].append(statistic(counts))
     point = np.stack([right, support, said]).astype(np.float64)
-    is_thin = float(np.median(support[support > 0])) < THIN
+    is_thin = float(np.median(support[support > 0])) < _THIN
     method = "Dirichlet posterior, too narrow for so few images a class" if is_thin else "Dirichlet posterior, 95 %"
     figures = {}
     for name, statistic in statistics.items():

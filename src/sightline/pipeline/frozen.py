@@ -89,7 +89,8 @@ def compare_with_head(
     some = rows[places]
     batches = make_batches(plan, store, some.tolist(), samples.labels[some].tolist(), network.head.weight.device)
     until = start + COMPARING_SHARE * settings.time if settings.time else math.inf
-    features = yield from extract_features(network, batches, len(some), 0, settings.precision, until=until)
+    # In fp32, as the exported classifier answers, whatever the training computed in.
+    features = yield from extract_features(network, batches, len(some), 0, until=until)
     places = places[: len(features)]
     labels, said = evaluation.labels[places], evaluation.predictions.probabilities[places].argmax(1)
     found = _paired(

@@ -40,6 +40,7 @@ from sightline.pixels.cache import PixelStore
 from sightline.pixels.files import read_bytes
 from sightline.pixels.preprocess import Preprocess
 from sightline.runs.finding import run_of_classifier
+from sightline.runs.folder import Run
 from sightline.runs.kept import KeptEvaluation, write_facts
 from sightline.runs.ledger import MANY_LOOKS, count_look, fingerprint_of
 from sightline.runs.writer import keep_evaluation, numbered_folder
@@ -125,8 +126,8 @@ def evaluate_source(
     used = rows[evaluation.used]
     slices = find_slices(evaluation.hits, slice_columns(samples, used), units=evaluation.used_units)
     evaluation = evaluation.with_figures(slices=slices)
-    yield from describe_columns(samples, used, evaluation.hits)
-    yield from _keep(evaluation, classifier, samples, describe_source(source), out)
+    yield from describe_columns(samples, used, evaluation.hits, evaluation.used_units)
+    yield from _keep(evaluation, classifier, run, samples, describe_source(source), out)
     return evaluation
 
 
@@ -197,12 +198,11 @@ def _measure_unknown(
 
 
 def _keep(
-    evaluation: Evaluation, classifier: Classifier, samples: Samples, source: str, out: str | Path
+    evaluation: Evaluation, classifier: Classifier, run: Run | None, samples: Samples, source: str, out: str | Path
 ) -> Generator[Event, None, None]:
     """Write figures, answers and a page where they were asked for, or into the classifier's run."""
     from sightline.reporting.page import write_evaluation_page
 
-    run = run_of_classifier(classifier.path)
     if out:
         folder = Path(out)
     elif run is not None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from sightline.data.samples import Samples
 from sightline.errors import DataError
+from sightline.evaluation.intervals import Units
 from sightline.evaluation.slices import LEAST_IMAGES, find_slices, terciles
 from sightline.events import Event, Noted
 from sightline.text import count_of
@@ -77,19 +78,22 @@ def _in_thirds(words: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
     return thirds
 
 
-def describe_columns(samples: Samples, rows: npt.NDArray[np.intp], hits: npt.NDArray[np.bool_]) -> Iterator[Event]:
+def describe_columns(
+    samples: Samples, rows: npt.NDArray[np.intp], hits: npt.NDArray[np.bool_], units: Units | None = None
+) -> Iterator[Event]:
     """Say which columns of a person's own had values to search, and which had none and why; nothing without columns.
 
     Args:
         samples, rows: as for ``slice_columns``.
-        hits: ``[N] bool``, of these rows.
+        hits, units: of these rows, as for ``find_slices``.
     """
     searched, left = [], []
     for name, words in _own_columns(samples, rows).items():
-        if find_slices(hits, {name: words})["searched"]:
+        if find_slices(hits, {name: words}, units=units)["searched"]:
             searched.append(name)
         else:
-            left.append(f"{name} ({_why_not(words)})")
+            alone = units is None or not find_slices(hits, {name: words})["searched"]
+            left.append(f"{name} ({_why_not(words) if alone else 'its values have too few groups'})")
     said = [f"searched for what is worse: {', '.join(searched)}"] if searched else []
     said += [f"not searched: {', '.join(left)}"] if left else []
     if said:
