@@ -3,7 +3,7 @@
     python benchmarks/augmentation.py [--device cuda] [--threads 1]
 
 Each row is one change, or a usual set of them, on the same batch of channels-last floats. The ratio is their time over
-ours: above 1 we are faster. torchvision gets what its data loaders give it, one ``uint8`` picture at a time, and its
+ours: above 1 we are faster. torchvision gets what its data loaders give it, one ``uint8`` image at a time, and its
 result is made a float; on a whole batch it would change all images in the same way.
 """
 
@@ -124,7 +124,7 @@ def main() -> None:
                 return augment_batch(batch, settings, 3, 1, np.arange(count))
 
             def theirs(pixels=pixels, change=change) -> object:
-                changed = torch.stack([change(picture) for picture in pixels])
+                changed = torch.stack([change(image) for image in pixels])
                 return changed.to(arguments.device).float().div_(255)
 
             own, other = seconds(ours, arguments.device), seconds(theirs, arguments.device)

@@ -33,7 +33,7 @@ def give_verdicts() -> None:
 
     from sightline.errors import UnreadableImage
     from sightline.pixels.decode import decode_image, read_header
-    from sightline.pixels.facts import measure_image
+    from sightline.pixels.image_facts import measure_image
 
     for line in sys.stdin:
         path = Path(json.loads(line))
@@ -100,7 +100,7 @@ def hashes(root: Path) -> dict[str, str]:
 
 
 def furthest(verdicts: dict[str, dict[str, object]], start: str) -> tuple[int, float]:
-    """Return (files, largest mean difference from the first) of pictures whose names start alike."""
+    """Return (files, largest mean difference from the first) of images whose names start alike."""
     seen = [row["small"] for name, row in verdicts.items() if name.startswith(start) and row["small"]]
     seen = [row for row in seen if len(row) == len(seen[0])]
     apart = [sum(abs(a - b) for a, b in zip(seen[0], other, strict=True)) / len(other) for other in seen]
@@ -158,7 +158,7 @@ def report(manifest: dict[str, str], verdicts: dict[str, dict[str, object]], tot
         ("agree with the manifest where it is settled", f"{len(agreed)} of {len(settled)}", "", True),
     ]
     table += [
-        (f"one picture: {start}* ({count} files), mean levels apart", f"{apart:.1f}", f"< {most}", apart < most)
+        (f"one image: {start}* ({count} files), mean levels apart", f"{apart:.1f}", f"< {most}", apart < most)
         for (start, (count, apart)), most in zip(turned.items(), ROTATED.values(), strict=True)
     ]
     width = max(len(row[0]) for row in table)

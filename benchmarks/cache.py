@@ -4,8 +4,8 @@
 
 The first table is images per second, medians of 3 rounds taken in turns, each also as a ratio to a plain loop on
 one and on two threads (open, convert to RGB, resize: nothing is checked, hashed or stored). The second is time and
-peak anonymous memory of fresh processes that inspect and fill the cache for 10,000 and 100,000 pictures of 32 px.
-Pictures are made from the photos of the archive, or from noise that looks like one to a JPEG coder.
+peak anonymous memory of fresh processes that inspect and fill the cache for 10,000 and 100,000 images of 32 px.
+Images are made from the photos of the archive, or from noise that looks like one to a JPEG coder.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from sightline.pixels.cache import PixelStore, open_store
 from sightline.pixels.preprocess import Preprocess
 from sightline.pixels.storage import StoreWriter, read_store
 
-SETS = {  # name -> (pictures, width, height, how they are stored)
+SETS = {  # name -> (images, width, height, how they are stored)
     "150 px": (2000, 150, 150, Preprocess(size=112, resize=128, draft=2)),
     "1600 px": (120, 1600, 1200, Preprocess(size=224, resize=256, draft=2)),
 }
@@ -48,7 +48,7 @@ TINY = Preprocess(size=32, resize=32, draft=2)
 
 
 def sources(archive: Path | None) -> list[Image.Image]:
-    """Return photos to cut pictures from: of the archive, or noise with the spectrum of a photo."""
+    """Return photos to cut images from: of the archive, or noise with the spectrum of a photo."""
     if archive is not None:
         with zipfile.ZipFile(archive) as file:
             names = [name for name in file.namelist() if name.lower().endswith((".jpg", ".jpeg"))][:40]
@@ -56,11 +56,11 @@ def sources(archive: Path | None) -> list[Image.Image]:
     made = []
     for seed in range(10):
         noise = np.random.default_rng(seed)
-        picture = np.full((480, 640, 3), 128.0)
+        image = np.full((480, 640, 3), 128.0)
         for side in (4, 12, 40, 120, 480):  # the finer, the weaker
             layer = Image.fromarray(noise.integers(0, 256, (side, side, 3), dtype=np.uint8)).resize((640, 480))
-            picture += (np.asarray(layer, float) - 128) * 2.2 / side**0.4
-        made.append(Image.fromarray(picture.clip(0, 255).astype(np.uint8)))
+            image += (np.asarray(layer, float) - 128) * 2.2 / side**0.4
+        made.append(Image.fromarray(image.clip(0, 255).astype(np.uint8)))
     return made
 
 
@@ -72,10 +72,10 @@ def write_set(folder: Path, count: int, width: int, height: int, photos: list[Im
         share = chance.uniform(0.6, 1)
         w, h = int(photo.width * share), int(photo.height * share)
         left, top = chance.randrange(photo.width - w + 1), chance.randrange(photo.height - h + 1)
-        picture = photo.resize((width, height), Image.Resampling.BICUBIC, box=(left, top, left + w, top + h))
+        image = photo.resize((width, height), Image.Resampling.BICUBIC, box=(left, top, left + w, top + h))
         target = folder / "ab"[number % 2]
         target.mkdir(parents=True, exist_ok=True)
-        picture.save(target / f"{number:06d}.jpg", quality=88)
+        image.save(target / f"{number:06d}.jpg", quality=88)
 
 
 def write_tiny(folder: Path, count: int) -> None:
@@ -153,9 +153,9 @@ def fill(samples: Samples, rules: Preprocess, cache: Path, **options: Any) -> Pi
 
 def check_speed(folder: Path) -> float:
     """Return the seconds that opening a store of 1 GiB takes: every byte is compared with its checksum."""
-    picture = np.random.default_rng(0).integers(0, 256, (256, 341, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (256, 341, 3), dtype=np.uint8)
     with StoreWriter(folder / "store", 2**31) as writer:
-        starts = [writer.write(picture) for _ in range(2**30 // picture.size)]
+        starts = [writer.write(image) for _ in range(2**30 // image.size)]
         writer.commit(np.array([(start, 256, 341) for start in starts], np.int64), {})
     seconds = []
     for _ in range(3):
@@ -212,14 +212,14 @@ def main(archive: Path | None) -> None:
     photos = sources(archive)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        print(f"{'pictures':<9} {'what':<26} {'images/s':>9} {'/ 1 thread':>11} {'/ 2 threads':>12}")
+        print(f"{'images':<9} {'what':<26} {'images/s':>9} {'/ 1 thread':>11} {'/ 2 threads':>12}")
         for size in SETS:
             rates = speeds(root / size.replace(" ", ""), size, photos)
             one, two = rates["plain loop, 1 thread"], rates["plain loop, 2 threads"]
             for what, rate in rates.items():
                 print(f"{size:<9} {what:<26} {rate:>9,.0f} {rate / one:>11.2f} {rate / two:>12.2f}", flush=True)
         print(f"\nopening a store of 1 GiB that the system has in memory: {check_speed(root):.2f} s")
-        print(f"\n{'pictures':>9} {'step':<9} {'s':>7} {'images/s':>9} {'peak anonymous MiB':>19}")
+        print(f"\n{'images':>9} {'step':<9} {'s':>7} {'images/s':>9} {'peak anonymous MiB':>19}")
         for count in GROWTH:
             write_tiny(root / str(count), count)
             arguments = [sys.executable, __file__, "--grow", str(root / str(count)), str(root / f"cache-{count}")]

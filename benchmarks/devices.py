@@ -1,6 +1,6 @@
 """Two processes that train together on a CPU, beside one: how far they differ, how fast they are, how they end.
 
-Run: ``python benchmarks/devices.py [differences] [speed] [kills]``; all three by default. Pictures of coloured noise
+Run: ``python benchmarks/devices.py [differences] [speed] [kills]``; all three by default. Images of coloured noise
 are made on the spot, and every row is the real command.
 
 - differences: the same plan in one, two and three processes, in fp32: the largest difference of the figures after any
@@ -34,8 +34,8 @@ from sightline.runs.folder import Run
 KILLS = 20
 
 
-def make_pictures(root: Path, count: int, side: int) -> Path:
-    """Write three classes of noisy pictures."""
+def make_images(root: Path, count: int, side: int) -> Path:
+    """Write three classes of noisy images."""
     noise = np.random.default_rng(0)
     for name, colour in {"blue": (119, 119, 122), "green": (119, 122, 119), "red": (122, 119, 119)}.items():
         (root / name).mkdir(parents=True)
@@ -46,10 +46,10 @@ def make_pictures(root: Path, count: int, side: int) -> Path:
 
 
 def start(folder: Path, name: str, devices: int, **chosen: Any) -> subprocess.Popen[str]:
-    """Start a training of the folder's pictures; what it says goes to ``NAME.log``."""
+    """Start a training of the folder's images; what it says goes to ``NAME.log``."""
     settings = {"seed": 1, "threads": devices, "precision": "fp32", "patience": 0, **chosen}
     words = [f"--set={key}={value}" for key, value in settings.items()]
-    command = [sys.executable, "-m", "sightline", "train", str(folder / "pictures"), "--resume", "--name", name]
+    command = [sys.executable, "-m", "sightline", "train", str(folder / "images"), "--resume", "--name", name]
     log = (folder / f"{name}.log").open("w")
     return subprocess.Popen(
         [*command, "--devices", str(devices), *words], cwd=folder, stderr=log, stdout=log, text=True
@@ -116,7 +116,7 @@ def kills(folder: Path) -> None:
         log = folder / "killed.log"
         while "train together" not in log.read_text():
             time.sleep(0.05)
-        (helper,) = (p for p in psutil.Process(process.pid).children() if "sightline.pipeline.follow" in p.cmdline())
+        (helper,) = (p for p in psutil.Process(process.pid).children() if "sightline.pipeline.worker" in p.cmdline())
         time.sleep(chance.uniform(0, 6))
         who = "the first" if number % 2 else "the other"
         begun = time.monotonic()
@@ -141,7 +141,7 @@ if __name__ == "__main__":
         place = Path(scratch)
         os.environ["SIGHTLINE_CACHE"] = str(place / "cache")
         os.environ["SIGHTLINE_STATE"] = str(place / "state")  # looks at made-up images are not counted
-        make_pictures(place / "pictures", 300, 32)
+        make_images(place / "images", 300, 32)
         for part in (differences, speed, kills):
             if part.__name__ in wanted:
                 part(place)

@@ -22,8 +22,8 @@ from sightline.data.duplicates import find_duplicates
 from sightline.data.inspect import inspect_samples
 from sightline.data.samples import Samples
 from sightline.data.sources import read_samples
-from sightline.pipeline.progress import result_of
 from sightline.pixels.decode import decode_image
+from sightline.reading.progress import result_of
 
 
 def crop(image: Image.Image, left: float, top: float, right: float, bottom: float) -> Image.Image:

@@ -44,8 +44,8 @@ UNREADABLE = None
 # The clean set.
 
 
-def draw_picture(number: int, label: int) -> Image.Image:
-    """Return a picture like no other: a soft background, some shapes (a kind for each class), and grain."""
+def draw_image(number: int, label: int) -> Image.Image:
+    """Return an image like no other: a soft background, some shapes (a kind for each class), and grain."""
     random = np.random.default_rng([number, label])
     soft = Image.fromarray(random.integers(0, 256, (5, 7, 3), dtype=np.uint8))
     image = soft.resize(SIZE, Image.Resampling.BICUBIC)
@@ -63,7 +63,7 @@ def draw_picture(number: int, label: int) -> Image.Image:
 
 
 def pixels_of(image: Image.Image) -> np.ndarray:
-    """Return RGB; of a huge picture some of it."""
+    """Return RGB; of a huge image some of it."""
     step = max(1, max(image.size) // 1000)
     return np.asarray(image.convert("RGB"))[::step, ::step]
 
@@ -74,7 +74,7 @@ class Folder:
 
     Attributes:
         root: where it lies.
-        truth: path -> (class, pixels): what a reader should find; no pixels for a file that is no readable picture.
+        truth: path -> (class, pixels): what a reader should find; no pixels for a file that is no readable image.
         source: what is given to Sightline.
     """
 
@@ -106,7 +106,7 @@ class Folder:
         self.write(str(Path(FAULTY).with_suffix(ending)), data, pixels)
 
     def image(self) -> Image.Image:
-        """Return the picture that each fault takes."""
+        """Return the image that each fault takes."""
         return Image.open(self.root / FAULTY).convert("RGB")
 
     def below(self, folder: str) -> list[str]:
@@ -128,7 +128,7 @@ def make_base(root: Path) -> Folder:
         number = 0
         for part, count in PARTS.items():
             for _ in range(count):
-                data = save(draw_picture(number, label), "JPEG", quality=92)
+                data = save(draw_image(number, label), "JPEG", quality=92)
                 folder.write(f"{part}/{name}/{name[0]}{number:02d}.jpg", data, pixels_of(Image.open(io.BytesIO(data))))
                 number += 1
     return folder
@@ -259,7 +259,7 @@ def write_scans(folder: Folder) -> None:
 
 
 def write_animation(folder: Folder) -> None:
-    frames = [draw_picture(900 + number, 0) for number in range(3)]
+    frames = [draw_image(900 + number, 0) for number in range(3)]
     data = save(frames[0], "GIF", save_all=True, append_images=frames[1:])
     folder.replace(".gif", data, pixels_of(Image.open(io.BytesIO(data))))
 
@@ -299,7 +299,7 @@ def remove_class(folder: Folder) -> None:
 
 def add_class(folder: Folder) -> None:
     for number in range(6):
-        image = draw_picture(800 + number, 0)
+        image = draw_image(800 + number, 0)
         folder.write(f"val/date/d{number}.png", save(image, "PNG"), pixels_of(image))
 
 
@@ -541,10 +541,10 @@ def read_with_sightline(folder: Folder, watched: set[str], result: Result) -> No
     from sightline.data.inspect import refuse_bad
     from sightline.data.split import make_split
     from sightline.errors import SightlineError
-    from sightline.pipeline.check import check_source
-    from sightline.pipeline.prepare import DataChoices, inspect_source
-    from sightline.pipeline.progress import result_of
     from sightline.pixels.decode import decode_image
+    from sightline.reading.check import check_source
+    from sightline.reading.progress import result_of
+    from sightline.reading.source import DataChoices, inspect_source
 
     source = str(folder.source or folder.root)
     try:
@@ -605,7 +605,7 @@ def compare(pixels: np.ndarray, truth: np.ndarray) -> str:
     """Say how pixels differ from what was written; nothing where they don't."""
     if pixels.shape != truth.shape:
         is_turned = pixels.shape[:2] == truth.shape[1::-1]
-        return "pixels sideways" if is_turned else f"{pixels.shape[1]}x{pixels.shape[0]} pixels, another picture"
+        return "pixels sideways" if is_turned else f"{pixels.shape[1]}x{pixels.shape[0]} pixels, another image"
     off = np.abs(pixels.astype(float) - truth)
     if off.mean() < 3:
         return ""

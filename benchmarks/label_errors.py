@@ -17,9 +17,9 @@ from sightline.checks.labels import _unit_of
 from sightline.checks.subject import Subject
 from sightline.data.split import make_split
 from sightline.evaluation.label_errors import cross_validate, find_label_errors, find_neighbours
-from sightline.pipeline.embed import embed_samples
-from sightline.pipeline.prepare import inspect_source
-from sightline.pipeline.progress import result_of
+from sightline.reading.embed import embed_samples
+from sightline.reading.progress import result_of
+from sightline.reading.source import inspect_source
 
 
 def main() -> None:

@@ -19,9 +19,9 @@ import torch
 
 from sightline.data.split import make_split
 from sightline.evaluation.learning_curve import measure_learning_curve
-from sightline.pipeline.embed import Eyes, embed_samples
-from sightline.pipeline.prepare import inspect_source
-from sightline.pipeline.progress import result_of
+from sightline.reading.embed import Eyes, embed_samples
+from sightline.reading.progress import result_of
+from sightline.reading.source import inspect_source
 from sightline.training.head import fit_head
 
 

@@ -3,7 +3,7 @@
     python benchmarks/novelty.py runs/NAME other-photos/ more-photos/
 
 The classifier's features of 1,200 training images are what is known; 400 test images of its own are set against those
-of each folder, and against pictures that show nothing. ``left out``: each class's test images against the others',
+of each folder, and against images that show nothing. ``left out``: each class's test images against the others',
 with the class's training images taken out (but not out of the network).
 """
 

@@ -26,6 +26,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from sightline.runs import safe_files
+
 SETTINGS = {"epochs": 6, "batch_size": 8, "width": 8, "threads": 1, "patience": 0, "ema": 0.9, "accumulate": 2}
 
 
@@ -39,15 +41,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["SIGHTLINE_CACHE"], os.environ["SIGHTLINE_STATE"] = str(folder / "cache"), str(folder / "state")
-        make_pictures(folder / "data")
+        make_images(folder / "data")
         if arguments.what == "kills":
             measure_kills(folder, arguments.times, arguments.seed)
         else:
             measure_writes(folder)
 
 
-def make_pictures(root: Path) -> None:
-    """Write 160 noisy pictures of two colours."""
+def make_images(root: Path) -> None:
+    """Write 160 noisy images of two colours."""
     draw = np.random.default_rng(0)
     for number, name in enumerate(("dark", "light")):
         (root / name).mkdir(parents=True)
@@ -121,7 +123,6 @@ def measure_writes(folder: Path) -> None:
     """Let each write of a training fail, then each be lost with the process; go on; print what came out."""
     import sightline
     from sightline.errors import SightlineError
-    from sightline.runs import files
 
     real = {name: getattr(os, name) for name in ("fsync", "replace", "rename")}
     chosen: dict[str, Any] = {**SETTINGS, "epochs": 2, "quiet": True, "out": folder / "runs"}
@@ -143,7 +144,7 @@ def measure_writes(folder: Path) -> None:
                     raise error
                 real["fsync"](descriptor)
 
-            files.os.fsync = fsync
+            safe_files.os.fsync = fsync
             name = f"{kind[:4].strip()}{failing}"
             try:
                 sightline.train(folder / "data", name=name, **chosen)
@@ -152,7 +153,7 @@ def measure_writes(folder: Path) -> None:
             except LostError:
                 pass
             finally:
-                files.os.fsync = real["fsync"]
+                safe_files.os.fsync = real["fsync"]
             if not fired:
                 break
             tried += 1

@@ -3,8 +3,8 @@
     python benchmarks/throughput.py [--rounds 3]
 
 Each round takes turns: some steps whose batches come from a store on the disk, as in a training, and as many steps on
-one batch that lies in memory; both are augmented, both learn. The median of the rounds' ratios is given. Pictures
-are noise, which costs what any picture costs once it is decoded.
+one batch that lies in memory; both are augmented, both learn. The median of the rounds' ratios is given. Images
+are noise, which costs what any image costs once it is decoded.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ import torch
 from PIL import Image
 
 from sightline.networks.describe import describe_network
-from sightline.pipeline.progress import result_of
 from sightline.pixels.cache import open_store
 from sightline.planning.facts import DataFacts
 from sightline.planning.plan import make_plan
 from sightline.planning.recipe import Recipe
+from sightline.reading.progress import result_of
 from sightline.training.hardware import probe_hardware
 from sightline.training.schedules import Course
 from sightline.training.setup import make_batches, set_up_network
 from sightline.training.update import Updater, prepare_batch
 
-# name, network, side of the input, side of the stored pictures, images, steps a round
+# name, network, side of the input, side of the stored images, images, steps a round
 CASES = (
     ("own network, 32 px", "small-fast", 32, 32, 4_000, 6),
     ("mobilenetv2_100, 224 px, cropped from 256", "mobilenetv2_100", 224, 256, 160, 3),

@@ -4,7 +4,7 @@
 
 Each further argument is a recipe and options of ``sightline train``. Each training is a fresh process, one after
 the other. The first run of a set opens every file and fills the cache; ``--warm`` does that before, once, so that
-the clock starts where a second training of the same pictures starts. Averaging over views is never part of the
+the clock starts where a second training of the same images starts. Averaging over views is never part of the
 accuracy.
 """
 

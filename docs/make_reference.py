@@ -1,4 +1,4 @@
-"""Writes what is made from the code: ``docs/commands.md`` from --help, and the tree in ``README.md``.
+"""Writes what is made from the code: ``docs/commands.md`` from --help, and the tree in ``docs/code.md``.
 
     python docs/make_reference.py
 
@@ -60,13 +60,13 @@ def tree() -> str:
     return "\n".join(f"{name:<{width}}{text}".rstrip() for name, text in rows)
 
 
-def readme() -> str:
-    """Return ``README.md`` with the tree as it is now."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def code() -> str:
+    """Return ``docs/code.md`` with the tree as it is now."""
+    text = (ROOT / "docs" / "code.md").read_text(encoding="utf-8")
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     return f"{before}{BEGIN}\n\n```text\n{tree()}\n```\n\n{END}{after}"
 
 
 if __name__ == "__main__":
-    (ROOT / "README.md").write_text(readme(), encoding="utf-8")
+    (ROOT / "docs" / "code.md").write_text(code(), encoding="utf-8")
     (ROOT / "docs" / "commands.md").write_text(commands(), encoding="utf-8")

@@ -1,10 +1,10 @@
-"""A window that says what is on a picture: Tk, Pillow and Sightline's classifier; no torch.
+"""A window that says what is on an image: Tk, Pillow and Sightline's classifier; no torch.
 
     python examples/gui.py                              the newest run in ./runs
-    python examples/gui.py MODEL [IMAGE ...]            a run's folder or a model.onnx, and pictures
+    python examples/gui.py MODEL [IMAGE ...]            a run's folder or a model.onnx, and images
     python examples/gui.py --runs sightline-demo/runs   the newest run of ``sightline demo``
 
-The arrow keys walk through pictures that were opened together.
+The arrow keys walk through images that were opened together.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from PIL import Image, ImageOps, ImageTk
 import sightline
 from sightline.pixels.decode import decode_image
 
-SIDE = 400  # of the square in which the picture stands, in pixels
+SIDE = 400  # of the square in which the image stands, in pixels
 BARS = 10
 PAPER, INK, FAINT, TRACK, BLUE, RED = "#ffffff", "#1f2430", "#6b7280", "#eceff4", "#3b6fd4", "#b3261e"
 
 
 class Window(tk.Tk):
-    """The picture on the left, what the classifier says on the right; takes what ``sightline.load`` takes."""
+    """The image on the left, what the classifier says on the right; takes what ``sightline.load`` takes."""
 
     def __init__(self, model: str = "latest", runs: str = "runs") -> None:
         super().__init__()
@@ -122,10 +122,10 @@ class Window(tk.Tk):
         tk.Frame(track, background=BLUE).place(relwidth=probability, relheight=1)
         ttk.Label(self.bars, text=f"{probability:.1%}", anchor="e", width=6).grid(row=row, column=2)
 
-    def _hang(self, picture: Image.Image) -> None:
-        """Fit the picture into its frame; tiny ones keep their pixels."""
-        resample = Image.Resampling.NEAREST if max(picture.size) < SIDE // 4 else Image.Resampling.LANCZOS
-        self.photo = ImageTk.PhotoImage(ImageOps.contain(picture, (SIDE, SIDE), resample), master=self)
+    def _hang(self, image: Image.Image) -> None:
+        """Fit the image into its frame; tiny ones keep their pixels."""
+        resample = Image.Resampling.NEAREST if max(image.size) < SIDE // 4 else Image.Resampling.LANCZOS
+        self.photo = ImageTk.PhotoImage(ImageOps.contain(image, (SIDE, SIDE), resample), master=self)
         self.frame.create_image(SIDE // 2, SIDE // 2, image=self.photo)
 
 
@@ -136,9 +136,9 @@ def shorten(text: str, most: int) -> str:
 
 def main() -> None:
     """Read the command line and show the window."""
-    parser = argparse.ArgumentParser(description="Show what a Sightline classifier says about pictures.")
+    parser = argparse.ArgumentParser(description="Show what a Sightline classifier says about images.")
     parser.add_argument("model", nargs="?", default="latest", help="a run, a model.onnx, or latest (the default)")
-    parser.add_argument("images", nargs="*", help="pictures to begin with")
+    parser.add_argument("images", nargs="*", help="images to begin with")
     parser.add_argument("--runs", default="runs", help="folder that holds runs (default: runs)")
     given = parser.parse_intermixed_args()
     window = Window(given.model, given.runs)

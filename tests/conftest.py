@@ -1,4 +1,4 @@
-"""Fixtures for every room: pictures made on the spot, a cache folder of the test's own, tables of samples."""
+"""Fixtures for every room: images made on the spot, a cache folder of the test's own, tables of samples."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def write_image() -> Callable[..., Path]:
-    """Return a function that writes a small noisy picture of a colour; the same seed gives the same file."""
+    """Return a function that writes a small noisy image of a colour; the same seed gives the same file."""
 
     def write(path: Path, colour: Sequence[int] = (120, 120, 120), *, seed: int = 0, size: Sequence[int] = (12, 10)):
         noise = np.random.default_rng(seed).integers(-20, 20, (size[1], size[0], 3))

@@ -55,7 +55,7 @@ class Case:
         atol: levels that pixels may be off.
         reason: a part of the reason of a refusal.
         remark: what the header must remark.
-        frames: pictures that the header must count.
+        frames: images that the header must count.
         make: makes the file where it is none of ``data``; returns what to clean up with.
         value_range: given to the decoder.
     """
@@ -243,7 +243,7 @@ def orientations() -> Iterator[Case]:
 
 
 def metadata() -> Iterator[Case]:
-    """EXIF and profiles that are damaged or odd: the picture counts."""
+    """EXIF and profiles that are damaged or odd: the image counts."""
     for number in (0, 9, 99, 65535):
         yield Case(f"orientation-{number}.jpg", jpeg(exif=oriented(number)), SMOOTH, 6)
     broken = {
@@ -378,7 +378,7 @@ def other_modes() -> Iterator[Case]:
 
 
 def several() -> Iterator[Case]:
-    """Files with more than one picture: the first is shown, and they are counted."""
+    """Files with more than one image: the first is shown, and they are counted."""
     first, others = Image.fromarray(SMOOTH), [Image.fromarray(255 - SMOOTH), Image.fromarray(NOISE)]
     more = {"save_all": True, "append_images": others}
     for kind in ("WEBP", "PNG", "TIFF", "AVIF"):
@@ -427,8 +427,8 @@ def no_images() -> Iterator[Case]:
         "numpy": (b"\x93NUMPY\x01\0", "a NumPy array"),
         "photoshop": (b"8BPS\0\x01", "a Photoshop file"),
         "icon": (encode(SMOOTH, "ICO"), "an icon"),
-        "jpeg-2000": (encode(SMOOTH, "JPEG2000"), "a JPEG 2000 picture"),
-        "jpeg-xl": (b"\xff\x0a\xfa\x1f", "a JPEG XL picture"),
+        "jpeg-2000": (encode(SMOOTH, "JPEG2000"), "a JPEG 2000 image"),
+        "jpeg-xl": (b"\xff\x0a\xfa\x1f", "a JPEG XL image"),
         "film": (b"\0\0\0\x18ftypisom\0\0\0\0isom", "a film"),
         "dicom": (bytes(128) + b"DICM", "a DICOM file"),
         "targa": (encode(SMOOTH, "TGA"), "not an image"),

@@ -16,20 +16,20 @@ COLOURS = {"blue": (40, 60, 200), "green": (40, 190, 60), "red": (200, 50, 40)}
 
 
 def write_colours(root: Path, count: int, *, seed: int = 0, side: int = 16) -> Path:
-    """Write class folders of noisy pictures of one colour each, as PNG; all different."""
+    """Write class folders of noisy images of one colour each, as PNG; all different."""
     random = np.random.default_rng(seed)
     for name, colour in COLOURS.items():
         (root / name).mkdir(parents=True, exist_ok=True)
         for number in range(count):
             noise = random.integers(-40, 40, (side, side, 3))
-            picture = Image.fromarray((np.array(colour) + noise).clip(0, 255).astype(np.uint8))
-            picture.save(root / name / f"{number:03d}.png")
+            image = Image.fromarray((np.array(colour) + noise).clip(0, 255).astype(np.uint8))
+            image.save(root / name / f"{number:03d}.png")
     return root
 
 
 @pytest.fixture(scope="session")
 def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Class folders of 40 pictures each; not to be changed."""
+    """Class folders of 40 images each; not to be changed."""
     return write_colours(tmp_path_factory.mktemp("data") / "colours", 40)
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from sightline import installation
+from sightline.caches import cache_folder, cache_limit
 from sightline.errors import InputError, MissingExtra
-from sightline.installation import EXTRAS, cache_folder, cache_limit, diagnose, install_command, require_extra
+from sightline.installation import EXTRAS, diagnose, install_command, require_extra
 
 WELL = {"torch": "2.10.0", "torchvision": "0.25.0", "cuda": False, "cuda_build": None, "warnings": []}
 

@@ -19,8 +19,8 @@ from sightline.events import EpochEnded, Event, StepEnded
 from sightline.networks.build import build_network
 from sightline.planning.settings import Settings
 from sightline.training.batches import Batches
-from sightline.training.group import Place, host_store, join_store, open_group
 from sightline.training.loop import train_network
+from sightline.training.process_group import Place, host_store, join_store, open_group
 
 WAIT = 60  # seconds: far more than any of them takes
 

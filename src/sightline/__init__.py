@@ -9,9 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sightline.api import check, cross_validate, evaluate, export, load, preview, repeat, train
+    from sightline.api.data import check
+    from sightline.api.measuring import evaluate, explain, load
+    from sightline.api.reviewing import compare
+    from sightline.api.training import cross_validate, export, preview, repeat, train
     from sightline.errors import SightlineError
-    from sightline.examining import explain
     from sightline.planning.recipe import Recipe
     from sightline.reporting.plots import (
         plot_confusion,
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
         plot_samples,
         plot_steps,
     )
-    from sightline.review import compare
     from sightline.runs.folder import Run, list_runs
     from sightline.runtime.classifier import Classifier
     from sightline.runtime.predictions import Predictions
@@ -57,23 +58,23 @@ _HOME = {
     "Recipe": "sightline.planning.recipe",
     "Run": "sightline.runs.folder",
     "SightlineError": "sightline.errors",
-    "check": "sightline.api",
-    "compare": "sightline.review",
-    "cross_validate": "sightline.api",
-    "evaluate": "sightline.api",
-    "explain": "sightline.examining",
-    "export": "sightline.api",
+    "check": "sightline.api.data",
+    "compare": "sightline.api.reviewing",
+    "cross_validate": "sightline.api.training",
+    "evaluate": "sightline.api.measuring",
+    "explain": "sightline.api.measuring",
+    "export": "sightline.api.training",
     "list_runs": "sightline.runs.folder",
-    "load": "sightline.api",
+    "load": "sightline.api.measuring",
     "plot_confusion": "sightline.reporting.plots",
     "plot_curves": "sightline.reporting.plots",
     "plot_mistakes": "sightline.reporting.plots",
     "plot_predictions": "sightline.reporting.plots",
     "plot_samples": "sightline.reporting.plots",
     "plot_steps": "sightline.reporting.plots",
-    "preview": "sightline.api",
-    "repeat": "sightline.api",
-    "train": "sightline.api",
+    "preview": "sightline.api.training",
+    "repeat": "sightline.api.training",
+    "train": "sightline.api.training",
 }
 
 

@@ -192,11 +192,11 @@ class InputsSeen:
     """Some images as the network got them at a step: cut, augmented.
 
     Attributes:
-        pictures: ``[N, H, W, 3] uint8``, a few of the step's images.
+        images: ``[N, H, W, 3] uint8``, a few of the step's images.
     """
 
     step: int
-    pictures: npt.NDArray[np.uint8]
+    images: npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -219,12 +219,12 @@ class MistakesSeen:
     """The validation images that the network is surest of and wrong about after an epoch, the surest first.
 
     Attributes:
-        pictures: ``[M, H, W, 3] uint8``, as the network sees them.
+        images: ``[M, H, W, 3] uint8``, as the network sees them.
         labels, predicted, confidence: ``[M]``, as in :class:`ValidationMeasured`.
     """
 
     epoch: int
-    pictures: npt.NDArray[np.uint8]
+    images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
     predicted: npt.NDArray[np.int64]
     confidence: npt.NDArray[np.float32]

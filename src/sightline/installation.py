@@ -10,7 +10,6 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -20,22 +19,11 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 from urllib.request import url2pathname
 
-from sightline.errors import InputError, MissingExtra
+from sightline.caches import cache_folder
+from sightline.errors import MissingExtra
 
-__all__ = [
-    "CACHE_LIMIT",
-    "EXTRAS",
-    "Diagnosis",
-    "cache_folder",
-    "cache_limit",
-    "diagnose",
-    "import_library",
-    "install_command",
-    "process_start",
-    "require_extra",
-]
+__all__ = ["EXTRAS", "Diagnosis", "diagnose", "import_library", "install_command", "process_start", "require_extra"]
 
-CACHE_LIMIT = 20 * 2**30
 
 # What each extra brings, by import name. The first missing one is named in the error.
 EXTRAS: dict[str, tuple[str, ...]] = {
@@ -169,35 +157,6 @@ def import_library(name: str) -> Any:
             f"{name} can't be imported: {type(error).__name__}: {text}",
             "sightline doctor says what does not fit, and the line that mends it",
         ) from error
-
-
-def cache_folder() -> Path:
-    """Return the folder for things that can be made again: ``SIGHTLINE_CACHE``, or the user's own."""
-    override = os.environ.get("SIGHTLINE_CACHE")
-    if override:
-        return Path(override).expanduser()
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("sightline", appauthor=False))
-
-
-def cache_limit() -> int:
-    """Return most bytes of decoded pictures in the cache folder: ``SIGHTLINE_CACHE_LIMIT``, or 20 GiB.
-
-    Raises:
-        InputError: if the variable is no size such as ``500M`` or ``20G``.
-    """
-    text = os.environ.get("SIGHTLINE_CACHE_LIMIT", "").strip()
-    if not text:
-        return CACHE_LIMIT
-    match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)\s*([KMGT]?)(?:i?B)?", text, re.IGNORECASE | re.ASCII)
-    if match is None:
-        raise InputError(
-            "cache.limit",
-            f"SIGHTLINE_CACHE_LIMIT is {text!r}, which is no size",
-            "give it as 500M, 20G or 1.5T; 0 keeps no decoded pictures between runs",
-        )
-    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
 
 
 def gpu_driver() -> str | None:

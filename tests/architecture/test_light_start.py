@@ -53,10 +53,10 @@ def test_starting_imports_nothing_that_costs_a_second(what):
 def test_prediction_works_without_the_heavy_packages(tiny_model, tmp_path):
     from PIL import Image
 
-    picture = tmp_path / "red.png"
-    Image.new("RGB", (20, 20), (200, 0, 0)).save(picture)
+    image = tmp_path / "red.png"
+    Image.new("RGB", (20, 20), (200, 0, 0)).save(image)
     code = BLOCKED + "from sightline.cli import main; main()"
-    result = run(code, "predict", str(tiny_model), str(picture))
+    result = run(code, "predict", str(tiny_model), str(image))
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("Predicted: ")
 
@@ -64,12 +64,12 @@ def test_prediction_works_without_the_heavy_packages(tiny_model, tmp_path):
 @pytest.mark.parametrize(
     "command",
     [
-        ["explain", "MODEL", "PICTURE", "--method", "occlusion"],
+        ["explain", "MODEL", "IMAGE", "--method", "occlusion"],
         ["robustness", "MODEL", "DATA", "--images", "3"],
     ],
 )
-def test_covering_and_harming_pictures_never_load_torch(tiny_model, colours, tmp_path, command):
-    names = {"MODEL": str(tiny_model), "PICTURE": str(colours / "red" / "000.png"), "DATA": str(colours)}
+def test_covering_and_harming_images_never_load_torch(tiny_model, colours, tmp_path, command):
+    names = {"MODEL": str(tiny_model), "IMAGE": str(colours / "red" / "000.png"), "DATA": str(colours)}
     code = (
         f"import os, sys; os.chdir({str(tmp_path)!r})\nfrom sightline.cli import main\n"
         f"try: main()\nexcept SystemExit as end: print('END', end.code, sorted(set(sys.modules) & {set(HEAVY[:6])}))"

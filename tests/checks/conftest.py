@@ -13,7 +13,7 @@ from sightline.checks.subject import Subject
 from sightline.data.samples import Samples
 from sightline.data.split import make_split, make_split_of_nothing
 from sightline.errors import DataError
-from sightline.pixels.facts import FACTS
+from sightline.pixels.image_facts import FACTS
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sightline.checks.doctor import CHECKS, check_subject
+from sightline.checks.checkup import CHECKS, check_subject
 from sightline.checks.finding import SEVERITIES, Finding
 from sightline.checks.subject import Subject
 from sightline.data.samples import Samples

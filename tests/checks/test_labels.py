@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sightline.checks.doctor import list_not_run
+from sightline.checks.checkup import list_not_run
 from sightline.checks.finding import Finding, Findings
 from sightline.checks.labels import find_label_problems
 from sightline.checks.subject import Embedding

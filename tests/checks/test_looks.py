@@ -56,7 +56,7 @@ def test_what_is_odd_in_one_class_is_usual_in_another(subject):
     assert [case.paths[0] for case in finding.cases] == ["00008.png"]
 
 
-def test_a_class_of_grey_pictures_is_no_finding(subject):
+def test_a_class_of_grey_images_is_no_finding(subject):
     facts = usual()
     facts["saturation"][LABELS == 1] = 0
     assert find_odd_looks(subject(LABELS, facts=facts)) == []

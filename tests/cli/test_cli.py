@@ -348,19 +348,19 @@ def test_check_writes_a_page_and_a_list_of_fixes_that_train_takes(sightline, her
 
 def test_outputs_of_check_replace_nothing_and_join_no_images(sightline, here, photos):
     (here / "mine.csv").write_text("mine")
-    picture = photos / "red" / "0.png"
-    before = picture.read_bytes()
+    image = photos / "red" / "0.png"
+    before = image.read_bytes()
     for option, path in (
         ("--fix-list", "mine.csv"),
         ("--html", "mine.csv"),
-        ("--html", picture),
+        ("--html", image),
         ("--html", photos / "page.html"),
         ("--html", here),
         ("--html", here / "none" / "page.html"),
         ("--html", "/"),
     ):
         assert_error(sightline("check", photos, option, path), "check.output")
-    assert (here / "mine.csv").read_text() == "mine" and picture.read_bytes() == before
+    assert (here / "mine.csv").read_text() == "mine" and image.read_bytes() == before
     assert sightline("check", photos, "--html", "page.html")[0] == 0
     assert sightline("check", photos, "--html", "page.html")[0] == 0  # its own page may be replaced
 
@@ -492,16 +492,16 @@ def test_a_reader_that_stops_early_is_no_error(finished_run, colours):
 # -- previews -------------------------------------------------------------------------------------------------
 
 
-def test_a_preview_is_a_picture_and_may_be_made_again(sightline, here, colours):
+def test_a_preview_is_a_image_and_may_be_made_again(sightline, here, colours):
     for angle in (0, 20):
         status, out, err = sightline("preview", colours, "--set", f"rotate={angle}", "--count", 4)
         assert status == 0 and out == "preview.png\n", err
-    with Image.open("preview.png") as picture:
-        assert picture.size[0] > 600 and np.asarray(picture.convert("L")).std() > 10
+    with Image.open("preview.png") as image:
+        assert image.size[0] > 600 and np.asarray(image.convert("L")).std() > 10
     assert "Training" not in err and not Path("runs").exists()
 
 
-def test_a_preview_replaces_no_picture_of_the_users(sightline, here, colours):
+def test_a_preview_replaces_no_image_of_the_users(sightline, here, colours):
     Image.new("RGB", (9, 9)).save("mine.png")
     before = Path("mine.png").read_bytes()
     assert_error(sightline("preview", colours, "--out", "mine.png"), "check.output", "exists already")

@@ -84,7 +84,7 @@ def test_the_report_names_the_damaged_file(sightline, copied_run, file, harm):
     [
         ("evaluation/metrics.json", without("confusion"), "confusion"),
         ("evaluation/features.npy", says("no array"), "Map of the images"),
-        ("evaluation/robustness.json", says("{}"), "What harm to the pictures costs"),
+        ("evaluation/robustness.json", says("{}"), "What harm to the images costs"),
         ("run.json", without("split_rule"), "split_rule"),
     ],
 )

@@ -1,4 +1,4 @@
-"""``sightline explain``: pictures under free names, error rows, JSON."""
+"""``sightline explain``: images under free names, error rows, JSON."""
 
 from __future__ import annotations
 
@@ -27,35 +27,35 @@ def explain(monkeypatch, capsys, tmp_path):
     return run
 
 
-def test_it_writes_a_picture_and_says_what_it_can_not_prove(explain, tiny_model, colours, tmp_path):
+def test_it_writes_a_image_and_says_what_it_can_not_prove(explain, tiny_model, colours, tmp_path):
     status, out, _ = explain(tiny_model, colours / "red" / "000.png")
     assert status == 0
     assert "red" in out and "rank correlation" in out and CAVEAT in out
-    picture = tmp_path / "explanations" / "000.png"
-    assert str(picture.relative_to(tmp_path)) in out
-    with Image.open(picture) as drawn:
-        assert drawn.width > 2 * drawn.height  # the picture and two maps
+    image = tmp_path / "explanations" / "000.png"
+    assert str(image.relative_to(tmp_path)) in out
+    with Image.open(image) as drawn:
+        assert drawn.width > 2 * drawn.height  # the image and two maps
 
 
 def test_no_file_is_ever_replaced(explain, tiny_model, colours, tmp_path):
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "000.png").write_bytes(b"a picture of mine")
+    (tmp_path / "mine" / "000.png").write_bytes(b"an image of mine")
     files = [colours / name / "000.png" for name in ("red", "blue")]
     status, out, _ = explain(tiny_model, *files, "--out", "mine", "--method", "occlusion")
     assert status == 0
-    assert (tmp_path / "mine" / "000.png").read_bytes() == b"a picture of mine"
+    assert (tmp_path / "mine" / "000.png").read_bytes() == b"an image of mine"
     assert {path.name for path in (tmp_path / "mine").iterdir()} == {"000.png", "000-2.png", "000-3.png"}
     assert "000-2.png" in out and "000-3.png" in out
 
 
 def test_json_has_a_row_an_image_and_unreadable_ones_exit_with_3(explain, tiny_model, colours, tmp_path):
-    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
     status, out, _ = explain(tiny_model, "bad.jpg", colours / "green" / "001.png", "--class", "red", "--json")
     assert status == 3
     bad, good = json.loads(out)["explanations"]
-    assert bad["error"] and bad["picture"] is None and bad["confidence"] is None
+    assert bad["error"] and bad["image"] is None and bad["confidence"] is None
     assert (good["label"], good["predicted"], good["methods"]) == ("red", "green", ["gradcam", "occlusion"])
-    assert (tmp_path / good["picture"]).is_file() and good["layer"]
+    assert (tmp_path / good["image"]).is_file() and good["layer"]
 
 
 def test_a_folder_is_looked_into(explain, tiny_model, tmp_path, write_image):

@@ -39,7 +39,7 @@ def test_json_and_a_file_that_can_not_be_read(robustness, tiny_model, tmp_path, 
     for number in range(4):
         write_image(tmp_path / "new" / "red" / f"{number}.png", (200, 40, 40), seed=number)
         write_image(tmp_path / "new" / "blue" / f"{number}.png", (40, 40, 200), seed=9 + number)
-    (tmp_path / "new" / "red" / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "new" / "red" / "bad.png").write_bytes(b"no image")
     status, out, _ = robustness(tiny_model, "new", "--json")
     assert status == 3
     found = json.loads(out)

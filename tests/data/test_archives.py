@@ -15,7 +15,7 @@ import pytest
 from sightline.data.samples import Samples
 from sightline.data.sources import fetch_source, read_samples
 from sightline.errors import DataError
-from sightline.pixels.files import read_bytes
+from sightline.pixels.file_bytes import read_bytes
 
 FORMATS = [("zip", ".zip"), ("tar", ".tar"), ("gztar", ".tar.gz"), ("bztar", ".tar.bz2"), ("xztar", ".tar.xz")]
 

@@ -1,4 +1,4 @@
-"""Pictures in memory: labels that are none, and labels as bytes."""
+"""Images in memory: labels that are none, and labels as bytes."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from PIL import Image
 from sightline.data import defects as module
 from sightline.data.defect_sets import SETS
 from sightline.data.defects import DEFECTS, READ, Defect, write_defects
+from sightline.data.drawn_shapes import SHAPES, draw_shape, encode
 from sightline.data.inspect import MAX_BAD_SHARE
-from sightline.data.shapes import SHAPES, draw_shape, encode
 from sightline.data.sources import find_images
 from sightline.errors import UnreadableImage
 from sightline.pixels.decode import decode_image, read_header
@@ -74,7 +74,7 @@ def test_the_same_set_is_written_each_time(written, tmp_path: Path) -> None:
         assert path.is_dir() or (tmp_path / path.relative_to(folder)).read_bytes() == path.read_bytes()
 
 
-def test_a_file_that_reads_has_its_picture(written) -> None:
+def test_a_file_that_reads_has_its_image(written) -> None:
     folder, defects = written
     names = [defect.path for defect in defects if defect.code == READ]
     assert len(names) >= 4
@@ -82,7 +82,7 @@ def test_a_file_that_reads_has_its_picture(written) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_no_two_pictures_of_a_shape_are_alike(shape: str) -> None:
+def test_no_two_images_of_a_shape_are_alike(shape: str) -> None:
     random = np.random.default_rng(0)
     flat = np.stack([draw_shape(random, shape).ravel() for _ in range(40)]).astype(float)
     assert (np.corrcoef(flat) - np.eye(40)).max() < 0.9
@@ -110,7 +110,7 @@ def test_a_scan_bomb_is_one() -> None:
     assert len(data) < 2**16
 
 
-def test_a_picture_of_floats_has_floats(written) -> None:
+def test_a_image_of_floats_has_floats(written) -> None:
     folder, _ = written
     with Image.open(folder / "photos" / "train" / "square" / "floats.tif") as image:
         assert image.mode == "F"

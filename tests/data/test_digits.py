@@ -22,7 +22,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_picture_lies_under_its_digit(digits: Path) -> None:
+def test_every_image_lies_under_its_digit(digits: Path) -> None:
     samples = read_samples(digits)
     assert samples.classes == tuple("0123456789")
     by_number = {

@@ -1,4 +1,4 @@
-"""Near-duplicates: planted copies are found, and nothing among pictures that are merely alike."""
+"""Near-duplicates: planted copies are found, and nothing among images that are merely alike."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from sightline.data.inspect import inspect_samples
 from sightline.data.samples import Samples
 from sightline.data.sources import read_samples
 from sightline.data.split import find_units
-from sightline.pipeline.progress import result_of
+from sightline.reading.progress import result_of
 
 
 def scene(seed: int, side: int = 96) -> Image.Image:
-    """A picture with the statistics of a photo: structure at every scale (a 1/f spectrum), in three colours."""
+    """An image with the statistics of a photo: structure at every scale (a 1/f spectrum), in three colours."""
     random = np.random.default_rng(seed)
     rows = np.fft.fftfreq(side)[:, None]
     radius = np.maximum(np.hypot(rows, np.fft.rfftfreq(side)[None]), 1 / side)
@@ -57,40 +57,40 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 }
 
 
-def folder_of(root: Path, pictures: dict[str, Image.Image]) -> Samples:
-    for name, picture in pictures.items():
+def folder_of(root: Path, images: dict[str, Image.Image]) -> Samples:
+    for name, image in images.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(path)
+        image.save(path)
     return result_of(inspect_samples(read_samples(root)))
 
 
 @pytest.mark.parametrize("side", [40, 96])
 def test_planted_copies_are_found_and_nothing_else(tmp_path, side):
-    pictures = {f"{'ab'[k % 2]}/{k:02d}.png": scene(k, side) for k in range(40)}
+    images = {f"{'ab'[k % 2]}/{k:02d}.png": scene(k, side) for k in range(40)}
     wanted = set()
     for k, (kind, change) in enumerate(CHANGES.items()):
         original, copy = f"{'ab'[k % 2]}/{k:02d}.png", f"a/copy-{kind}.bmp"
-        pictures[copy] = change(pictures[original]).convert("RGB")
+        images[copy] = change(images[original]).convert("RGB")
         wanted.add(frozenset((original, copy)))
-    samples = result_of(find_duplicates(folder_of(tmp_path / "set", pictures)))
+    samples = result_of(find_duplicates(folder_of(tmp_path / "set", images)))
     found = {frozenset((samples.paths[one], samples.paths[other])) for one, other in samples.near}
     assert found == wanted
 
 
 def test_exact_copies_are_not_the_matter_here(tmp_path):
-    pictures = {f"{'ab'[k % 2]}/{k}.png": scene(k % 4) for k in range(8)}
-    samples = result_of(find_duplicates(folder_of(tmp_path / "set", pictures)))
+    images = {f"{'ab'[k % 2]}/{k}.png": scene(k % 4) for k in range(8)}
+    samples = result_of(find_duplicates(folder_of(tmp_path / "set", images)))
     assert len(set(samples.digests)) == 4
     assert len(samples.near) == 0
 
 
-def test_flat_pictures_are_nobodys_copies(tmp_path):
-    pictures = {f"{'ab'[k % 2]}/{k}.png": Image.new("RGB", (64, 64), (k, 90, 200)) for k in range(12)}
-    assert len(result_of(find_duplicates(folder_of(tmp_path / "set", pictures))).near) == 0
+def test_flat_images_are_nobodys_copies(tmp_path):
+    images = {f"{'ab'[k % 2]}/{k}.png": Image.new("RGB", (64, 64), (k, 90, 200)) for k in range(12)}
+    assert len(result_of(find_duplicates(folder_of(tmp_path / "set", images))).near) == 0
 
 
-def test_pictures_of_one_kind_that_are_alike_by_nature_are_no_copies(tmp_path):
+def test_images_of_one_kind_that_are_alike_by_nature_are_no_copies(tmp_path):
     """One glyph, drawn a little differently each time: as like as copies, and so are random pairs of the class."""
     random = np.random.default_rng(0)
 
@@ -99,14 +99,14 @@ def test_pictures_of_one_kind_that_are_alike_by_nature_are_no_copies(tmp_path):
         image.paste(255, (12, 3, 16, 25))
         return image.rotate(random.uniform(-6, 6), translate=tuple(random.integers(-1, 2, 2).tolist()))
 
-    pictures = {f"{'ab'[k % 2]}/{k}.png": glyph() for k in range(80)}
-    assert len(result_of(find_duplicates(folder_of(tmp_path / "set", pictures))).near) == 0
+    images = {f"{'ab'[k % 2]}/{k}.png": glyph() for k in range(80)}
+    assert len(result_of(find_duplicates(folder_of(tmp_path / "set", images))).near) == 0
 
 
 def test_a_pair_must_stand_out_from_chance(tmp_path, monkeypatch):
-    pictures = {f"{'ab'[k % 2]}/{k}.png": scene(k) for k in range(6)}
-    pictures["a/again.jpg"] = jpeg(scene(2))
-    samples = folder_of(tmp_path / "set", pictures)
+    images = {f"{'ab'[k % 2]}/{k}.png": scene(k) for k in range(6)}
+    images["a/again.jpg"] = jpeg(scene(2))
+    samples = folder_of(tmp_path / "set", images)
     monkeypatch.setattr("sightline.data.duplicates._bar", lambda *_: 0.9999)
     assert len(result_of(find_duplicates(samples, folder=tmp_path / "one")).near) == 0
     monkeypatch.setattr("sightline.data.duplicates._bar", lambda *_: 0.7)
@@ -114,28 +114,28 @@ def test_a_pair_must_stand_out_from_chance(tmp_path, monkeypatch):
 
 
 def test_a_second_search_of_the_same_table_is_remembered(tmp_path, monkeypatch):
-    pictures = {f"{'ab'[k % 2]}/{k}.png": scene(k % 9) for k in range(12)}
-    pictures["a/copy.jpg"] = scene(1)
-    samples = folder_of(tmp_path / "set", pictures)
+    images = {f"{'ab'[k % 2]}/{k}.png": scene(k % 9) for k in range(12)}
+    images["a/copy.jpg"] = scene(1)
+    samples = folder_of(tmp_path / "set", images)
     first = result_of(find_duplicates(samples)).near
     monkeypatch.setattr("sightline.data.duplicates.find_candidates", lambda *_: 1 / 0)
     np.testing.assert_array_equal(result_of(find_duplicates(samples)).near, first)
     assert len(first) == 1
 
 
-def test_a_picture_that_went_away_is_compared_with_nothing(tmp_path):
-    pictures = {f"{'ab'[k % 2]}/{k}.png": scene(k) for k in range(6)}
-    pictures["a/copy.jpg"] = scene(1)
-    samples = folder_of(tmp_path / "set", pictures)
+def test_a_image_that_went_away_is_compared_with_nothing(tmp_path):
+    images = {f"{'ab'[k % 2]}/{k}.png": scene(k) for k in range(6)}
+    images["a/copy.jpg"] = scene(1)
+    samples = folder_of(tmp_path / "set", images)
     (tmp_path / "set" / "a" / "copy.jpg").unlink()
     assert len(result_of(find_duplicates(samples)).near) == 0
 
 
 def test_candidates_of_many_images_are_the_same_within_cells(tmp_path, monkeypatch):
-    pictures = {f"{'ab'[k % 2]}/{k}.png": scene(k, 32) for k in range(60)}
+    images = {f"{'ab'[k % 2]}/{k}.png": scene(k, 32) for k in range(60)}
     for k in range(10):
-        pictures[f"a/copy{k}.jpg"] = ImageOps.mirror(scene(k, 32)) if k % 2 else scene(k, 32)
-    samples = folder_of(tmp_path / "set", pictures)
+        images[f"a/copy{k}.jpg"] = ImageOps.mirror(scene(k, 32)) if k % 2 else scene(k, 32)
+    samples = folder_of(tmp_path / "set", images)
     rows = np.arange(len(samples))
     whole = find_candidates(samples, rows)
     monkeypatch.setattr("sightline.data.duplicates._CELL", 20)
@@ -160,31 +160,31 @@ def film(seed: int, frames: int, side: int = 64) -> list[Image.Image]:
 @pytest.mark.parametrize("films", [1, 2, 5])
 def test_the_more_copies_there_are_the_more_are_found(tmp_path, films):
     """A class may be a few films: random pairs of it are then copies, and must not set the bar."""
-    frames, pictures, scene_of = 60 // (2 * films), {}, {}
+    frames, images, scene_of = 60 // (2 * films), {}, {}
     for number in range(2 * films):
         for k, frame in enumerate(film(number, frames)):
             name = f"{'ab'[number % 2]}/{number}-{k}.jpg"
-            pictures[name], scene_of[name] = frame, number
-    samples = result_of(find_duplicates(folder_of(tmp_path / "set", pictures)))
+            images[name], scene_of[name] = frame, number
+    samples = result_of(find_duplicates(folder_of(tmp_path / "set", images)))
     pairs = samples.paths[samples.near]
     assert all(scene_of[one] == scene_of[other] for one, other in pairs)
     assert len(find_units(samples, np.arange(len(samples)))) == 2 * films
 
 
-def test_a_film_does_not_hide_the_copies_of_other_pictures(tmp_path):
-    pictures = {f"a/film{k}.jpg": frame for k, frame in enumerate(film(0, 80))}
+def test_a_film_does_not_hide_the_copies_of_other_images(tmp_path):
+    images = {f"a/film{k}.jpg": frame for k, frame in enumerate(film(0, 80))}
     for k in range(1, 21):
-        pictures[f"b/{k}.png"] = scene(k, 64)
-        pictures[f"b/{k}-again.jpg"] = cropped(scene(k, 64))
-    samples = result_of(find_duplicates(folder_of(tmp_path / "set", pictures)))
+        images[f"b/{k}.png"] = scene(k, 64)
+        images[f"b/{k}-again.jpg"] = cropped(scene(k, 64))
+    samples = result_of(find_duplicates(folder_of(tmp_path / "set", images)))
     found = {frozenset(pair) for pair in samples.paths[samples.near].tolist()}
     assert {frozenset((f"b/{k}.png", f"b/{k}-again.jpg")) for k in range(1, 21)} <= found
 
 
 def test_the_order_of_files_does_not_matter(tmp_path):
-    pictures = {f"{'ab'[k % 2]}/{k}.png": scene(k, 64) for k in range(30)}
-    pictures |= {f"a/again{k}.jpg": jpeg(scene(k, 64)) for k in range(8)}
-    samples = folder_of(tmp_path / "set", pictures)
+    images = {f"{'ab'[k % 2]}/{k}.png": scene(k, 64) for k in range(30)}
+    images |= {f"a/again{k}.jpg": jpeg(scene(k, 64)) for k in range(8)}
+    samples = folder_of(tmp_path / "set", images)
     found = []
     for seed in range(3):
         rows = np.random.default_rng(seed).permutation(len(samples))
@@ -195,21 +195,21 @@ def test_the_order_of_files_does_not_matter(tmp_path):
 
 
 def test_floats_are_compared_within_their_range(tmp_path):
-    pictures = {f"{'ab'[k % 2]}/{k}.tif": scene(k, 64).convert("L") for k in range(12)}
-    pictures["a/again.tif"] = jpeg(pictures["a/2.tif"]).convert("L")
+    images = {f"{'ab'[k % 2]}/{k}.tif": scene(k, 64).convert("L") for k in range(12)}
+    images["a/again.tif"] = jpeg(images["a/2.tif"]).convert("L")
     root = tmp_path / "set"
-    for name, picture in pictures.items():
+    for name, image in images.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.asarray(picture, np.float32) / 1000).save(root / name)
+        Image.fromarray(np.asarray(image, np.float32) / 1000).save(root / name)
     samples = result_of(inspect_samples(read_samples(root), value_range=(0, 0.255)))
     found = result_of(find_duplicates(samples, value_range=(0, 0.255)))
     assert {tuple(sorted(pair)) for pair in found.paths[found.near].tolist()} == {("a/2.tif", "a/again.tif")}
 
 
-def test_a_picture_that_was_away_for_a_moment_is_compared_the_next_time(tmp_path):
-    pictures = {f"{'ab'[k % 2]}/{k}.png": scene(k, 64) for k in range(6)}
-    pictures["a/again.jpg"] = jpeg(scene(2, 64))
-    samples = folder_of(tmp_path / "set", pictures)
+def test_a_image_that_was_away_for_a_moment_is_compared_the_next_time(tmp_path):
+    images = {f"{'ab'[k % 2]}/{k}.png": scene(k, 64) for k in range(6)}
+    images["a/again.jpg"] = jpeg(scene(2, 64))
+    samples = folder_of(tmp_path / "set", images)
     path = tmp_path / "set" / "a" / "again.jpg"
     data = path.read_bytes()
     path.unlink()
@@ -219,18 +219,18 @@ def test_a_picture_that_was_away_for_a_moment_is_compared_the_next_time(tmp_path
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_hardly_any_readable_picture_is_no_crash(tmp_path, count):
-    pictures = {f"{'ab'[k % 2]}/{k}.png": scene(k, 32) for k in range(4)}
-    samples = folder_of(tmp_path / "set", pictures)
+def test_hardly_any_readable_image_is_no_crash(tmp_path, count):
+    images = {f"{'ab'[k % 2]}/{k}.png": scene(k, 32) for k in range(4)}
+    samples = folder_of(tmp_path / "set", images)
     samples = samples.with_errors(dict.fromkeys(range(count, 4), "broken"))
     assert len(result_of(find_duplicates(samples)).near) == 0
 
 
-def test_pictures_of_two_classes_must_fit_better(tmp_path, monkeypatch):
-    """A hundred black trousers are of one class; what looks like one picture under two labels seldom is."""
-    pictures = {f"{'ab'[k % 2]}/{k}.png": scene(k) for k in range(6)}
-    pictures |= {"a/again.jpg": jpeg(scene(2)), "b/again.jpg": jpeg(scene(4))}
-    samples = folder_of(tmp_path / "set", pictures)
+def test_images_of_two_classes_must_fit_better(tmp_path, monkeypatch):
+    """A hundred black trousers are of one class; what looks like one image under two labels seldom is."""
+    images = {f"{'ab'[k % 2]}/{k}.png": scene(k) for k in range(6)}
+    images |= {"a/again.jpg": jpeg(scene(2)), "b/again.jpg": jpeg(scene(4))}
+    samples = folder_of(tmp_path / "set", images)
     monkeypatch.setattr("sightline.data.duplicates._bar", lambda *_: 0.66)
     monkeypatch.setattr("sightline.data.duplicates.compare", lambda *_: 0.7)
     found = result_of(find_duplicates(samples)).near

@@ -95,16 +95,16 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     thread.join()
 
 
-def picture(colour: tuple[int, int, int]) -> bytes:
+def make_image(colour: tuple[int, int, int]) -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (6, 4), colour).save(out, "PNG")
     return out.getvalue()
 
 
 def file_of(labels: list[int], names: list[str], *, image: str = "image", label: str = "label") -> bytes:
-    """Return a Parquet file as the hub's library writes it: the picture of a label has its colour."""
+    """Return a Parquet file as the hub's library writes it: the image of a label has its colour."""
     kind = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
-    cells = pyarrow.array([{"bytes": picture(COLOURS[k]), "path": "x.png"} for k in labels], kind)
+    cells = pyarrow.array([{"bytes": make_image(COLOURS[k]), "path": "x.png"} for k in labels], kind)
     features = {image: {"_type": "Image"}, label: {"names": names, "_type": "ClassLabel"}}
     table = pyarrow.table({image: cells, label: pyarrow.array(labels, pyarrow.int64())})
     table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sightline.data.facts_cache import stamp_of
 from sightline.data.inspect import inspect_samples, refuse_bad, refuse_too_many_bad
-from sightline.data.memory import stamp_of
 from sightline.data.samples import Samples
 from sightline.data.sources import read_samples
 from sightline.errors import DataError
@@ -42,7 +42,7 @@ def test_contents_and_sizes_are_those_of_the_files(photos: Path) -> None:
     assert samples.is_ok.all()
 
 
-def test_the_size_is_that_of_the_picture_upright(photos: Path) -> None:
+def test_the_size_is_that_of_the_image_upright(photos: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (30, 20)).save(photos / "red" / "turned.jpg", exif=exif)
@@ -77,7 +77,7 @@ def test_an_unreadable_file_keeps_the_digest_of_its_bytes_if_it_has_any(photos: 
     assert samples.widths[0] == 0
 
 
-def test_a_truncated_picture_is_found(photos: Path) -> None:
+def test_a_truncated_image_is_found(photos: Path) -> None:
     out = io.BytesIO()
     Image.effect_noise((640, 640), 90).save(out, "JPEG")
     (photos / "red" / "cut.jpg").write_bytes(out.getvalue()[:-400])
@@ -95,7 +95,7 @@ def settled(folder: Path) -> Path:
 @pytest.fixture
 def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remember files whose time of change lies within the last seconds, too: a test can't set that time."""
-    monkeypatch.setattr("sightline.data.memory._FRESH_SECONDS", -1)
+    monkeypatch.setattr("sightline.data.facts_cache._FRESH_SECONDS", -1)
 
 
 @pytest.mark.usefixtures("no_wait")

@@ -223,7 +223,7 @@ def test_over_many_seeds_every_image_is_tested_about_as_often(table: Table) -> N
 
 
 def test_a_class_of_large_groups_does_not_drain_the_next_class(table: Table) -> None:
-    """Three patients of a hundred pictures each can't give 15 %; the class after them must not pay for it."""
+    """Three patients of a hundred images each can't give 15 %; the class after them must not pay for it."""
     labels = [0] * 300 + [1] * 100 + [2] * 100
     groups = [f"patient{k // 100}" for k in range(300)] + [""] * 200
     samples = table(labels, groups=groups)

@@ -23,7 +23,7 @@ from sightline.data.groups import assign_groups
 from sightline.data.samples import Samples
 from sightline.data.sources import describe_source, read_samples
 from sightline.errors import DataError, InputError
-from sightline.pixels.files import read_bytes
+from sightline.pixels.file_bytes import read_bytes
 
 Rows = list[dict[str, Any]]
 ROWS: Rows = [

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.stats import binomtest
 
-from sightline.evaluation.intervals import Figure, draw_weights, macro_intervals, mean_figure, wilson
+from sightline.evaluation.intervals import Interval, draw_weights, macro_intervals, mean_figure, wilson
 from sightline.evaluation.metrics import COUNT_METRICS
 
 
@@ -40,19 +40,19 @@ def test_what_is_no_proportion_is_refused(hits: int, n: int) -> None:
 @pytest.mark.parametrize(
     ("figure", "text"),
     [
-        (Figure(0.93, 0.86, 0.97, 100, ""), "93 % (86 to 97, n=100)"),
-        (Figure(0.9312, 0.9213, 0.9402, 12_345, ""), "93.1 % (92.1 to 94.0, n=12,345)"),
-        (Figure(0.93125, 0.93011, 0.93212, 9, ""), "93.12 % (93.01 to 93.21, n=9)"),
-        (Figure(1.0, 0.929, 1.0, 50, ""), "100 % (93 to 100, n=50)"),
+        (Interval(0.93, 0.86, 0.97, 100, ""), "93 % (86 to 97, n=100)"),
+        (Interval(0.9312, 0.9213, 0.9402, 12_345, ""), "93.1 % (92.1 to 94.0, n=12,345)"),
+        (Interval(0.93125, 0.93011, 0.93212, 9, ""), "93.12 % (93.01 to 93.21, n=9)"),
+        (Interval(1.0, 0.929, 1.0, 50, ""), "100 % (93 to 100, n=50)"),
     ],
 )
-def test_a_figure_shows_the_digits_that_its_interval_allows(figure: Figure, text: str) -> None:
+def test_a_figure_shows_the_digits_that_its_interval_allows(figure: Interval, text: str) -> None:
     assert str(figure) == text
 
 
 def test_a_figure_is_json() -> None:
     fields = json.loads(json.dumps(wilson(3, 4).to_dict()))
-    assert Figure(**fields) == wilson(3, 4)
+    assert Interval(**fields) == wilson(3, 4)
     assert "Wilson" in fields["method"]
 
 

@@ -89,7 +89,7 @@ def test_baselines_are_measured_on_the_same_images() -> None:
 
 
 @pytest.mark.parametrize(("train", "measured"), [({}, {0: np.zeros(1)}), ({0: np.zeros(1)}, {})])
-def test_without_pictures_only_the_majority_is_measured(evaluation: Evaluation, train: dict, measured: dict) -> None:
+def test_without_images_only_the_majority_is_measured(evaluation: Evaluation, train: dict, measured: dict) -> None:
     metrics = evaluation.with_baselines(np.array([0, 1, 1]), train, measured).metrics
     assert list(metrics["baselines"]) == ["majority_class"]
 

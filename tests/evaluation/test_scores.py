@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from sightline.evaluation.intervals import Figure
+from sightline.evaluation.intervals import Interval
 from sightline.evaluation.scores import (
     image_briers,
     log_loss,
@@ -33,7 +33,7 @@ def cases(count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield labels, said.astype(np.float32)
 
 
-def figures_of(labels: np.ndarray, said: np.ndarray) -> dict[str, Figure]:
+def figures_of(labels: np.ndarray, said: np.ndarray) -> dict[str, Interval]:
     return score_figures(labels, said, rank_classes(labels, said))
 
 

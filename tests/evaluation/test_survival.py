@@ -48,16 +48,16 @@ def disc(draw, kind, x, y, size, colour):
     draw.ellipse((x - size, y - size, x + size, y + size), fill=shade)
 
 
-def pictures(thing, count: int = 400, seed: int = 0):
-    """Return noisy pictures of two kinds of a thing and their labels: three quarters to learn, a quarter to ask."""
+def make_images(thing, count: int = 400, seed: int = 0):
+    """Return noisy images of two kinds of a thing and their labels: three quarters to learn, a quarter to ask."""
     random = np.random.default_rng(seed)
     made = []
     for number in range(count):
         background, colour = (tuple(random.integers(low, low + 100, 3).tolist()) for low in (0, 150))
-        picture = Image.new("RGB", (128, 128), background)
+        image = Image.new("RGB", (128, 128), background)
         place = random.integers(50, 78, 2).tolist()
-        thing(ImageDraw.Draw(picture), number % 2, *place, int(random.integers(25, 40)), colour)
-        small = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX))
+        thing(ImageDraw.Draw(image), number % 2, *place, int(random.integers(25, 40)), colour)
+        small = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX))
         made.append((small + random.normal(0, 12, small.shape)).clip(0, 255).astype(np.uint8))
     everything, labels = np.stack(made), np.arange(count) % 2
     edge = 3 * count // 4
@@ -76,7 +76,7 @@ def pictures(thing, count: int = 400, seed: int = 0):
     ],
 )
 def test_it_tells_which_changes_the_classes_survive(thing, harmful, harmless, seed):
-    found = probe_survival(*pictures(thing, seed=seed), ("mirror", "upside-down", "turn"))
+    found = probe_survival(*make_images(thing, seed=seed), ("mirror", "upside-down", "turn"))
     assert {name for name, survival in found.items() if survival.verdict == "harmful"} == harmful
     assert harmless <= {name for name, survival in found.items() if survival.verdict == "harmless"}
     assert all(survival.n == 100 and survival.plain > 0.9 for survival in found.values())
@@ -88,7 +88,7 @@ def test_digits_are_other_digits_in_a_mirror_and_survive_a_little_turn(seed):
 
     digits = load_digits()
     grey = (digits.images * (255 / 16)).astype(np.uint8)
-    large = np.stack([np.asarray(Image.fromarray(picture).convert("RGB").resize((SIDE, SIDE), 2)) for picture in grey])
+    large = np.stack([np.asarray(Image.fromarray(image).convert("RGB").resize((SIDE, SIDE), 2)) for image in grey])
     order = np.random.default_rng(seed).permutation(len(large))
     learn, ask = order[:900], order[900:1150]
     found = probe_survival(
@@ -106,14 +106,14 @@ def test_where_nothing_can_be_told_it_says_so(seed):
 
 
 def test_a_class_that_training_lacks_is_no_error():
-    learn, labels, ask, true = pictures(flower, 200)
+    learn, labels, ask, true = make_images(flower, 200)
     found = probe_survival(learn, labels, ask, np.where(np.arange(len(true)) == 0, 2, true))
     assert found["mirror"].n == len(true)
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_changes_are_what_they_are_called(name):
-    before = pictures(arrow, 8)[0]
+    before = make_images(arrow, 8)[0]
     after = CHANGES[name](before)
     assert after.shape == before.shape and after.dtype == np.uint8
     image = Image.fromarray(before[0])

@@ -44,7 +44,7 @@ def note():
         "bars": [child["text"] for child in window.bars.winfo_children() if child.winfo_class() == "TLabel"],
         "widths": [child.winfo_children()[0].winfo_width() / child.winfo_width()
                    for child in window.bars.winfo_children() if child.winfo_class() == "Frame"],
-        "picture": [[window.photo.width(), window.photo.height()] for _ in drawn],
+        "image": [[window.photo.width(), window.photo.height()] for _ in drawn],
         "can_open": window.open_button.instate(["!disabled"]),
     })
 
@@ -91,7 +91,7 @@ def screen() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ``model.onnx`` that knows three colours: the softmax of a picture's mean red, green and blue."""
+    """A ``model.onnx`` that knows three colours: the softmax of an image's mean red, green and blue."""
     onnx = pytest.importorskip("onnx")
     helper, kinds = onnx.helper, onnx.TensorProto
     constants = [
@@ -137,14 +137,14 @@ def drive(screen: str, folder: Path, model: str | Path, *files: Path) -> list[di
     return states
 
 
-def test_it_shows_picture_class_and_bars(screen: str, classifier: Path, tmp_path: Path) -> None:
+def test_it_shows_image_class_and_bars(screen: str, classifier: Path, tmp_path: Path) -> None:
     green, blue = tmp_path / "green.png", tmp_path / "blue.jpg"
     Image.new("RGB", (40, 20), (60, 255, 0)).save(green)
     Image.new("RGB", (40, 20), (0, 0, 255)).save(blue)
     start, first, second = drive(screen, tmp_path, classifier, green, blue)
 
     assert "3 classes" in start["detail"]
-    # The oracle: the graph's formula on the one colour of the picture.
+    # The oracle: the graph's formula on the one colour of the image.
     raised = np.exp(np.array([60, 255, 0]) * 10 / 255)
     shares = sorted(raised / raised.sum(), reverse=True)
     assert first["title"] == "green"
@@ -152,7 +152,7 @@ def test_it_shows_picture_class_and_bars(screen: str, classifier: Path, tmp_path
     assert first["bars"][0::2] == ["green", "red", "blue"]
     assert first["bars"][1::2] == [f"{share:.1%}" for share in shares]
     assert first["widths"] == pytest.approx(shares, abs=0.02)
-    assert first["picture"] == [[400, 200]]
+    assert first["image"] == [[400, 200]]
     assert first["name"].startswith("green.png")
     assert second["title"] == "blue"
     assert len(second["bars"]) == 2 * 3
@@ -160,14 +160,14 @@ def test_it_shows_picture_class_and_bars(screen: str, classifier: Path, tmp_path
 
 def test_a_turned_photo_stands_upright(screen: str, classifier: Path, tmp_path: Path) -> None:
     photo = tmp_path / "turned.jpg"
-    picture = Image.new("RGB", (40, 20), (255, 0, 0))
-    exif = picture.getexif()
+    image = Image.new("RGB", (40, 20), (255, 0, 0))
+    exif = image.getexif()
     exif[0x0112] = 6  # orientation: the camera was held on its side
-    picture.save(photo, exif=exif)
-    assert drive(screen, tmp_path, classifier, photo)[-1]["picture"] == [[200, 400]]
+    image.save(photo, exif=exif)
+    assert drive(screen, tmp_path, classifier, photo)[-1]["image"] == [[200, 400]]
 
 
-def test_a_broken_file_shows_the_reason_and_no_old_picture(screen: str, classifier: Path, tmp_path: Path) -> None:
+def test_a_broken_file_shows_the_reason_and_no_old_image(screen: str, classifier: Path, tmp_path: Path) -> None:
     good, broken = tmp_path / "good.png", tmp_path / "broken.jpg"
     Image.new("RGB", (8, 8), (255, 0, 0)).save(good)
     broken.write_text("<html>404 Not Found</html>")
@@ -175,14 +175,14 @@ def test_a_broken_file_shows_the_reason_and_no_old_picture(screen: str, classifi
     assert before["title"] == "red"
     assert after["title"] == "Can't be read"
     assert "a web page, not an image" in after["detail"]
-    assert after["bars"] == after["picture"] == []
+    assert after["bars"] == after["image"] == []
     assert after["name"].startswith("broken.jpg")
 
 
 def test_without_a_model_it_says_which_command_to_type(screen: str, tmp_path: Path) -> None:
-    picture = tmp_path / "any.png"
-    Image.new("RGB", (8, 8)).save(picture)
-    start, later = drive(screen, tmp_path, "latest", picture)
+    image = tmp_path / "any.png"
+    Image.new("RGB", (8, 8)).save(image)
+    start, later = drive(screen, tmp_path, "latest", image)
     assert "sightline train" in start["detail"]
     assert not start["can_open"]
     assert later["detail"] == start["detail"]

@@ -1,4 +1,4 @@
-"""The notebooks of the packaged recipes run from the first cell to the last, on few small pictures."""
+"""The notebooks of the packaged recipes run from the first cell to the last, on few small images."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOTEBOOKS: dict[str, dict[str, Any]] = {
     "convnext_small_images": LIGHT,
     "cifar10_cnn": LIGHT,
 }
-PICTURES = ("samples", "curves", "mistakes")
+IMAGES = ("samples", "curves", "mistakes")
 
 
 @pytest.mark.parametrize("file", ALL, ids=lambda file: file.stem)
@@ -61,13 +61,13 @@ def parameters_of(name: str) -> str:
 @pytest.mark.e2e
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_every_cell_shows_what_it_should(name: str, tmp_path: Path) -> None:
-    data = write_colours(tmp_path / "work" / "pictures", 14, side=32)
+    data = write_colours(tmp_path / "work" / "images", 14, side=32)
     shutil.copytree(data / "red", tmp_path / "work" / "unlabelled")
-    chosen = f"DATA, OPTIONS, UNLABELLED = 'pictures', {NOTEBOOKS[name]!r}, 'unlabelled'"
+    chosen = f"DATA, OPTIONS, UNLABELLED = 'images', {NOTEBOOKS[name]!r}, 'unlabelled'"
     notebook = execute(EXAMPLES / f"{name}.ipynb", tmp_path, parameters=chosen)
     assert faults_of(notebook) == []
     ids = {cell.id for cell in notebook.cells}
-    for cell in (*PICTURES, *({"shares", "matrix", "steps", "unlabelled", "baseline-curves"} & ids)):
+    for cell in (*IMAGES, *({"shares", "matrix", "steps", "unlabelled", "baseline-curves"} & ids)):
         assert shown_in(notebook, cell, "image/png"), cell
     assert "finished" in shown_in(notebook, "train", "text/html")
     table = shown_in(notebook, "classes", "text/markdown")

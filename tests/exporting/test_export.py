@@ -48,8 +48,8 @@ def make_network(seed: int = 0) -> Network:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Forty pictures of different shapes."""
-    folder = tmp_path_factory.mktemp("pictures")
+    """Forty images of different shapes."""
+    folder = tmp_path_factory.mktemp("images")
     random = np.random.default_rng(0)
     paths = []
     for number in range(40):

@@ -26,11 +26,11 @@ def network_of(body: nn.Module, classes: int = 3, side: tuple[int, int] = (64, 6
     return Network(body, size, classes, HALF, QUARTER)
 
 
-def pictures(count: int, height: int, width: int | None = None, seed: int = 0) -> np.ndarray:
+def make_images(count: int, height: int, width: int | None = None, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, height, width or height, 3), dtype=np.uint8)
 
 
-# name, what makes it small, side of the picture, the layer that must be found, the grid there.
+# name, what makes it small, side of the image, the layer that must be found, the grid there.
 SWIN = {"img_size": 64, "embed_dim": 24, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 4, 8), "window_size": 2}
 TIMM = [
     ("test_resnet", {}, 64, "layer4", 2),
@@ -77,7 +77,7 @@ def test_the_last_map_of_every_family_is_found(name, smaller, side, layer, grid)
     for weights in network.parameters():  # some branches start at 0
         if weights.ndim > 1 and not weights.any():
             nn.init.normal_(weights, std=0.1)
-    seen = pictures(3, side)
+    seen = make_images(3, side)
     cams = [grad_cam(network, seen, np.full(3, label)) for label in range(3)]
     maps = np.stack([cam.maps for cam in cams])
     assert maps.shape == (3, 3, side, side) and maps.dtype == np.float32
@@ -93,14 +93,14 @@ def test_the_last_map_of_every_family_is_found(name, smaller, side, layer, grid)
 )
 def test_our_own_networks_have_one_too(body):
     torch.manual_seed(0)
-    cam = grad_cam(network_of(body, side=(32, 32)), pictures(2, 32), np.array([0, 1]))
+    cam = grad_cam(network_of(body, side=(32, 32)), make_images(2, 32), np.array([0, 1]))
     assert cam.maps.shape == (2, 32, 32) and min(cam.grid) >= 2
 
 
 def test_a_map_of_one_place_is_passed_over():
     torch.manual_seed(0)
     network = network_of(timm.create_model("mobilenetv2_100", pretrained=False, num_classes=0), side=(32, 32))
-    cam = grad_cam(network, pictures(1, 32), np.array([0]))
+    cam = grad_cam(network, make_images(1, 32), np.array([0]))
     assert cam.grid == (2, 2) and cam.layer.startswith("blocks")
 
 
@@ -112,12 +112,12 @@ def test_a_map_of_one_place_is_passed_over():
         ("test_vit4", {"img_size": (32, 80)}, (2, 5)),
     ],
 )
-def test_pictures_need_not_be_square(name, more, grid):
+def test_images_need_not_be_square(name, more, grid):
     torch.manual_seed(0)
     width = 80 if more else 96
     height = 32 if more else 64
     body = timm.create_model(name, pretrained=False, num_classes=0, **more)
-    cam = grad_cam(network_of(body, side=(height, width)), pictures(1, height, width), np.array([1]))
+    cam = grad_cam(network_of(body, side=(height, width)), make_images(1, height, width), np.array([1]))
     assert cam.grid == grid and cam.maps.shape == (1, height, width)
 
 
@@ -147,7 +147,7 @@ def test_it_is_what_the_paper_says_by_hand(order, channels):
     filters, head = random.normal(size=(channels, 3)), random.normal(size=(4, channels))
     network = Network(ByHand(filters, order), channels, 4, HALF, QUARTER)
     network.head.weight.data = torch.tensor(head, dtype=torch.float32)
-    seen = pictures(6, 8)
+    seen = make_images(6, 8)
     labels = np.array([0, 1, 2, 3, 0, 1])
     places = np.maximum(((seen / 255 - 0.5) / 0.25) @ filters.T, 0)  # [N, H, W, channels]
     weights = head[labels] / 64  # the mean gradient of a channel that is averaged over 64 places
@@ -212,7 +212,7 @@ def test_centres_are_those_of_the_gradient_of_each_place(name, near):
     (gradient,) = torch.autograd.grad(last[0, :, middle, middle].sum(), images)
     rows = gradient.abs().sum((0, 1, 3))
     rows = (rows / rows.max()).double() ** 4
-    rows /= rows.sum()  # the field's far ends are cut off at one side of the picture, not at its heart
+    rows /= rows.sum()  # the field's far ends are cut off at one side of the image, not at its heart
     assert float(rows @ torch.arange(224.0).double()) == pytest.approx(first + middle * step, abs=near)
     assert step == 32
 
@@ -230,14 +230,14 @@ def test_patches_lie_evenly(name):
 def test_where_nothing_raises_the_score_the_map_is_zero():
     network = Network(ByHand(np.abs(np.eye(3))), 3, 2, HALF, QUARTER)
     network.head.weight.data = torch.full((2, 3), -1.0)
-    assert not grad_cam(network, pictures(1, 8), np.array([1])).maps.any()
+    assert not grad_cam(network, make_images(1, 8), np.array([1])).maps.any()
 
 
 def test_images_do_not_change_each_others_maps(monkeypatch):
     torch.manual_seed(0)
     network = network_of(SmallResnet(16, 8, 1), side=(16, 16))
     network.train()(torch.rand(8, 3, 16, 16))  # norms with statistics of their own
-    seen, labels = pictures(5, 16), np.array([0, 1, 2, 0, 1])
+    seen, labels = make_images(5, 16), np.array([0, 1, 2, 0, 1])
     whole = grad_cam(network, seen, labels).maps
     alone = np.concatenate([grad_cam(network, seen[k : k + 1], labels[k : k + 1]).maps for k in range(5)])
     np.testing.assert_allclose(whole, alone, atol=1e-5)
@@ -254,7 +254,7 @@ def test_the_network_is_left_as_it_was():
     modes = [module.training for module in network.modules()]
     state = {name: value.clone() for name, value in network.state_dict().items()}
     with torch.no_grad():
-        assert grad_cam(network, pictures(3, 16), np.arange(3)).maps.any()
+        assert grad_cam(network, make_images(3, 16), np.arange(3)).maps.any()
     assert [module.training for module in network.modules()] == modes
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in state.items())
     assert all(weights.grad is None and not weights.requires_grad for weights in network.parameters())
@@ -264,7 +264,7 @@ def test_the_network_is_left_as_it_was():
 def test_a_network_without_a_map_is_named():
     body = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 5), nn.ReLU())
     with pytest.raises(ModelError) as caught:
-        grad_cam(Network(body, 5, 2, HALF, QUARTER), pictures(1, 8), np.array([0]))
+        grad_cam(Network(body, 5, 2, HALF, QUARTER), make_images(1, 8), np.array([0]))
     assert caught.value.code == "explain.no-map" and "occlusion" in caught.value.cure
 
 
@@ -272,13 +272,13 @@ def test_a_network_without_a_map_is_named():
 
 
 def planted(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Noise with a square of red or green in one quadrant: (pictures, which colour, which quadrant)."""
+    """Noise with a square of red or green in one quadrant: (images, which colour, which quadrant)."""
     random = np.random.default_rng(seed)
     seen = random.integers(60, 200, (count, 32, 32, 3), dtype=np.uint8)
     labels, quadrants = np.arange(count) % 2, random.integers(0, 4, count)
-    for picture, label, quadrant in zip(seen, labels, quadrants, strict=True):
+    for image, label, quadrant in zip(seen, labels, quadrants, strict=True):
         top, left = 16 * (quadrant // 2) + 4, 16 * (quadrant % 2) + 4
-        picture[top : top + 8, left : left + 8] = (230, 30, 30) if label == 0 else (30, 230, 30)
+        image[top : top + 8, left : left + 8] = (230, 30, 30) if label == 0 else (30, 230, 30)
     return seen, labels, quadrants
 
 

@@ -178,11 +178,11 @@ def test_the_exported_file_decides_as_the_network(model, tmp_path):
     network.train()(torch.rand(16, 3, 20, 20))  # batch norms with statistics other than 0 and 1
     rules = Preprocess(size=20, resize=20)
     bundle = Bundle(("a", "b", "c"), rules, model, network.feature_size, "", "", "0" * 64, "0", "")
-    pictures, random = [], np.random.default_rng(0)
+    images, random = [], np.random.default_rng(0)
     for number in range(4):
-        pictures.append(tmp_path / f"{number}.png")
-        Image.fromarray(random.integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(pictures[-1])
-    proof = export_classifier(Graph(network), bundle, tmp_path / "classifier", pictures)
+        images.append(tmp_path / f"{number}.png")
+        Image.fromarray(random.integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(images[-1])
+    proof = export_classifier(Graph(network), bundle, tmp_path / "classifier", images)
     assert proof.images == 4 and proof.max_difference < 1e-4
 
 

@@ -1,4 +1,4 @@
-"""The fast small network: shapes at every size, its start, whitening of any pictures, and ONNX."""
+"""The fast small network: shapes at every size, its start, whitening of any images, and ONNX."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn
 from sightline.networks.small_fast import SmallFast, scale_head, whiten_first_layer, whitening_filters
 
 
-def pictures(count: int, size: int, seed: int = 0) -> torch.Tensor:
+def make_images(count: int, size: int, seed: int = 0) -> torch.Tensor:
     """Return smooth coloured noise: neighbouring pixels and channels are correlated, as in photos."""
     random = torch.Generator().manual_seed(seed)
     small = torch.randn(count, 3, size // 4, size // 4, generator=random)
@@ -53,7 +53,7 @@ def test_a_stage_starts_as_the_identity():
 
 @pytest.mark.parametrize(("size", "kernel"), [(32, 2), (64, 4)])
 def test_whitened_patches_are_uncorrelated_and_of_unit_variance(size, kernel):
-    images = pictures(200, size)
+    images = make_images(200, size)
     filters = whitening_filters(images, kernel, 12).flatten(1)
     whitened = patches(images, kernel) @ filters.T
     moments = whitened.T @ whitened / len(whitened)
@@ -63,7 +63,7 @@ def test_whitened_patches_are_uncorrelated_and_of_unit_variance(size, kernel):
 
 
 def test_the_strongest_directions_are_those_of_numpy():
-    images = pictures(50, 32)
+    images = make_images(50, 32)
     variances = np.linalg.eigvalsh(patches(images, 2).double().T @ patches(images, 2).double() / (50 * 31 * 31))
     norms = whitening_filters(images, 2, 12).flatten(1).norm(dim=1)
     np.testing.assert_allclose(norms, (variances[::-1] + 5e-4) ** -0.5, rtol=1e-4)
@@ -74,13 +74,13 @@ def test_the_strongest_directions_are_those_of_numpy():
     [
         torch.zeros(10, 3, 16, 16),
         torch.full((3, 3, 16, 16), 1.7),
-        pictures(1, 16),
+        make_images(1, 16),
         torch.randn(5, 1, 16, 16).expand(-1, 3, -1, -1),
         torch.zeros(0, 3, 16, 16),
     ],
-    ids=["black", "one color", "one picture", "grey", "none"],
+    ids=["black", "one color", "one image", "grey", "none"],
 )
-def test_pictures_without_variation_give_bounded_filters(images):
+def test_images_without_variation_give_bounded_filters(images):
     filters = whitening_filters(images, 2, 12)
     assert filters.isfinite().all()
     assert filters.flatten(1).norm(dim=1).max() <= 5e-4**-0.5 * 1.001
@@ -89,7 +89,7 @@ def test_pictures_without_variation_give_bounded_filters(images):
 
 def test_the_first_layer_sees_both_signs_and_does_not_learn():
     body = SmallFast(32, width=8)
-    whiten_first_layer(body, pictures(20, 32))
+    whiten_first_layer(body, make_images(20, 32))
     assert torch.equal(body.stem.weight[:12], -body.stem.weight[12:])
     assert not body.stem.weight.requires_grad
 
@@ -107,7 +107,7 @@ def test_the_head_starts_small(classes):
 def test_it_exports_to_onnx_with_any_batch(tmp_path, size, depth):
     torch.manual_seed(0)
     body = SmallFast(size, width=8, depth=depth)
-    images = pictures(6, size)
+    images = make_images(6, size)
     whiten_first_layer(body, images)
     body.train()(images)  # batch norm statistics of its own
     body.eval()

@@ -14,8 +14,10 @@ from sightline.data.samples import Samples
 from sightline.data.split import Split, calibration_rows, selection_rows
 from sightline.evaluation.abstain import describe_unknown
 from sightline.evaluation.calibration import describe_calibration
-from sightline.evaluation.intervals import Figure
-from sightline.pipeline.calibrate import describe_confidence, number_units
+from sightline.evaluation.intervals import Interval
+from sightline.measuring import evaluate
+from sightline.measuring.evaluate import number_units
+from sightline.pipeline.calibrate import describe_confidence
 from sightline.runs.folder import Run
 
 
@@ -104,7 +106,7 @@ def test_evaluating_other_images_keeps_figures_and_answers(finished_run: Run, tm
     page = (tmp_path / "kept" / "report.html").read_text(encoding="utf-8")
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
     assert f"Of {evaluation.accuracy.n} images of {other}" in words
-    assert f"Of 6 such images {Figure(**evaluation.metrics['unknown']['foreign']['new'])} are called new" in words
+    assert f"Of 6 such images {Interval(**evaluation.metrics['unknown']['foreign']['new'])} are called new" in words
     assert np.array_equal(np.load(tmp_path / "kept" / "probabilities.npy"), evaluation.predictions.probabilities)
     foreign = evaluation.metrics["unknown"]["foreign"]
     assert (foreign["count"], foreign["count_bad"]) == (6, 0)
@@ -117,9 +119,8 @@ def test_evaluating_other_images_keeps_figures_and_answers(finished_run: Run, tm
 
 
 def test_the_tenth_classifier_on_one_set_is_warned_of(finished_run: Run, tmp_path: Path, monkeypatch, capsys) -> None:
-    from sightline.pipeline import measure
 
     other = write_colours(tmp_path / "other", 3, seed=8)
-    monkeypatch.setattr(measure, "MANY_LOOKS", 1)
+    monkeypatch.setattr(evaluate, "MANY_LOOKS", 1)
     sightline.evaluate(finished_run.folder, other, out=tmp_path / "kept")
     assert "the best of them looks better than it is" in capsys.readouterr().err

@@ -13,8 +13,8 @@ from sightline.data.split import make_split
 from sightline.events import Noted, StageEnded
 from sightline.pipeline import candidates
 from sightline.pipeline.candidates import CANDIDATES, compare_networks
-from sightline.pipeline.progress import result_of
 from sightline.planning.facts import Hardware, describe_data
+from sightline.reading.progress import result_of
 
 CPU = Hardware("cpu", "x", 1, "x")
 GOOD, BAD = "resnet10t.c3_in1k", "mobilenetv3_small_050.lamb_in1k"
@@ -22,7 +22,7 @@ GOOD, BAD = "resnet10t.c3_in1k", "mobilenetv3_small_050.lamb_in1k"
 
 @pytest.fixture
 def looked(tmp_path, write_image):
-    """Return (samples, split, facts) of pictures that need a pretrained network by their size."""
+    """Return (samples, split, facts) of images that need a pretrained network by their size."""
     for name, colour in (("dark", (40, 40, 60)), ("light", (190, 200, 180))):
         for k in range(16):
             write_image(tmp_path / "photos" / name / f"{k:02d}.png", colour, seed=k, size=(90, 80))

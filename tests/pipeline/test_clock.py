@@ -10,8 +10,8 @@ import pytest
 import sightline
 from sightline.events import EpochEnded
 from sightline.runs import writer
-from sightline.runs.finding import find_run
 from sightline.runs.folder import list_runs
+from sightline.runs.lookup import find_run
 
 pytestmark = pytest.mark.e2e
 

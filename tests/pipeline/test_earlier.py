@@ -20,10 +20,10 @@ from sightline.errors import DataError, InputError, RunError, SightlineError, We
 from sightline.events import Event, Noted, Warned
 from sightline.networks.network import Network
 from sightline.pipeline.decide import plan_job
-from sightline.pipeline.prepare import Job, Prepared
-from sightline.pipeline.run import train_job
-from sightline.pipeline.start import compare_classes, fetch_weights
+from sightline.pipeline.look import Job, Prepared
+from sightline.pipeline.train import train_job
 from sightline.planning.recipe import Recipe
+from sightline.reading.weights import compare_classes, fetch_weights
 from sightline.runs.earlier import find_earlier
 from sightline.runs.folder import Run
 from sightline.training.setup import set_up_network

@@ -11,7 +11,7 @@ from finished import write_colours
 from sightline.errors import SightlineError
 from sightline.events import Planned, StageEnded, Warned
 from sightline.pipeline.decide import plan_job
-from sightline.pipeline.prepare import Job
+from sightline.pipeline.look import Job
 from sightline.planning.recipe import Recipe
 
 

@@ -15,17 +15,17 @@ from sklearn.metrics import accuracy_score
 
 import sightline
 from finished import write_colours
-from sightline import api, review
+from sightline.api import reviewing
 from sightline.errors import DataError, InputError, RunError
 from sightline.events import RunStarted, StageStarted
-from sightline.pipeline import run as pipeline_run
+from sightline.pipeline import train as pipeline_run
 from sightline.pipeline.decide import plan_job
-from sightline.pipeline.prepare import Job
+from sightline.pipeline.look import Job
 from sightline.pipeline.repeat import repeat_job
 from sightline.planning.recipe import Recipe
 from sightline.reporting.page import render_report
-from sightline.runs.finding import find_run
 from sightline.runs.folder import Run, list_runs
+from sightline.runs.lookup import find_run
 
 pytestmark = pytest.mark.e2e
 
@@ -127,7 +127,7 @@ def test_the_page_says_that_it_measures_the_recipe(shared):
     assert "What is taken for what" in page
     assert (run.figures_folder / "confusion.png").is_file() and not run.classifier_folder.exists()
     before = page
-    api.report(run)
+    reviewing.report(run)
     assert run.report_file.read_text() == before
 
 
@@ -237,7 +237,7 @@ def test_more_folds_than_images_leave_no_folder(few, tmp_path):
 
 def test_verifying_looks_into_every_fold_and_at_the_figures_together(shared, tmp_path):
     _, run = shared
-    whole = review.verify(run, quiet=True)
+    whole = reviewing.verify(run, quiet=True)
     assert whole.is_as_recorded, whole.differences
     names = [check.name for check in whole.checks]
     assert {"files", "fold-1 images", "fold-2 figures", "fold-3 recount", "together"} <= set(names)
@@ -247,7 +247,7 @@ def test_verifying_looks_into_every_fold_and_at_the_figures_together(shared, tmp
     metrics = copy.metrics
     metrics["spread"]["accuracy"]["mean"] += 0.01
     copy.metrics_file.write_text(json.dumps(metrics))
-    said = [str(one) for one in review.verify(copy, data=False, quiet=True).differences]
+    said = [str(one) for one in reviewing.verify(copy, data=False, quiet=True).differences]
     assert any("spread.accuracy.mean" in one for one in said)
     assert any("column run" in one for one in said)
 

@@ -47,8 +47,8 @@ def table(path: Path, *columns: int) -> list[list[str]]:
 
 @pytest.fixture
 def colours(colours, tmp_path):
-    """Return pictures of the test's own: some of these tests change them."""
-    return shutil.copytree(colours, tmp_path / "pictures" / "colours")
+    """Return images of the test's own: some of these tests change them."""
+    return shutil.copytree(colours, tmp_path / "images" / "colours")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The store of decoded pictures: whole, keyed by content, shared, streamed where it does not fit, and never wrong."""
+"""The store of decoded images: whole, keyed by content, shared, streamed where it does not fit, and never wrong."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def check_pixels(store: PixelStore, paths: Sequence[Path], preprocess: Preproces
 
 
 @pytest.fixture
-def pictures(tmp_path: Path, write_image: Callable[..., Path]) -> list[Path]:
-    """Ten different pictures of different shapes."""
+def images(tmp_path: Path, write_image: Callable[..., Path]) -> list[Path]:
+    """Ten different images of different shapes."""
     return [write_image(tmp_path / "in" / f"{k}.png", seed=k, size=(9 + k, 20 - k)) for k in range(10)]
 
 
@@ -66,14 +66,14 @@ def stores(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
 @pytest.mark.parametrize("again", [False, True], ids=["filled", "found"])
-def test_the_store_has_the_pixels_of_decode_and_shrink(pictures, stores, fit: str, again: bool) -> None:
+def test_the_store_has_the_pixels_of_decode_and_shrink(images, stores, fit: str, again: bool) -> None:
     preprocess = Preprocess(size=6, resize=8, fit=fit)
-    store = opened(pictures, stores, preprocess)
+    store = opened(images, stores, preprocess)
     if again:
-        store = opened(pictures, stores, preprocess)
+        store = opened(images, stores, preprocess)
     assert store.was_cached is again
     assert not store.fallback
-    check_pixels(store, pictures, preprocess)
+    check_pixels(store, images, preprocess)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -85,31 +85,31 @@ def test_the_order_is_kept_with_threads(tmp_path: Path, stores: Path, write_imag
     assert yielded[-1] == len(paths)
 
 
-def test_a_found_store_decodes_nothing(pictures, stores, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened(pictures, stores)
+def test_a_found_store_decodes_nothing(images, stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened(images, stores)
     monkeypatch.setattr(Preprocess, "decode", lambda *_, **__: pytest.fail("decoded again"))
-    _, yielded = finish(open_store(pictures, digests_of(pictures), SMALL, stores))
+    _, yielded = finish(open_store(images, digests_of(images), SMALL, stores))
     assert yielded == []
 
 
-def test_the_store_is_read_only(pictures, stores) -> None:
-    store = opened(pictures, stores)
+def test_the_store_is_read_only(images, stores) -> None:
+    store = opened(images, stores)
     with pytest.raises(ValueError, match="read-only"):
         store[0][:] = 0
 
 
-def test_changed_content_makes_a_new_store(pictures, stores, write_image) -> None:
-    opened(pictures, stores)
-    write_image(pictures[3], (255, 0, 0), seed=99, size=(12, 17))
-    store = opened(pictures, stores)
+def test_changed_content_makes_a_new_store(images, stores, write_image) -> None:
+    opened(images, stores)
+    write_image(images[3], (255, 0, 0), seed=99, size=(12, 17))
+    store = opened(images, stores)
     assert not store.was_cached
-    check_pixels(store, pictures)
+    check_pixels(store, images)
 
 
-def test_another_order_makes_a_new_store(pictures, stores) -> None:
-    opened(pictures, stores)
-    store = opened(pictures[::-1], stores)
-    check_pixels(store, pictures[::-1])
+def test_another_order_makes_a_new_store(images, stores) -> None:
+    opened(images, stores)
+    store = opened(images[::-1], stores)
+    check_pixels(store, images[::-1])
 
 
 @pytest.mark.parametrize(
@@ -124,11 +124,11 @@ def test_another_order_makes_a_new_store(pictures, stores) -> None:
         Preprocess(size=6, resize=8, value_range=(0, 9)),
     ],
 )
-def test_another_preprocess_makes_a_new_store(pictures, stores, other: Preprocess) -> None:
-    opened(pictures, stores)
-    store = opened(pictures, stores, other)
+def test_another_preprocess_makes_a_new_store(images, stores, other: Preprocess) -> None:
+    opened(images, stores)
+    store = opened(images, stores, other)
     assert not store.was_cached
-    check_pixels(store, pictures, other)
+    check_pixels(store, images, other)
 
 
 def test_every_field_of_the_preprocessing_is_part_of_the_key() -> None:
@@ -147,26 +147,26 @@ def test_every_field_of_the_preprocessing_is_part_of_the_key() -> None:
     assert len(set(keys)) == len(keys)
 
 
-def test_another_size_of_pad_makes_a_new_store(pictures, stores) -> None:
-    opened(pictures, stores, Preprocess(size=6, resize=8, fit="pad"))
+def test_another_size_of_pad_makes_a_new_store(images, stores) -> None:
+    opened(images, stores, Preprocess(size=6, resize=8, fit="pad"))
     other = Preprocess(size=7, resize=8, fit="pad")
-    check_pixels(opened(pictures, stores, other), pictures, other)
+    check_pixels(opened(images, stores, other), images, other)
 
 
-def test_crops_of_every_size_share_one_store(pictures, stores) -> None:
-    opened(pictures, stores)
-    assert opened(pictures, stores, Preprocess(size=4, resize=8)).was_cached
+def test_crops_of_every_size_share_one_store(images, stores) -> None:
+    opened(images, stores)
+    assert opened(images, stores, Preprocess(size=4, resize=8)).was_cached
 
 
-def test_another_pillow_makes_a_new_store(pictures, stores, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened(pictures, stores)
+def test_another_pillow_makes_a_new_store(images, stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened(images, stores)
     monkeypatch.setattr("PIL.__version__", "0.0.1")
-    assert not opened(pictures, stores).was_cached
+    assert not opened(images, stores).was_cached
 
 
-def test_the_same_files_elsewhere_share_one_store(pictures, stores, tmp_path: Path) -> None:
-    opened(pictures, stores)
-    moved = [path.rename(tmp_path / f"moved-{path.name}") for path in pictures]
+def test_the_same_files_elsewhere_share_one_store(images, stores, tmp_path: Path) -> None:
+    opened(images, stores)
+    moved = [path.rename(tmp_path / f"moved-{path.name}") for path in images]
     assert opened(moved, stores).was_cached
 
 
@@ -193,82 +193,82 @@ def truncate(path: Path) -> None:
         ("pixels.bin", lambda path: path.write_bytes(bytes(path.stat().st_size))),
     ],
 )
-def test_a_damaged_store_is_filled_again(pictures, stores, name: str, damage: Callable[[Path], object]) -> None:
-    opened(pictures, stores)
+def test_a_damaged_store_is_filled_again(images, stores, name: str, damage: Callable[[Path], object]) -> None:
+    opened(images, stores)
     damage(next(stores.glob(f"*/{name}")))
-    store = opened(pictures, stores)
+    store = opened(images, stores)
     assert not store.was_cached
     assert not store.fallback
-    check_pixels(store, pictures)
-    assert opened(pictures, stores).was_cached
+    check_pixels(store, images)
+    assert opened(images, stores).was_cached
 
 
-def test_a_filling_that_is_stopped_leaves_nothing(pictures, stores) -> None:
-    steps = open_store(pictures, digests_of(pictures), SMALL, stores)
+def test_a_filling_that_is_stopped_leaves_nothing(images, stores) -> None:
+    steps = open_store(images, digests_of(images), SMALL, stores)
     next(steps)
     steps.close()
     assert list(stores.iterdir()) == []
 
 
-def test_a_filling_that_is_interrupted_leaves_nothing(pictures, stores, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_filling_that_is_interrupted_leaves_nothing(images, stores, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Preprocess, "decode", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        opened(pictures, stores)
+        opened(images, stores)
     assert list(stores.iterdir()) == []
 
 
-def test_without_a_place_to_write_pictures_stay_in_memory(pictures, tmp_path: Path) -> None:
+def test_without_a_place_to_write_images_stay_in_memory(images, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    store = opened(pictures, tmp_path / "file" / "stores")
+    store = opened(images, tmp_path / "file" / "stores")
     assert str(tmp_path / "file") in store.fallback
     assert not store.was_cached
-    check_pixels(store, pictures)
+    check_pixels(store, images)
 
 
-def test_a_full_disk_falls_back_to_memory_and_leaves_nothing(pictures, stores, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_falls_back_to_memory_and_leaves_nothing(images, stores, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    store = opened(pictures, stores)
+    store = opened(images, stores)
     assert "No space left" in store.fallback
-    check_pixels(store, pictures)
+    check_pixels(store, images)
     assert list(stores.iterdir()) == []
 
 
-def test_a_whole_store_in_a_read_only_folder_is_used(pictures, stores, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_whole_store_in_a_read_only_folder_is_used(images, stores, monkeypatch: pytest.MonkeyPatch) -> None:
     """A shared cache of another user can be read but not touched."""
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    opened(pictures, stores)
+    opened(images, stores)
     monkeypatch.setattr(os, "utime", refuse)
-    store = opened(pictures, stores)
+    store = opened(images, stores)
     assert store.was_cached
-    check_pixels(store, pictures)
+    check_pixels(store, images)
 
 
 @pytest.mark.parametrize("where", ["folder", "memory"])
-def test_an_unreadable_picture_is_an_error_and_the_others_stay_right(pictures, tmp_path: Path, where: str) -> None:
-    pictures[4].write_bytes(b"<html>404")
-    pictures[0].write_bytes(b"")
-    pictures[9].unlink()
+def test_an_unreadable_image_is_an_error_and_the_others_stay_right(images, tmp_path: Path, where: str) -> None:
+    images[4].write_bytes(b"<html>404")
+    images[0].write_bytes(b"")
+    images[9].unlink()
     (tmp_path / "file").write_text("")
     folder = tmp_path / "stores" if where == "folder" else tmp_path / "file" / "stores"
     for _ in range(2):
-        store = opened(pictures, folder)
+        store = opened(images, folder)
         assert store.errors == {0: "the file is empty", 4: "a web page, not an image", 9: "no such file"}
-        check_pixels(store, pictures)
+        check_pixels(store, images)
     with pytest.raises(UnreadableImage, match="web page"):
         store[4]
 
 
 @pytest.mark.parametrize("where", ["folder", "memory"])
-def test_a_store_of_unreadable_pictures_only_has_only_errors(tmp_path: Path, where: str) -> None:
+def test_a_store_of_unreadable_images_only_has_only_errors(tmp_path: Path, where: str) -> None:
     paths = [tmp_path / "a.png", tmp_path / "b.png"]
     for path in paths:
         path.write_bytes(b"no")
@@ -278,11 +278,11 @@ def test_a_store_of_unreadable_pictures_only_has_only_errors(tmp_path: Path, whe
         assert sorted(opened(paths, folder).errors) == [0, 1]
 
 
-def test_the_place_of_an_empty_file_is_part_of_the_key(pictures, stores) -> None:
+def test_the_place_of_an_empty_file_is_part_of_the_key(images, stores) -> None:
     """A file that can't be read has no digest; where it stands still decides which pixels belong to which label."""
-    pictures[0].write_bytes(b"")
-    opened(pictures, stores)
-    moved = [*pictures[1:], pictures[0]]
+    images[0].write_bytes(b"")
+    opened(images, stores)
+    moved = [*images[1:], images[0]]
     store = opened(moved, stores)
     assert sorted(store.errors) == [9]
     check_pixels(store, moved)
@@ -302,46 +302,46 @@ def test_no_flipped_bit_is_ever_shown(tmp_path_factory, write_image, data: st.Da
     check_pixels(store, paths)
 
 
-def test_a_file_that_was_away_for_a_moment_is_not_remembered_as_bad(pictures, stores) -> None:
-    digests = digests_of(pictures)
-    away = pictures[2].rename(pictures[2].with_suffix(".away"))
-    first, _ = finish(open_store(pictures, digests, SMALL, stores))
+def test_a_file_that_was_away_for_a_moment_is_not_remembered_as_bad(images, stores) -> None:
+    digests = digests_of(images)
+    away = images[2].rename(images[2].with_suffix(".away"))
+    first, _ = finish(open_store(images, digests, SMALL, stores))
     assert sorted(first.errors) == [2]
-    away.rename(pictures[2])
-    second, _ = finish(open_store(pictures, digests, SMALL, stores))
+    away.rename(images[2])
+    second, _ = finish(open_store(images, digests, SMALL, stores))
     assert second.errors == {}
-    check_pixels(second, pictures)
+    check_pixels(second, images)
 
 
-def test_another_run_that_was_faster_wins(pictures, stores) -> None:
-    slow = open_store(pictures, digests_of(pictures), SMALL, stores)
+def test_another_run_that_was_faster_wins(images, stores) -> None:
+    slow = open_store(images, digests_of(images), SMALL, stores)
     next(slow)
-    opened(pictures, stores)
+    opened(images, stores)
     store, _ = finish(slow)
-    check_pixels(store, pictures)
+    check_pixels(store, images)
     assert len(list(stores.iterdir())) == 1
 
 
-def test_the_stores_not_used_for_longest_make_room(pictures, stores, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened(pictures[:3], stores)
+def test_the_stores_not_used_for_longest_make_room(images, stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened(images[:3], stores)
     os.utime(next(stores.glob("*/store.json")), (1, 1))
-    opened(pictures[3:6], stores)
-    opened(pictures[:3], stores)  # used now, so the other one is older
+    opened(images[3:6], stores)
+    opened(images[:3], stores)  # used now, so the other one is older
     size = sum(path.stat().st_size for path in stores.glob("*/pixels.bin")) + 300
-    opened(pictures[6:9], stores, limit=size)
-    assert opened(pictures[:3], stores).was_cached
-    assert opened(pictures[6:9], stores).was_cached
+    opened(images[6:9], stores, limit=size)
+    assert opened(images[:3], stores).was_cached
+    assert opened(images[6:9], stores).was_cached
     assert len(list(stores.iterdir())) == 2
 
 
-def test_the_facts_of_a_store_are_plain_json(pictures, stores) -> None:
-    opened(pictures, stores)
+def test_the_facts_of_a_store_are_plain_json(images, stores) -> None:
+    opened(images, stores)
     facts = json.loads(next(stores.glob("*/store.json")).read_text())
     assert facts["count"] == 10
 
 
 def known(paths: Sequence[Path], errors: dict[int, str] | None = None) -> Known:
-    """What inspection would say of these pictures."""
+    """What inspection would say of these images."""
     sizes = [(0, 0) if k in (errors or {}) else decode_image(path).shape[:2] for k, path in enumerate(paths)]
     heights, widths = np.array(sizes).T
     return Known(errors or {}, widths, heights)
@@ -349,7 +349,7 @@ def known(paths: Sequence[Path], errors: dict[int, str] | None = None) -> Known:
 
 @pytest.fixture
 def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave nothing to hold pictures in, so that all are streamed."""
+    """Leave nothing to hold images in, so that all are streamed."""
     monkeypatch.setattr(cache, "_MEMORY_BYTES", 0)
 
 
@@ -368,54 +368,54 @@ def test_the_size_of_a_store_is_known_before_it_is_written(width, height, fit, s
 
 
 @pytest.mark.parametrize("says_sizes", [False, True])
-def test_pictures_above_the_limit_are_streamed_and_leave_nothing(pictures, stores, no_memory, says_sizes) -> None:
-    size = sum(SMALL.shrink(decode_image(path)).size for path in pictures)
-    sizes = known(pictures) if says_sizes else None
-    store = opened(pictures, stores, limit=size - 1, known=sizes)
+def test_images_above_the_limit_are_streamed_and_leave_nothing(images, stores, no_memory, says_sizes) -> None:
+    size = sum(SMALL.shrink(decode_image(path)).size for path in images)
+    sizes = known(images) if says_sizes else None
+    store = opened(images, stores, limit=size - 1, known=sizes)
     assert (store.streamed, store.is_too_large, store.was_cached) == (10, True, False)
     assert "cache may hold" in store.fallback
     assert list(stores.iterdir()) == []
-    check_pixels(store, pictures)
-    exact = opened(pictures, stores, limit=size, known=sizes)
+    check_pixels(store, images)
+    exact = opened(images, stores, limit=size, known=sizes)
     assert (exact.streamed, exact.fallback) == (0, "")
 
 
-def test_pictures_above_the_limit_push_no_other_store_out(pictures, stores) -> None:
-    opened(pictures[:3], stores)
-    opened(pictures, stores, limit=900, known=known(pictures))
-    assert opened(pictures[:3], stores).was_cached
+def test_images_above_the_limit_push_no_other_store_out(images, stores) -> None:
+    opened(images[:3], stores)
+    opened(images, stores, limit=900, known=known(images))
+    assert opened(images[:3], stores).was_cached
 
 
-def test_a_disk_without_space_for_them_is_left_alone(pictures, stores, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_space_for_them_is_left_alone(images, stores, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("usage", (), {"total": 10**6, "free": 50_300})
     monkeypatch.setattr("shutil.disk_usage", lambda folder: usage)
-    store = opened(pictures, stores, known=known(pictures))
+    store = opened(images, stores, known=known(images))
     assert store.is_too_large
     assert "to spare" in store.fallback
-    assert opened(pictures, stores).is_too_large  # noticed while writing, where sizes are not known
+    assert opened(images, stores).is_too_large  # noticed while writing, where sizes are not known
     usage.free = 60_000
-    assert not opened(pictures, stores, known=known(pictures)).fallback
+    assert not opened(images, stores, known=known(images)).fallback
 
 
-def test_old_stores_make_room_on_a_disk_that_is_nearly_full(pictures, stores, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened(pictures[:5], stores)
+def test_old_stores_make_room_on_a_disk_that_is_nearly_full(images, stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened(images[:5], stores)
 
     def usage(folder: Path) -> object:
         used = sum(path.stat().st_size for path in stores.glob("*/pixels.bin"))
         return type("usage", (), {"total": 20_000, "free": 1000 + 3500 - used})
 
     monkeypatch.setattr("shutil.disk_usage", usage)
-    assert not opened(pictures, stores, known=known(pictures)).fallback
+    assert not opened(images, stores, known=known(images)).fallback
     assert len(list(stores.iterdir())) == 1
 
 
 @pytest.mark.parametrize("budget", [0, 500, 10**6])
 @pytest.mark.parametrize("threads", [1, 2, 5])
-def test_streamed_pictures_are_those_of_the_store(pictures, stores, monkeypatch, budget: int, threads: int) -> None:
+def test_streamed_images_are_those_of_the_store(images, stores, monkeypatch, budget: int, threads: int) -> None:
     """What is held, what is streamed, and what lies on the disk are the same pixels."""
     monkeypatch.setattr(cache, "_MEMORY_BYTES", budget)
-    mapped = opened(pictures, stores)
-    streamed = opened(pictures, stores / "file", limit=0, threads=threads)
+    mapped = opened(images, stores)
+    streamed = opened(images, stores / "file", limit=0, threads=threads)
     assert streamed.streamed == {0: 10, 10**6: 0}.get(budget, streamed.streamed)
     if budget == 500:
         assert 0 < streamed.streamed < 10
@@ -428,8 +428,8 @@ def test_streamed_pictures_are_those_of_the_store(pictures, stores, monkeypatch,
             np.testing.assert_array_equal(one, mapped[k])
 
 
-def test_one_batch_is_decoded_ahead_and_no_more(pictures, stores, no_memory, monkeypatch) -> None:
-    store = opened(pictures * 8, stores, limit=0)
+def test_one_batch_is_decoded_ahead_and_no_more(images, stores, no_memory, monkeypatch) -> None:
+    store = opened(images * 8, stores, limit=0)
     seen, lock, decode = [], threading.Lock(), Preprocess.decode
 
     def counted(self: Preprocess, image: bytes, *, name: str) -> object:
@@ -452,10 +452,10 @@ def test_one_batch_is_decoded_ahead_and_no_more(pictures, stores, no_memory, mon
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("pixels")]
 
 
-def test_a_streamed_picture_that_changes_stops_the_run(pictures, stores, no_memory, write_image) -> None:
-    store = opened(pictures, stores, limit=0)
-    write_image(pictures[3], (255, 0, 0), seed=99, size=(12, 17))
-    pictures[8].unlink()
+def test_a_streamed_image_that_changes_stops_the_run(images, stores, no_memory, write_image) -> None:
+    store = opened(images, stores, limit=0)
+    write_image(images[3], (255, 0, 0), seed=99, size=(12, 17))
+    images[8].unlink()
     running = store.fetch([[0, 1], [2, 3], [4, 5]])
     assert len(next(running)) == 2
     with pytest.raises(DataError, match=r"3\.png: the file changed") as caught:
@@ -466,26 +466,26 @@ def test_a_streamed_picture_that_changes_stops_the_run(pictures, stores, no_memo
     assert [place for place, _ in store.readable([2, 3, 7, 8, 9])] == [0, 2, 4]
 
 
-def test_what_inspection_could_not_read_is_never_streamed(pictures, stores, no_memory) -> None:
-    pictures[4].write_bytes(b"<html>404")
+def test_what_inspection_could_not_read_is_never_streamed(images, stores, no_memory) -> None:
+    images[4].write_bytes(b"<html>404")
     reasons = {4: "a web page, not an image"}
-    store = opened(pictures, stores, limit=0, known=known(pictures, reasons))
+    store = opened(images, stores, limit=0, known=known(images, reasons))
     assert (store.errors, store.streamed) == (reasons, 9)
     with pytest.raises(UnreadableImage, match="web page"):
         store[4]
     assert [place for place, _ in store.readable(np.arange(10))] == [0, 1, 2, 3, 5, 6, 7, 8, 9]
 
 
-def test_what_inspection_could_not_read_is_not_held_either(pictures, stores) -> None:
-    store = opened(pictures, stores, limit=0, known=known(pictures, {4: "away for a moment"}))
+def test_what_inspection_could_not_read_is_not_held_either(images, stores) -> None:
+    store = opened(images, stores, limit=0, known=known(images, {4: "away for a moment"}))
     assert (store.errors, store.streamed) == ({4: "away for a moment"}, 0)
     with pytest.raises(UnreadableImage, match="away"):
         store[4]
 
 
-def test_readable_gives_places_and_pictures_of_a_store(pictures, stores) -> None:
-    pictures[2].unlink()
-    store = opened(pictures, stores)
+def test_readable_gives_places_and_images_of_a_store(images, stores) -> None:
+    images[2].unlink()
+    store = opened(images, stores)
     found = dict(store.readable(np.array([9, 2, 0])))
     assert list(found) == [0, 2]
     np.testing.assert_array_equal(found[0], store[9])
@@ -520,12 +520,12 @@ print(f"{pixels} {store.fallback}", flush=True)
 
 
 @pytest.fixture
-def start_filling(stores, pictures):
-    """Return a function that starts a process that fills the store of the pictures; all end with the test."""
+def start_filling(stores, images):
+    """Return a function that starts a process that fills the store of the images; all end with the test."""
     running = []
 
     def start(pause: float, code: str = CHILD) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", code, str(stores), str(pause), *map(str, pictures)]
+        command = [sys.executable, "-c", code, str(stores), str(pause), *map(str, images)]
         running.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
         return running[-1]
 
@@ -540,7 +540,7 @@ def pixels_of(paths: Sequence[Path]) -> str:
     return hashlib.sha256(b"".join(shrunk)).hexdigest()
 
 
-def test_processes_that_fill_one_store_at_once_all_have_the_right_pixels(pictures, stores, start_filling) -> None:
+def test_processes_that_fill_one_store_at_once_all_have_the_right_pixels(images, stores, start_filling) -> None:
     processes = [start_filling(pause) for pause in (0.0, 0.02, 0.05)]
     for process in processes:
         assert process.stdout.readline() == "ready\n"
@@ -549,12 +549,12 @@ def test_processes_that_fill_one_store_at_once_all_have_the_right_pixels(picture
         process.stdin.flush()
     for process in processes:
         said, _ = process.communicate(timeout=60)
-        assert said.splitlines()[-1].split(" ") == [pixels_of(pictures), ""]
+        assert said.splitlines()[-1].split(" ") == [pixels_of(images), ""]
     assert len(list(stores.iterdir())) == 1
-    assert opened(pictures, stores).was_cached
+    assert opened(images, stores).was_cached
 
 
-def test_a_process_that_is_killed_leaves_nothing_that_is_used(pictures, stores, start_filling) -> None:
+def test_a_process_that_is_killed_leaves_nothing_that_is_used(images, stores, start_filling) -> None:
     process = start_filling(0.05)
     process.stdin.write("\n")
     process.stdin.flush()
@@ -563,44 +563,44 @@ def test_a_process_that_is_killed_leaves_nothing_that_is_used(pictures, stores, 
     process.kill()
     process.wait()
     (half,) = stores.iterdir()
-    store = opened(pictures, stores)
+    store = opened(images, stores)
     assert not store.was_cached
-    check_pixels(store, pictures)
+    check_pixels(store, images)
     assert half.exists()  # somebody could be writing it
     for path in (*half.iterdir(), half):
         os.utime(path, (0, 0))
-    opened(pictures[:2], stores)
+    opened(images[:2], stores)
     assert not half.exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
-def test_a_disk_that_is_full_in_the_middle_is_a_reason_and_leaves_nothing(pictures, stores, start_filling) -> None:
+def test_a_disk_that_is_full_in_the_middle_is_a_reason_and_leaves_nothing(images, stores, start_filling) -> None:
     """The system refuses to write on; Python sees it as it sees a full disk."""
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900))\n"
     process = start_filling(0.0, limit + CHILD)
     said, _ = process.communicate("\n", timeout=60)
     pixels, reason = said.splitlines()[-1].split(" ", 1)
-    assert pixels == pixels_of(pictures)
+    assert pixels == pixels_of(images)
     assert str(stores) in reason
     assert list(stores.iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps a file that is open")
-def test_a_store_that_another_process_removes_can_still_be_read(pictures, stores) -> None:
-    store = opened(pictures[:5], stores)
-    opened(pictures[5:], stores, limit=1500, known=known(pictures[5:]))
+def test_a_store_that_another_process_removes_can_still_be_read(images, stores) -> None:
+    store = opened(images[:5], stores)
+    opened(images[5:], stores, limit=1500, known=known(images[5:]))
     assert len(list(stores.iterdir())) == 1
-    check_pixels(store, pictures[:5])
+    check_pixels(store, images[:5])
 
 
-def test_a_store_that_can_not_be_renamed_stays(pictures, stores, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_can_not_be_renamed_stays(images, stores, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Windows, while another process has it open."""
 
     def refuse(*_: object) -> None:
         raise PermissionError(13, "The process cannot access the file")
 
-    opened(pictures[:5], stores)
+    opened(images[:5], stores)
     monkeypatch.setattr(Path, "rename", refuse)
-    opened(pictures[5:], stores, limit=1500)
+    opened(images[5:], stores, limit=1500)
     monkeypatch.undo()
-    assert opened(pictures[:5], stores).was_cached
+    assert opened(images[:5], stores).was_cached

@@ -20,7 +20,7 @@ from sightline.errors import UnreadableImage
 from sightline.pixels import archives, containers
 from sightline.pixels.containers import CONTAINER_SUFFIXES, Member, open_container, place_of, read_member
 from sightline.pixels.decode import decode_image
-from sightline.pixels.files import read_bytes
+from sightline.pixels.file_bytes import read_bytes
 
 CONTENTS = {
     "a.jpg": b"A" * 5000,

@@ -16,8 +16,8 @@ from corpus import KINDS, SMOOTH, Case, cases, encode
 from heic import heic
 from sightline.errors import UnreadableImage
 from sightline.pixels.decode import decode_image, read_header
-from sightline.pixels.facts import measure_image
-from sightline.pixels.files import read_bytes
+from sightline.pixels.file_bytes import read_bytes
+from sightline.pixels.image_facts import measure_image
 
 CASES = cases()
 
@@ -58,7 +58,7 @@ def test_it_is_refused_with_its_reason(case: Case, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [*KINDS, "HEIC"])
 @settings(max_examples=150)
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 12), cut=st.booleans())
-def test_changed_bytes_give_a_picture_or_unreadable(kind: str, seed: int, count: int, cut: bool) -> None:
+def test_changed_bytes_give_a_image_or_unreadable(kind: str, seed: int, count: int, cut: bool) -> None:
     chance = random.Random(seed)
     data = bytearray(heic() if kind == "HEIC" else encode(SMOOTH, kind))
     for _ in range(count):

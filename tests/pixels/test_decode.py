@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from sightline.errors import UnreadableImage
-from sightline.pixels import files, opening
+from sightline.pixels import file_bytes, opening
 from sightline.pixels.decode import Header, decode_image, read_header, to_rgb_array
-from sightline.pixels.files import read_bytes
+from sightline.pixels.file_bytes import read_bytes
 
 RAMP = np.arange(256, dtype=np.uint16)[None].repeat(3, axis=0) * 257  # every high byte once a row
 NOISE = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
@@ -92,7 +92,7 @@ def test_the_header_gives_the_size_as_shown(kind: str, number: int) -> None:
     assert (header.format, header.orientation) == (kind, number)
 
 
-def test_a_picture_in_memory_is_turned_upright_too() -> None:
+def test_a_image_in_memory_is_turned_upright_too() -> None:
     image = Image.open(io.BytesIO(encode(SEVEN, exif=oriented(6))))
     np.testing.assert_array_equal(to_rgb_array(image), UPRIGHT[6](SEVEN))
 
@@ -100,20 +100,20 @@ def test_a_picture_in_memory_is_turned_upright_too() -> None:
 # -- modes ------------------------------------------------------------------------------------------------------
 
 
-def test_an_rgb_picture_keeps_every_pixel() -> None:
+def test_an_rgb_image_keeps_every_pixel() -> None:
     np.testing.assert_array_equal(decode_image(encode(NOISE)), NOISE)
 
 
-def test_a_grey_picture_has_three_equal_channels() -> None:
+def test_a_grey_image_has_three_equal_channels() -> None:
     np.testing.assert_array_equal(decode_image(encode(NOISE[..., 0])), NOISE[..., :1].repeat(3, axis=2))
 
 
-def test_a_one_bit_picture_is_black_and_white() -> None:
+def test_a_one_bit_image_is_black_and_white() -> None:
     bits = NOISE[..., 0] > 127
     np.testing.assert_array_equal(decode_image(encode(Image.fromarray(bits)))[..., 1], bits * np.uint8(255))
 
 
-def test_a_palette_picture_shows_the_colours_of_its_palette() -> None:
+def test_a_palette_image_shows_the_colours_of_its_palette() -> None:
     image = Image.fromarray(NOISE[..., 0] % 3, "L")
     image.putpalette([1, 2, 3, 40, 50, 60, 255, 0, 9])
     palette = np.array([[1, 2, 3], [40, 50, 60], [255, 0, 9]], np.uint8)
@@ -215,7 +215,7 @@ def test_a_16_bit_ramp_keeps_the_high_byte_and_does_not_round() -> None:
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
-def test_32_bit_and_float_pictures_are_refused(mode: str) -> None:
+def test_32_bit_and_float_images_are_refused(mode: str) -> None:
     with pytest.raises(UnreadableImage, match=r"(integers|floating-point).*--range LOW,HIGH"):
         decode_image(encode(Image.new(mode, (4, 4), 7), "TIFF"))
 
@@ -227,7 +227,7 @@ def test_a_mode_without_a_rule_is_refused(mode: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
-def test_of_an_animation_the_first_picture_is_taken(kind: str) -> None:
+def test_of_an_animation_the_first_image_is_taken(kind: str) -> None:
     first, second = Image.new("RGB", (8, 8), (250, 0, 0)), Image.new("RGB", (8, 8), (0, 0, 250))
     options = {"lossless": True} if kind == "WEBP" else {}
     pixels = decode_image(encode(first, kind, save_all=True, append_images=[second], **options))
@@ -246,7 +246,7 @@ def test_a_png_of_any_mode_and_size_is_rgb_uint8(width: int, height: int, mode: 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF"])
 def test_each_format_is_recognised_by_content(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "picture.xyz"
+    path = tmp_path / "image.xyz"
     path.write_bytes(encode(Image.new("RGB", (16, 8), (200, 100, 50)), kind))
     np.testing.assert_allclose(decode_image(path)[4, 8], (200, 100, 50), atol=6)
     header = read_header(path.read_bytes())
@@ -255,7 +255,7 @@ def test_each_format_is_recognised_by_content(tmp_path: Path, kind: str) -> None
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
-    [("ICO", "an icon"), ("EPS", "a PostScript file"), ("JPEG2000", "a JPEG 2000 picture"), ("TGA", "known format")],
+    [("ICO", "an icon"), ("EPS", "a PostScript file"), ("JPEG2000", "a JPEG 2000 image"), ("TGA", "known format")],
 )
 def test_formats_that_are_no_photos_are_refused(kind: str, reason: str) -> None:
     with pytest.raises(UnreadableImage, match=reason):
@@ -293,7 +293,7 @@ def test_what_is_no_image_is_called_by_its_name(tmp_path: Path, data: bytes, rea
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
-def test_a_truncated_picture_is_unreadable(kind: str) -> None:
+def test_a_truncated_image_is_unreadable(kind: str) -> None:
     data = encode(NOISE, kind)
     with pytest.raises(UnreadableImage):
         decode_image(data[: len(data) * 2 // 3])
@@ -367,7 +367,7 @@ def test_too_many_pixels_are_refused_before_decoding(side: int) -> None:
             read(data)
 
 
-def test_a_picture_of_exactly_the_limit_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_image_of_exactly_the_limit_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "MAX_PIXELS", 48 * 64)
     assert decode_image(encode(NOISE)).shape == (48, 64, 3)
     monkeypatch.setattr(opening, "MAX_PIXELS", 48 * 64 - 1)
@@ -378,9 +378,9 @@ def test_a_picture_of_exactly_the_limit_is_read(monkeypatch: pytest.MonkeyPatch)
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "large.bin"
     path.write_bytes(b"x" * 100)
-    monkeypatch.setattr(files, "MAX_FILE_BYTES", 100)
+    monkeypatch.setattr(file_bytes, "MAX_FILE_BYTES", 100)
     assert read_bytes(path) == b"x" * 100
-    monkeypatch.setattr(files, "MAX_FILE_BYTES", 99)
+    monkeypatch.setattr(file_bytes, "MAX_FILE_BYTES", 99)
     with pytest.raises(UnreadableImage, match="100 bytes, more than 99"):
         read_bytes(path)
 
@@ -427,7 +427,7 @@ def test_arrays_in_memory_are_taken_as_they_are() -> None:
     [np.zeros((4, 4, 3)), np.zeros((4, 4, 2), np.uint8), np.zeros(4, np.uint8), np.zeros((0, 4, 3), np.uint8), None],
     ids=["float", "two-channels", "flat", "empty", "none"],
 )
-def test_arrays_that_are_no_picture_are_refused(array: object) -> None:
+def test_arrays_that_are_no_image_are_refused(array: object) -> None:
     with pytest.raises(UnreadableImage, match="wanted uint8"):
         to_rgb_array(array)
 

@@ -18,7 +18,7 @@ MEAN, MOST = 0.6, 6  # levels of 255
 
 @cache
 def scene(width: int, height: int) -> Image.Image:
-    """A picture like a photo: gradients, edges, texture at four scales, the noise of a sensor."""
+    """An image like a photo: gradients, edges, texture at four scales, the noise of a sensor."""
     random = np.random.default_rng(width)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     light = np.stack([x / width * 200 + 20, y / height * 200 + 20, 128 + 80 * np.sin(x / width * 9)], -1)

@@ -16,8 +16,8 @@ from corpus import NOISE, SMOOTH, encode, jpeg, oriented
 from heic import heic
 from sightline.errors import InputError, UnreadableImage
 from sightline.pixels.decode import decode_image, read_header, to_rgb_array
-from sightline.pixels.facts import FACTS, measure_image
-from sightline.pixels.files import read_bytes
+from sightline.pixels.file_bytes import read_bytes
+from sightline.pixels.image_facts import FACTS, measure_image
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""From a picture to the network's square."""
+"""From an image to the network's square."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILTERS = {
 }
 
 
-def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+def make_image(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
 
 
@@ -31,8 +31,8 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
     st.integers(0, 10),
     st.sampled_from(["crop", "pad", "squash"]),
 )
-def test_every_picture_becomes_a_square_of_the_size(height: int, width: int, size: int, more: int, fit: str) -> None:
-    square = Preprocess(size=size, resize=size + more, fit=fit).apply(picture(height, width))
+def test_every_image_becomes_a_square_of_the_size(height: int, width: int, size: int, more: int, fit: str) -> None:
+    square = Preprocess(size=size, resize=size + more, fit=fit).apply(make_image(height, width))
     assert square.shape == (size, size, 3)
     assert square.dtype == np.uint8
 
@@ -40,7 +40,7 @@ def test_every_picture_becomes_a_square_of_the_size(height: int, width: int, siz
 @pytest.mark.parametrize("interpolation", FILTERS)
 @pytest.mark.parametrize(("height", "width"), [(60, 80), (80, 60), (50, 50), (10, 20)])
 def test_crop_is_pillows_resize_and_its_centre(height: int, width: int, interpolation: str) -> None:
-    image = Image.fromarray(picture(height, width))
+    image = Image.fromarray(make_image(height, width))
     scale = 32 / min(height, width)
     small = image.resize((round(width * scale), round(height * scale)), FILTERS[interpolation])
     left, top = (small.width - 24) // 2, (small.height - 24) // 2
@@ -51,14 +51,14 @@ def test_crop_is_pillows_resize_and_its_centre(height: int, width: int, interpol
 
 @pytest.mark.parametrize(("height", "width"), [(60, 80), (80, 40), (48, 48), (10, 20)])
 def test_pad_is_pillows_pad_on_the_background(height: int, width: int) -> None:
-    image = Image.fromarray(picture(height, width))
+    image = Image.fromarray(make_image(height, width))
     wanted = ImageOps.pad(image, (24, 24), Image.Resampling.BILINEAR, color=(9, 8, 7))
     square = Preprocess(size=24, resize=24, fit="pad", background=(9, 8, 7)).apply(np.asarray(image))
     np.testing.assert_array_equal(square, np.asarray(wanted))
 
 
 def test_squash_is_pillows_resize() -> None:
-    image = Image.fromarray(picture(30, 70))
+    image = Image.fromarray(make_image(30, 70))
     square = Preprocess(size=24, resize=24, fit="squash", interpolation="bicubic").apply(np.asarray(image))
     np.testing.assert_array_equal(square, np.asarray(image.resize((24, 24), Image.Resampling.BICUBIC)))
 
@@ -69,30 +69,30 @@ def test_the_default_background_is_white() -> None:
     assert (square[:, 5] == 0).all()
 
 
-def test_pad_keeps_the_whole_picture_in_the_middle() -> None:
+def test_pad_keeps_the_whole_image_in_the_middle() -> None:
     square = Preprocess(size=9, resize=9, fit="pad", background=(1, 1, 1)).apply(np.full((9, 3, 3), 200, np.uint8))
     assert np.flatnonzero(square[4, :, 0] == 200).tolist() == [3, 4, 5]
 
 
-def test_a_picture_of_the_right_size_is_not_touched() -> None:
-    pixels = picture(24, 24)
+def test_a_image_of_the_right_size_is_not_touched() -> None:
+    pixels = make_image(24, 24)
     for fit in ("crop", "pad", "squash"):
         np.testing.assert_array_equal(Preprocess(size=24, resize=24, fit=fit).apply(pixels), pixels)
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 30), st.integers(0, 8))
-def test_the_stored_picture_of_a_crop_has_the_short_side_asked_for(h: int, w: int, size: int, more: int) -> None:
-    stored = Preprocess(size=size, resize=size + more).shrink(picture(h, w))
+def test_the_stored_image_of_a_crop_has_the_short_side_asked_for(h: int, w: int, size: int, more: int) -> None:
+    stored = Preprocess(size=size, resize=size + more).shrink(make_image(h, w))
     assert min(stored.shape[:2]) == size + more
 
 
 @pytest.mark.parametrize("shape", [(1, 20_000), (20_000, 1), (2, 9_000)])
-def test_an_extremely_long_picture_is_stored_small(shape: tuple[int, int]) -> None:
+def test_an_extremely_long_image_is_stored_small(shape: tuple[int, int]) -> None:
     stored = Preprocess(size=24, resize=32).shrink(np.zeros((*shape, 3), np.uint8))
     assert max(stored.shape[:2]) <= 4 * 32
 
 
-def test_an_extremely_long_picture_keeps_its_centre() -> None:
+def test_an_extremely_long_image_keeps_its_centre() -> None:
     pixels = np.zeros((4, 4000, 3), np.uint8)
     pixels[:, 1980:2020] = 255
     assert (Preprocess(size=4, resize=4).apply(pixels) == 255).all()

@@ -24,10 +24,10 @@ def finish(steps) -> tuple[Stored | None, list[int]]:
             return stop.value, yielded
 
 
-def written(target: Path, pictures: list[np.ndarray], errors: dict[int, str] | None = None) -> Path:
+def written(target: Path, images: list[np.ndarray], errors: dict[int, str] | None = None) -> Path:
     target.parent.mkdir(exist_ok=True)
     with StoreWriter(target, 10**9) as writer:
-        writer.commit(np.array([(writer.write(p), *p.shape[:2]) for p in pictures]).reshape(-1, 3), errors or {})
+        writer.commit(np.array([(writer.write(p), *p.shape[:2]) for p in images]).reshape(-1, 3), errors or {})
     return target
 
 
@@ -38,17 +38,17 @@ def noise(count: int, side: int = 7) -> list[np.ndarray]:
 
 @given(count=st.integers(0, 12), block=st.integers(1, 700), threads=st.integers(1, 3))
 def test_what_was_written_comes_back(tmp_path_factory, count: int, block: int, threads: int) -> None:
-    """Whatever the size of a block: pictures end within one, at its end, or lie in several."""
+    """Whatever the size of a block: images end within one, at its end, or lie in several."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(storage, "_BLOCK", block)
-        pictures = noise(count)
-        target = written(tmp_path_factory.mktemp("stores") / "a", pictures, {3: "ünreadable"})
+        images = noise(count)
+        target = written(tmp_path_factory.mktemp("stores") / "a", images, {3: "ünreadable"})
         stored, _ = finish(read_store(target, threads))
         assert stored is not None
         assert stored.errors == {3: "ünreadable"}
-        for picture, (offset, height, width) in zip(pictures, stored.index, strict=True):
-            flat = stored.flat[offset : offset + picture.size]
-            np.testing.assert_array_equal(flat.reshape(height, width, 3), picture)
+        for image, (offset, height, width) in zip(images, stored.index, strict=True):
+            flat = stored.flat[offset : offset + image.size]
+            np.testing.assert_array_equal(flat.reshape(height, width, 3), image)
 
 
 def test_a_large_store_says_how_far_its_check_is(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

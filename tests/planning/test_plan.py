@@ -62,7 +62,7 @@ def test_small_images_get_our_own_network_and_large_ones_a_pretrained_one_by_dev
 
 
 @pytest.mark.parametrize(("side", "size"), [(8, 16), (28, 32), (32, 32), (33, 40), (64, 64)])
-def test_the_small_network_takes_pictures_at_about_their_own_size(side, size):
+def test_the_small_network_takes_images_at_about_their_own_size(side, size):
     assert decide(data=facts(side)).settings.size == size
 
 
@@ -84,7 +84,7 @@ def test_training_from_scratch_fits_no_head_on_random_features():
 
 
 @pytest.mark.parametrize("names", [("0", "1"), ("left", "up"), ("turn_RIGHT", "stop"), ("a", "bee")])
-def test_pictures_that_a_mirror_would_change_are_not_mirrored(names):
+def test_images_that_a_mirror_would_change_are_not_mirrored(names):
     plan = decide(data=facts(classes=names))
     assert plan.settings.flip == 0
     assert decision(plan, "flip").origin == "data"

@@ -57,9 +57,9 @@ def test_a_recipe_trains_on_a_handful_of_images(name, tmp_path):
     options = Recipe(epochs=1, batch_size=12, size=32, resize=32, **({} if model in OWN_NETWORKS else small))
     plan = plan_of(recipe, options)
     random = np.random.default_rng(0)
-    pictures = random.integers(0, 256, (33, 32, 32, 3), dtype=np.uint8)
+    images = random.integers(0, 256, (33, 32, 32, 3), dtype=np.uint8)
     index = np.array([[k * 3072, 32, 32] for k in range(33)])
-    store = PixelStore(pictures.ravel(), index, {})
+    store = PixelStore(images.ravel(), index, {})
     labels = [k % 3 for k in range(33)]
     train, val = (make_batches(plan, store, rows, [labels[k] for k in rows]) for rows in (range(24), range(24, 33)))
     network = set_up_network(plan.settings, 3, None)

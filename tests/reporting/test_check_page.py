@@ -1,4 +1,4 @@
-"""The page of ``sightline check``: every finding with its pictures, and no stranger's code."""
+"""The page of ``sightline check``: every finding with its images, and no stranger's code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.checks.doctor import check_subject
+from sightline.checks.checkup import check_subject
 from sightline.checks.finding import Case, Finding, Findings
 from sightline.checks.subject import Subject
 from sightline.data.inspect import inspect_samples
@@ -48,11 +48,11 @@ def test_every_finding_has_a_section_with_its_words(visited):
     assert all(finding.message in page and finding.code in page for finding in findings)
 
 
-def test_pictures_stand_in_the_page_and_broken_ones_are_said(visited):
+def test_images_stand_in_the_page_and_broken_ones_are_said(visited):
     samples, findings = visited
     page = render_check(samples, findings, [])
     assert page.count("data:image/png;base64,") >= 2
-    assert "no picture" in page
+    assert "no image" in page
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
 
 
@@ -86,8 +86,8 @@ def test_a_range_makes_floats_visible(photos, monkeypatch):
     Image.fromarray(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)).save(path)
     samples = inspected(photos)
     finding = Finding("flat", "warning", "one", (Case(("red/depth.tif",)),), "look")
-    assert "no picture" in render_check(samples, [finding], [])
-    assert "no picture" not in render_check(samples, [finding], [], (0, 1))
+    assert "no image" in render_check(samples, [finding], [])
+    assert "no image" not in render_check(samples, [finding], [], (0, 1))
 
 
 def test_the_page_does_not_change_the_files(visited, photos):

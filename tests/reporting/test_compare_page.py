@@ -1,4 +1,4 @@
-"""The page of ``sightline compare``: figures, classes and pictures of what changed; no stranger's code."""
+"""The page of ``sightline compare``: figures, classes and images of what changed; no stranger's code."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import sightline
-from sightline.pipeline.compare import Compared
 from sightline.reporting.compare_page import render_comparison
+from sightline.reviewing.compare import Compared
 from sightline.runs.folder import Run
 
 HOSTILE = "<script>alert(1)<script>\"'{{ 7*7 }}"
@@ -34,7 +34,7 @@ def render(compared: Compared) -> str:
     return render_comparison(compared.runs, compared.names, [compared.images()], compared.pairs, images)
 
 
-def test_the_page_shows_verdict_figures_classes_and_pictures(compared: Compared) -> None:
+def test_the_page_shows_verdict_figures_classes_and_images(compared: Compared) -> None:
     page = render(compared)
     text = html.unescape(page)
     assert compared.verdicts()[0] in text
@@ -57,12 +57,12 @@ def test_nothing_comes_from_elsewhere(compared: Compared) -> None:
     assert "default-src 'none'" in html.unescape(page)
 
 
-def test_pictures_that_are_gone_are_said(compared: Compared, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_images_that_are_gone_are_said(compared: Compared, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     run = Run(shutil.copytree(compared.runs[0].folder, tmp_path / "gone"))
     run.facts_file.write_text(json.dumps(run.facts | {"data_root": str(tmp_path / "nowhere")}))
     images = [compared.rows(0)]
     page = render_comparison((run, compared.runs[1]), compared.names, [], compared.pairs, images)
-    assert page.count("picture not found") == len(images[0]["fixed"]) + len(images[0]["broken"])
+    assert page.count("image not found") == len(images[0]["fixed"]) + len(images[0]["broken"])
 
 
 def test_many_pairs_and_images_stay_a_small_page(compared: Compared) -> None:

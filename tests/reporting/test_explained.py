@@ -1,4 +1,4 @@
-"""The picture of an explanation: any names, any size, the map where it belongs, and colours that rise in lightness."""
+"""The image of an explanation: any names, any size, the map where it belongs, and colours that rise in lightness."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def test_colours_rise_in_lightness_with_the_map(grey):
     ramp = np.linspace(0, 1, 64, dtype=np.float32)[None]
     seen = lightness(overlay(np.full((1, 64, 3), grey, np.uint8), ramp))[0]
     assert (np.diff(seen[32:]) > 0).all() and seen[-1] > seen[0] + 60
-    assert seen.min() > seen[0] - 12  # on a white picture it falls a little before it rises
+    assert seen.min() > seen[0] - 12  # on a white image it falls a little before it rises
 
 
-def test_the_picture_shines_through_everywhere():
+def test_the_image_shines_through_everywhere():
     stripes = np.zeros((8, 8, 3), np.uint8)
     stripes[:, ::2] = 255
     for strength in (0.0, 0.5, 1.0):
@@ -39,9 +39,9 @@ def test_the_picture_shines_through_everywhere():
 @pytest.mark.parametrize("side", [1, 16, 224])
 def test_any_name_and_size_can_be_drawn(name, side):
     random = np.random.default_rng(0)
-    picture = random.integers(0, 255, (side, side, 3), dtype=np.uint8)
+    image = random.integers(0, 255, (side, side, 3), dtype=np.uint8)
     fall = random.normal(0, 0.1, (side, side)).astype(np.float32)
-    one = Explained(name, name, 0.5, name, picture, random.random((side, side)).astype(np.float32), fall, "x", 0.5)
+    one = Explained(name, name, 0.5, name, image, random.random((side, side)).astype(np.float32), fall, "x", 0.5)
     out = io.BytesIO()
     with any_letters():
         one.figure().savefig(out, format="png", dpi=40)
@@ -51,17 +51,17 @@ def test_any_name_and_size_can_be_drawn(name, side):
     assert "Explained(" in repr(one)
 
 
-def test_the_figure_holds_the_picture_and_each_map():
-    picture = np.zeros((8, 8, 3), np.uint8)
+def test_the_figure_holds_the_image_and_each_map():
+    image = np.zeros((8, 8, 3), np.uint8)
     fall = np.zeros((8, 8), np.float32)
     fall[2, 3] = 0.3
-    one = Explained("a.png", "ant", 0.7, "bee", picture, None, fall)
+    one = Explained("a.png", "ant", 0.7, "bee", image, None, fall)
     figure = one.figure()
     texts = [text.get_text() for text in figure.texts]
     assert "ant 70.0 % (predicted: bee)" in texts and "occlusion" in texts and "Grad-CAM" not in texts
     assert any("30.0 points" in text for text in texts)
     images = [axes.images[0].get_array() for axes in figure.axes]
-    assert np.array_equal(images[0], picture)
+    assert np.array_equal(images[0], image)
     assert np.unravel_index(lightness(np.asarray(images[1])).argmax(), (8, 8)) == (2, 3)
 
 
@@ -74,7 +74,7 @@ def test_falls_below_zero_speak_for_nothing():
     assert not nothing.maps["occlusion"].any()
 
 
-def test_an_unreadable_picture_has_a_figure_that_says_so():
+def test_an_unreadable_image_has_a_figure_that_says_so():
     one = Explained("a.png", error="the file is empty")
     assert any("the file is empty" in text.get_text() for text in one.figure().texts)
     assert one.to_dict()["confidence"] is None and "the file is empty" in repr(one)

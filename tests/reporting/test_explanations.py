@@ -1,4 +1,4 @@
-"""The report's section of explanations: its pictures, its words, nothing where nothing was kept."""
+"""The report's section of explanations: its images, its words, nothing where nothing was kept."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOSTILE = "<script>alert(1)</script>\"'{{ 7*7 }}"
 def arrays() -> dict[str, np.ndarray]:
     random = np.random.default_rng(0)
     return {
-        "pictures": random.integers(0, 255, (3, 128, 128, 3), dtype=np.uint8),
+        "images": random.integers(0, 255, (3, 128, 128, 3), dtype=np.uint8),
         "gradcam": random.integers(0, 255, (3, 128, 128), dtype=np.uint8),
         "occlusion": random.integers(0, 255, (2, 128, 128), dtype=np.uint8),
         "paths": np.array(["a.png", HOSTILE, "\udcff.png"]),
@@ -44,7 +44,7 @@ def test_a_run_without_them_has_no_section(copied_run):
     assert explanations(copied_run) is None
 
 
-def test_each_picture_stands_beside_its_maps(copied_run, arrays):
+def test_each_image_stands_beside_its_maps(copied_run, arrays):
     RunWriter.open(copied_run).write_explanations(**arrays)
     found = explanations(copied_run)
     mistakes, right = (cards for _, cards in found["groups"])
@@ -56,8 +56,8 @@ def test_each_picture_stands_beside_its_maps(copied_run, arrays):
     page = shown(copied_run)
     assert CAVEAT in html.unescape(page) and page.count("<img") == 8 and page.count("alt=") == 8
     for uri in re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page):
-        picture = Image.open(io.BytesIO(base64.b64decode(uri)))
-        assert picture.size == (128, 128) and not picture.getexif()
+        image = Image.open(io.BytesIO(base64.b64decode(uri)))
+        assert image.size == (128, 128) and not image.getexif()
     assert len(page) < 150_000
 
 

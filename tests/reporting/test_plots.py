@@ -74,14 +74,14 @@ def test_samples_are_of_the_part_and_of_all_classes(finished_run):
     assert set(texts(figure)) == {"blue", "green", "red"}
 
 
-def test_predictions_are_shown_with_their_class_and_a_picture_that_is_gone_is_left_out(finished_run, tmp_path):
+def test_predictions_are_shown_with_their_class_and_a_image_that_is_gone_is_left_out(finished_run, tmp_path):
     said = finished_run.classifier().predict([*finished_run.files("test")[:2], tmp_path / "gone.png"])
     figure = sightline.plot_predictions(said)
     assert texts(figure) == [f"{row.label} {row.confidence:.0%}" for row in list(said)[:2]]
 
 
 @pytest.mark.parametrize("plot", [sightline.plot_curves, sightline.plot_mistakes, sightline.plot_samples])
-def test_a_cell_shows_a_picture(finished_run, plot):
+def test_a_cell_shows_a_image(finished_run, plot):
     assert Image.open(io.BytesIO(plot(finished_run)._repr_png_())).format == "PNG"
 
 

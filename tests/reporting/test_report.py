@@ -135,21 +135,21 @@ def test_class_names_are_strangers_strings(copied_run, page, name):
     assert "{{ 7*7 }}" in elements.text or "{{" not in name
 
 
-def test_mistakes_are_shown_with_their_pictures_surest_first(copied_run):
+def test_mistakes_are_shown_with_their_images_surest_first(copied_run):
     make_mistakes(copied_run)
     gallery = render_report(copied_run).partition('id="mistakes"')[2].partition("</section>")[0]
     wrong = [row for row in copied_run.predictions if row["correct"] == "0"]
-    pictures = [one for one in Elements(gallery.partition("<details>")[0]).named("img") if one["alt"]]
-    assert len(pictures) == len(wrong)
-    order = [picture["alt"].partition(":")[0] for picture in pictures]
+    images = [one for one in Elements(gallery.partition("<details>")[0]).named("img") if one["alt"]]
+    assert len(images) == len(wrong)
+    order = [image["alt"].partition(":")[0] for image in images]
     assert order == [row["path"] for row in sorted(wrong, key=lambda row: -float(row["confidence"]))]
 
 
-def test_pictures_that_are_gone_are_said_to_be_gone(copied_run):
+def test_images_that_are_gone_are_said_to_be_gone(copied_run):
     make_mistakes(copied_run)
     facts = copied_run.facts
     copied_run.facts_file.write_text(json.dumps({**facts, "data_root": "/nowhere"}))
-    assert "picture not found" in render_report(copied_run)
+    assert "image not found" in render_report(copied_run)
 
 
 def test_an_unreadable_image_is_listed(copied_run):
@@ -261,7 +261,7 @@ def test_a_browser_finds_every_section_and_complains_about_nothing(copied_run, t
     assert not [line for line in result.stderr.splitlines() if "CONSOLE" in line]
 
 
-def test_the_pictures_of_random_changes_are_in_the_page_and_the_figures(page, finished_run):
+def test_the_images_of_random_changes_are_in_the_page_and_the_figures(page, finished_run):
     views = finished_run.views
     strips = [a for a in Elements(page).named("div") if a.get("class") == "strip"]
     assert len(strips) == len(views["labels"]) == 4
@@ -269,7 +269,7 @@ def test_the_pictures_of_random_changes_are_in_the_page_and_the_figures(page, fi
     assert {"augmented.png", "augmented.svg"} <= {path.name for path in finished_run.figures_folder.iterdir()}
 
 
-def test_a_run_without_such_pictures_has_its_report_all_the_same(copied_run):
+def test_a_run_without_such_images_has_its_report_all_the_same(copied_run):
     copied_run.views_file.unlink()
     assert "What it sees while learning" not in render_report(copied_run)
 
@@ -329,14 +329,14 @@ def test_slider_sorting_and_cells_do_what_they_say(copied_run, tmp_path):
     told.sorted = column(); heading.click(); told.turned = column();
     document.querySelector('button.cell[data-cell="CELL"]').click();
     told.title = document.getElementById("cells-title").textContent;
-    told.pictures = document.querySelectorAll("#cells img").length;
+    told.images = document.querySelectorAll("#cells img").length;
     told.open = document.getElementById("cells").open
     """.replace("CELL", f"{names.index(rows[0]['label'])}-{names.index('red')}")
     told = drive(render_report(copied_run), script, tmp_path)
     sure = sum(float(row["confidence"]) >= 0.8 for row in rows)
     assert told["threshold"] == "0.80" and told["slider"].startswith(f"{sure} images are answered")
     assert told["sorted"] == sorted(names, reverse=True) and told["turned"] == sorted(names)
-    assert told["open"] and told["title"] == f"{rows[0]['label']} taken for red" and told["pictures"] == 1
+    assert told["open"] and told["title"] == f"{rows[0]['label']} taken for red" and told["images"] == 1
 
 
 def test_every_number_of_the_tables_follows_from_the_answers(copied_run):
@@ -386,7 +386,7 @@ def test_every_number_of_the_tables_follows_from_the_answers(copied_run):
     assert f"{100 * val:.1f} %" in Elements(page.partition('id="training"')[2].partition("</section>")[0]).text
 
 
-def test_pictures_hold_nothing_but_pixels(copied_run, tmp_path):
+def test_images_hold_nothing_but_pixels(copied_run, tmp_path):
     """A camera's place and maker stay in the user's file."""
     row = copied_run.predictions[0]
     source = Path(copied_run.facts["data_root"]) / row["path"]
@@ -398,6 +398,6 @@ def test_pictures_hold_nothing_but_pixels(copied_run, tmp_path):
     facts = copied_run.facts
     copied_run.facts_file.write_text(json.dumps({**facts, "data_root": str(root)}))
     page = render_report(copied_run)
-    pictures = re.findall(r"data:image/(?:png|jpeg);base64,([A-Za-z0-9+/=]+)", page)
-    assert len(pictures) > 20
-    assert not any(b"SecretCamera" in base64.b64decode(picture) for picture in pictures)
+    images = re.findall(r"data:image/(?:png|jpeg);base64,([A-Za-z0-9+/=]+)", page)
+    assert len(images) > 20
+    assert not any(b"SecretCamera" in base64.b64decode(image) for image in images)

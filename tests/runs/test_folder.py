@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sightline.errors import ModelError, RunError, SightlineError
-from sightline.runs.finding import find_classifier, find_run
 from sightline.runs.folder import Run, list_runs
+from sightline.runs.lookup import find_classifier, find_run
 
 Make = Callable[..., Path]
 

@@ -74,9 +74,9 @@ def model_bytes(
 GOOD = model_bytes(bundle().to_json())
 
 
-def wanted(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities and features of a decoded picture, in numpy."""
-    features = PREPROCESS.apply(picture).reshape(-1, 3).mean(0) / 255
+def wanted(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and features of a decoded image, in numpy."""
+    features = PREPROCESS.apply(image).reshape(-1, 3).mean(0) / 255
     powers = np.exp(10 * features)
     return powers / powers.sum(), features
 
@@ -237,10 +237,10 @@ def test_a_stream_takes_no_more_images_than_it_needs(classifier: Classifier, mon
 def test_run_takes_preprocessed_squares(
     classifier: Classifier, write_image: Callable[..., Path], tmp_path: Path
 ) -> None:
-    picture = decode_image(write_image(tmp_path / "a.png", (200, 100, 0)))
-    probabilities, features, _ = classifier.run(PREPROCESS.apply(picture)[None])
+    image = decode_image(write_image(tmp_path / "a.png", (200, 100, 0)))
+    probabilities, features, _ = classifier.run(PREPROCESS.apply(image)[None])
     assert probabilities.dtype == features.dtype == np.float32
-    np.testing.assert_allclose(probabilities[0], wanted(picture)[0], rtol=1e-5)
+    np.testing.assert_allclose(probabilities[0], wanted(image)[0], rtol=1e-5)
 
 
 # -- unknown ----------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def test_it_costs_what_it_says(cells):
     assert sum(classifier.asked) == count_positions(cells)
 
 
-def test_large_pictures_are_asked_in_parts(monkeypatch):
+def test_large_images_are_asked_in_parts(monkeypatch):
     whole = occlusion_map(Corner(), bright_corner(32), 1)
     monkeypatch.setattr("sightline.runtime.occlusion._BATCH_PIXELS", 5 * 32 * 32)
     classifier = Corner()
@@ -76,13 +76,13 @@ def test_large_pictures_are_asked_in_parts(monkeypatch):
     assert max(classifier.asked) == 5
 
 
-def test_patches_have_the_mean_colour_and_leave_the_picture_alone():
+def test_patches_have_the_mean_colour_and_leave_the_image_alone():
     square = np.random.default_rng(0).integers(0, 255, (12, 12, 3), dtype=np.uint8)
     before = square.copy()
-    pictures, _ = cover(square, 4)
-    assert np.array_equal(square, before) and len(pictures) == 25
-    assert np.array_equal(np.unique(pictures[12][3:9, 3:9].reshape(-1, 3), axis=0)[0], square.mean((0, 1)).round())
-    assert (pictures[12] != square).any(-1).sum() <= 36
+    images, _ = cover(square, 4)
+    assert np.array_equal(square, before) and len(images) == 25
+    assert np.array_equal(np.unique(images[12][3:9, 3:9].reshape(-1, 3), axis=0)[0], square.mean((0, 1)).round())
+    assert (images[12] != square).any(-1).sum() <= 36
 
 
 def test_two_maps_of_one_place_agree():

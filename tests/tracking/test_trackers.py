@@ -35,20 +35,20 @@ LABELS, SAID = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2])
 SURE = np.array([0.9, 0.8, 0.7, 0.6], np.float32)
 
 
-def picture(side: int = 4) -> np.ndarray:
+def make_image(side: int = 4) -> np.ndarray:
     return np.random.default_rng(side).integers(0, 255, (1, side, side, 3), np.uint8)
 
 
 def epoch(number: int) -> list[object]:
     steps = [step for step in STEPS if step.epoch == number]
     measured = ValidationMeasured(number, LABELS, SAID, SURE)
-    mistakes = MistakesSeen(number, picture(), LABELS[1:2], SAID[1:2], SURE[1:2])
+    mistakes = MistakesSeen(number, make_image(), LABELS[1:2], SAID[1:2], SURE[1:2])
     ended = EpochEnded(number, 2, 1.5, 0.5, 1.0 / number, 0.25 * number, 0.01, 1.0, 100.0, True)
     return [*steps, measured, mistakes, ended]
 
 
 FOUND = RateFound((0.01, 0.1), (2.0, 1.0), 0.037, "where the loss falls fastest")
-EVENTS = [FOUND, InputsSeen(0, np.repeat(picture(), 5, 0)), *epoch(1), *epoch(2)]
+EVENTS = [FOUND, InputsSeen(0, np.repeat(make_image(), 5, 0)), *epoch(1), *epoch(2)]
 
 
 def accumulated(folder: Path):
@@ -77,7 +77,7 @@ def test_tensorboard_reads_back_every_scalar(copied_run):
     assert values(copied_run, "Accuracy/train") == [(1, 0.5), (2, 0.5)]
 
 
-def test_tensorboard_reads_back_pictures(copied_run):
+def test_tensorboard_reads_back_images(copied_run):
     tracker = TensorboardTracker(copied_run)
     for event in EVENTS:
         tracker.show(event)
@@ -89,10 +89,10 @@ def test_tensorboard_reads_back_pictures(copied_run):
         assert len(images) == count
         for image in images:
             assert Image.open(io.BytesIO(image.encoded_image_string)).size == (image.width, image.height)
-    (sheet,) = found.Images("Inputs/train")  # five pictures of 4 px: three by two, enlarged
+    (sheet,) = found.Images("Inputs/train")  # five images of 4 px: three by two, enlarged
     pixels = np.asarray(Image.open(io.BytesIO(sheet.encoded_image_string)))
     factor = sheet.width // 12
-    assert np.array_equal(pixels[::factor, ::factor][:4, :4], picture()[0])
+    assert np.array_equal(pixels[::factor, ::factor][:4, :4], make_image()[0])
     assert (pixels[::factor, ::factor][4:, 8:] == 255).all()
 
 

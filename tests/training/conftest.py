@@ -1,4 +1,4 @@
-"""What the tests of training share: settings, and pictures in memory."""
+"""What the tests of training share: settings, and images in memory."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def make_batches() -> Callable[..., Batches]:
     def make(count: int, *, seed: int = 0, side: tuple[int, int] = (16, 16), preprocess: Preprocess | None = None):
         random = np.random.default_rng(seed)
         labels = np.arange(count) % 2
-        pictures = [random.integers(0, 128, (*side, 3), dtype=np.uint8) + np.uint8(100 * label) for label in labels]
+        images = [random.integers(0, 128, (*side, 3), dtype=np.uint8) + np.uint8(100 * label) for label in labels]
         size = side[0] * side[1] * 3
         index = np.array([[k * size, *side] for k in range(count)])
-        store = PixelStore(np.concatenate([p.ravel() for p in pictures]), index, {})
+        store = PixelStore(np.concatenate([p.ravel() for p in images]), index, {})
         rules = preprocess or Preprocess(size=16, resize=16)
         return Batches(store, np.arange(count), labels.astype(np.int64), rules, torch.device("cpu"))
 

@@ -109,7 +109,7 @@ def test_the_hash_halves_images_and_ignores_neighbours(seed):
     assert abs(np.corrcoef(turned, is_mirrored_this_epoch(seed + 1, 1, np.arange(10_000)))[0, 1]) < 0.03
 
 
-def test_an_upside_down_flip_with_a_turn_is_that_of_the_picture(noise, plain_settings):
+def test_an_upside_down_flip_with_a_turn_is_that_of_the_image(noise, plain_settings):
     """The mirror commutes with nothing else, so it must be done first whether pixels are moved or resampled."""
     settings = {"flip": 1.0, "flip_vertical": 1.0}
     moved = change(noise(), plain_settings(**settings))

@@ -20,7 +20,7 @@ from sightline.training.setup import set_up_network
 
 
 def rows_of(batches, epoch: int, size: int = 8) -> list[int]:
-    """Find which picture each shuffled image is, by its pixels."""
+    """Find which image each shuffled image is, by its pixels."""
     known = {batches.store[k].tobytes(): k for k in range(len(batches))}
     shuffled = batches.shuffled(size, seed=1, epoch=epoch)
     return [
@@ -61,10 +61,10 @@ def test_in_order_gives_every_image_once_as_preprocess_finishes_it(make_batches)
     assert np.array_equal((seen * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy(), wanted)
 
 
-def test_random_crops_come_from_all_over_the_picture_and_nowhere_else(make_batches):
+def test_random_crops_come_from_all_over_the_image_and_nowhere_else(make_batches):
     batches = make_batches(1, side=(6, 9), preprocess=Preprocess(size=4, resize=6))
-    picture = batches.store[0]
-    places = {picture[top : top + 4, left : left + 4].tobytes(): (top, left) for top in range(3) for left in range(6)}
+    image = batches.store[0]
+    places = {image[top : top + 4, left : left + 4].tobytes(): (top, left) for top in range(3) for left in range(6)}
     seen = set()
     for epoch in range(300):
         ((images, _, _),) = batches.shuffled(1, seed=0, epoch=epoch)
@@ -86,7 +86,7 @@ def test_a_part_is_made_of_its_own_rows(make_batches):
 
 @pytest.fixture
 def stored_and_streamed(tmp_path, write_image, monkeypatch):
-    """The same twenty-one pictures as a store on the disk, and as one that holds five and decodes the others."""
+    """The same twenty-one images as a store on the disk, and as one that holds five and decodes the others."""
     paths = [write_image(tmp_path / f"{k}.png", seed=k, size=(18 + k % 4, 20)) for k in range(21)]
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
     rules = Preprocess(size=16, resize=18)
@@ -127,7 +127,7 @@ def test_streamed_training_gives_the_same_weights_bit_for_bit(stored_and_streame
     assert all(torch.equal(value, trained[1][name]) for name, value in trained[0].items())
 
 
-def test_a_picture_that_changes_while_it_is_streamed_stops_the_training(stored_and_streamed, write_image):
+def test_a_image_that_changes_while_it_is_streamed_stops_the_training(stored_and_streamed, write_image):
     _, streamed = stored_and_streamed
     write_image(streamed.store._decoder.paths[20], seed=99)
     with pytest.raises(DataError, match=r"20\.png: the file changed"):
@@ -139,7 +139,7 @@ def test_an_epoch_that_is_left_early_leaves_no_thread(stored_and_streamed):
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("pixels")]
 
 
-def test_pictures_kept_on_the_device_are_the_same(make_batches):
+def test_images_kept_on_the_device_are_the_same(make_batches):
     whole = make_batches(24)
     part = replace(whole, rows=np.array([9, 20, 4, 4, 0]), labels=np.array([1, 0, 0, 0, 0]))
     resident = keep_on_device(part, 10**9)
@@ -149,19 +149,19 @@ def test_pictures_kept_on_the_device_are_the_same(make_batches):
         assert all(torch.equal(a, b) and torch.equal(c, d) for (a, c, *_), (b, d, *_) in zip(one, other, strict=True))
 
 
-def test_squares_of_a_store_are_its_pictures_and_others_have_none(make_batches):
+def test_squares_of_a_store_are_its_images_and_others_have_none(make_batches):
     store = make_batches(12).store
-    pictures, place = store.squares(16)
-    assert all(np.array_equal(pictures[place[k]], store[k]) for k in range(12))
+    images, place = store.squares(16)
+    assert all(np.array_equal(images[place[k]], store[k]) for k in range(12))
     assert store.squares(8) is None
     flat = np.arange(3 * 12, dtype=np.uint8)
     gap = PixelStore(flat, np.array([[0, 2, 2], [0, 0, 0], [12, 2, 2]]), {1: "damaged"})
-    pictures, place = gap.squares(2)
-    assert place.tolist() == [0, -1, 1] and np.array_equal(pictures[1], gap[2])
+    images, place = gap.squares(2)
+    assert place.tolist() == [0, -1, 1] and np.array_equal(images[1], gap[2])
     assert PixelStore(flat, np.array([[0, 2, 2], [12, 2, 1]]), {}).squares(2) is None
 
 
-def test_some_of_them_are_the_same_pictures_wherever_they_lie(make_batches):
+def test_some_of_them_are_the_same_images_wherever_they_lie(make_batches):
     batches, chosen = make_batches(24), np.array([20, 3, 7])
     (wanted, labels), *_ = batches.take(chosen).in_order(8)
     (held, held_labels), *_ = keep_on_device(batches, 10**9).take(chosen).in_order(8)

@@ -42,8 +42,8 @@ def test_areas_and_ratios_are_those_of_torchvision(plain_settings, side):
     boxes = draw_boxes(plain_settings(erasing=1.0), 4000, (side, side), step_generator(0, 0)).float()
     torch.manual_seed(0)
     erase = v2.RandomErasing(p=1.0)
-    picture = torch.zeros(3, side, side)
-    given = [erase.make_params([picture]) for _ in range(4000)]
+    image = torch.zeros(3, side, side)
+    given = [erase.make_params([image]) for _ in range(4000)]
     theirs = torch.tensor([(one["i"], one["j"], one["h"], one["w"]) for one in given], dtype=torch.float)
     for ours, other in ((boxes, theirs), (boxes.sqrt(), theirs.sqrt())):
         assert torch.allclose(ours.mean(0), other.mean(0), rtol=0.06)

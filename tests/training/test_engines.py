@@ -36,7 +36,7 @@ def small_network() -> Network:
     return Network(settle(SmallResnet(SIZE, 8, 1)), 64, 3, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)).eval()
 
 
-def pictures(count: int, size: int = SIZE) -> torch.Tensor:
+def make_images(count: int, size: int = SIZE) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8))
 
 
@@ -49,8 +49,8 @@ def plain(network: Network, squares: torch.Tensor) -> np.ndarray:
 def test_each_engine_sees_what_the_network_sees(name):
     network = small_network()
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    wanted = plain(network, pictures(9))
-    found = ENGINES[name](network, SIZE)(pictures(9))
+    wanted = plain(network, make_images(9))
+    found = ENGINES[name](network, SIZE)(make_images(9))
     assert found.dtype == np.float32 and found.shape == wanted.shape
     error = np.linalg.norm(found - wanted) / np.linalg.norm(wanted)
     assert error < (0.02 if "bf16" in name else 1e-5)
@@ -67,7 +67,7 @@ def test_folding_changes_no_answer_of_timms_networks(model):
         size = body(torch.zeros(1, 3, 64, 64)).shape[1]
     network = Network(body, size, 2, (0.5,) * 3, (0.2,) * 3).eval()
     folded = fold_batch_norms(network)
-    wanted, found = plain(network, pictures(3, 64)), plain(folded, pictures(3, 64))
+    wanted, found = plain(network, make_images(3, 64)), plain(folded, make_images(3, 64))
     assert np.linalg.norm(found - wanted) / np.linalg.norm(wanted) < 1e-4
     norms = [sum(isinstance(layer, torch.nn.BatchNorm2d) for layer in each.modules()) for each in (network, folded)]
     assert norms[1] <= norms[0] / 5 if model in FOLDABLE else norms[1] == norms[0]
@@ -99,7 +99,7 @@ class Shared(torch.nn.Module):
 def test_what_can_not_be_folded_stays(kind):
     torch.manual_seed(0)
     network = Network(settle(Shared(kind)), 3, 2, (0.5,) * 3, (0.2,) * 3).eval()
-    assert np.allclose(plain(fold_batch_norms(network), pictures(3)), plain(network, pictures(3)), atol=1e-5)
+    assert np.allclose(plain(fold_batch_norms(network), make_images(3)), plain(network, make_images(3)), atol=1e-5)
 
 
 def test_the_rule_looks_at_precision_and_count():
@@ -118,12 +118,12 @@ def test_a_network_that_can_not_be_traced_is_looked_at_by_torch(monkeypatch):
     network = small_network()
     engine = choose_engine(network, 2_000, SIZE)
     assert engine.name == "torch, folded"
-    assert np.allclose(engine.look(pictures(3)), plain(network, pictures(3)), atol=1e-4)
+    assert np.allclose(engine.look(make_images(3)), plain(network, make_images(3)), atol=1e-4)
 
 
 def test_a_traced_graph_takes_any_number_of_images():
     look = ENGINES["onnxruntime"](small_network(), SIZE)
-    assert [look(pictures(count)).shape for count in (1, 2, 5)] == [(1, 64), (2, 64), (5, 64)]
+    assert [look(make_images(count)).shape for count in (1, 2, 5)] == [(1, 64), (2, 64), (5, 64)]
     assert trace_graph(Graph(small_network()), SIZE) == trace_graph(Graph(small_network()), SIZE)
 
 

@@ -22,7 +22,7 @@ from sightline.events import (
 from sightline.networks.build import build_network
 from sightline.training import loop
 from sightline.training import measure as measuring
-from sightline.training.layers import layer_groups
+from sightline.training.layer_groups import layer_groups
 from sightline.training.loop import train_network
 from sightline.training.measure import measure
 
@@ -161,7 +161,7 @@ def test_the_first_inputs_are_shown_as_the_network_gets_them(train, monkeypatch)
     _, events = train(epochs=2)
     (seen,) = (event for event in events if isinstance(event, InputsSeen))
     wanted = (got[0][:16].permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
-    assert seen.pictures.dtype == np.uint8 and np.array_equal(seen.pictures, wanted)
+    assert seen.images.dtype == np.uint8 and np.array_equal(seen.images, wanted)
 
 
 def test_epoch_0_is_the_random_start_on_as_many_training_images_as_there_are_of_validation(

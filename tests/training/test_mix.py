@@ -1,4 +1,4 @@
-"""Mixup and CutMix compared with torchvision's; shares with what is really in the picture."""
+"""Mixup and CutMix compared with torchvision's; shares with what is really in the image."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def stats_constant(value: float):
 
 
 @pytest.mark.parametrize("chosen", [{"mixup": 0.4}, {"cutmix": 1.0}, {"mixup": 0.2, "cutmix": 1.0}])
-def test_targets_say_what_is_in_the_picture(plain_settings, chosen):
+def test_targets_say_what_is_in_the_image(plain_settings, chosen):
     """Each image is of its class's one colour, so the mean of a channel is the class's share."""
     images = torch.eye(3)[LABELS][:, :, None, None].expand(-1, -1, 40, 40).contiguous()
     kept = images.clone()

@@ -12,7 +12,7 @@ from torch import nn
 
 from sightline.networks.build import build_network
 from sightline.networks.network import Network
-from sightline.training.layers import layer_groups
+from sightline.training.layer_groups import layer_groups
 from sightline.training.optim import OPTIMIZERS, make_optimizer, set_rate, weight_groups
 
 

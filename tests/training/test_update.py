@@ -204,11 +204,11 @@ def test_early_steps_are_a_share_of_all(plan_settings):
     assert side_at(two, Course(0, 1, 1)) == 16
 
 
-def test_pictures_shrink_as_pillow_shrinks_them():
+def test_images_shrink_as_pillow_shrinks_them():
     random = np.random.default_rng(0)
-    picture = random.integers(0, 256, (24, 24, 3), dtype=np.uint8)
-    wanted = np.asarray(Image.fromarray(picture).resize((9, 9), Image.Resampling.BILINEAR), np.float32) / 255
-    images = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    image = random.integers(0, 256, (24, 24, 3), dtype=np.uint8)
+    wanted = np.asarray(Image.fromarray(image).resize((9, 9), Image.Resampling.BILINEAR), np.float32) / 255
+    images = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     assert np.abs(shrink_images(images, 9)[0].permute(1, 2, 0).numpy() - wanted).max() < 1.5 / 255
     assert shrink_images(images, 24) is images
 

@@ -25,7 +25,7 @@ from sightline.training.warp import affine_maps, draw_maps, draw_moves, move_pix
     ],
 )
 @pytest.mark.parametrize("shape", [(32, 32), (33, 21)])
-def test_a_warp_is_torchvisions_inside_the_picture(noise, angle, shear, scale, shift, shape):
+def test_a_warp_is_torchvisions_inside_the_image(noise, angle, shear, scale, shift, shape):
     images = torch.nn.functional.avg_pool2d(noise(2, shape[0] * 2, shape[1] * 2), 2)
     one = torch.ones(2)
     maps = affine_maps(angle * one, shear * one, scale * one, torch.tensor([shift, shift], dtype=torch.float))
@@ -36,7 +36,7 @@ def test_a_warp_is_torchvisions_inside_the_picture(noise, angle, shear, scale, s
     assert torch.allclose(warp_images(images, maps)[covered], wanted[covered], atol=1e-4)
 
 
-def test_what_lies_beyond_the_border_is_the_mirrored_picture(noise):
+def test_what_lies_beyond_the_border_is_the_mirrored_image(noise):
     images = noise(1, 16)
     zero, one = torch.zeros(1), torch.ones(1)
     out = warp_images(images, affine_maps(zero, zero, one, torch.tensor([[5.0, -3.0]])))
@@ -52,7 +52,7 @@ def test_a_zoom_shows_a_square_of_the_planned_sides_at_all_places(plain_settings
     low, high = 1 - chosen.get("zoom", 0), 1 + chosen.get("zoom_out", 0)
     assert torch.allclose(maps[:, 0, 0], maps[:, 1, 1]) and (maps[:, 0, 1] == 0).all()
     assert low - 1e-5 <= sides.min() < low + 0.01 and high - 0.01 < sides.max() <= high + 1e-5
-    slack = (1 - sides).abs() * 10  # pixels that the middle of what is shown may lie off the picture's
+    slack = (1 - sides).abs() * 10  # pixels that the middle of what is shown may lie off the image's
     assert (maps[:, :, 2].abs() <= slack[:, None] + 1e-4).all()
     assert (maps[:, :, 2] / slack[:, None].clamp(min=0.1)).std() == pytest.approx(3**-0.5, rel=0.1)
 
@@ -87,7 +87,7 @@ def test_every_shift_is_as_likely_as_every_other():
     assert torch.bincount(moves[:, 1] + 2).tolist() == pytest.approx([10_000] * 5, rel=0.05)
 
 
-def test_moves_mirror_the_picture_before_it_is_shifted(noise):
+def test_moves_mirror_the_image_before_it_is_shifted(noise):
     before = noise(2, 8)
     moves = torch.tensor([[1, 2], [0, -2]])
     flipped = move_pixels(before, moves, torch.tensor([True, True]), torch.tensor([True, False]))

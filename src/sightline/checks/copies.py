@@ -74,7 +74,7 @@ def find_conflicts(subject: Subject) -> list[Finding]:
 
 
 def find_near_conflicts(subject: Subject) -> list[Finding]:
-    """One picture in two files under two labels."""
+    """One image in two files under two labels."""
     groups = [rows for rows in _near(subject.samples) if _is_split_over_labels(subject.samples, rows)]
     if not groups:
         return []
@@ -107,7 +107,7 @@ def find_copies(subject: Subject) -> list[Finding]:
 
 
 def find_near_copies(subject: Subject) -> list[Finding]:
-    """One picture in several files under one label: resized, saved again, mirrored, slightly cropped."""
+    """One image in several files under one label: resized, saved again, mirrored, slightly cropped."""
     groups = [rows for rows in _near(subject.samples) if _is_within(subject, rows)]
     if not groups:
         return []

@@ -85,7 +85,7 @@ def _alike(subject: Subject, rows: npt.NDArray[np.intp], near: Neighbours) -> li
     )
     is_torn = any(any(samples.given) and parts[one] != parts[other] for one, other in groups)
     message = f"{count_of(len(pairs), 'pair')} of images that the network hardly tells apart"
-    cure = "look at each: pictures of one thing, one after the other, belong in one group; --fix-list proposes it"
+    cure = "look at each: images of one thing, one after the other, belong in one group; --fix-list proposes it"
     return [
         Finding("alike", "warning" if is_torn else "note", message, subject.cases_together(groups, notes), cure, fixes)
     ]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.checks.files import is_narrow
+from sightline.checks.bad_files import is_narrow
 from sightline.checks.finding import Finding, Severity
 from sightline.checks.subject import Subject
 from sightline.text import count_of

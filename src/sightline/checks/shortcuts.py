@@ -34,7 +34,7 @@ class Property:
     Attributes:
         name: in words.
         columns: facts -> ``[N, D]`` numbers.
-        bar: how much of a class a tree must tell by it, 0 (chance) to 1 (all), to be a finding. What a picture
+        bar: how much of a class a tree must tell by it, 0 (chance) to 1 (all), to be a finding. What an image
             shows has its own brightness and colours, so those must tell nearly everything.
     """
 
@@ -93,7 +93,7 @@ def _finding(best: float, name: str, classes: list[tuple[float, str]]) -> Findin
     shown = ", ".join(f"{label!r} ({skill:.0%})" for skill, label in classes[:5]) + (" ..." if classes[5:] else "")
     message = f"{name} alone gives away class {shown}: a network may learn that instead of what is shown"
     cure = (
-        "find out why the classes differ in it, and take pictures of every class the same way; a model trained on "
+        "find out why the classes differ in it, and take images of every class the same way; a model trained on "
         "these may fail on others"
     )
     return Finding("shortcut", "warning", message, (), cure)

@@ -37,7 +37,7 @@ class Subject:
         samples: inspected.
         split: the split that training would use.
         embedding: features of the images, where they were asked for.
-        value_range: (low, high) that 16-bit, 32-bit and float pictures were read with.
+        value_range: (low, high) that 16-bit, 32-bit and float images were read with.
     """
 
     samples: Samples

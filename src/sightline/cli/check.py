@@ -21,7 +21,7 @@ _SHOWN = 3
 
 def check(
     data: Annotated[str, typer.Argument(help="Class folders, split folders, a table, an archive, or a named set.")],
-    html: Annotated[Path | None, typer.Option(help="Write a page with the pictures of each finding.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with the images of each finding.")] = None,
     fix_list: Annotated[Path | None, typer.Option(help="Write proposals as a CSV, for train --fixes.")] = None,
     embeddings: Annotated[
         str | None, typer.Option(help="A run or a pretrained network: finds label errors and outliers.")
@@ -31,7 +31,7 @@ def check(
     group: Annotated[str | None, typer.Option(help="Column or expression: what must stay on one side.")] = None,
     fixes: Annotated[Path | None, typer.Option(help="Apply a list of fixes first.")] = None,
     value_range: Annotated[
-        str | None, typer.Option("--range", help="LOW,HIGH: black and white of 16-bit, 32-bit, float pictures.")
+        str | None, typer.Option("--range", help="LOW,HIGH: black and white of 16-bit, 32-bit, float images.")
     ] = None,
     fail_on: Annotated[
         list[str] | None, typer.Option(help="Exit with 3 on findings this bad, or of this code; repeatable.")
@@ -39,16 +39,16 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
     """Open every image and say what is wrong with the data. No file is changed."""
-    from sightline import api
+    from sightline.api.data import check_up
     from sightline.data.fixes import fixes_text, read_fixes
-    from sightline.pipeline.prepare import DataChoices
+    from sightline.reading.source import DataChoices
 
     _check_fail_on(fail_on or [])
     refuse_overwriting(data, html, _is_our_page)
     refuse_overwriting(data, fix_list, lambda path: False)
     numbers = parse_range(value_range)
     choices = DataChoices.of(value_range=numbers, group=group, fixes=None if fixes is None else str(fixes))
-    up = api.check_up(
+    up = check_up(
         data,
         embeddings=embeddings or "",
         weights=weights or "",
@@ -148,7 +148,7 @@ def _is_our_page(path: Path) -> bool:
 
 
 def _write(path: Path, text: str) -> None:
-    from sightline.runs.files import write_text
+    from sightline.runs.safe_files import write_text
 
     write_text(path, text)
 
@@ -180,7 +180,7 @@ def _print_next(data: str, up: Any, options: str, again: str, html: Path | None,
     if html:
         print(f"Page        {html}")
     elif any(finding.cases for finding in up.findings):
-        print(f"Pictures    {command} --html check.html")
+        print(f"Images    {command} --html check.html")
     proposals, train = len(up.findings.fixes), f"sightline train {shlex.quote(data)}{options}"
     if fix_list:
         print(f"Fixes       {fix_list} ({proposals:,} proposals; delete the lines that you don't want)")

@@ -24,16 +24,16 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
     """Compare runs image by image on the same test images, and say what is more than chance. No page without --html."""
-    from sightline import review
+    from sightline.api import reviewing
     from sightline.cli.check import refuse_overwriting
-    from sightline.runs.finding import find_run
+    from sightline.runs.lookup import find_run
 
     opened = [find_run(name, folder=runs) for name in names]
     refuse_overwriting(str(opened[0].facts.get("data_root", "")), html, _is_our_page)
-    compared = review.compare(*opened)
+    compared = reviewing.compare(*opened)
     if html:
         from sightline.reporting.compare_page import render_comparison
-        from sightline.runs.files import write_text
+        from sightline.runs.safe_files import write_text
 
         images = [compared.rows(place) for place in range(len(compared.pairs))]
         about = [f"{compared.images()}.", *compared.notes]
@@ -67,7 +67,7 @@ def _print_compared(compared: Any, again: str, html: Path | None) -> None:
     if html:
         print(f"Page        {html}")
     elif any(pair.fixed + pair.broken for pair in compared.pairs):
-        print(f"Pictures    sightline compare {again} --html compare.html")
+        print(f"Images    sightline compare {again} --html compare.html")
 
 
 def _print_figures(first: str, second: str, pair: Comparison) -> None:

@@ -16,7 +16,8 @@ def demo(
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
 ) -> None:
     """Check, train, export, measure, report and predict on 1,797 handwritten digits."""
-    from sightline import api
+    from sightline.api import training
+    from sightline.api.data import check_up
     from sightline.cli.check import print_findings
     from sightline.cli.predict import print_one
     from sightline.cli.train import print_result
@@ -28,11 +29,11 @@ def demo(
     images = folder / "digits"
     write_digits(images)
     print(f"\n$ sightline check {images}", file=sys.stderr)
-    up = api.check_up(images)
+    up = check_up(images)
     print_findings(up.samples, up.findings)
     runs = folder / "runs"
     print(f"\n$ sightline train {images} --out {runs}", file=sys.stderr)
-    run = api.train(images, out=runs, epochs=epochs)
+    run = training.train(images, out=runs, epochs=epochs)
     held_out = run.files("test")
     chosen = [held_out[len(held_out) * part // 6] for part in (1, 3, 5)]
     classifier = run.classifier()

@@ -33,22 +33,22 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
     """Measure a classifier on labelled images: on their test part, or on all where there is none."""
-    from sightline import api
+    from sightline.api import measuring
     from sightline.cli.gates import check_requirements, parse_requirements, requirement_fields
-    from sightline.evaluation.intervals import Figure
+    from sightline.evaluation.intervals import Interval
     from sightline.text import printable
 
     parse_requirements(require)
-    evaluation = api.evaluate(model, data, unknown=unknown_dir, out=out, columns=columns, group=group, runs=runs)
+    evaluation = measuring.evaluate(model, data, unknown=unknown_dir, out=out, columns=columns, group=group, runs=runs)
     metrics = evaluation.metrics
     if as_json:
         print(json.dumps({**metrics, **requirement_fields(metrics, require)}))
     else:
         for name in ("accuracy", "macro_precision", "macro_recall", "macro_f1"):
-            print(f"{name.replace('_', ' '):<16} {Figure(**metrics[name])}")
+            print(f"{name.replace('_', ' '):<16} {Interval(**metrics[name])}")
         for name in ("log_loss", "brier", "roc_auc"):
             if name in metrics:
-                print(f"{name.replace('_', ' '):<16} {Figure(**metrics[name]).plain()}")
+                print(f"{name.replace('_', ' '):<16} {Interval(**metrics[name]).plain()}")
         _print_unknown(metrics["unknown"])
         width = max(len(printable(row["class"])) for row in metrics["classes"])
         print(f"\n{'class':<{width}}  images  precision  recall      F1")
@@ -80,14 +80,14 @@ def _print_slices(found: dict[str, Any]) -> None:
 
 def _print_unknown(found: dict[str, Any]) -> None:
     """Print what the classifier's thresholds do, and what they notice of images that show something else."""
-    from sightline.evaluation.intervals import Figure
+    from sightline.evaluation.intervals import Interval
 
-    print(f"{'called new':<16} {Figure(**found['new'])}")
+    print(f"{'called new':<16} {Interval(**found['new'])}")
     foreign = found.get("foreign")
     if foreign:
         print(f"\nof {foreign['count']:,} images that show none of the classes")
-        print(f"{'called new':<16} {Figure(**foreign['new'])}")
+        print(f"{'called new':<16} {Interval(**foreign['new'])}")
         if foreign["unsure"]:
-            print(f"{'unsure':<16} {Figure(**foreign['unsure'])}  (confidence below {found['min_confidence']:.2f})")
+            print(f"{'unsure':<16} {Interval(**foreign['unsure'])}  (confidence below {found['min_confidence']:.2f})")
         areas = (foreign["auroc_novelty"], foreign["auroc_confidence"])
         print(f"{'told apart':<16} ROC area {areas[0]:.3f} by novelty, {areas[1]:.3f} by confidence")

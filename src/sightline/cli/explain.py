@@ -1,4 +1,4 @@
-"""``sightline explain``: pictures of what moved the score of a class."""
+"""``sightline explain``: images of what moved the score of a class."""
 
 from __future__ import annotations
 
@@ -31,14 +31,12 @@ def explain(
     class_name: Annotated[str, typer.Option("--class", help="Explain this class, not the predicted one.")] = "",
     method: Annotated[Method, typer.Option(help="auto: both where the run's network is here.")] = Method.auto,
     cells: Annotated[int, typer.Option(help="Of the occlusion, 3 to 32 a side; more are finer and slower.")] = 7,
-    out: Annotated[Path, typer.Option(help="Folder for the pictures; no file in it is replaced.")] = Path(
-        "explanations"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder for the images; no file in it is replaced.")] = Path("explanations"),
     runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Draw which places of pictures moved the score of a class. Unreadable files are error rows: exit code 3."""
-    from sightline import api, examining
+    """Draw which places of images moved the score of a class. Unreadable files are error rows: exit code 3."""
+    from sightline.api import measuring
     from sightline.errors import InputError
     from sightline.installation import require_extra
     from sightline.reporting.explained import CAVEAT
@@ -46,13 +44,13 @@ def explain(
     require_extra("report", "drawing explanations")
     if out.exists() and not out.is_dir():
         raise InputError("explain.output", f"{out} is a file", "give --out the name of a folder")
-    classifier = api.load(model, runs=runs)
+    classifier = measuring.load(model, runs=runs)
     if model == "latest" and classifier.path is not None:
         print(f"latest is {classifier.path.parent.parent}", file=sys.stderr)
     files = _find(images)
     if not files:
         raise InputError("predict.nothing", f"no images in {' '.join(images)}", "name image files or folders of them")
-    explained = examining.explain(classifier, files, method=method.value, class_name=class_name, cells=cells)
+    explained = measuring.explain(classifier, files, method=method.value, class_name=class_name, cells=cells)
     written = [None if one.error else _write(one, out) for one in explained]
     if as_json:
         print(json.dumps(_document(explained, written)))
@@ -80,7 +78,7 @@ def _write(one: Explained, folder: Path) -> Path:
 
     folder.mkdir(parents=True, exist_ok=True)
     figure = one.figure()
-    stem = re.sub(r"[^\w-]+", "-", Path(one.path).stem).strip("-")[:60] or "picture"
+    stem = re.sub(r"[^\w-]+", "-", Path(one.path).stem).strip("-")[:60] or "image"
     number = 1
     while True:
         path = folder / (f"{stem}.png" if number == 1 else f"{stem}-{number}.png")
@@ -94,7 +92,7 @@ def _write(one: Explained, folder: Path) -> Path:
 
 def _document(explained: tuple[Explained, ...], written: list[Path | None]) -> dict[str, Any]:
     rows = [
-        {**one.to_dict(), "picture": None if path is None else str(path)}
+        {**one.to_dict(), "image": None if path is None else str(path)}
         for one, path in zip(explained, written, strict=True)
     ]
     return {"schema_version": 1, "explanations": rows}

@@ -16,7 +16,7 @@ def export(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
     """Export, measure and report the best epoch of a run that was interrupted."""
-    from sightline import api
+    from sightline.api import training
     from sightline.cli.train import print_result
 
-    print_result(api.export(run, runs=runs), as_json=as_json)
+    print_result(training.export(run, runs=runs), as_json=as_json)

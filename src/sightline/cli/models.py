@@ -17,10 +17,10 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
     """List networks: our own and, for a pattern, timm's with published weights. No connection is made."""
-    from sightline import api
+    from sightline.api import training
 
     print("Reading the list of networks ...", file=sys.stderr)
-    found = api.list_models(pattern)
+    found = training.list_models(pattern)
     if as_json:
         print(json.dumps({"schema_version": 1, "models": [asdict(network) for network in found]}))
         return

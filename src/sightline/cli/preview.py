@@ -1,4 +1,4 @@
-"""``sightline preview``: what random changes will make of the training images, as one picture."""
+"""``sightline preview``: what random changes will make of the training images, as one image."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def preview(
     recipe: Annotated[str | None, typer.Option(help="A packaged recipe (sightline recipes), or a TOML file.")] = None,
     assign: Annotated[list[str] | None, typer.Option("--set", help="Any setting, as name=value; repeatable.")] = None,
     count: Annotated[int, typer.Option(help="Training images to show, 1 to 64.")] = 16,
-    out: Annotated[Path, typer.Option(help="The picture to write, a PNG.")] = Path("preview.png"),
+    out: Annotated[Path, typer.Option(help="The image to write, a PNG.")] = Path("preview.png"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.")] = False,
 ) -> None:
-    """Write a picture of training images beside what the network gets of them. Nothing is trained."""
-    from sightline import api
+    """Write an image of training images beside what the network gets of them. Nothing is trained."""
+    from sightline.api import training
     from sightline.cli.check import refuse_overwriting
     from sightline.display.terminal import Terminal
     from sightline.errors import InputError
@@ -30,21 +30,21 @@ def preview(
 
     if out.suffix.lower() != ".png":
         raise InputError("preview.format", f"{out} does not end in .png", "give --out preview.png")
-    refuse_overwriting(data, out, _is_our_picture)
+    refuse_overwriting(data, out, _is_our_image)
     settings = dict(parse_assignment(text) for text in assign or [])
     terminal = Terminal(quiet=quiet, show_plan=False)
-    figure = api.preview(data, recipe, count=count, display=terminal, **settings)
+    figure = training.preview(data, recipe, count=count, display=terminal, **settings)
     with any_letters():
         figure.savefig(out, dpi=150, facecolor="white", metadata={"Software": _MARK})
     print(out)
 
 
-def _is_our_picture(path: Path) -> bool:
+def _is_our_image(path: Path) -> bool:
     """Tell whether a preview wrote this file."""
     from PIL import Image
 
     try:
-        with Image.open(path) as picture:
-            return picture.info.get("Software") == _MARK
+        with Image.open(path) as image:
+            return image.info.get("Software") == _MARK
     except OSError:
         return False

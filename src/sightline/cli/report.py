@@ -16,9 +16,9 @@ def report(
     open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Write a run's report.html and figures again from what is in its folder."""
-    from sightline import api
+    from sightline.api import reviewing
 
-    path = api.report(run, runs=runs)
+    path = reviewing.report(run, runs=runs)
     print(path)
     if open_it:
         typer.launch(str(path.resolve()))

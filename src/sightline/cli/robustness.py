@@ -22,12 +22,12 @@ def robustness(
     runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Measure a classifier on pictures with harm done to them: 8 kinds in 3 severities, on the same images."""
-    from sightline import api, examining
-    from sightline.runs.finding import run_of_classifier
+    """Measure a classifier on images with harm done to them: 8 kinds in 3 severities, on the same images."""
+    from sightline.api import measuring
+    from sightline.runs.lookup import run_of_classifier
 
-    classifier = api.load(model, runs=runs)
-    measured = examining.measure_robustness(classifier, data, images=images)
+    classifier = measuring.load(model, runs=runs)
+    measured = measuring.measure_robustness(classifier, data, images=images)
     if as_json:
         print(json.dumps(measured))
     else:
@@ -40,14 +40,14 @@ def robustness(
 
 
 def _print_table(measured: dict[str, Any]) -> None:
-    from sightline.evaluation.intervals import Figure
+    from sightline.evaluation.intervals import Interval
     from sightline.text import printable
 
     width = max(len(row["words"]) for row in measured["rows"])
-    print(f"{'as they are':<{width + 12}}  {Figure(**measured['accuracy'])}")
+    print(f"{'as they are':<{width + 12}}  {Interval(**measured['accuracy'])}")
     for row in measured["rows"]:
         change = f"{-100 * row['drop']:+.1f} points, {row['lost']} lost, {row['gained']} gained"
         sure = "" if row["p"] < _CHANCE else ", can be chance"
-        print(f"{row['corruption']:<10}  {row['words']:<{width}}  {Figure(**row['accuracy'])}  {change}{sure}")
+        print(f"{row['corruption']:<10}  {row['words']:<{width}}  {Interval(**row['accuracy'])}  {change}{sure}")
     for path in measured["bad"]:
         print(f"{printable(path)}  error: can't be read, or changed since")

@@ -69,12 +69,12 @@ def _two_of(rows: list[RunRow]) -> list[str]:
 
 
 def _cells(row: RunRow) -> dict[str, str]:
-    from sightline.evaluation.intervals import Figure
+    from sightline.evaluation.intervals import Interval
     from sightline.text import duration
 
     accuracy = "-"
     if row.accuracy is not None and row.accuracy_low is not None and row.accuracy_high is not None:
-        accuracy = str(Figure(row.accuracy, row.accuracy_low, row.accuracy_high, row.n or 0, ""))
+        accuracy = str(Interval(row.accuracy, row.accuracy_low, row.accuracy_high, row.n or 0, ""))
         accuracy += "" if row.part == "test" else f" {row.part}"
     return {
         "run": row.name,

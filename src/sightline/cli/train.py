@@ -48,7 +48,7 @@ def train(
     fixes: Annotated[Path | None, typer.Option(help="CSV of images to exclude, relabel or group.")] = None,
     on_bad: Annotated[str | None, typer.Option(help="Images that can't be read: skip (up to 1 %) or fail.")] = None,
     value_range: Annotated[
-        str | None, typer.Option("--range", help="LOW,HIGH: black and white of 16-bit, 32-bit, float pictures.")
+        str | None, typer.Option("--range", help="LOW,HIGH: black and white of 16-bit, 32-bit, float images.")
     ] = None,
     assign: Annotated[list[str] | None, typer.Option("--set", help="Any setting, as name=value; repeatable.")] = None,
     out: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
@@ -75,13 +75,13 @@ def train(
 ) -> None:
     """Train a classifier on a folder of images, export it, measure it and write a report."""
     started = process_start()
-    from sightline import api
+    from sightline.api import training
     from sightline.cli.check import parse_range
     from sightline.cli.gates import check_requirements, parse_requirements, requirement_fields
     from sightline.display.lines import plan_lines
     from sightline.display.terminal import Terminal, outlived
     from sightline.installation import require_extra
-    from sightline.pipeline.company import is_follower
+    from sightline.launch import is_follower
     from sightline.tracking.trackers import Trackers
 
     require_extra("train", "training")
@@ -118,7 +118,7 @@ def train(
 
             message = "--plan plans a new training, and --resume goes on with the plan of a run"
             raise InputError("plan.conflict", message, "leave out one of them; the plan of a run is its plan.toml")
-        plan = api.plan(data, recipe, folds=folds, seeds=seeds, display=terminal, **settings)
+        plan = training.plan(data, recipe, folds=folds, seeds=seeds, display=terminal, **settings)
         if as_json:
             print(json.dumps({"schema_version": 1, "settings": plan.settings.model_dump()}))
         else:
@@ -133,7 +133,7 @@ def train(
             run = _train_several(data, recipe, folds, seeds, flags, {**shown, **settings})
         else:
             more: dict[str, Any] = {"resume": resume, "keep_checkpoints": keep_checkpoints, "started": started}
-            run = api.train(data, recipe, devices=devices or "", **more, **shown, **settings)
+            run = training.train(data, recipe, devices=devices or "", **more, **shown, **settings)
             if is_follower():
                 return
     except (KeyboardInterrupt, SystemExit):
@@ -154,22 +154,22 @@ def _train_several(
     flags: dict[str, bool],
     chosen: dict[str, Any],
 ) -> Run:
-    from sightline import api
+    from sightline.api import training
     from sightline.errors import InputError
-    from sightline.pipeline.prepare import refuse_counts
+    from sightline.pipeline.look import refuse_counts
 
     refuse_counts(folds, seeds)  # the two functions below know of one each
     for option, is_given in flags.items():
         if is_given:
             raise InputError("plan.conflict", f"{option} is for a single training", "leave it out")
     if folds is not None:
-        return api.cross_validate(data, folds, recipe, **chosen)
-    return api.repeat(data, seeds or 0, recipe, **chosen)
+        return training.cross_validate(data, folds, recipe, **chosen)
+    return training.repeat(data, seeds or 0, recipe, **chosen)
 
 
 def interrupted_words(folder: str) -> str:
     """Return what a stopped training left, and what to type."""
-    from sightline.pipeline.company import is_launched
+    from sightline.launch import is_launched
     from sightline.runs.folder import RUNS_FOLDER, Run
 
     if not folder:
@@ -206,35 +206,35 @@ def print_result(run: Run, *, as_json: bool, image: Path | str = "IMAGE", more: 
         _print_repeated(run)
         return
     metrics = run.metrics
-    from sightline.evaluation.intervals import Figure
+    from sightline.evaluation.intervals import Interval
 
     baselines = "; ".join(
-        f"{name.replace('_', ' ')} {Figure(**fields)}" for name, fields in metrics["baselines"].items()
+        f"{name.replace('_', ' ')} {Interval(**fields)}" for name, fields in metrics["baselines"].items()
     )
     bad = f"; {metrics['count_bad']} could not be read" if metrics["count_bad"] else ""
     print(f"\n{run.facts['headline']}{bad}")
     if "accuracy_with_leaks" in metrics:
-        with_leaks = Figure(**metrics["accuracy_with_leaks"])
+        with_leaks = Interval(**metrics["accuracy_with_leaks"])
         print(f"  without {metrics['count_leaked']} leaked image(s); with them {with_leaks}")
     if "accuracy_with_views" in metrics:
-        averaged = Figure(**metrics["accuracy_with_views"])
+        averaged = Interval(**metrics["accuracy_with_views"])
         print(f"  averaged over {metrics['count_views']} views of each image {averaged}; predictions look once")
-    print(f"  macro F1 {Figure(**metrics['macro_f1'])}")
+    print(f"  macro F1 {Interval(**metrics['macro_f1'])}")
     print(f"  without learning much: {baselines}")
     if "frozen_head" in metrics:
         head = metrics["frozen_head"]
         changed = f"fine-tuning mended {head['fixed']:,} answers and broke {head['broken']:,} (p = {head['p']:.3f})"
-        print(f"  the head on frozen features alone: {Figure(**head['accuracy'])}; {changed}")
+        print(f"  the head on frozen features alone: {Interval(**head['accuracy'])}; {changed}")
     print(f"\nRun         {run.folder}")
     print(f"Report      {run.report_file}")
     print(f"Classifier  {run.model_file}")
-    folder, picture = (shlex.quote(str(word)) for word in (run.folder, image))
-    print(f"\nNext: sightline predict {folder} {picture}")
+    folder, file = (shlex.quote(str(word)) for word in (run.folder, image))
+    print(f"\nNext: sightline predict {folder} {file}")
 
 
 def _print_repeated(run: Run) -> None:
     """Print the figures of several trainings, how far they spread, and what to type for a classifier."""
-    from sightline.evaluation.intervals import Figure
+    from sightline.evaluation.intervals import Interval
 
     metrics, facts = run.metrics, run.facts
     print(f"\n{facts['headline']}\n")
@@ -244,10 +244,10 @@ def _print_repeated(run: Run) -> None:
             continue
         cells = (spread[key] for key in ("mean", "standard_deviation", "min", "max"))
         mean, deviation, low, high = ("-" if cell is None else f"{100 * cell:.1f} %" for cell in cells)
-        whole = str(Figure(**metrics[name]))
+        whole = str(Interval(**metrics[name]))
         print(f"{name.replace('_', ' '):<16}  {whole:<28}  {mean:>6}  {deviation:>9}  {low:>6}  {high:>6}")
     if "accuracy_with_views" in metrics:
-        averaged = Figure(**metrics["accuracy_with_views"])
+        averaged = Interval(**metrics["accuracy_with_views"])
         print(f"\naveraged over {metrics['count_views']} views of each image {averaged}; predictions look once")
     print(f"\nRun         {run.folder}")
     print(f"Report      {run.report_file}")

@@ -21,9 +21,9 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
     """Hash data and weights and compute every figure again, and say what differs (exit code 5). Changes nothing."""
-    from sightline import review
+    from sightline.api import reviewing
 
-    verification = review.verify(run, data=data, runs=runs)
+    verification = reviewing.verify(run, data=data, runs=runs)
     if as_json:
         print(json.dumps(verification.to_dict()))
     else:

@@ -1,4 +1,4 @@
-"""Pictures that are in memory: a numpy array of them, and their labels.
+"""Images that are in memory: a numpy array of them, and their labels.
 
 They are stored once in the user's cache folder, as ``arrays/SHA256.npy``, and are places as all others from there on:
 what was trained on can be read again.
@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sightline.caches import cache_folder
 from sightline.data.found import Found, Row, class_name
 from sightline.data.tables import refuse_several_labels
 from sightline.errors import DataError
-from sightline.installation import cache_folder
 from sightline.pixels.containers import MARK
 
 __all__ = ["read_arrays"]
 
 
 def read_arrays(images: Any, labels: Any, source: str) -> Found:
-    """Store pictures and return where they are.
+    """Store images and return where they are.
 
     Args:
         images: ``uint8``, ``[N, H, W]`` or ``[N, H, W, 3]`` (RGB).

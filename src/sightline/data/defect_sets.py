@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sightline.data.shapes import SHAPES, Random, draw_shape, encode
+from sightline.data.drawn_shapes import SHAPES, Random, draw_shape, encode
 
 __all__ = ["READ", "SETS", "Defect", "write_sets"]
 
-READ = "read"  # what must be said of a file that is odd and is no fault: nothing, and its picture is used
+READ = "read"  # what must be said of a file that is odd and is no fault: nothing, and its image is used
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Defect:
     Attributes:
         name: in words.
         source: what to check: the folder or table that it is in.
-        code: of the finding or the error that must name it; ``READ`` where its picture must be used.
+        code: of the finding or the error that must name it; ``READ`` where its image must be used.
         path: of its file, as the samples of ``source`` name it; empty where it is no file.
         says: what must stand in the reason.
     """
@@ -46,7 +46,7 @@ def write_sets(folder: Path) -> tuple[Defect, ...]:
 
 
 def _fill(root: Path, random: Random, counts: dict[str, int]) -> Path:
-    """Write pictures into folders; what is shown goes by the folder's place, not by its name."""
+    """Write images into folders; what is shown goes by the folder's place, not by its name."""
     for (where, count), shape in zip(counts.items(), cycle(SHAPES), strict=False):
         (root / where).mkdir(parents=True)
         for number in range(count):
@@ -116,38 +116,38 @@ def _patients(root: Path, random: Random) -> Path:
 
 
 def _table(root: Path, random: Random, lines: list[str]) -> Path:
-    _fill(root, random, {"pictures": 8})
+    _fill(root, random, {"images": 8})
     table = root / "labels.csv"
     table.write_text("\n".join(["path,label,split", *lines]) + "\n")
     return table
 
 
 def _contradiction(root: Path, random: Random) -> Path:
-    return _table(root, random, ["pictures/a000.png,disc,", "pictures/b001.png,ring,", "pictures/a000.png,ring,"])
+    return _table(root, random, ["images/a000.png,disc,", "images/b001.png,ring,", "images/a000.png,ring,"])
 
 
 def _unknown_split(root: Path, random: Random) -> Path:
-    return _table(root, random, ["pictures/a000.png,disc,train", "pictures/b001.png,ring,practice"])
+    return _table(root, random, ["images/a000.png,disc,train", "images/b001.png,ring,practice"])
 
 
 def _lost_file(root: Path, random: Random) -> Path:
-    rows = [f"pictures/{chr(97 + k)}{k:03d}.png,{('disc', 'ring')[k % 2]}," for k in range(8)]
-    return _table(root, random, [*rows, "pictures/lost.png,disc,"])
+    rows = [f"images/{chr(97 + k)}{k:03d}.png,{('disc', 'ring')[k % 2]}," for k in range(8)]
+    return _table(root, random, [*rows, "images/lost.png,disc,"])
 
 
 # A new set is one function and one row: what is wrong, how it is made, what must be said, and in which words.
 SETS: tuple[tuple[str, Callable[[Path, Random], Path], str, str], ...] = (
     ("a class that val lacks", _missing_class, "missing-class", "'ring'"),
     ("a class that only test has", _extra_class, "extra-class", "'rings'"),
-    ("a class of three pictures", _tiny_class, "tiny-class", "'comet'"),
+    ("a class of three images", _tiny_class, "tiny-class", "'comet'"),
     ("one class under two names", _alike_names, "class-name-clash", "'red disc'"),
     ("twelve of one class for each of another", _uneven, "uneven-classes", "'ring'"),
-    ("a class folder without pictures", _empty_folder, "skipped", "without images"),
+    ("a class folder without images", _empty_folder, "skipped", "without images"),
     ("one class only", _one_class, "data.one-class", "'disc'"),
-    ("no pictures at all", _no_images, "data.no-images", "not an image"),
+    ("no images at all", _no_images, "data.no-images", "not an image"),
     ("boxes instead of classes", _boxes, "data.detection-layout", "images/"),
     ("a camera for each class", _camera, "shortcut", "'disc'"),
-    ("several pictures of each patient", _patients, "group-pattern", "patient"),
+    ("several images of each patient", _patients, "group-pattern", "patient"),
     ("a table that contradicts itself", _contradiction, "data.contradiction", "a000.png"),
     ("a table with a split of its own", _unknown_split, "data.table-rows", "'practice'"),
     ("a table with a file that is not there", _lost_file, "unreadable", "no such file"),

@@ -1,4 +1,4 @@
-"""The torture set: pictures of four shapes, and among them one of each thing that can be wrong with an image file.
+"""The torture set: images of four shapes, and among them one of each thing that can be wrong with an image file.
 
 Made on the spot, for ``sightline selftest`` and for tests. Each defect is a file of its own, so that none hides
 another; what is wrong with a data set as a whole stands in ``defect_sets``.
@@ -17,11 +17,11 @@ import numpy as np
 from PIL import Image
 
 from sightline.data.defect_sets import READ, Defect, write_sets
-from sightline.data.shapes import SHAPES, SIDE, Pixels, Random, draw_shape, encode
+from sightline.data.drawn_shapes import SHAPES, SIDE, Pixels, Random, draw_shape, encode
 
 __all__ = ["DEFECTS", "READ", "Defect", "write_defects"]
 
-# At least a hundred good pictures for each that can't be read: more than 1 % of those stop a training.
+# At least a hundred good images for each that can't be read: more than 1 % of those stop a training.
 _COUNTS = {"train": 60, "val": 70, "test": 140}
 
 
@@ -51,7 +51,7 @@ Maker = Callable[[Path, Random], bool]
 
 
 def _holds(content: Callable[[Pixels], bytes]) -> Maker:
-    """Return a maker of a file from a picture of the shape that its folder is named for."""
+    """Return a maker of a file from an image of the shape that its folder is named for."""
 
     def make(path: Path, random: Random) -> bool:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -200,7 +200,7 @@ DEFECTS: tuple[tuple[str, str, Maker, str, str], ...] = (
     ("900 million pixels in a kilobyte", "train/cross/bomb.png", _holds(_pixel_bomb), "unreadable", "pixels"),
     ("a JPEG of a hundred scans", "train/square/scans.jpg", _holds(_scan_bomb), "unreadable", "scans"),
     (
-        "a picture of floats",
+        "an image of floats",
         "train/square/floats.tif",
         _holds(lambda p: encode(_grey(p).astype(np.float32) / 255, "TIFF")),
         "unreadable",
@@ -211,11 +211,11 @@ DEFECTS: tuple[tuple[str, str, Maker, str, str], ...] = (
     ("a link to its own folder", "train/ring/loop", _link("."), "skipped", "link"),
     ("a notebook's hidden copies", "train/.ipynb_checkpoints", _notebook, "skipped", "hidden"),
     ("a Mac's shadow of a file", "train/disc/._000.jpg", _with(b"\0\x05\x16\x07"), "skipped", "hidden"),
-    ("a text among the pictures", "train/disc/notes.txt", _with(b"the good ones"), "skipped", "not an image"),
-    ("a picture in no class", "train/lost.png", _holds(encode), "skipped", "outside of any class"),
-    ("a picture without an ending", "train/disc/no-ending", _holds(encode), READ, ""),
+    ("a text among the images", "train/disc/notes.txt", _with(b"the good ones"), "skipped", "not an image"),
+    ("an image in no class", "train/lost.png", _holds(encode), "skipped", "outside of any class"),
+    ("an image without an ending", "train/disc/no-ending", _holds(encode), READ, ""),
     ("an ending in capitals", "train/disc/CAMERA.JPG", _holds(lambda p: encode(p, "JPEG", quality=95)), READ, ""),
-    ("a picture one folder deeper", "train/disc/more/deep.png", _holds(encode), READ, ""),
+    ("an image one folder deeper", "train/disc/more/deep.png", _holds(encode), READ, ""),
     ("a name that moves the cursor", "train/disc/\x1b[2J\n.png", _odd_name, READ, ""),
     ("a JPEG without its end marker", "train/disc/no-end.jpg", _holds(lambda p: _whole_jpeg(p)), READ, ""),
     ("a PNG named .jpg", "train/ring/really-png.jpg", _holds(encode), "wrong-extension", "PNG"),
@@ -230,9 +230,9 @@ DEFECTS: tuple[tuple[str, str, Maker, str, str], ...] = (
     ("a wrong checksum", "train/ring/checksum.png", _holds(_wrong_checksum), "checksum", ""),
     ("ink without a marker", "train/ring/ink.jpg", _holds(_cmyk_without_marker), "cmyk-no-adobe", ""),
     ("a film", "train/ring/film.gif", _holds(_film), "animation", ""),
-    ("a test picture that train has too", "test/disc/leak.png", _copy_of("train/disc/000.png"), "leak", ""),
+    ("a test image that train has too", "test/disc/leak.png", _copy_of("train/disc/000.png"), "leak", ""),
     (
-        "a test picture that train has, saved again",
+        "a test image that train has, saved again",
         "test/disc/near-leak.jpg",
         _copy_of("train/disc/001.png", _saved_again),
         "near-leak",
@@ -240,7 +240,7 @@ DEFECTS: tuple[tuple[str, str, Maker, str, str], ...] = (
     ),
     ("one file under two labels", "train/ring/conflict.png", _copy_of("train/disc/002.png"), "label-conflict", ""),
     (
-        "one picture under two labels, resized",
+        "one image under two labels, resized",
         "train/ring/near-conflict.png",
         _copy_of("train/disc/003.png", _resized),
         "near-conflict",
@@ -254,7 +254,7 @@ DEFECTS: tuple[tuple[str, str, Maker, str, str], ...] = (
     ("far too much light", "train/square/bright.png", _holds(_levels(0.15, 225)), "bright", ""),
     ("one colour all over", "train/square/flat.png", _holds(lambda p: encode(p * 0 + np.uint8(120))), "flat", ""),
     ("out of focus", "train/square/blurred.png", _holds(_blurred), "blurred", ""),
-    ("one grey picture among coloured ones", "train/square/grey.png", _holds(lambda p: encode(_grey(p))), "grey", ""),
+    ("one grey image among coloured ones", "train/square/grey.png", _holds(lambda p: encode(_grey(p))), "grey", ""),
 )
 
 

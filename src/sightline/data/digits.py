@@ -29,11 +29,11 @@ def write_digits(folder: Path) -> int:
 
     digits = load_digits()
     grey = (digits.images * (255 / 16)).round().astype(np.uint8)
-    for number, (picture, label) in enumerate(zip(grey, digits.target, strict=True)):
+    for number, (image, label) in enumerate(zip(grey, digits.target, strict=True)):
         path = folder / str(label) / f"{number:04d}.png"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            scratch = path.with_suffix(".tmp")  # a killed call leaves no half picture under its final name
-            Image.fromarray(picture).save(scratch, "PNG")
+            scratch = path.with_suffix(".tmp")  # a killed call leaves no half image under its final name
+            Image.fromarray(image).save(scratch, "PNG")
             scratch.replace(path)
     return len(grey)

@@ -1,4 +1,4 @@
-"""Images that show one picture though their files differ: resized, saved again, mirrored, slightly cropped.
+"""Images that show one image though their files differ: resized, saved again, mirrored, slightly cropped.
 
 Candidates are pairs whose signatures (see ``pixels.facts``) point the same way; each is then confirmed on its
 pixels (see ``data.likeness``). Exact copies of one file are not the matter here: their digests are equal, and only
@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from sightline.caches import cache_folder
+from sightline.data.facts_cache import Memory
 from sightline.data.likeness import LENSES, Glance, compare
-from sightline.data.memory import Memory
 from sightline.data.samples import Samples
-from sightline.installation import cache_folder
 from sightline.pixels.containers import Place
-from sightline.pixels.facts import MIRROR
+from sightline.pixels.image_facts import MIRROR
 from sightline.pixels.modes import Range
 
 __all__ = ["find_candidates", "find_duplicates"]
@@ -31,8 +31,8 @@ Pairs = npt.NDArray[np.intp]
 Vectors = npt.NDArray[np.float32]
 
 LIKE = 0.80  # cosine of two signatures from which on a pair is looked at
-LIKE_INNER = 0.90  # and of one picture's signature and the other's inner one
-_OTHER_LABEL = 0.08  # by which the fit of two pictures of different classes must pass the bar: they seldom are one
+LIKE_INNER = 0.90  # and of one image's signature and the other's inner one
+_OTHER_LABEL = 0.08  # by which the fit of two images of different classes must pass the bar: they seldom are one
 _EACH = 12  # candidates that an image may have, most alike first: a film of it must not hide the others' copies
 _MOST_EACH = 4  # candidates an image that are looked at in all, on average
 _RANDOM_PAIRS = 200
@@ -48,7 +48,7 @@ def find_duplicates(
 
     Args:
         samples: inspected, so that signatures and digests are known.
-        value_range: (low, high) of 16-bit, 32-bit and float pictures.
+        value_range: (low, high) of 16-bit, 32-bit and float images.
         threads: threads that decode the candidates.
         folder: where results are kept; the user's cache folder by default.
     """
@@ -83,7 +83,7 @@ def _labels_of(samples: Samples, rows: Pairs) -> Pairs:
 def _search(
     samples: Samples, rows: Pairs, value_range: Range | None, threads: int
 ) -> Generator[tuple[int, int], None, tuple[Pairs, bool]]:
-    """Return (pairs ``[M, 2]`` of positions in ``rows``, whether every picture could be looked at)."""
+    """Return (pairs ``[M, 2]`` of positions in ``rows``, whether every image could be looked at)."""
     pairs = find_candidates(samples, rows)
     glance = lru_cache(maxsize=1_024)(partial(Glance, value_range=value_range))
     sides = np.minimum(samples.widths, samples.heights)[rows]
@@ -137,7 +137,7 @@ def find_candidates(samples: Samples, rows: Pairs) -> Pairs:
 
 
 def _in_order_of_use(pairs: Pairs, count: int) -> Pairs:
-    """Return the pairs in an order in which those that share a picture stand close together: it is decoded once.
+    """Return the pairs in an order in which those that share an image stand close together: it is decoded once.
 
     E. Cuthill and J. McKee, Reducing the bandwidth of sparse symmetric matrices, ACM 1969.
     """
@@ -177,7 +177,7 @@ def _cells(vectors: Vectors) -> Iterator[Pairs]:
         return
     count = -(-2 * len(vectors) // _CELL) * 2
     random = np.random.default_rng(0)
-    folded = vectors.reshape(-1, 8, 8)[:, :, ::2].reshape(len(vectors), -1)  # the same for a picture and its mirror
+    folded = vectors.reshape(-1, 8, 8)[:, :, ::2].reshape(len(vectors), -1)  # the same for an image and its mirror
     centres = folded[random.choice(len(vectors), count, replace=False)]
     for _ in range(5):  # a few rounds of k-means: cells need not be good, only of similar size
         nearest = np.argmax(folded @ centres.T, 1)
@@ -237,15 +237,15 @@ def _bar(samples: Samples, rows: Pairs, number: int, glance: Callable[[Place], G
         samples: inspected.
         rows: positions of one image of each content that is large enough for the lens.
         number: of the lens.
-        glance: opens a picture.
+        glance: opens an image.
     """
     lens, random, fits = LENSES[number], np.random.default_rng(0), []
     if len(rows) < 3:
         return lens.same
     for one, other in random.integers(0, len(rows), (_RANDOM_PAIRS, 2)):
         pair = [glance(samples.file(int(rows[row]))) for row in (one, other)]
-        if one != other and all(picture.side for picture in pair):
-            fits.append(lens.fit(*(picture.through(lens) for picture in pair)))
+        if one != other and all(image.side for image in pair):
+            fits.append(lens.fit(*(image.through(lens) for image in pair)))
     if len(fits) < 20:
         return lens.same
     low, centre = np.quantile(fits, (0.05, 0.3))

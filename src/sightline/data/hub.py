@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sightline.caches import cache_folder
 from sightline.data.found import SPLIT_NAMES, Found
 from sightline.data.parquet import part_of, read_parquet_files
 from sightline.errors import DataError
-from sightline.installation import cache_folder, require_extra
+from sightline.installation import require_extra
 
 __all__ = ["NAMED_SETS", "NamedSet", "download_set", "is_set", "nearest_set", "read_set"]
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import PIL
 
-from sightline.data.memory import Memory, Remembered, stamp_of
+from sightline.caches import cache_folder
+from sightline.data.facts_cache import Memory, Remembered, stamp_of
 from sightline.data.samples import Samples
 from sightline.errors import DataError, UnreadableImage
-from sightline.installation import cache_folder
 from sightline.pixels.containers import Place
-from sightline.pixels.facts import FACTS, measure_image
-from sightline.pixels.files import read_bytes
+from sightline.pixels.file_bytes import read_bytes
+from sightline.pixels.image_facts import FACTS, measure_image
 
 __all__ = ["MAX_BAD_SHARE", "has_too_many_bad", "inspect_samples", "refuse_bad", "refuse_too_many_bad"]
 
@@ -40,7 +40,7 @@ def inspect_samples(
 
     Args:
         samples: the table from ``read_samples``.
-        value_range: (low, high) of 16-bit, 32-bit and float pictures.
+        value_range: (low, high) of 16-bit, 32-bit and float images.
         threads: reading and decoding threads.
         folder: where measurements are kept; the user's cache folder by default.
     """

@@ -1,4 +1,4 @@
-"""Whether two pictures are one, but for size, compression, brightness, a mirror or a small crop."""
+"""Whether two images are one, but for size, compression, brightness, a mirror or a small crop."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ __all__ = ["LENSES", "Glance", "Lens", "compare"]
 Views = npt.NDArray[np.complex64]
 
 _FAINT = 0.001  # edges below this, of a whole range of 1, are noise
-_LEAST_SIDE = 16  # smaller pictures hold too little to tell a copy from a likeness
+_LEAST_SIDE = 16  # smaller images hold too little to tell a copy from a likeness
 
 
 @dataclass(frozen=True)
 class Lens:
-    """How two pictures are compared at one size: every shift, scale and mirror that a small crop can bring.
+    """How two images are compared at one size: every shift, scale and mirror that a small crop can bring.
 
     Both are whitened within a band of frequencies, so that edges decide and not where it is dark, and clipped, so
-    that an outline counts no more than the texture inside: two black trousers are not one picture.
+    that an outline counts no more than the texture inside: two black trousers are not one image.
     """
 
     side: int
-    band: tuple[int, int]  # cycles a picture
+    band: tuple[int, int]  # cycles an image
     scales: tuple[float, ...]  # the share of the side that a crop leaves, for each of the two
-    same: float  # correlation from which on two pictures may be one
+    same: float  # correlation from which on two images may be one
 
     @cached_property
     def mask(self) -> npt.NDArray[np.float32]:
@@ -66,7 +66,7 @@ class Lens:
         return np.asarray(small, np.float32) / np.float32(255)
 
     def fit(self, one: Views, other: Views) -> float:
-        """Return how well two pictures cover each other, -1 to 1: the best correlation of their edges."""
+        """Return how well two images cover each other, -1 to 1: the best correlation of their edges."""
         whole, mirror = one[0].conj(), one[-1].conj()
         smaller = one[1:-1].conj()
         products = [whole * other[:-1], mirror * other[:-1], smaller * other[0], smaller * other[-1]]
@@ -84,10 +84,10 @@ LENSES = (
 
 
 class Glance:
-    """One picture as the lenses see it, each when it is first needed; what they don't need of it is let go.
+    """One image as the lenses see it, each when it is first needed; what they don't need of it is let go.
 
     Attributes:
-        side: short side of the picture, in pixels; 0 where it can't be read.
+        side: short side of the image, in pixels; 0 where it can't be read.
     """
 
     def __init__(self, place: Place, value_range: Range | None = None) -> None:
@@ -105,14 +105,14 @@ class Glance:
         self._grey = grey
 
     def through(self, lens: Lens) -> Views:
-        """Return the picture as a lens sees it."""
+        """Return the image as a lens sees it."""
         if lens not in self._views:
             self._views[lens] = lens.see(self._grey)
         return self._views[lens]
 
 
 def compare(one: Glance, other: Glance) -> float:
-    """Return how well two pictures cover each other through the last lens that they are large enough for.
+    """Return how well two images cover each other through the last lens that they are large enough for.
 
     0 where one can't be read or is too small, or where an earlier lens finds them different.
     """

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.pixels.containers import Place, place_of
-from sightline.pixels.facts import FACTS
+from sightline.pixels.image_facts import FACTS
 
 __all__ = ["PARTS", "Samples"]
 
@@ -34,8 +34,8 @@ class Samples:
         given: ``[N] str``: ``train``, ``val``, ``test`` or an empty string where no split was given.
         groups: ``[N] str``: samples of one group never stand on both sides; empty is no group.
         digests: ``[N] str``: sha256 of the content; empty before ``inspect_samples``, or if unreadable.
-        facts: ``[N]`` rows of :data:`~sightline.pixels.facts.FACTS`: size, brightness ...; zeros if unknown.
-        near: ``[M, 2] intp``: pairs of positions that show one picture, though their files differ.
+        facts: ``[N]`` rows of :data:`~sightline.pixels.image_facts.FACTS`: size, brightness ...; zeros if unknown.
+        near: ``[M, 2] intp``: pairs of positions that show one image, though their files differ.
         extra: the further columns of a table, by name: ``[N] str`` each.
         errors: position -> reason, for images that can't be read.
         skipped: (path, reason) of everything that was found and is no sample.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from sightline.caches import cache_folder
 from sightline.data.archives import read_archive
 from sightline.data.arrays import read_arrays
 from sightline.data.cifar import is_cifar, read_cifar
@@ -21,7 +22,6 @@ from sightline.data.parquet import is_parquet_folder, read_parquet, read_parquet
 from sightline.data.samples import Samples
 from sightline.data.tables import read_csv, read_frame, read_jsonl, read_pairs
 from sightline.errors import InputError
-from sightline.installation import cache_folder
 from sightline.pixels.containers import ARCHIVE_SUFFIXES
 from sightline.pixels.unpacked import unpack_tar
 

@@ -1,6 +1,6 @@
 """Which sample serves for what: train, val or test. Seeded, stratified, and safe against leaks.
 
-What must stay together (a group, copies of one picture) is one unit, and a unit stands on one side. The rules
+What must stay together (a group, copies of one image) is one unit, and a unit stands on one side. The rules
 are those of the table in ``docs/data.md``; the rule that was used and its reasons are part of the result.
 """
 

@@ -1,4 +1,4 @@
-"""Whether two maps of one picture point at the same places."""
+"""Whether two maps of one image point at the same places."""
 
 from __future__ import annotations
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import Figure, Units, proportion
+from sightline.evaluation.intervals import Interval, Units, proportion
 
 __all__ = ["majority_class", "nearest_class_mean"]
 
 
 def majority_class(
     train_labels: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], units: Units | None = None
-) -> Figure:
+) -> Interval:
     """Accuracy of always saying the class that is most frequent in training.
 
     Example:
@@ -28,11 +28,11 @@ def nearest_class_mean(
     test: npt.NDArray[np.float32],
     labels: npt.NDArray[np.int64],
     units: Units | None = None,
-) -> Figure:
-    """Accuracy of saying the class whose mean picture is nearest (Euclidean distance).
+) -> Interval:
+    """Accuracy of saying the class whose mean image is nearest (Euclidean distance).
 
     Args:
-        train, test: ``[N, D]`` and ``[M, D]``, for example small pictures as vectors.
+        train, test: ``[N, D]`` and ``[M, D]``, for example small images as vectors.
         train_labels, labels: their classes.
         units: ``[M]``: images of one unit are no independent witnesses; None: all are.
     """

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "Figure",
+    "Interval",
     "design_effect",
     "draw_weights",
     "macro_intervals",
@@ -30,7 +30,7 @@ Units = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Interval:
     """A number with its 95 % interval and the count that it rests on.
 
     Example:
@@ -59,7 +59,7 @@ class Figure:
         """Return the figure as a number that is no share, with as many digits as the interval's width allows.
 
         Example:
-            >>> Figure(0.31234, 0.2512, 0.3711, 372, "").plain()
+            >>> Interval(0.31234, 0.2512, 0.3711, 372, "").plain()
             '0.31 (0.25 to 0.37, n=372)'
         """
         if self.method == _NO_INTERVAL:
@@ -74,7 +74,7 @@ class Figure:
         return f"{value} % ({low} to {high}, n={self.n:,})"
 
 
-def wilson(hits: int, n: int) -> Figure:
+def wilson(hits: int, n: int) -> Interval:
     """Return ``hits / n`` with Wilson's score interval; it stays honest near 0 and 1, and for small n.
 
     Raises:
@@ -90,7 +90,7 @@ def wilson(hits: int, n: int) -> Figure:
     """
     if not 0 <= hits <= n or n < 1:
         raise ValueError(f"hits={hits} of n={n} is no proportion")
-    return Figure(hits / n, *_score_interval(hits / n, n), n, "Wilson, 95 %")
+    return Interval(hits / n, *_score_interval(hits / n, n), n, "Wilson, 95 %")
 
 
 def _score_interval(share: float, n: float) -> tuple[float, float]:
@@ -103,7 +103,7 @@ def _score_interval(share: float, n: float) -> tuple[float, float]:
     return max(0.0, low), min(1.0, high)
 
 
-def proportion(hits: npt.NDArray[np.bool_], units: Units | None = None) -> Figure:
+def proportion(hits: npt.NDArray[np.bool_], units: Units | None = None) -> Interval:
     """Return the share of hits with Wilson's interval; images of one unit do not count as independent.
 
     The interval is that of as many independent images as the units are worth (see ``design_effect``), as for surveys
@@ -126,7 +126,7 @@ def proportion(hits: npt.NDArray[np.bool_], units: Units | None = None) -> Figur
     count, effect = len(np.unique(units)), design_effect(hits, units)
     if effect == 1 and count == n:
         return wilson(int(hits.sum()), n)
-    return Figure(share, *_score_interval(share, n / effect), n, f"Wilson over {count:,} groups, 95 %")
+    return Interval(share, *_score_interval(share, n / effect), n, f"Wilson over {count:,} groups, 95 %")
 
 
 def units_of(groups: npt.NDArray[np.object_]) -> Units | None:
@@ -226,7 +226,7 @@ def _strata(labels: npt.NDArray[np.int64], names: npt.NDArray[np.intp]) -> npt.N
 
 def mean_figure(
     values: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], units: Units | None = None, *, seed: int = 0
-) -> Figure:
+) -> Interval:
     """Return the mean of a value an image, with a percentile interval by a bootstrap within classes, or of groups.
 
     Args:
@@ -238,11 +238,11 @@ def mean_figure(
     """
     value = float(values.mean())
     if (len(values) if units is None else len(np.unique(units))) < 2:
-        return Figure(value, value, value, len(values), _NO_INTERVAL)
+        return Interval(value, value, value, len(values), _NO_INTERVAL)
     drawn = [float(w @ values / w.sum()) for w in draw_weights(labels, units, seed=seed)]
     low, high = (float(end) for end in np.quantile(drawn, (0.025, 0.975)))
     over = "within classes" if units is None else "of groups"
-    return Figure(value, min(low, value), max(high, value), len(values), f"bootstrap {over}, 95 %")
+    return Interval(value, min(low, value), max(high, value), len(values), f"bootstrap {over}, 95 %")
 
 
 def macro_intervals(
@@ -252,7 +252,7 @@ def macro_intervals(
     draws: int = 1000,
     seed: int = 0,
     effect: float = 1.0,
-) -> dict[str, Figure]:
+) -> dict[str, Interval]:
     """Return figures of a confusion matrix with 95 % credible intervals.
 
     Each draw takes every true class's row of shares from its Dirichlet posterior. The prior of a class is half an
@@ -303,5 +303,5 @@ def macro_intervals(
     for name, statistic in statistics.items():
         value = statistic(point)
         low, high = np.quantile(drawn[name], (0.025, 0.975))
-        figures[name] = Figure(value, min(float(low), value), max(float(high), value), n, method)
+        figures[name] = Interval(value, min(float(low), value), max(float(high), value), n, method)
     return figures

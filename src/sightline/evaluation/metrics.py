@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import Figure, Units, design_effect, macro_intervals, proportion
+from sightline.evaluation.intervals import Interval, Units, design_effect, macro_intervals, proportion
 from sightline.evaluation.scores import rank_classes, score_figures
 
 __all__ = ["COUNT_METRICS", "MIN_SUPPORT", "class_table", "confusion_matrix", "evaluate_predictions"]
@@ -159,7 +159,7 @@ def evaluate_predictions(
     predicted = probabilities.argmax(1).astype(np.int64)
     hits, matrix = predicted == labels, confusion_matrix(labels, predicted, len(classes))
     effect = 1.0 if units is None else design_effect(hits, units)
-    figures: dict[str, Figure] = {"accuracy": proportion(hits, units)}
+    figures: dict[str, Interval] = {"accuracy": proportion(hits, units)}
     figures |= macro_intervals(matrix, COUNT_METRICS, seed=seed, effect=effect)
     ranking = rank_classes(labels, probabilities)
     figures |= score_figures(labels, probabilities, ranking, units, seed=seed)

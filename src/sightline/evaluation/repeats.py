@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import Figure, Units, wilson
+from sightline.evaluation.intervals import Interval, Units, wilson
 from sightline.evaluation.metrics import COUNT_METRICS
 from sightline.evaluation.result import evaluate_rows
 from sightline.runtime.predictions import Predictions
@@ -75,8 +75,8 @@ def average_metrics(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _mean(figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
     value, low, high = (float(np.mean([figure[end] for figure in figures])) for end in ("value", "low", "high"))
-    first = Figure(**figures[0])
-    return Figure(value, low, high, first.n, f"mean over {len(figures)} seeds; {first.method}").to_dict()
+    first = Interval(**figures[0])
+    return Interval(value, low, high, first.n, f"mean over {len(figures)} seeds; {first.method}").to_dict()
 
 
 def spread_of(metrics: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from sightline.errors import DataError
 from sightline.evaluation.baselines import majority_class, nearest_class_mean
-from sightline.evaluation.intervals import Figure, Units, proportion
+from sightline.evaluation.intervals import Interval, Units, proportion
 from sightline.evaluation.metrics import evaluate_predictions
 from sightline.runtime.predictions import Predictions
 
@@ -55,9 +55,9 @@ class Evaluation:
         return None if self.units is None else self.units[self.used]
 
     @property
-    def accuracy(self) -> Figure:
+    def accuracy(self) -> Interval:
         """Share of readable images that are right, with Wilson's interval."""
-        return Figure(**self.metrics["accuracy"])
+        return Interval(**self.metrics["accuracy"])
 
     def with_part(self, part: str) -> Evaluation:
         """Return the same figures with the name of the part they were measured on."""
@@ -70,16 +70,16 @@ class Evaluation:
 
         Args:
             train_labels: ``[M]``, classes of the training images.
-            train, measured: position -> small picture as a vector, of training images and of these.
+            train, measured: position -> small image as a vector, of training images and of these.
         """
         used = self.used
         rows = [row for row in measured if used[row]]
         baselines = {"majority_class": majority_class(train_labels, self.labels[used], self.used_units).to_dict()}
         if rows and train:
-            pictures, classes = np.stack(list(train.values())), train_labels[list(train)]
+            images, classes = np.stack(list(train.values())), train_labels[list(train)]
             units = None if self.units is None else self.units[rows]
             shown = np.stack([measured[row] for row in rows])
-            figure = nearest_class_mean(pictures, classes, shown, self.labels[rows], units)
+            figure = nearest_class_mean(images, classes, shown, self.labels[rows], units)
             baselines["nearest_class_mean"] = figure.to_dict()
         return replace(self, metrics={**self.metrics, "baselines": baselines})
 
@@ -91,7 +91,7 @@ class Evaluation:
         """Return the same figures with the most similar training image of each image."""
         return replace(self, nearest=nearest)
 
-    def with_views(self, accuracy: Figure, views: int) -> Evaluation:
+    def with_views(self, accuracy: Interval, views: int) -> Evaluation:
         """Return the same figures with the accuracy of probabilities averaged over several views beside them."""
         return replace(self, metrics={**self.metrics, "accuracy_with_views": accuracy.to_dict(), "count_views": views})
 
@@ -122,11 +122,11 @@ class Evaluation:
         }
 
     def __repr__(self) -> str:
-        return f"Evaluation({self.headline()!r}, macro_f1={Figure(**self.metrics['macro_f1'])})"
+        return f"Evaluation({self.headline()!r}, macro_f1={Interval(**self.metrics['macro_f1'])})"
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{name.replace('_', ' ')}</td><td>{html.escape(str(Figure(**self.metrics[name])))}</td></tr>"
+            f"<tr><td>{name.replace('_', ' ')}</td><td>{html.escape(str(Interval(**self.metrics[name])))}</td></tr>"
             for name in ("accuracy", "macro_precision", "macro_recall", "macro_f1")
         )
         return f"<table>{rows}</table>"

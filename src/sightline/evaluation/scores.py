@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import Figure, Units, draw_weights, mean_figure, proportion, wilson
+from sightline.evaluation.intervals import Interval, Units, draw_weights, mean_figure, proportion, wilson
 
 __all__ = [
     "Ranking",
@@ -100,7 +100,7 @@ def rank_classes(labels: Labels, probabilities: Shares) -> Ranking:
 
 def score_figures(
     labels: Labels, probabilities: Shares, ranking: Ranking, units: Units | None = None, *, seed: int = 0
-) -> dict[str, Figure]:
+) -> dict[str, Interval]:
     """Return figure -> value with interval: top-k accuracies, log-loss, Brier score, ROC AUC, average precision.
 
     The last two are means over the classes that have images, each against all others, and are left out where every
@@ -173,7 +173,7 @@ def roc_auc(is_class: npt.NDArray[np.bool_], scores: npt.NDArray[np.floating[Any
     return rank_scores(is_class, scores)[0]
 
 
-def _macro_auc(labels: Labels, ranking: Ranking, present: list[int], units: Units | None) -> Figure:
+def _macro_auc(labels: Labels, ranking: Ranking, present: list[int], units: Units | None) -> Interval:
     value = float(np.mean([ranking.rows[k]["roc_auc"] for k in present]))
     parts = ranking.parts
     if units is not None:
@@ -181,10 +181,12 @@ def _macro_auc(labels: Labels, ranking: Ranking, present: list[int], units: Unit
     error = math.sqrt(float((parts**2).sum()))
     if not 0 < value < 1 or not error:  # perfect so far: as sure as so many hits in a row of the rarest class
         fewest = min(int((labels == k).sum()) for k in present)
-        return Figure(value, min(value, wilson(fewest, fewest).low), 1.0, len(labels), "rule of the rarest class, 95 %")
+        return Interval(
+            value, min(value, wilson(fewest, fewest).low), 1.0, len(labels), "rule of the rarest class, 95 %"
+        )
     middle, reach = math.log(value / (1 - value)), _Z * error / (value * (1 - value))
     low, high = (1 / (1 + math.exp(-min(700.0, max(-700.0, middle + sign * reach)))) for sign in (-1, 1))
-    return Figure(value, low, high, len(labels), "DeLong, on the logit, 95 %")
+    return Interval(value, low, high, len(labels), "DeLong, on the logit, 95 %")
 
 
 def _falling(scores: npt.NDArray[np.floating[Any]]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
@@ -203,7 +205,7 @@ def _average_precision(is_class: Values, weights: Values, last: npt.NDArray[np.i
 
 def _macro_precision(
     labels: Labels, probabilities: Shares, present: list[int], units: Units | None, seed: int
-) -> Figure:
+) -> Interval:
     ordered = [(k, *_falling(probabilities[:, k])) for k in present]
 
     def macro(weights: Values) -> float:
@@ -214,4 +216,4 @@ def _macro_precision(
     drawn = [macro(weights) for weights in draw_weights(labels, units, cells=4 * probabilities.size, seed=seed)]
     low, high = (float(end) for end in np.quantile(drawn, (0.025, 0.975)))
     over = "within classes" if units is None else "over groups"
-    return Figure(value, min(low, value), max(high, value), len(labels), f"bootstrap {over}, 95 %")
+    return Interval(value, min(low, value), max(high, value), len(labels), f"bootstrap {over}, 95 %")

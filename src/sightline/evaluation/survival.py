@@ -1,6 +1,6 @@
-"""Whether classes survive a mirror or a turn, by a quick direct test on small pictures. Arrays only, no torch.
+"""Whether classes survive a mirror or a turn, by a quick direct test on small images. Arrays only, no torch.
 
-A cheap classifier is fitted twice: on training pictures, and on these and their changed copies. Where a copy shows
+A cheap classifier is fitted twice: on training images, and on these and their changed copies. Where a copy shows
 another class (a left arrow in a mirror), the copies contradict the labels, and validation pays for it. What is
 asked is not whether the change helps, which a linear classifier can't say for a network.
 """
@@ -19,7 +19,7 @@ from sightline.planning.facts import Survival
 
 __all__ = ["LEAST_IMAGES", "SIDE", "probe_survival"]
 
-SIDE = 32  # px of the pictures
+SIDE = 32  # px of the images
 LEAST_IMAGES = 30  # of validation
 _TURN = 15  # degrees
 _BINS = 8  # of a gradient's direction, all round: up and down differ
@@ -27,24 +27,24 @@ _PENALTY = 0.1  # of the ridge regression, as a share of the features' mean vari
 _LEVEL = 0.01  # of each test, one-sided
 _RISE, _LEAST_RISE = 0.25, 0.02  # of the squared error that matters: relative, and at least
 
-Pictures = npt.NDArray[np.uint8]
+Squares = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
 
 def probe_survival(
-    pictures: Pictures, labels: Labels, val: Pictures, val_labels: Labels, changes: Sequence[str] = ("mirror",)
+    images: Squares, labels: Labels, val: Squares, val_labels: Labels, changes: Sequence[str] = ("mirror",)
 ) -> dict[str, Survival]:
     """Return for each change whether classes survive it.
 
     A ridge regression on histograms of gradients and mean colours is fitted with and without changed copies, and both
-    answer the same validation pictures. A change is ``harmful`` if fewer are right (McNemar's exact test) or if the
+    answer the same validation images. A change is ``harmful`` if fewer are right (McNemar's exact test) or if the
     squared error of the scores rises by a quarter or more (paired t-test), each at 1 %, one-sided. It is ``harmless``
     if such a rise can be excluded at 1 %, else ``unclear``; so it is also where the regression does not beat the
     most frequent class.
 
     Args:
-        pictures: ``[N, 32, 32, 3] uint8`` for training.
+        images: ``[N, 32, 32, 3] uint8`` for training.
         labels: ``[N]``, from 0.
         val: ``[M, 32, 32, 3] uint8`` for validation.
         val_labels: ``[M]``.
@@ -64,14 +64,14 @@ def probe_survival(
         'harmful'
     """
     count = int(max(labels.max(), val_labels.max())) + 1
-    features, seen = _describe(pictures), _describe(val)
+    features, seen = _describe(images), _describe(val)
     plain = _scores(features, labels, seen, count)
     hits = int((plain.argmax(1) == val_labels).sum())
     majority = float((val_labels == np.bincount(labels).argmax()).mean())
     can_tell = wilson(hits, len(val)).low > majority
     found = {}
     for name in changes:
-        copies = _describe(CHANGES[name](pictures))
+        copies = _describe(CHANGES[name](images))
         with_copies = _scores(np.concatenate([features, copies]), np.concatenate([labels, labels]), seen, count)
         found[name] = _compare(name, plain, with_copies, val_labels, can_tell)
     return found
@@ -110,9 +110,9 @@ def _scores(features: Floats, labels: Labels, seen: Floats, count: int) -> Float
     return scores
 
 
-def _describe(pictures: Pictures) -> Floats:
+def _describe(images: Squares) -> Floats:
     """Return ``[N, D]``: histograms of gradients in 8 x 8 and 4 x 4 cells, and the mean colours of 4 x 4."""
-    colours = pictures.astype(np.float32) / np.float32(255)
+    colours = images.astype(np.float32) / np.float32(255)
     grey = colours @ np.array([0.299, 0.587, 0.114], np.float32)
     across, down = np.zeros_like(grey), np.zeros_like(grey)
     across[:, :, 1:-1] = grey[:, :, 2:] - grey[:, :, :-2]
@@ -125,9 +125,9 @@ def _describe(pictures: Pictures) -> Floats:
     first = low.astype(np.intp)[..., None] % _BINS
     np.put_along_axis(histogram, first, (strength * (1 - share))[..., None], 3)
     np.put_along_axis(histogram, (first + 1) % _BINS, (strength * share)[..., None], 3)
-    parts = [_cells(colours, 4).reshape(len(pictures), -1)]
+    parts = [_cells(colours, 4).reshape(len(images), -1)]
     for cells in (8, 4):
-        flat = _cells(histogram, cells).reshape(len(pictures), -1)
+        flat = _cells(histogram, cells).reshape(len(images), -1)
         parts.append(np.sqrt(flat / (np.linalg.norm(flat, axis=1, keepdims=True) + 1e-3)))
     return np.concatenate(parts, 1)
 
@@ -139,32 +139,32 @@ def _cells(planes: Floats, cells: int) -> Floats:
     return means
 
 
-def _mirror(pictures: Pictures) -> Pictures:
-    return pictures[:, :, ::-1]
+def _mirror(images: Squares) -> Squares:
+    return images[:, :, ::-1]
 
 
-def _turn_over(pictures: Pictures) -> Pictures:
-    return pictures[:, ::-1]
+def _turn_over(images: Squares) -> Squares:
+    return images[:, ::-1]
 
 
-def _turn_quarter(pictures: Pictures) -> Pictures:
-    return np.rot90(pictures, 1, (1, 2))
+def _turn_quarter(images: Squares) -> Squares:
+    return np.rot90(images, 1, (1, 2))
 
 
-def _turn(pictures: Pictures) -> Pictures:
-    """Turn each picture by up to 15 degrees either way; the corners are filled by mirroring."""
-    angles = np.random.default_rng(0).uniform(-_TURN, _TURN, len(pictures))
+def _turn(images: Squares) -> Squares:
+    """Turn each image by up to 15 degrees either way; the corners are filled by mirroring."""
+    angles = np.random.default_rng(0).uniform(-_TURN, _TURN, len(images))
     edge = SIDE // 4
-    turned = np.empty_like(pictures)
-    for number, (picture, angle) in enumerate(zip(pictures, angles, strict=True)):
-        padded = Image.fromarray(np.pad(picture, ((edge, edge), (edge, edge), (0, 0)), mode="symmetric"))
+    turned = np.empty_like(images)
+    for number, (image, angle) in enumerate(zip(images, angles, strict=True)):
+        padded = Image.fromarray(np.pad(image, ((edge, edge), (edge, edge), (0, 0)), mode="symmetric"))
         whole = np.asarray(padded.rotate(float(angle), Image.Resampling.BILINEAR))
         turned[number] = whole[edge:-edge, edge:-edge]
     return turned
 
 
 # A new change is one function and one row.
-CHANGES: dict[str, Callable[[Pictures], Pictures]] = {
+CHANGES: dict[str, Callable[[Squares], Squares]] = {
     "mirror": _mirror,
     "upside-down": _turn_over,
     "turn": _turn,

@@ -15,7 +15,7 @@ from sightline.exporting.onnx_format import EXPORTERS, Exporter, write_onnx
 from sightline.exporting.parity import ParityProof, prove_parity, see_images
 from sightline.networks.onnx_graph import Graph
 from sightline.pixels.containers import Place
-from sightline.runs.files import named_writes, replace_folder, write_bytes, write_text
+from sightline.runs.safe_files import named_writes, replace_folder, write_bytes, write_text
 from sightline.runtime.bundle import Bundle
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from sightline.errors import ExportMismatch
 from sightline.networks.onnx_graph import Graph, export_graph, trace_graph
-from sightline.runs.files import write_bytes
+from sightline.runs.safe_files import write_bytes
 from sightline.runtime.bundle import METADATA_KEY, Bundle
 
 __all__ = ["EXPORTERS", "Exporter", "write_onnx"]

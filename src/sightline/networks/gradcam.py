@@ -1,4 +1,4 @@
-"""Grad-CAM: which places of a picture moved the score of a class; for any network, with no layer to choose."""
+"""Grad-CAM: which places of an image moved the score of a class; for any network, with no layer to choose."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class GradCam:
     """Where the score of a class came from, one map an image.
 
     Attributes:
-        maps: ``[N, H, W] float32``, 0 to 1, as large as the pictures. 1 is the place that raised the score most; all
+        maps: ``[N, H, W] float32``, 0 to 1, as large as the images. 1 is the place that raised the score most; all
             zeros where no place raised it.
         layer: the module of the network's body whose output was looked at.
         grid: (rows, columns) of that output: finer the maps can't be.
@@ -50,7 +50,7 @@ class _Window:
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """What a module gave; of one that shrinks a picture also how, for rows and columns."""
+    """What a module gave; of one that shrinks an image also how, for rows and columns."""
 
     name: str
     tensor: Tensor
@@ -81,7 +81,7 @@ def grad_cam(network: Network, pixels: npt.NDArray[np.uint8], classes: npt.NDArr
 
     The channels of the last feature map before the pooling are weighted by the mean gradient of the class's logit,
     added up, and cut off at zero (Selvaraju et al. 2017, arXiv 1610.02391, equations 1 and 2). It is laid over the
-    picture with each place where its receptive field has its centre (Araujo et al. 2019, doi 10.23915/distill.00021):
+    image with each place where its receptive field has its centre (Araujo et al. 2019, doi 10.23915/distill.00021):
     padded convolutions of stride 2 see up and left of where a plain enlargement would put them. The map is found by
     itself: of all outputs of the body's modules in one forward pass, the last that holds channels by place, in more
     than one place. Where its gradient is zero, because the head reads a class token alone, it is the last one before
@@ -123,7 +123,7 @@ def _maps_of(network: Network, images: Tensor, classes: Tensor) -> GradCam:
 
 
 def _enlarged(maps: Tensor, outputs: list[_Output], shape: torch.Size) -> Tensor:
-    """Return ``[N, h, w]`` maps as large as the pictures, bilinear between the centres of what their places see."""
+    """Return ``[N, h, w]`` maps as large as the images, bilinear between the centres of what their places see."""
     axes = []
     for axis, (side, count) in enumerate(zip(shape[2:], maps.shape[1:], strict=True)):
         first, step = _centres(outputs, side, count, axis)
@@ -138,7 +138,7 @@ def _enlarged(maps: Tensor, outputs: list[_Output], shape: torch.Size) -> Tensor
 def _centres(outputs: list[_Output], side: int, count: int, axis: int) -> tuple[float, float]:
     """Return (centre of the first place in pixels, pixels from one place to the next) along an axis.
 
-    Where ways lie side by side, as a block and its shortcut, it is the mean of them. What shrinks the picture and is
+    Where ways lie side by side, as a block and its shortcut, it is the mean of them. What shrinks the image and is
     neither convolution nor pooling, as the merging of patches, does so evenly.
     """
     first, step, current = 0.0, 1.0, side
@@ -171,7 +171,7 @@ def _last_map(body: nn.Module, outputs: list[_Output], shape: torch.Size, score:
 
 
 def _layout_of(body: nn.Module, tensor: Tensor, shape: torch.Size) -> _Layout | None:
-    """Return how an output holds a map of pictures of a shape, or None where it holds none, or one place only."""
+    """Return how an output holds a map of images of a shape, or None where it holds none, or one place only."""
     count, (height, width) = shape[0], shape[2:]
     if tensor.shape[0] != count or tensor.ndim not in (3, 4):
         return None
@@ -194,7 +194,7 @@ def _layout_of(body: nn.Module, tensor: Tensor, shape: torch.Size) -> _Layout | 
 
 
 def _fits(rows: int, columns: int, height: int, width: int) -> bool:
-    """Tell whether a grid of more than one place has the sides of a picture, within the rounding of a place."""
+    """Tell whether a grid of more than one place has the sides of an image, within the rounding of a place."""
     is_finer = rows > height or columns > width
     return rows * columns > 1 and not is_finer and abs(rows * width - columns * height) < max(height, width)
 
@@ -203,7 +203,7 @@ def _fits(rows: int, columns: int, height: int, width: int) -> bool:
 def _recorded(body: nn.Module) -> Iterator[list[_Output]]:
     """Keep the outputs of a body's modules, with their names, in the order in which they are finished.
 
-    What lies inside of attention is left out, since queries and keys are not a map of the picture, and so is what
+    What lies inside of attention is left out, since queries and keys are not a map of the image, and so is what
     changes nothing. timm has no sign for it but the names of its classes.
     """
     inside = tuple(

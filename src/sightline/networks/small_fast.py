@@ -16,7 +16,7 @@ from torch.nn import functional as F
 __all__ = ["SmallFast", "scale_head", "whiten_first_layer", "whitening_filters"]
 
 _STEM = 24  # both signs of the 12 directions of a 2x2 patch of three channels
-_BIG = 40  # from this side on, the first layer halves the picture: the same work as for one of half its side
+_BIG = 40  # from this side on, the first layer halves the image: the same work as for one of half its side
 
 
 class SmallFast(nn.Module):
@@ -28,7 +28,7 @@ class SmallFast(nn.Module):
     faster so. The features are the maximum over space.
 
     Args:
-        size: side of the pictures it will classify; at least 16. In training it takes any side from 12 (from 24
+        size: side of the images it will classify; at least 16. In training it takes any side from 12 (from 24
             where ``size`` is over 40), so that the first steps can run on smaller copies.
         width: channels of the first stage; the others have twice as many.
         depth: convolutions a stage, 2 or more; from the third on, they are added to what they get.
@@ -126,7 +126,7 @@ def whitening_filters(images: Tensor, kernel: int, count: int) -> Tensor:
     length = 3 * kernel**2
     moments = torch.zeros(length, length, dtype=torch.float64)
     patches = 0
-    for part in images.split(500):  # unfolded, pictures take kernel**2 times their memory
+    for part in images.split(500):  # unfolded, images take kernel**2 times their memory
         columns = F.unfold(part.float(), kernel).transpose(0, 1).flatten(1)
         moments += (columns @ columns.T).double().cpu()
         patches += columns.shape[1]

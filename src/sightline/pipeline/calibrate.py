@@ -16,12 +16,12 @@ from sightline.data.split import Split, calibration_rows
 from sightline.evaluation.abstain import TARGET_ERROR, Novelty, choose_confidence, fit_novelty
 from sightline.evaluation.calibration import Calibration, cool, fit_temperature
 from sightline.evaluation.conformal import choose_mass
-from sightline.evaluation.intervals import units_of
 from sightline.events import Event, Noted, StageEnded, StageStarted
+from sightline.measuring.evaluate import number_units
 from sightline.pixels.cache import PixelStore
 from sightline.planning.plan import Plan
 
-__all__ = ["MOST_REFERENCES", "SHARE_OF_TIME", "Calibrated", "calibrate", "logits_of", "number_units"]
+__all__ = ["MOST_REFERENCES", "SHARE_OF_TIME", "Calibrated", "calibrate", "logits_of"]
 
 MOST_REFERENCES = 2_000  # training images whose features are looked at, for the means of classes and what is near
 SHARE_OF_TIME = 0.05  # of a time limit, for that
@@ -88,11 +88,6 @@ def calibrate(
     yield StageEnded("Calibrating", _describe(calibration), time.monotonic() - start)
     yield Noted(describe_confidence(least, TARGET_ERROR, hits))
     return found
-
-
-def number_units(samples: Samples, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int64] | None:
-    """Return ``[N]``: a number for each image's group, see :func:`units_of`."""
-    return units_of(samples.groups[rows])
 
 
 def _describe(found: Calibration) -> str:

@@ -12,11 +12,11 @@ import numpy as np
 from sightline.data.samples import Samples
 from sightline.data.split import Split
 from sightline.events import Event, Noted, StageEnded, StageStarted
-from sightline.pipeline.decode import decode_pictures
 from sightline.planning.facts import DataFacts, Hardware
 from sightline.planning.inputs import SMALL_SIDE
 from sightline.planning.plan import make_plan
 from sightline.planning.recipe import Recipe
+from sightline.reading.decode import decode_images
 
 __all__ = ["CANDIDATES", "compare_networks"]
 
@@ -81,7 +81,7 @@ def _look(
     rows = np.concatenate(list(parts.values()))
     some, counts = samples.take(rows), {part: len(rows) for part, rows in parts.items()}
     plan = make_plan(Recipe(), Recipe(model=name), replace(data, counts={**data.counts, **counts}), hardware, network)
-    some, store = yield from decode_pictures(some, plan)
+    some, store = yield from decode_images(some, plan)
     built = set_up_network(plan.settings, len(samples.classes), StartWeights(path))
     places = np.arange(len(rows))[some.is_ok]
     train, val = (

@@ -10,7 +10,7 @@ from sightline.errors import DeviceError
 from sightline.events import Event, Planned, StageEnded, StageStarted, Warned
 from sightline.installation import import_library, require_extra
 from sightline.pipeline.candidates import compare_networks
-from sightline.pipeline.prepare import Job, Prepared, look_at_data, refuse_repeats
+from sightline.pipeline.look import Job, Prepared, look_at_data, refuse_repeats
 from sightline.pipeline.probe import probe_changes, warn_of_harm
 from sightline.planning.budget import Costs, fit_to_time
 from sightline.planning.facts import DataFacts, Hardware, describe_data

@@ -6,11 +6,9 @@ import time
 from collections.abc import Generator
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sightline.data.samples import Samples
 from sightline.data.split import Split
@@ -19,25 +17,26 @@ from sightline.evaluation.abstain import TARGET_ERROR
 from sightline.evaluation.conformal import COVERAGE
 from sightline.events import Event, RunEnded, StageEnded, StageStarted
 from sightline.installation import require_extra
+from sightline.measuring.averaged_views import add_views
+from sightline.measuring.evaluate import count_looks, evaluate_samples, small_images
+from sightline.measuring.explain import explain_some
 from sightline.pipeline.calibrate import Calibrated, calibrate
-from sightline.pipeline.decode import decode_pictures
-from sightline.pipeline.explain import explain_some
-from sightline.pipeline.frozen import compare_with_head
-from sightline.pipeline.judge import judge_evaluation
-from sightline.pipeline.measure import count_looks, evaluate_samples, small_pictures
-from sightline.pipeline.views import add_views
+from sightline.pipeline.frozen_features import compare_with_head
+from sightline.pipeline.trust import judge_evaluation
 from sightline.pixels.cache import PixelStore
 from sightline.pixels.containers import Place
-from sightline.pixels.facts import FACTS
 from sightline.planning.plan import Plan
-from sightline.runs.finding import refuse_repeated
+from sightline.reading.decode import decode_images
+from sightline.reporting.page import write_page
+from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
 from sightline.runs.hashes import hash_files
 from sightline.runs.lock import lock_run
+from sightline.runs.lookup import refuse_repeated
 from sightline.runs.writer import RunWriter
 from sightline.runtime.bundle import Bundle
 
-__all__ = ["export_files", "export_run", "finish_run", "load_data", "make_bundle", "write_page"]
+__all__ = ["export_files", "export_run", "finish_run", "make_bundle"]
 
 
 def export_run(run: Run) -> Generator[Event, None, Run]:
@@ -58,9 +57,9 @@ def export_run(run: Run) -> Generator[Event, None, Run]:
 
 def _export_again(run: Run) -> Generator[Event, None, str]:
     plan = run.plan
-    samples, split = load_data(run)
+    samples, split = read_dataset(run)
     writer = RunWriter(run, run.facts)
-    samples, store = yield from decode_pictures(samples, plan)
+    samples, store = yield from decode_images(samples, plan)
     headline = yield from finish_run(writer, plan, samples, split, store)
     status = "interrupted" if run.status == "running" else run.status  # killed: nobody could say so
     writer.update(headline=headline, status=status)
@@ -84,8 +83,8 @@ def finish_run(
     train = split.rows("train")
     evaluation = evaluation.with_baselines(
         samples.labels[train],
-        small_pictures(store, plan.preprocess, train, 20_000),
-        small_pictures(store, plan.preprocess, rows, None),
+        small_images(store, plan.preprocess, train, 20_000),
+        small_images(store, plan.preprocess, rows, None),
     )
     evaluation = yield from compare_with_head(run, plan, samples, split, store, evaluation)
     if plan.settings.views > 1:
@@ -154,48 +153,3 @@ def export_files(samples: Samples, split: Split) -> list[Place]:
     chosen = np.concatenate([split.rows("val"), split.rows("train")])
     chosen = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), MAX_IMAGES)).astype(int)]  # of every class
     return [samples.file(row) for row in chosen]
-
-
-def _facts_of(rows: list[dict[str, str]]) -> npt.NDArray[np.void]:
-    """Return what a run keeps of each picture's looks."""
-    facts = np.zeros(len(rows), FACTS)
-    for name in ("width", "height", "brightness", "sharpness"):
-        facts[name] = [float(row.get(name) or 0) for row in rows]
-    return facts
-
-
-def write_page(run: Run) -> Generator[Event, None, None]:
-    """Write the report, with events."""
-    from sightline.reporting.page import write_report
-
-    yield StageStarted("Reporting", "")
-    start = time.monotonic()
-    write_report(run)
-    yield StageEnded("Reporting", str(run.report_file), time.monotonic() - start)
-
-
-def load_data(run: Run) -> tuple[Samples, Split]:
-    """Return the samples and the split as a run wrote them."""
-    facts, rows = run.facts, run.samples
-    classes = tuple(facts["classes"])
-    samples = Samples(
-        root=Path(facts["data_root"]),
-        source=facts["data"],
-        classes=classes,
-        paths=np.array([row["path"] for row in rows], object),
-        labels=np.array([classes.index(row["label"]) for row in rows], np.int64),
-        given=np.array([row["given_split"] for row in rows], object),
-        groups=np.array([row["group"] for row in rows], object),
-        facts=_facts_of(rows),
-        extra={
-            name.removeprefix("extra:"): np.array([row[name] for row in rows], object)
-            for name in rows[0]
-            if name.startswith("extra:")
-        },
-        digests=np.array([row["sha256"] for row in rows], object),
-        errors={position: row["error"] for position, row in enumerate(rows) if row["error"]},
-    )
-    parts = np.array([row["split"] for row in rows], object)
-    part = facts["headline_part"]
-    leaked = np.array([row["leaked"] == "1" for row in rows], bool)
-    return samples, Split(parts, 0, facts["split_rule"], tuple(facts["split_notes"]), part, leaked)

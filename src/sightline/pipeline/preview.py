@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from sightline.errors import InputError
 from sightline.events import Event
 from sightline.pipeline.decide import plan_job
-from sightline.pipeline.decode import decode_pictures
-from sightline.pipeline.prepare import Job
+from sightline.pipeline.look import Job
+from sightline.reading.decode import decode_images
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,9 +26,9 @@ def preview_job(job: Job, count: int) -> Generator[Event, None, Figure]:
     Raises:
         InputError: unless ``count`` is from 1 to 64.
     """
-    from sightline.reporting.views import draw_views
+    from sightline.reporting.preview import draw_views
+    from sightline.training.preview import choose_rows, make_views
     from sightline.training.setup import make_batches
-    from sightline.training.views import choose_rows, make_views
 
     if not 1 <= count <= MOST:
         raise InputError("preview.count", f"a preview can't show {count} images", f"give a count from 1 to {MOST}")
@@ -37,7 +37,7 @@ def preview_job(job: Job, count: int) -> Generator[Event, None, Figure]:
     rows = prepared.split.rows("train")
     rows = rows[samples.is_ok[rows]]
     few = samples.take(rows[choose_rows(samples.labels[rows], count)])
-    few, store = yield from decode_pictures(few, plan)
+    few, store = yield from decode_images(few, plan)
     readable = few.is_ok.nonzero()[0]
     batches = make_batches(plan, store, readable.tolist(), few.labels[readable].tolist())
     views = make_views(batches, plan.settings, len(samples.classes), _VIEWS)

@@ -81,7 +81,7 @@ def _some(rows: npt.NDArray[np.intp], most: int) -> npt.NDArray[np.intp]:
 def _see(
     samples: Samples, rows: npt.NDArray[np.intp], value_range: tuple[float, float] | None
 ) -> Generator[Event, None, tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]]:
-    """Return ``[N, 32, 32, 3]`` pictures and ``[N]`` whether each could be read."""
+    """Return ``[N, 32, 32, 3]`` images and ``[N]`` whether each could be read."""
     door = Preprocess(size=SIDE, resize=SIDE, fit="squash", draft=2, value_range=value_range)
     small = np.zeros((len(rows), SIDE, SIDE, 3), np.uint8)
     is_read = np.zeros(len(rows), bool)

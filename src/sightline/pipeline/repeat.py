@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
-from typing import Any
+from collections.abc import Generator
 
 import numpy as np
 
-from sightline.evaluation.intervals import Figure, units_of
-from sightline.evaluation.repeats import average_metrics, describe_spread, pool_folds
+from sightline.caches import cache_limit
+from sightline.evaluation.intervals import Interval
+from sightline.evaluation.repeats import describe_spread
 from sightline.events import Event, Noted, RunEnded, RunStarted
-from sightline.installation import cache_limit
-from sightline.pipeline.company import refuse_launched
+from sightline.launch import refuse_launched
+from sightline.measuring.repeated import join_metrics, join_tables
 from sightline.pipeline.decide import plan_job
-from sightline.pipeline.finish import write_page
-from sightline.pipeline.prepare import Job, Prepared, refuse_counts
-from sightline.pipeline.run import data_name, decode_material, kept_status, run_facts, train_whole
-from sightline.pipeline.start import fetch_weights
+from sightline.pipeline.look import Job, Prepared, refuse_counts
+from sightline.pipeline.train import data_name, decode_material, kept_status, run_facts, train_whole
 from sightline.planning.plan import Plan
+from sightline.reading.weights import fetch_weights
+from sightline.reporting.page import write_page
 from sightline.runs.folder import Run
 from sightline.runs.hashes import hash_files
-from sightline.runs.measured import read_measured
 from sightline.runs.writer import RunWriter, refuse_name
 
-__all__ = ["join_metrics", "join_tables", "repeat_job"]
+__all__ = ["repeat_job"]
 
 _MOST_SEED = 2**31
 
@@ -42,7 +41,9 @@ def repeat_job(job: Job) -> Generator[Event, None, Run]:
     refuse_name(job.out, job.name)
     cache_limit()
     prepared = yield from plan_job(job)
-    weights, description = yield from fetch_weights(prepared)
+    weights, description = yield from fetch_weights(
+        prepared.plan.settings, prepared.network, prepared.samples.classes, prepared.earlier
+    )
     facts = run_facts(job, prepared, prepared.split, description)
     rule = f"{times} folds: every image is tested in one of them, and trained on in the others"
     top_facts = {**facts, "kind": kind, "times": times, "done": 0, **({"split_rule": rule} if kind == "folds" else {})}
@@ -89,25 +90,6 @@ def _write_together(writer: RunWriter, kind: str, times: int, done: int) -> str:
     writer.write_evaluation(together, rows, np.concatenate([np.load(run.probabilities_file) for run in runs]), None)
     some = f"{times} {kind}" if done == times else f"{done} of {times} {kind}"
     part = "Test" if together["part"] == "test" else "Validation"
-    headline = f"{part} accuracy over {some}: {Figure(**together['accuracy'])}; {describe_spread(together, kind)}"
+    headline = f"{part} accuracy over {some}: {Interval(**together['accuracy'])}; {describe_spread(together, kind)}"
     writer.update(done=done, headline=headline)
     return headline
-
-
-def join_tables(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """Return the predictions of several trainings as one table, with the name of the training in front."""
-    tables = [run.predictions for run in runs]
-    rows: dict[str, list[Any]] = {
-        "run": [run.folder.name for run, table in zip(runs, tables, strict=True) for _ in table]
-    }
-    return rows | {column: [row[column] for table in tables for row in table] for column in tables[0][0]}
-
-
-def join_metrics(runs: Sequence[Run], kind: str) -> dict[str, Any]:
-    """Return the figures of several trainings together: pooled over ``folds``, averaged over ``seeds``."""
-    metrics = [run.metrics for run in runs]
-    if kind != "folds":
-        return average_metrics(metrics)
-    measured = [read_measured(run) for run in runs]
-    units = units_of(np.concatenate([one.groups for one in measured]))
-    return pool_folds([one.predictions for one in measured], [one.labels for one in measured], metrics, units)

@@ -17,14 +17,14 @@ from sightline.data.split import Split
 from sightline.errors import DeviceError, InputError, RunError
 from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
 from sightline.installation import import_library, require_extra
-from sightline.pipeline.company import Company
-from sightline.pipeline.prepare import Job, Looked, Prepared, look_at_data
+from sightline.pipeline.look import Job, Looked, Prepared, look_at_data
+from sightline.pipeline.processes import Company
 from sightline.planning.decisions import Decision
 from sightline.planning.facts import Hardware
 from sightline.planning.plan import Plan
 from sightline.planning.recipe import Recipe
-from sightline.runs.files import previous_folder
 from sightline.runs.folder import Run, list_runs
+from sightline.runs.safe_files import previous_folder
 from sightline.runs.writer import clear_stillborn
 from sightline.text import count_of, listed
 

@@ -17,11 +17,12 @@ from sightline.data.samples import Samples
 from sightline.data.sources import find_images
 from sightline.errors import SightlineError
 from sightline.events import Event, StageStarted
-from sightline.pipeline.check import check_source
-from sightline.pipeline.prepare import DataChoices, Job
-from sightline.pipeline.progress import result_of
-from sightline.pipeline.run import train_job
+from sightline.pipeline.look import Job
+from sightline.pipeline.train import train_job
 from sightline.planning.recipe import Recipe
+from sightline.reading.check import check_source
+from sightline.reading.progress import result_of
+from sightline.reading.source import DataChoices
 from sightline.runs.folder import Run
 
 __all__ = ["Verdict", "hash_tree", "judge", "run_selftest"]

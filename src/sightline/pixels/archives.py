@@ -28,7 +28,7 @@ __all__ = ["MAX_MEMBERS", "MAX_RATIO", "Archive", "Entry", "open_tar", "open_zip
 MAX_MEMBERS = 2_000_000
 MAX_DIRECTORY_BYTES = 256 * 2**20  # of a zip's list of members
 MAX_HEADER_BYTES = 2**20  # of one member of a tar
-MAX_RATIO = 1_100  # deflate reaches 1,032 at most, on a picture of one colour
+MAX_RATIO = 1_100  # deflate reaches 1,032 at most, on an image of one colour
 
 _STORED, _DEFLATED, _BZIP2 = 0, 8, 12
 _DRIVE = re.compile(r"[A-Za-z]:")

@@ -1,4 +1,4 @@
-"""Pictures decoded once, by threads, into one memory-mapped ``uint8`` file; or decoded each time they are used.
+"""Images decoded once, by threads, into one memory-mapped ``uint8`` file; or decoded each time they are used.
 
 The store is keyed by the content of all images and by how they were shrunk, lies in the user's cache folder,
 and is shared between runs. What does not fit there (too large, a full or read-only disk) is streamed: a first
@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import PIL
 
+from sightline.caches import CACHE_LIMIT
 from sightline.errors import DataError, UnreadableImage
-from sightline.installation import CACHE_LIMIT
 from sightline.pixels.containers import Place
 from sightline.pixels.decode import RGB
 from sightline.pixels.preprocess import Preprocess
@@ -32,17 +32,17 @@ from sightline.pixels.stream import Decoder, Failure, Positions, in_tasks, reaso
 __all__ = ["Known", "PixelStore", "open_store"]
 
 _VERSION = 2  # raise it when decode.py or preprocess.py change what a pixel is
-_MEMORY_BYTES = 256 * 2**20  # of pictures that are held while the others are streamed
-_MOST_ASPECT = 4  # beyond it ``Preprocess.shrink`` cuts a picture off
-_BATCH = 128  # pictures that ``readable`` looks up at once
+_MEMORY_BYTES = 256 * 2**20  # of images that are held while the others are streamed
+_MOST_ASPECT = 4  # beyond it ``Preprocess.shrink`` cuts an image off
+_BATCH = 128  # images that ``readable`` looks up at once
 
 
 class PixelStore:
-    """Shrunk pictures by their position, read-only: mapped from the cache folder, held, or decoded when needed.
+    """Shrunk images by their position, read-only: mapped from the cache folder, held, or decoded when needed.
 
     Attributes:
-        errors: position -> reason, for pictures that could not be read; they have no pixels.
-        fallback: why the pictures don't lie in the cache folder, or an empty string.
+        errors: position -> reason, for images that could not be read; they have no pixels.
+        fallback: why the images don't lie in the cache folder, or an empty string.
         is_too_large: True when that is because they are more than it may hold.
         was_cached: True when nothing had to be decoded.
 
@@ -76,26 +76,26 @@ class PixelStore:
 
     @property
     def streamed(self) -> int:
-        """How many pictures are decoded each time they are used."""
+        """How many images are decoded each time they are used."""
         return 0 if self._decoder is None else len(self) - int((self._index[:, 1] > 0).sum()) - len(self.errors)
 
     def __getitem__(self, position: int) -> RGB:
-        """Return the stored picture, ``[h, w, 3] uint8``, without copying; a streamed one is decoded now.
+        """Return the stored image, ``[h, w, 3] uint8``, without copying; a streamed one is decoded now.
 
         Raises:
-            UnreadableImage: if this picture could not be read when the store was filled, or can't be any more.
+            UnreadableImage: if this image could not be read when the store was filled, or can't be any more.
             DataError: if the file has another content now.
         """
         position = int(position)
         if position in self.errors:
-            raise UnreadableImage(f"picture {position}", self.errors[position])
+            raise UnreadableImage(f"image {position}", self.errors[position])
         offset, height, width = self._index[position]
         if height == 0 and self._decoder is not None:
             return self._decoder.decode(position)
         return self._flat[offset : offset + height * width * 3].reshape(height, width, 3)
 
     def squares(self, side: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.intp]] | None:
-        """Return all pictures as one array, and where in it each lies, if all are here and are squares of this side.
+        """Return all images as one array, and where in it each lies, if all are here and are squares of this side.
 
         Returns:
             (``[M, side, side, 3] uint8`` without copying, ``[N]`` rows of it; -1 for one that can't be read), or None.
@@ -109,7 +109,7 @@ class PixelStore:
         return self._flat[: count * size].reshape(count, side, side, 3), place
 
     def fetch(self, batches: Sequence[Positions]) -> Iterator[list[RGB]]:
-        """Yield the pictures of each batch; threads decode the next one while the caller works with this one.
+        """Yield the images of each batch; threads decode the next one while the caller works with this one.
 
         Raises:
             UnreadableImage, DataError: as ``[position]`` does; there is never a substitute.
@@ -122,7 +122,7 @@ class PixelStore:
                 yield found  # type: ignore[misc]  # no failure among them
 
     def readable(self, positions: Positions) -> Iterator[tuple[int, RGB]]:
-        """Yield (place in ``positions``, picture) of those that can be read, in the same way."""
+        """Yield (place in ``positions``, image) of those that can be read, in the same way."""
         batches = [positions[start : start + _BATCH] for start in range(0, len(positions), _BATCH)]
         with closing(self._look_up(batches)) as found:
             for place, one in enumerate(chain.from_iterable(found)):
@@ -174,17 +174,17 @@ def open_store(
 ) -> Generator[int, None, PixelStore]:
     """Open the store of these images, filling it first where it is not there yet, or is damaged.
 
-    A generator: it yields how many pictures are decoded (or checked, where a large store is there already), and
+    A generator: it yields how many images are decoded (or checked, where a large store is there already), and
     returns the :class:`PixelStore`.
 
     Args:
         paths: the files, in order.
         digests: sha256 of each file's content, in the same order; they are the key.
-        preprocess: how each picture is shrunk.
+        preprocess: how each image is shrunk.
         folder: where stores live; made when missing.
         threads: decoding threads (Pillow releases the interpreter's lock while it decodes).
         limit: most bytes of all stores in the folder together.
-        known: what inspection knows; without it, pictures that are too many are noticed when they are written.
+        known: what inspection knows; without it, images that are too many are noticed when they are written.
     """
     decoder = Decoder(paths, digests, preprocess, threads)
     target = folder / _key(digests, preprocess)
@@ -230,7 +230,7 @@ def _any_readable_again(errors: dict[int, str], decoder: Decoder) -> bool:
 
 
 def _estimate(known: Known | None, preprocess: Preprocess) -> int:
-    """Return about how many bytes the shrunk pictures have, 0 where their sizes are not known."""
+    """Return about how many bytes the shrunk images have, 0 where their sizes are not known."""
     if known is None or not len(known.widths):
         return 0
     widths, heights = (np.asarray(side, np.float64) for side in (known.widths, known.heights))
@@ -252,12 +252,12 @@ def _fill(writer: StoreWriter, decoder: Decoder) -> Generator[int, None, None]:
     errors: dict[int, str] = {}
     position = 0
     with closing(decoder.decode_all()) as results:
-        for pictures in results:
-            for picture in pictures:
-                if isinstance(picture, Failure):
-                    errors[position] = reason_of(picture)
+        for images in results:
+            for image in images:
+                if isinstance(image, Failure):
+                    errors[position] = reason_of(image)
                 else:
-                    index[position] = writer.write(picture), *picture.shape[:2]
+                    index[position] = writer.write(image), *image.shape[:2]
                 position += 1
             yield position
     writer.commit(index, errors)
@@ -271,16 +271,16 @@ def _hold(
     index = np.zeros((len(decoder.paths), 3), np.int64)
     offset = position = 0
     with closing(decoder.decode_all()) as results:
-        for pictures in results:
-            for picture in pictures:
-                if isinstance(picture, Failure):
-                    errors.setdefault(position, reason_of(picture))
+        for images in results:
+            for image in images:
+                if isinstance(image, Failure):
+                    errors.setdefault(position, reason_of(image))
                 elif position not in errors:
-                    if offset + picture.size > len(flat):
+                    if offset + image.size > len(flat):
                         return flat, index, errors
-                    flat[offset : offset + picture.size] = picture.ravel()
-                    index[position] = offset, *picture.shape[:2]
-                    offset += picture.size
+                    flat[offset : offset + image.size] = image.ravel()
+                    index[position] = offset, *image.shape[:2]
+                    offset += image.size
                 position += 1
             yield position
     return flat, index, errors

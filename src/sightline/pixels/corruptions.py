@@ -1,4 +1,4 @@
-"""Corruptions: what happens to pictures in the world, as functions of pixels in three severities."""
+"""Corruptions: what happens to images in the world, as functions of pixels in three severities."""
 
 from __future__ import annotations
 
@@ -18,51 +18,51 @@ Random = np.random.Generator
 SEVERITIES = (1, 2, 3)
 
 
-def blur(picture: RGB, share: float, random: Random) -> RGB:
+def blur(image: RGB, share: float, random: Random) -> RGB:
     """Gaussian blur with a standard deviation of ``share`` of the short side (Pillow's, by three box filters)."""
-    radius = share * min(picture.shape[:2])
-    return np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(radius)))
+    radius = share * min(image.shape[:2])
+    return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
 
 
-def noise(picture: RGB, share: float, random: Random) -> RGB:
+def noise(image: RGB, share: float, random: Random) -> RGB:
     """Gaussian noise of every pixel and channel with a standard deviation of ``share`` of the range of levels."""
-    noisy = picture + random.normal(0, 255 * share, picture.shape)
+    noisy = image + random.normal(0, 255 * share, image.shape)
     return noisy.round().clip(0, 255).astype(np.uint8)
 
 
-def jpeg(picture: RGB, quality: float, random: Random) -> RGB:
+def jpeg(image: RGB, quality: float, random: Random) -> RGB:
     """Written as a JPEG of that quality and read again (Pillow's: colours at half resolution)."""
     out = io.BytesIO()
-    Image.fromarray(picture).save(out, "JPEG", quality=round(quality))
+    Image.fromarray(image).save(out, "JPEG", quality=round(quality))
     return np.asarray(Image.open(out).convert("RGB"))
 
 
-def brightness(picture: RGB, factor: float, random: Random) -> RGB:
+def brightness(image: RGB, factor: float, random: Random) -> RGB:
     """Levels times ``factor``, cut off at white."""
-    return np.asarray(ImageEnhance.Brightness(Image.fromarray(picture)).enhance(factor))
+    return np.asarray(ImageEnhance.Brightness(Image.fromarray(image)).enhance(factor))
 
 
-def contrast(picture: RGB, factor: float, random: Random) -> RGB:
-    """Distance of the levels from the mean grey of the picture times ``factor``."""
-    return np.asarray(ImageEnhance.Contrast(Image.fromarray(picture)).enhance(factor))
+def contrast(image: RGB, factor: float, random: Random) -> RGB:
+    """Distance of the levels from the mean grey of the image times ``factor``."""
+    return np.asarray(ImageEnhance.Contrast(Image.fromarray(image)).enhance(factor))
 
 
-def rotation(picture: RGB, degrees: float, random: Random) -> RGB:
+def rotation(image: RGB, degrees: float, random: Random) -> RGB:
     """Turned about its centre, to a random side, bilinear; what comes in at the corners mirrors the edges."""
     turn = degrees if random.random() < 0.5 else -degrees
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     edge = max(height, width) // 2
-    padded = Image.fromarray(np.pad(picture, ((edge, edge), (edge, edge), (0, 0)), mode="symmetric"))
+    padded = Image.fromarray(np.pad(image, ((edge, edge), (edge, edge), (0, 0)), mode="symmetric"))
     turned = padded.rotate(turn, Image.Resampling.BILINEAR)
     return np.asarray(turned)[edge : edge + height, edge : edge + width]
 
 
-def resolution(picture: RGB, times: float, random: Random) -> RGB:
+def resolution(image: RGB, times: float, random: Random) -> RGB:
     """Shrunk ``times`` in each direction, antialiased, and enlarged again (both bilinear)."""
-    image = Image.fromarray(picture)
-    small = (max(1, round(image.width / times)), max(1, round(image.height / times)))
-    few = image.resize(small, Image.Resampling.BILINEAR)
-    return np.asarray(few.resize(image.size, Image.Resampling.BILINEAR))
+    whole = Image.fromarray(image)
+    small = (max(1, round(whole.width / times)), max(1, round(whole.height / times)))
+    few = whole.resize(small, Image.Resampling.BILINEAR)
+    return np.asarray(few.resize(whole.size, Image.Resampling.BILINEAR))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Corruption:
     """One kind of harm.
 
     Attributes:
-        apply: from a picture, a strength and a source of chance to a picture of the same shape.
+        apply: from an image, a strength and a source of chance to an image of the same shape.
         strengths: of the severities 1, 2 and 3.
         words: a strength in words, to be formatted with it.
     """
@@ -103,14 +103,14 @@ CORRUPTIONS: dict[str, Corruption] = {
 }
 
 
-def corrupt(picture: RGB, name: str, severity: int, *, seed: int = 0) -> RGB:
-    """Return a picture with one kind of harm done to it; the same for the same picture and seed.
+def corrupt(image: RGB, name: str, severity: int, *, seed: int = 0) -> RGB:
+    """Return an image with one kind of harm done to it; the same for the same image and seed.
 
     Args:
-        picture: ``[H, W, 3] uint8``, usually the square that the network sees.
+        image: ``[H, W, 3] uint8``, usually the square that the network sees.
         name: a key of ``CORRUPTIONS``.
-        severity: 0 (none, the picture as it is) to 3.
-        seed: of what chance decides; each picture draws its own, whatever its place among others.
+        severity: 0 (none, the image as it is) to 3.
+        seed: of what chance decides; each image draws its own, whatever its place among others.
 
     Returns:
         ``[H, W, 3] uint8``.
@@ -123,10 +123,10 @@ def corrupt(picture: RGB, name: str, severity: int, *, seed: int = 0) -> RGB:
         [100, 100, 100]
     """
     if severity == 0:
-        return picture
+        return image
     if severity not in SEVERITIES:
         raise ValueError(f"severity {severity} is none of {(0, *SEVERITIES)}")
-    content = hashlib.sha256(picture.tobytes() + name.encode()).digest()
+    content = hashlib.sha256(image.tobytes() + name.encode()).digest()
     random = np.random.default_rng([seed, int.from_bytes(content[:8], "big")])
     corruption = CORRUPTIONS[name]
-    return corruption.apply(picture, corruption.strengths[severity - 1], random)
+    return corruption.apply(image, corruption.strengths[severity - 1], random)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from sightline.errors import SightlineError, UnreadableImage
 from sightline.pixels.containers import Place
-from sightline.pixels.files import read_bytes
+from sightline.pixels.file_bytes import read_bytes
 from sightline.pixels.modes import BACKGROUND, RGB, Range, Rules, to_rgb
 from sightline.pixels.opening import FORMATS, MAX_PIXELS, jpeg_name, open_image, reason_of
 from sightline.pixels.png import Chunk, has_late_metadata, read_chunks
@@ -57,7 +57,7 @@ class Header:
         format: by content: one of ``FORMATS``, or ``HEIC``.
         mode: Pillow's name of how pixels are stored: ``L``, ``RGB``, ``RGBA``, ``I;16``, ``CMYK`` ...
         orientation: EXIF's, 1 to 8; 1 where there is none or it is out of range, and for HEIC.
-        frames: pictures in the file; the first one is used.
+        frames: images in the file; the first one is used.
         has_profile: whether there is an ICC colour profile (it is not applied).
         remark: a key of ``REMARKS``, or an empty string.
     """
@@ -83,13 +83,13 @@ def decode_image(
     """Return the pixels of an image, upright, as RGB ``uint8`` of shape ``[H, W, 3]``.
 
     EXIF orientation is applied. Transparency is laid on the background. 16-bit grey keeps its high byte. Of an
-    animation or a multi-page file the first picture is taken. 32-bit and float images are refused without
+    animation or a multi-page file the first image is taken. 32-bit and float images are refused without
     ``value_range``: what their numbers mean can't be known.
 
     Args:
         source: a path, an image in a container, or the bytes of an image file.
         name: how to call ``source`` in an error; the path by default.
-        value_range: (low, high): the numbers of 16-bit grey, 32-bit and float pictures that are black and white;
+        value_range: (low, high): the numbers of 16-bit grey, 32-bit and float images that are black and white;
             what lies beyond is clipped.
         least_side: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as its short side keeps this
             many pixels; 0 is its full size.
@@ -119,7 +119,7 @@ def decode_image(
 
 
 def _reduce(image: Image.Image, least_side: int) -> Box | None:
-    """Ask libjpeg for a smaller picture; returns the part of it that the whole picture is, where sides don't divide.
+    """Ask libjpeg for a smaller image; returns the part of it that the whole image is, where sides don't divide.
 
     Of 1601 pixels half is 801, whose last one is half empty: taken as it is, it would shift all the others.
     """
@@ -160,7 +160,7 @@ def read_both(
         with open_image(data, name) as image:
             chunks = read_chunks(data) if image.format == "PNG" else []
             header = _header_of(image, data, chunks)
-            # Counting the pictures of an animation moves through it, and a PNG's late metadata come with its pixels.
+            # Counting the images of an animation moves through it, and a PNG's late metadata come with its pixels.
             if header.format == "JPEG" or (header.format == "PNG" and not has_late_metadata(chunks)):
                 box = _reduce(image, least_side)
                 return header, _upright_rgb(image, name, Rules(value_range, BACKGROUND), box)
@@ -180,13 +180,13 @@ def _header_of(image: Image.Image, data: bytes, chunks: list[Chunk]) -> Header:
         width, height = height, width
     remark = _remark(image, data, chunks)
     profile = bool(image.info.get("icc_profile"))
-    # A phone's JPEG carries its depth map as a second picture; that makes it no film.
+    # A phone's JPEG carries its depth map as a second image; that makes it no film.
     frames = 1 if form == "JPEG" else _count_frames(image)
     return Header(width, height, form, mode, orientation, frames, profile, remark)
 
 
 def _orientation(image: Image.Image, *, in_header: bool = False) -> int:
-    """Return EXIF's orientation; damaged metadata has none, and its picture is shown as it lies.
+    """Return EXIF's orientation; damaged metadata has none, and its image is shown as it lies.
 
     Args:
         image: opened, or decoded.
@@ -204,7 +204,7 @@ def _orientation(image: Image.Image, *, in_header: bool = False) -> int:
 def _count_frames(image: Image.Image) -> int:
     try:
         return max(1, min(int(getattr(image, "n_frames", 1)), 2**31 - 1))
-    except Exception:  # a later picture is damaged; the first may be whole
+    except Exception:  # a later image is damaged; the first may be whole
         return 2
 
 

@@ -30,7 +30,7 @@ class Rules:
     """What a person may choose about pixels.
 
     Attributes:
-        value_range: (low, high): numbers of 16-bit grey, 32-bit and float pictures that are black and white.
+        value_range: (low, high): numbers of 16-bit grey, 32-bit and float images that are black and white.
         background: what transparency is laid on.
     """
 

@@ -1,4 +1,4 @@
-"""Pictures that show nothing: noise, flat colours, text, checkerboards. A classifier should not believe them."""
+"""Images that show nothing: noise, flat colours, text, checkerboards. A classifier should not believe them."""
 
 from __future__ import annotations
 

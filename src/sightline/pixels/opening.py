@@ -25,7 +25,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 MAX_PIXELS = 89_478_485
 # Legal progressive JPEGs can burn a minute of CPU in 165 kB; libjpeg's authors ask applications to count scans.
 MAX_JPEG_SCANS = 64
-# Each scan goes over all pixels: a picture of the full size may have this many of them. Encoders make 10 to 12.
+# Each scan goes over all pixels: an image of the full size may have this many of them. Encoders make 10 to 12.
 _SCANS_AT_MAX_PIXELS = 16
 
 
@@ -59,7 +59,7 @@ def open_image(data: bytes, label: str) -> Image.Image:
 
 
 def jpeg_name(image: Image.Image) -> str:
-    """Return the format's name; a phone's JPEG with a second picture behind the first (MPO) is a JPEG."""
+    """Return the format's name; a phone's JPEG with a second image behind the first (MPO) is a JPEG."""
     return {"MPO": "JPEG"}.get(str(image.format), str(image.format))
 
 
@@ -129,7 +129,7 @@ def _refuse_odd_items(data: bytes, label: str) -> None:
 
 
 def _largest_declared(data: bytes) -> tuple[int, int]:
-    """Return the size of the largest picture in a HEIC file: one that is cut to a small part is decoded as a whole."""
+    """Return the size of the largest image in a HEIC file: one that is cut to a small part is decoded as a whole."""
     sizes = [struct.unpack(">II", found[1]) for found in re.finditer(rb"ispe\0{4}(.{8})", data[: 2**20], re.DOTALL)]
     return max(sizes, key=math.prod, default=(0, 0))
 
@@ -150,12 +150,12 @@ def _count_scans(data: bytes, most: int) -> int:
     return scans
 
 
-# (where, bytes in lower case, what it is) of files that are no pictures, or pictures of a kind that is not read.
+# (where, bytes in lower case, what it is) of files that are no images, or images of a kind that is not read.
 _FOREIGN: tuple[tuple[int, bytes, str], ...] = (
     (0, b"<!doctype html", "a web page, not an image"),
     (0, b"<html", "a web page, not an image"),
     (0, b"<head", "a web page, not an image"),
-    (0, b"<svg", "an SVG drawing, not a picture made of pixels"),
+    (0, b"<svg", "an SVG drawing, not an image made of pixels"),
     (0, b"<?xml", "an XML file, not an image"),
     (0, b'{"', "a JSON text, not an image"),
     (0, b"%pdf", "a PDF, not an image"),
@@ -169,11 +169,11 @@ _FOREIGN: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89hdf", "an HDF5 file, not an image"),
     (0, b"8bps", "a Photoshop file, which is not read; save it as PNG or JPEG"),
     (0, b"\0\0\1\0", "an icon, which is not read; save it as PNG"),
-    (0, b"\xff\x0a", "a JPEG XL picture, which is not read; save it as PNG or JPEG"),
-    (4, b"jxl ", "a JPEG XL picture, which is not read; save it as PNG or JPEG"),
-    (4, b"jp  ", "a JPEG 2000 picture, which is not read; save it as PNG or JPEG"),
-    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture, which is not read; save it as PNG or JPEG"),
-    (4, b"ftyp", "a film, or a picture of a kind that is not read"),
+    (0, b"\xff\x0a", "a JPEG XL image, which is not read; save it as PNG or JPEG"),
+    (4, b"jxl ", "a JPEG XL image, which is not read; save it as PNG or JPEG"),
+    (4, b"jp  ", "a JPEG 2000 image, which is not read; save it as PNG or JPEG"),
+    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 image, which is not read; save it as PNG or JPEG"),
+    (4, b"ftyp", "a film, or an image of a kind that is not read"),
     (128, b"dicm", "a DICOM file, which is not read; save it as 16-bit PNG or TIFF"),
 )
 # Signatures of accepted formats: a file that has one and does not open is damaged, or of a rare kind.

@@ -24,7 +24,7 @@ __all__ = ["ParquetImages", "image_column", "open_parquet", "parquet_file"]
 _BATCH = 16
 _CURSORS = 8
 _KEPT_BYTES = 128 * 2**20
-_NAMES = ("image", "img", "bytes", "picture", "photo", "content")
+_NAMES = ("image", "img", "bytes", "image", "photo", "content")
 
 
 @dataclass(slots=True, eq=False)

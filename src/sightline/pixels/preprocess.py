@@ -1,6 +1,6 @@
-"""From a decoded picture to the square that the network sees, in two steps that share nothing else.
+"""From a decoded image to the square that the network sees, in two steps that share nothing else.
 
-``shrink`` makes the picture that the cache stores, once; ``finish`` cuts or pads the network's square from
+``shrink`` makes the image that the cache stores, once; ``finish`` cuts or pads the network's square from
 it. Evaluation, export and prediction always do both; training does ``shrink`` once and cuts its own random
 crops. Normalisation is not here: it lives in the network's graph, so outside it there is only ``uint8``.
 """
@@ -26,24 +26,24 @@ _FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 _FITS = ("crop", "pad", "squash")
-# A picture 100,000 pixels wide and one high would be stored at 25 million: what a centre crop can never
+# An image 100,000 pixels wide and one high would be stored at 25 million: what a centre crop can never
 # reach is cut off before.
 _MAX_STORED_ASPECT = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """How a decoded picture becomes the network's ``[size, size, 3] uint8`` square.
+    """How a decoded image becomes the network's ``[size, size, 3] uint8`` square.
 
     Attributes:
         size: side of the square, in pixels.
-        resize: short side of the stored picture for ``crop`` (at least ``size``); the others ignore it.
+        resize: short side of the stored image for ``crop`` (at least ``size``); the others ignore it.
         fit: ``crop`` takes the centre, ``pad`` keeps everything on a background, ``squash`` changes the aspect.
         interpolation: ``bilinear``, ``bicubic`` or ``lanczos``, all antialiased (Pillow's).
         background: RGB colour of padding and behind what is transparent, 0 to 255 each.
         draft: a JPEG is decoded at 1/2, 1/4 or 1/8 of its size as long as its short side keeps ``draft`` times
             ``resize`` pixels, which is several times faster for photos; 0 decodes every pixel.
-        value_range: (low, high): which numbers of 16-bit, 32-bit and float pictures are black and white; None
+        value_range: (low, high): which numbers of 16-bit, 32-bit and float images are black and white; None
             takes the high byte of 16 bits and refuses the others.
 
     Example:
@@ -91,21 +91,21 @@ class Preprocess:
             )
         return to_rgb_array(image, value_range=self.value_range, background=self.background)
 
-    def shrink(self, picture: RGB) -> RGB:
-        """Return the picture as the cache stores it: small, of any shape (``[h, w, 3] uint8``)."""
+    def shrink(self, image: RGB) -> RGB:
+        """Return the image as the cache stores it: small, of any shape (``[h, w, 3] uint8``)."""
         if self.fit == "squash":
-            return self._scaled(picture, self.size, self.size)
-        height, width = picture.shape[:2]
+            return self._scaled(image, self.size, self.size)
+        height, width = image.shape[:2]
         if self.fit == "pad":
             scale = self.size / max(height, width)
-            return self._scaled(picture, max(1, round(width * scale)), max(1, round(height * scale)))
-        picture = _limit_aspect(picture)
-        height, width = picture.shape[:2]
+            return self._scaled(image, max(1, round(width * scale)), max(1, round(height * scale)))
+        image = _limit_aspect(image)
+        height, width = image.shape[:2]
         scale = self.resize / min(height, width)
-        return self._scaled(picture, max(self.resize, round(width * scale)), max(self.resize, round(height * scale)))
+        return self._scaled(image, max(self.resize, round(width * scale)), max(self.resize, round(height * scale)))
 
     def finish(self, stored: RGB) -> RGB:
-        """Return the network's square from a stored picture: its centre, or the whole on the background."""
+        """Return the network's square from a stored image: its centre, or the whole on the background."""
         height, width = stored.shape[:2]
         if (height, width) == (self.size, self.size):
             return stored
@@ -118,12 +118,12 @@ class Preprocess:
         square[top : top + height, left : left + width] = stored
         return square
 
-    def apply(self, picture: RGB) -> RGB:
-        """Return ``finish(shrink(picture))``: what evaluation, export and prediction see."""
-        return self.finish(self.shrink(picture))
+    def apply(self, image: RGB) -> RGB:
+        """Return ``finish(shrink(image))``: what evaluation, export and prediction see."""
+        return self.finish(self.shrink(image))
 
     def kept_area(self, width: int, height: int) -> float:
-        """Return the share of a picture's area that lies within the square, 0 to 1.
+        """Return the share of an image's area that lies within the square, 0 to 1.
 
         Example:
             >>> round(Preprocess(size=224, resize=224).kept_area(400, 300), 2)
@@ -156,10 +156,10 @@ class Preprocess:
                 "model.preprocess", f"preprocessing can't be read: {error}", "export the model again"
             ) from error
 
-    def _scaled(self, picture: RGB, width: int, height: int) -> RGB:
-        if picture.shape[:2] == (height, width):
-            return picture
-        return np.asarray(Image.fromarray(picture).resize((width, height), _FILTERS[self.interpolation]))
+    def _scaled(self, image: RGB, width: int, height: int) -> RGB:
+        if image.shape[:2] == (height, width):
+            return image
+        return np.asarray(Image.fromarray(image).resize((width, height), _FILTERS[self.interpolation]))
 
 
 def _rises(value_range: tuple[float, float] | None) -> bool:
@@ -169,8 +169,8 @@ def _rises(value_range: tuple[float, float] | None) -> bool:
     )
 
 
-def _limit_aspect(picture: RGB) -> RGB:
-    height, width = picture.shape[:2]
+def _limit_aspect(image: RGB) -> RGB:
+    height, width = image.shape[:2]
     longest = _MAX_STORED_ASPECT * min(height, width)
     top, left = max(0, (height - longest) // 2), max(0, (width - longest) // 2)
-    return np.ascontiguousarray(picture[top : top + min(height, longest), left : left + min(width, longest)])
+    return np.ascontiguousarray(image[top : top + min(height, longest), left : left + min(width, longest)])

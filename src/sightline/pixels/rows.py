@@ -87,7 +87,7 @@ def open_cifar(path: Path) -> Rows:
 
 
 def open_array(path: Path) -> Rows:
-    """Open a ``.npy`` of pictures: ``uint8``, ``[N, H, W]`` or ``[N, H, W, 3]``, rows after one another.
+    """Open a ``.npy`` of images: ``uint8``, ``[N, H, W]`` or ``[N, H, W, 3]``, rows after one another.
 
     Raises:
         DataError: if it is no such file.
@@ -117,4 +117,4 @@ def _stamp(descriptor: int) -> tuple[int, int]:
 
 
 _CIFAR_CURE = "unpack cifar-10-binary.tar.gz or cifar-100-binary.tar.gz again, and give the folder"
-_ARRAY_CURE = "save the pictures with numpy.save as uint8, [N, H, W] or [N, H, W, 3]"
+_ARRAY_CURE = "save the images with numpy.save as uint8, [N, H, W] or [N, H, W, 3]"

@@ -34,11 +34,11 @@ Index = npt.NDArray[np.int64]  # [n, 3]: offset, height, width; all zero where t
 _BLOCK = 4 * 2**20  # bytes of pixels under one checksum
 _REPORT = 64  # blocks between two signs of life: a small store is checked without one
 _MARGIN = 2**30  # bytes of a disk that are left to others; less on a small one
-_STRAY_SECONDS = 3600  # a store that is being written gets a picture more often than that
+_STRAY_SECONDS = 3600  # a store that is being written gets an image more often than that
 
 
-class NoRoom(Exception):  # noqa: N818  (it is no error: pictures are streamed then)
-    """The pictures are more than the cache may hold; its text says how much."""
+class NoRoom(Exception):  # noqa: N818  (it is no error: images are streamed then)
+    """The images are more than the cache may hold; its text says how much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Stored:
 
     Attributes:
         flat: all pixels, mapped, read-only.
-        index: where each picture is in them.
-        errors: position -> reason, for pictures that have no pixels.
+        index: where each image is in them.
+        errors: position -> reason, for images that have no pixels.
     """
 
     flat: npt.NDArray[np.uint8]
@@ -60,7 +60,7 @@ def read_store(target: Path, threads: int) -> Generator[int, None, Stored | None
     """Open a store that is whole; anything else is None, and must be filled again.
 
     Every byte is read and compared with its checksum, at the speed of the disk. A generator: yields how many
-    pictures are checked, now and then.
+    images are checked, now and then.
     """
     found = _read_index(target)
     if found is None:
@@ -141,13 +141,13 @@ class StoreWriter:
             self._file.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def write(self, picture: RGB) -> int:
-        """Append a picture; returns where it starts."""
+    def write(self, image: RGB) -> int:
+        """Append an image; returns where it starts."""
         start = self._size
-        if start + picture.size > self._most:
-            reason = f"the pictures need more than {readable_bytes(self._most)}, which is what the cache may hold"
+        if start + image.size > self._most:
+            reason = f"the images need more than {readable_bytes(self._most)}, which is what the cache may hold"
             raise NoRoom(reason)
-        rest = np.ascontiguousarray(picture).data.cast("B")
+        rest = np.ascontiguousarray(image).data.cast("B")
         self._file.write(rest)
         while rest:
             part = rest[: _BLOCK - self._size % _BLOCK]
@@ -200,14 +200,14 @@ def make_room(folder: Path, needed: int, limit: int) -> int:
         NoRoom: if it does not fit even then; nothing is removed in that case.
     """
     if needed > limit:
-        reason = f"the pictures need about {readable_bytes(needed)}, and the cache may hold {readable_bytes(limit)}"
+        reason = f"the images need about {readable_bytes(needed)}, and the cache may hold {readable_bytes(limit)}"
         raise NoRoom(reason)
     _sweep_strays(folder)
     margin = min(_MARGIN, shutil.disk_usage(folder).total // 20)
     room = shutil.disk_usage(folder).free - margin
     stores = _stores(folder)
     if needed > room + sum(size for _, size in stores):
-        reason = f"the pictures need about {readable_bytes(needed)}, and {folder} has {readable_bytes(room)} to spare"
+        reason = f"the images need about {readable_bytes(needed)}, and {folder} has {readable_bytes(room)} to spare"
         raise NoRoom(reason)
     if needed:
         sweep(folder, limit - needed)

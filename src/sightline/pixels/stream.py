@@ -19,7 +19,7 @@ import numpy.typing as npt
 from sightline.errors import DataError, UnreadableImage
 from sightline.pixels.containers import Place
 from sightline.pixels.decode import RGB
-from sightline.pixels.files import read_bytes
+from sightline.pixels.file_bytes import read_bytes
 from sightline.pixels.preprocess import Preprocess
 
 __all__ = ["Decoder", "Failure", "Positions", "in_tasks", "reason_of", "run_ahead"]
@@ -27,10 +27,10 @@ __all__ = ["Decoder", "Failure", "Positions", "in_tasks", "reason_of", "run_ahea
 T = TypeVar("T")
 R = TypeVar("R")
 
-_TASK = 32  # pictures a thread takes at once: a task for each would cost more than a small picture's decoding
+_TASK = 32  # images a thread takes at once: a task for each would cost more than a small image's decoding
 
 Positions = Sequence[int] | npt.NDArray[np.integer]
-Failure = UnreadableImage | DataError  # why a picture is not there: it can't be read, or it is another one now
+Failure = UnreadableImage | DataError  # why an image is not there: it can't be read, or it is another one now
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Decoder:
     Attributes:
         paths: the files, by position.
         digests: sha256 of each file's content; an empty string where there is none.
-        preprocess: how each picture is shrunk.
+        preprocess: how each image is shrunk.
         threads: that decode.
     """
 
@@ -50,7 +50,7 @@ class Decoder:
     threads: int
 
     def decode(self, position: int) -> RGB:
-        """Return the shrunk picture of the content that was inspected, never of another.
+        """Return the shrunk image of the content that was inspected, never of another.
 
         Raises:
             UnreadableImage: if the file can't be read.
@@ -67,20 +67,20 @@ class Decoder:
         return self.preprocess.shrink(self.preprocess.decode(data, name=str(path)))
 
     def attempt(self, position: int) -> RGB | Failure:
-        """Return the shrunk picture, or why there is none."""
+        """Return the shrunk image, or why there is none."""
         try:
             return self.decode(position)
         except (UnreadableImage, DataError) as error:
             return error
 
     def decode_all(self) -> Generator[list[RGB | Failure], None, None]:
-        """Yield the pictures, some at a time, in the order of ``paths``."""
+        """Yield the images, some at a time, in the order of ``paths``."""
         tasks = in_tasks(range(len(self.paths)), self.threads)
         return run_ahead(lambda task: [self.attempt(k) for k in task], tasks, self.threads, 2 * self.threads)
 
 
 def reason_of(failure: Failure) -> str:
-    """Return why a picture is not there in a few words, without its name."""
+    """Return why an image is not there in a few words, without its name."""
     return failure.reason if isinstance(failure, UnreadableImage) else "the file changed while it was used"
 
 

@@ -18,8 +18,8 @@ import zlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+from sightline.caches import cache_folder
 from sightline.errors import DataError
-from sightline.installation import cache_folder
 
 __all__ = ["MAX_UNPACKED_BYTES", "unpack_tar", "unpacked_tar"]
 

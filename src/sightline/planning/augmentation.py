@@ -34,9 +34,9 @@ def decide_augmentation(decide: Decisions, data: DataFacts) -> None:
     decide.default(
         flip_mode=("random", "each image by chance"),
         flip_vertical=(0.0, "most things have an upper side"),
-        rotate=(0.0, "most pictures are upright"),
+        rotate=(0.0, "most images are upright"),
         zoom_out=(0.0, "no border is invented"),
-        shear=(0.0, "most pictures are taken straight"),
+        shear=(0.0, "most images are taken straight"),
         hue=(0.0, "colours are often what tells classes apart"),
         blur=(0.0, "sharpness is left as it is"),
         blur_sigma=(2.0, "usual where blur is used"),

@@ -44,7 +44,7 @@ class NetworkFacts:
         family: ``small`` for our own, ``timm`` for timm's.
         size: side of the square that it was made for, in pixels.
         resize: short side before the crop, for evaluation.
-        interpolation: how its pretraining resized pictures.
+        interpolation: how its pretraining resized images.
         mean, std: per channel, for pixels scaled to 0..1.
         has_weights: whether pretrained weights are published.
         licence: licence of those weights, in words.
@@ -63,7 +63,7 @@ class NetworkFacts:
 
 @dataclass(frozen=True, slots=True)
 class Survival:
-    """Whether classes survive a change of their pictures, as ``evaluation.survival`` measured it on validation.
+    """Whether classes survive a change of their images, as ``evaluation.survival`` measured it on validation.
 
     Attributes:
         change: ``mirror``, ``upside-down``, ``turn`` (by up to 15 degrees) or ``quarter-turn``.

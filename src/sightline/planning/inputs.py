@@ -1,4 +1,4 @@
-"""Decisions about what comes in: which images serve for what, and how pictures become the network's squares."""
+"""Decisions about what comes in: which images serve for what, and how images become the network's squares."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sightline.planning.facts import DataFacts, EarlierRun, NetworkFacts
 
 __all__ = ["SMALL_SIDE", "decide_data", "decide_pixels"]
 
-SMALL_SIDE = 64  # up to here pictures are small, and a network of our own is the default
+SMALL_SIDE = 64  # up to here images are small, and a network of our own is the default
 # Nine of ten images at most so long: a centre crop leaves out 15 % of the area at most.
 _CROP_ASPECT = 1.18
 _SQUASH_ASPECT = 2
@@ -17,7 +17,7 @@ def decide_data(decide: Decisions, data: DataFacts) -> None:
     """Decide which images are used, and for what."""
     decide.default(
         draft=(2, "a photo far larger than the input is decoded at reduced scale: several times faster"),
-        value_range=((), "16 bits give their high byte; 32-bit and float pictures are refused"),
+        value_range=((), "16 bits give their high byte; 32-bit and float images are refused"),
         on_bad=("skip", "images that can't be read are left out and counted, up to 1 %"),
         group=("", "no groups but those that a table names; copies stay together in any case"),
         fixes=("", "the data as they are"),
@@ -31,7 +31,7 @@ def decide_data(decide: Decisions, data: DataFacts) -> None:
 
 
 def decide_pixels(decide: Decisions, data: DataFacts, network: NetworkFacts, earlier: EarlierRun | None = None) -> None:
-    """Decide the size of the input and how a picture is brought to it."""
+    """Decide the size of the input and how an image is brought to it."""
     side = data.median_short_side
     if earlier and "size" in earlier.settings:
         size = decide("size", earlier.settings["size"], "weights", f"as in {earlier.name}")

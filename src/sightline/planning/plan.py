@@ -35,7 +35,7 @@ class Plan:
 
     @property
     def preprocess(self) -> Preprocess:
-        """How pictures become the network's input."""
+        """How images become the network's input."""
         s = self.settings
         return Preprocess(
             size=s.size,

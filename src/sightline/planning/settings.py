@@ -63,15 +63,13 @@ class Settings(BaseModel):
     stochastic_depth: float = Field(ge=0, lt=1, description="probability of skipping the last block; rises to it")
 
     size: int = Field(ge=8, le=1024, description="side of the network's square input, in pixels")
-    resize: int = Field(ge=8, le=2048, description="short side that pictures are stored at, before the crop")
-    fit: Literal["crop", "pad", "squash"] = Field(description="how a picture becomes a square")
+    resize: int = Field(ge=8, le=2048, description="short side that images are stored at, before the crop")
+    fit: Literal["crop", "pad", "squash"] = Field(description="how an image becomes a square")
     interpolation: Literal["bilinear", "bicubic", "lanczos"] = Field(description="filter for resizing, antialiased")
     mean: tuple[float, float, float] = Field(description="per channel, subtracted from pixels scaled to 0..1")
     std: tuple[_Spread, _Spread, _Spread] = Field(description="per channel, what is then divided by")
     draft: int = Field(ge=0, le=16, description="JPEGs are decoded no smaller than this many times resize; 0: in full")
-    value_range: tuple[()] | tuple[float, float] = Field(
-        description="black and white of 16-bit, 32-bit, float pictures"
-    )
+    value_range: tuple[()] | tuple[float, float] = Field(description="black and white of 16-bit, 32-bit, float images")
 
     on_bad: Literal["skip", "fail"] = Field(description="what images that can't be read do: are left out, or end it")
     group: str = Field(description="column or regular expression that names what must stay on one side of the split")

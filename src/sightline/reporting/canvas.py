@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sightline.runs.files import write_bytes
 from sightline.runs.folder import Run
+from sightline.runs.safe_files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,9 +29,9 @@ __all__ = [
     "in_cells",
     "leave_room",
     "paint",
-    "place_picture",
+    "place_image",
     "svg_of",
-    "whole_picture",
+    "whole_image",
     "write_png",
 ]
 
@@ -110,8 +110,8 @@ def write_png(figure: Figure, path: Path, dots: int) -> None:
     write_bytes(path, out.getvalue())
 
 
-def whole_picture(figure: Figure) -> Any:
-    """Return axes without lines that cover the figure, in inches from its upper left corner: for many small pictures.
+def whole_image(figure: Figure) -> Any:
+    """Return axes without lines that cover the figure, in inches from its upper left corner: for many small images.
 
     Axes of its own for each of them take ten times as long.
     """
@@ -122,12 +122,10 @@ def whole_picture(figure: Figure) -> Any:
     return axes
 
 
-def place_picture(
-    axes: Any, picture: npt.NDArray[np.uint8], left: float, top: float, width: float, height: float
-) -> None:
-    """Draw a picture into the axes of ``whole_picture``, at a place and of a size in inches."""
-    how = "nearest" if min(picture.shape[:2]) < _SMALL else "antialiased"
-    axes.imshow(picture, extent=(left, left + width, top + height, top), aspect="auto", interpolation=how)
+def place_image(axes: Any, image: npt.NDArray[np.uint8], left: float, top: float, width: float, height: float) -> None:
+    """Draw an image into the axes of ``whole_image``, at a place and of a size in inches."""
+    how = "nearest" if min(image.shape[:2]) < _SMALL else "antialiased"
+    axes.imshow(image, extent=(left, left + width, top + height, top), aspect="auto", interpolation=how)
 
 
 def leave_room(figure: Figure, left: float, bottom: float, *, top: float = 0.32, right: float = 0.1) -> None:
@@ -152,13 +150,13 @@ def paint(axes: Any, ink: str) -> None:
 
 
 def in_cells(figure: Figure) -> Figure:
-    """Let a notebook show the figure as a picture; without pyplot, which keeps state, it would show its name."""
+    """Let a notebook show the figure as an image; without pyplot, which keeps state, it would show its name."""
 
-    def picture(**_: Any) -> bytes:
+    def image(**_: Any) -> bytes:
         out = io.BytesIO()
         with any_letters():
             figure.savefig(out, format="png", dpi=100, facecolor="white")
         return out.getvalue()
 
-    figure._repr_png_ = picture  # type: ignore[attr-defined]
+    figure._repr_png_ = image  # type: ignore[attr-defined]
     return figure

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sightline.evaluation.intervals import Figure
-from sightline.runs.files import write_text
+from sightline.evaluation.intervals import Interval
 from sightline.runs.folder import Run
+from sightline.runs.safe_files import write_text
 from sightline.text import printable
 
 __all__ = ["render_model_card", "write_model_card"]
@@ -37,8 +37,8 @@ tags:
 An image classifier with {len(facts["classes"])} classes: {names}{", ..." if len(facts["classes"]) > 50 else ""}.
 
 - Network: {_code(facts["model"])}; starting weights: {_code(facts["weights"])} (licence: {facts["licence"]})
-- Accuracy on {part}: {Figure(**metrics["accuracy"])}
-- Macro F1: {Figure(**metrics["macro_f1"])}; balanced accuracy: {Figure(**metrics["macro_recall"])}
+- Accuracy on {part}: {Interval(**metrics["accuracy"])}
+- Macro F1: {Interval(**metrics["macro_f1"])}; balanced accuracy: {Interval(**metrics["macro_recall"])}
 {_calibration(metrics)}- Split: {facts["split_rule"]}
 - Data fingerprint: `{facts["data_fingerprint"]}`
 - Made with Sightline {facts["versions"]["sightline"]}
@@ -52,9 +52,9 @@ Classes and preprocessing stand in its metadata, and in `classifier.json`.
 
 ## Limits
 
-The figures hold for pictures like those it was measured on: other cameras, places or seasons may cost more than
-the interval says. Its probabilities choose among its classes, also for a picture that shows none of them: a novelty
-above 1 says that a picture is unlike the training, and is often but not always right.
+The figures hold for images like those it was measured on: other cameras, places or seasons may cost more than
+the interval says. Its probabilities choose among its classes, also for an image that shows none of them: a novelty
+above 1 says that an image is unlike the training, and is often but not always right.
 {f"{few} classes were measured on fewer than 30 images." if few else ""}
 """
 

@@ -1,4 +1,4 @@
-"""The page of ``sightline check``: each finding with its pictures. A pure function of the visit's result."""
+"""The page of ``sightline check``: each finding with its images. A pure function of the visit's result."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sightline.reporting.thumbnails import thumbnail
 
 __all__ = ["render_check"]
 
-_CASES = 12  # shown with pictures, a finding
-_TOGETHER = 4  # pictures of one case
+_CASES = 12  # shown with images, a finding
+_TOGETHER = 4  # images of one case
 _LISTED = 200
 
 
@@ -28,17 +28,17 @@ def render_check(
     """Return the page as HTML text.
 
     Args:
-        samples: inspected; pictures are read again from where they lie.
+        samples: inspected; images are read again from where they lie.
         findings: worst first.
         not_run: (what was not looked for, what to type for it).
-        value_range: (low, high) of 16-bit, 32-bit and float pictures.
+        value_range: (low, high) of 16-bit, 32-bit and float images.
         typed: the commands that come next.
     """
     row_of = {str(path): row for row, path in enumerate(samples.paths)}
 
     def cards(case: Case) -> dict[str, Any]:
         rows = [(path, row_of.get(path)) for path in case.paths[:_TOGETHER]]
-        pictures = [
+        images = [
             {
                 "path": path,
                 "label": "" if row is None else samples.classes[samples.labels[row]],
@@ -46,7 +46,7 @@ def render_check(
             }
             for path, row in rows
         ]
-        return {"note": case.note, "pictures": pictures, "more": len(case.paths) - len(pictures)}
+        return {"note": case.note, "images": images, "more": len(case.paths) - len(images)}
 
     shown = [
         {

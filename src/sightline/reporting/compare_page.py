@@ -15,7 +15,7 @@ from sightline.runs.folder import Run
 
 __all__ = ["render_comparison"]
 
-_PICTURES = 240  # on the page: 3 MB hold that many
+_IMAGES = 240  # on the page: 3 MB hold that many
 _OF_A_KIND = 36
 
 
@@ -29,14 +29,14 @@ def render_comparison(
     """Return the page as HTML text.
 
     Args:
-        runs: the first is what the others are compared with; its pictures are shown, read from where they lie.
+        runs: the first is what the others are compared with; its images are shown, read from where they lie.
         names: of the runs.
         about: what should be known of the images, a sentence each.
         pairs: one comparison a further run.
         images: of each pair, ``fixed`` and ``broken`` -> path, label and what both said.
     """
     root, value_range = Path(runs[0].facts["data_root"]), runs[0].value_range
-    most = max(4, min(_OF_A_KIND, _PICTURES // (2 * len(pairs))))
+    most = max(4, min(_OF_A_KIND, _IMAGES // (2 * len(pairs))))
     shown = [
         {
             "name": name,

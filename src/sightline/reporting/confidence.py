@@ -8,8 +8,7 @@ import numpy as np
 
 from sightline.data.split import HALVED_FROM
 from sightline.evaluation.abstain import risk_coverage
-from sightline.evaluation.intervals import Figure as Interval
-from sightline.evaluation.intervals import units_of
+from sightline.evaluation.intervals import Interval, units_of
 from sightline.reporting.canvas import INK, both_themes, empty_figure, leave_room, paint
 from sightline.reporting.performance import digits_for
 from sightline.runs.folder import Run

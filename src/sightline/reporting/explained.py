@@ -1,4 +1,4 @@
-"""Which places of one picture moved the score of a class: arrays, and a figure of them."""
+"""Which places of one image moved the score of a class: arrays, and a figure of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sightline.installation import require_extra
 from sightline.reporting.canvas import INK, empty_figure, in_cells
-from sightline.reporting.views import name_of
+from sightline.reporting.preview import name_of
 from sightline.text import printable
 
 if TYPE_CHECKING:
@@ -24,33 +24,33 @@ CAVEAT = (
 )
 MAP_NAMES = {"gradcam": "Grad-CAM", "occlusion": "occlusion"}
 _COLOURS = "inferno"  # rises in lightness all the way: it is read without seeing colours, and in grey
-_DARKEST = 0.35  # of these colours: darker ones would make a bright picture darker where the map rises
+_DARKEST = 0.35  # of these colours: darker ones would make a bright image darker where the map rises
 _SMALL = 100  # px: fewer are shown as the squares that they are
 _LETTERS = 40
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Explained:
-    """Which places of one picture moved the score of one class.
+    """Which places of one image moved the score of one class.
 
     Attributes:
         path: the image's name as it was given.
         label: the class that is explained: the most probable one, or the one that was asked for.
-        confidence: its probability, 0 to 1; NaN when the picture could not be read.
+        confidence: its probability, 0 to 1; NaN when the image could not be read.
         predicted: the most probable class, or None.
-        picture: ``[S, S, 3] uint8``, the square that the network sees; empty when the picture could not be read.
+        image: ``[S, S, 3] uint8``, the square that the network sees; empty when the image could not be read.
         gradcam: ``[S, S] float32``, 0 to 1, or None: not made.
         occlusion: ``[S, S] float32``, by how much the probability falls when a place is covered, -1 to 1, or None.
         layer: the module whose output Grad-CAM looked at; empty without it.
         agreement: rank correlation of the two maps, -1 to 1; None unless there are two that vary.
-        error: why the picture could not be read, or None.
+        error: why the image could not be read, or None.
     """
 
     path: str
     label: str | None = None
     confidence: float = float("nan")
     predicted: str | None = None
-    picture: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0, 3), np.uint8))
+    image: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0, 3), np.uint8))
     gradcam: npt.NDArray[np.float32] | None = None
     occlusion: npt.NDArray[np.float32] | None = None
     layer: str = ""
@@ -66,7 +66,7 @@ class Explained:
         return made
 
     def figure(self) -> Figure:
-        """Return the picture beside each map laid over it, as a matplotlib figure.
+        """Return the image beside each map laid over it, as a matplotlib figure.
 
         Raises:
             MissingExtra: without the ``[report]`` extra.
@@ -103,11 +103,11 @@ def scaled(fall: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return shares
 
 
-def overlay(picture: npt.NDArray[np.uint8], strength: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Return a picture in dark grey, with a map laid over it in colours that rise in lightness.
+def overlay(image: npt.NDArray[np.uint8], strength: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Return an image in dark grey, with a map laid over it in colours that rise in lightness.
 
     Args:
-        picture: ``[H, W, 3] uint8``.
+        image: ``[H, W, 3] uint8``.
         strength: ``[H, W]``, 0 to 1.
 
     Returns:
@@ -115,19 +115,19 @@ def overlay(picture: npt.NDArray[np.uint8], strength: npt.NDArray[np.float32]) -
     """
     import matplotlib
 
-    grey = picture.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) / 255
+    grey = image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) / 255
     colours = np.asarray(matplotlib.colormaps[_COLOURS](_DARKEST + (1 - _DARKEST) * strength))[..., :3]
-    share = 0.75 * strength[..., None]  # the picture is seen through the brightest place too
+    share = 0.75 * strength[..., None]  # the image is seen through the brightest place too
     mixed = (1 - share) * grey[..., None] * 0.5 + share * colours
     laid: npt.NDArray[np.uint8] = (255 * mixed.clip(0, 1)).round().astype(np.uint8)
     return laid
 
 
 def draw_explained(explained: Explained, theme: str = "light") -> Figure:
-    """Return the picture beside each map laid over it; a picture that could not be read is named."""
+    """Return the image beside each map laid over it; an image that could not be read is named."""
     maps = explained.maps
-    tiles = [("the picture", explained.picture)]
-    tiles += [(MAP_NAMES[name], overlay(explained.picture, values)) for name, values in maps.items()]
+    tiles = [("the image", explained.image)]
+    tiles += [(MAP_NAMES[name], overlay(explained.image, values)) for name, values in maps.items()]
     side, edge, head, foot = 3.0, 0.1, 0.6, 0.8  # inches
     width, height = max(2, len(tiles)) * (side + edge) + edge, head + side + foot
     figure = empty_figure((width, height))

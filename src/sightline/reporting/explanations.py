@@ -7,20 +7,20 @@ from typing import Any
 import numpy as np
 
 from sightline.reporting.explained import CAVEAT, MAP_NAMES, overlay
-from sightline.reporting.thumbnails import picture_uri
+from sightline.reporting.thumbnails import image_uri
 from sightline.runs.folder import Run
 
 __all__ = ["explanations"]
 
 
 def explanations(run: Run) -> dict[str, Any] | None:
-    """Pictures with the places that moved the score, of mistakes and of right ones; None where the run kept none."""
+    """Images with the places that moved the score, of mistakes and of right ones; None where the run kept none."""
     kept = run.explanations
     if kept is None:
         return None
     names = run.facts["classes"]
     cards = []
-    for number, picture in enumerate(kept["pictures"]):
+    for number, image in enumerate(kept["images"]):
         label, predicted = int(kept["labels"][number]), int(kept["predicted"][number])
         agreement = float(kept["agreement"][number])
         cards.append(
@@ -31,9 +31,9 @@ def explanations(run: Run) -> dict[str, Any] | None:
                 "is_right": label == predicted,
                 "confidence": float(kept["confidence"][number]),
                 "agreement": None if np.isnan(agreement) else f"{agreement:.2f}",
-                "uri": picture_uri(picture),
+                "uri": image_uri(image),
                 "maps": [
-                    {"name": words, "uri": picture_uri(overlay(picture, kept[name][number].astype(np.float32) / 255))}
+                    {"name": words, "uri": image_uri(overlay(image, kept[name][number].astype(np.float32) / 255))}
                     for name, words in MAP_NAMES.items()
                     if name in kept and number < len(kept[name])
                 ],
@@ -50,5 +50,5 @@ def explanations(run: Run) -> dict[str, Any] | None:
         "has_occlusion": "occlusion" in kept,
         "agreement": f"{known.mean():.2f}" if len(known) else None,
         "layer": str(kept["layer"]),
-        "is_small": kept["pictures"].shape[1] < 96,
+        "is_small": kept["images"].shape[1] < 96,
     }

@@ -16,17 +16,17 @@ from sightline.reporting.canvas import (
     figure_of,
     leave_room,
     paint,
-    place_picture,
+    place_image,
     svg_of,
-    whole_picture,
+    whole_image,
     write_png,
 )
 from sightline.reporting.confidence import draw_coverage, draw_reliability
 from sightline.reporting.more_data import draw_learning_curve
+from sightline.reporting.preview import draw_views
 from sightline.reporting.ranking import draw_ranking
-from sightline.reporting.views import draw_views
-from sightline.runs.files import write_text
 from sightline.runs.folder import Run
+from sightline.runs.safe_files import write_text
 from sightline.text import printable
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ __all__ = [
     "best_row",
     "draw_confusion",
     "draw_curves",
+    "draw_images",
     "draw_matrix",
-    "draw_pictures",
     "draw_rates",
     "draw_steps",
     "write_figures",
@@ -46,7 +46,7 @@ __all__ = [
 
 _TRAIN, _VAL, _BEST = "#d97706", "#2563eb", "#8b95a3"
 _MAX_CLASSES = 40
-_CELL, _TITLE, _GAP = 2.3, 0.4, 0.1  # inches, of pictures in rows
+_CELL, _TITLE, _GAP = 2.3, 0.4, 0.1  # inches, of images in rows
 _MAX_POINTS = 1500  # of a curve by step, in a report that is one file
 
 
@@ -143,7 +143,7 @@ def draw_confusion(run: Run, theme: str = "light") -> Figure | None:
 def draw_matrix(
     matrix: npt.NDArray[np.int64], classes: Sequence[str], *, theme: str = "light", normalize: bool = False
 ) -> Figure | None:
-    """Return a picture of a confusion matrix, or None above 40 classes.
+    """Return an image of a confusion matrix, or None above 40 classes.
 
     Args:
         matrix: ``[K, K]`` counts, row the true class, column the predicted one; colours are shares of the row.
@@ -173,23 +173,23 @@ def draw_matrix(
     return figure
 
 
-def draw_pictures(pictures: Sequence[npt.NDArray[np.uint8]], titles: Sequence[str]) -> Figure:
-    """Return pictures in rows of four, each under its title.
+def draw_images(images: Sequence[npt.NDArray[np.uint8]], titles: Sequence[str]) -> Figure:
+    """Return images in rows of four, each under its title.
 
     Args:
-        pictures: ``[H, W, 3] uint8`` each, of any size.
+        images: ``[H, W, 3] uint8`` each, of any size.
         titles: one for each.
     """
-    columns = min(4, max(1, len(pictures)))
-    rows = max(1, -(-len(pictures) // columns))
+    columns = min(4, max(1, len(images)))
+    rows = max(1, -(-len(images) // columns))
     figure = empty_figure((_CELL * columns, (_CELL + _TITLE) * rows))
-    axes = whole_picture(figure)
-    for number, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
+    axes = whole_image(figure)
+    for number, (image, title) in enumerate(zip(images, titles, strict=True)):
         left, top = number % columns * _CELL, number // columns * (_CELL + _TITLE)
         words = "\n".join(printable(line)[:30] for line in title.split("\n"))
         axes.text(left + _CELL / 2, top + _TITLE / 2, words, fontsize=9, ha="center", va="center", parse_math=False)
-        height, width = (side / max(picture.shape[:2]) * (_CELL - _GAP) for side in picture.shape[:2])
-        place_picture(axes, picture, left + (_CELL - width) / 2, top + _TITLE + (_CELL - height) / 2, width, height)
+        height, width = (side / max(image.shape[:2]) * (_CELL - _GAP) for side in image.shape[:2])
+        place_image(axes, image, left + (_CELL - width) / 2, top + _TITLE + (_CELL - height) / 2, width, height)
     return figure
 
 

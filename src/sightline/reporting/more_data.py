@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sightline.evaluation.intervals import Figure as Interval
+from sightline.evaluation.intervals import Interval
 from sightline.reporting.canvas import INK, both_themes, empty_figure, leave_room, paint
 from sightline.runs.folder import Run
 

@@ -1,7 +1,7 @@
 """``report.html``: one offline page, a pure function of the run folder.
 
-No script or picture comes from elsewhere, and a content security policy forbids it: styles and script are
-allowed by their sha256, pictures as data. Class and file names are strangers' strings: autoescape is on.
+No script or image comes from elsewhere, and a content security policy forbids it: styles and script are
+allowed by their sha256, images as data. Class and file names are strangers' strings: autoescape is on.
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ import base64
 import hashlib
 import json
 import shlex
+import time
+from collections.abc import Generator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from sightline.events import Event, StageEnded, StageStarted
 from sightline.installation import require_extra
 from sightline.reporting.card import write_model_card
 from sightline.reporting.figures import write_figures
 from sightline.reporting.plots import write_mistakes
 from sightline.reporting.sections import OF_EVALUATION, OF_FOLDS, OF_SEEDS, SECTIONS
-from sightline.runs.files import named_damage, write_text
 from sightline.runs.folder import Run
 from sightline.runs.kept import KeptEvaluation
+from sightline.runs.safe_files import named_damage, write_text
 from sightline.text import printable
 
 __all__ = ["render_page", "render_report", "write_evaluation_page", "write_report"]
@@ -44,6 +47,14 @@ def write_report(run: Run) -> None:
         if not run.is_repeated:
             write_model_card(run)
     write_text(run.report_file, render_report(run))
+
+
+def write_page(run: Run) -> Generator[Event, None, None]:
+    """Write the report, with events."""
+    yield StageStarted("Reporting", "")
+    start = time.monotonic()
+    write_report(run)
+    yield StageEnded("Reporting", str(run.report_file), time.monotonic() - start)
 
 
 def write_evaluation_page(kept: KeptEvaluation) -> Path:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from sightline.evaluation.intervals import Figure
+from sightline.evaluation.intervals import Interval
 from sightline.pixels.containers import place_of
+from sightline.reporting.behind import behind_cells
 from sightline.reporting.canvas import both_themes
-from sightline.reporting.pictured import behind_cells
 from sightline.reporting.ranking import draw_ranking
 from sightline.reporting.thumbnails import thumbnail
 from sightline.runs.folder import Run
@@ -46,7 +46,7 @@ def figures(run: Run) -> dict[str, Any]:
     shown = []
     for name, (words, is_share) in _FIGURES.items():
         if name in metrics:
-            figure = Figure(**metrics[name])
+            figure = Interval(**metrics[name])
             text = str(figure) if is_share else figure.plain()
             shown.append({"name": name, "words": words, "text": text, "method": figure.method, "value": figure.value})
     return {
@@ -89,7 +89,7 @@ def slices(run: Run) -> dict[str, Any] | None:
 
 
 def confusion(run: Run) -> dict[str, Any]:
-    """The confusion matrix up to 25 classes, the most confused pairs, and the pictures behind both."""
+    """The confusion matrix up to 25 classes, the most confused pairs, and the images behind both."""
     metrics = run.metrics
     matrix = np.array(metrics["confusion"])
     names = [row["class"] for row in metrics["classes"]]

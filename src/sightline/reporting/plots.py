@@ -13,7 +13,7 @@ from sightline.pixels.containers import place_of
 from sightline.pixels.decode import decode_image
 from sightline.pixels.modes import Range
 from sightline.reporting.canvas import in_cells, write_png
-from sightline.reporting.figures import draw_curves, draw_matrix, draw_pictures, draw_steps
+from sightline.reporting.figures import draw_curves, draw_images, draw_matrix, draw_steps
 from sightline.runs.folder import Run
 from sightline.runtime.predictions import Predictions
 
@@ -30,7 +30,7 @@ __all__ = [
     "write_mistakes",
 ]
 
-_SIDE = 256  # px that are decoded of a picture that is shown small
+_SIDE = 256  # px that are decoded of an image that is shown small
 
 
 def plot_curves(run: Run) -> Figure:
@@ -78,14 +78,14 @@ def plot_confusion(run: Run, *, normalize: bool = False) -> Figure:
         raise _nothing(run, "no confusion matrix of its own")
     names = [row["class"] for row in metrics["classes"]]
     figure = draw_matrix(np.array(metrics["confusion"]), names, normalize=normalize)
-    return _shown(figure, run, f"{len(names)} classes, too many for a picture")
+    return _shown(figure, run, f"{len(names)} classes, too many for an image")
 
 
 def plot_mistakes(run: Run, *, count: int = 12) -> Figure:
     """Return the measured images that are classified wrongly, the surest first, with what was said and what is true.
 
     Args:
-        run: evaluated; its pictures are read again from where they lie.
+        run: evaluated; its images are read again from where they lie.
         count: at most.
 
     Raises:
@@ -98,7 +98,7 @@ def plot_mistakes(run: Run, *, count: int = 12) -> Figure:
     wrong = [row for row in run.predictions if row["correct"] == "0"] if run.metrics else []
     wrong.sort(key=lambda row: -float(row["confidence"]))
     rows = [(row["path"], f"{row['predicted']} {float(row['confidence']):.0%}\nis {row['label']}") for row in wrong]
-    return _pictured(rows[:count], *_place_of_data(run), "no mistakes")
+    return _draw_grid(rows[:count], *_place_of_data(run), "no mistakes")
 
 
 def write_mistakes(run: Run) -> None:
@@ -108,10 +108,10 @@ def write_mistakes(run: Run) -> None:
 
 
 def plot_samples(run: Run, part: str = "train", *, count: int = 12) -> Figure:
-    """Return some pictures of ``train``, ``val`` or ``test`` with their classes, spread over the whole part.
+    """Return some images of ``train``, ``val`` or ``test`` with their classes, spread over the whole part.
 
     Args:
-        run: its pictures are read again from where they lie.
+        run: its images are read again from where they lie.
         part: of the split.
         count: at most.
 
@@ -121,11 +121,11 @@ def plot_samples(run: Run, part: str = "train", *, count: int = 12) -> Figure:
     require_extra("report", "a figure")
     rows = [(row["path"], row["label"]) for row in run.samples if row["split"] == part and not row["error"]]
     chosen = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)
-    return _pictured([rows[place] for place in chosen], *_place_of_data(run), f"no images in {part}")
+    return _draw_grid([rows[place] for place in chosen], *_place_of_data(run), f"no images in {part}")
 
 
 def plot_predictions(predictions: Predictions, *, count: int = 12) -> Figure:
-    """Return the first pictures of predictions that were made from paths, each with its most probable class.
+    """Return the first images of predictions that were made from paths, each with its most probable class.
 
     Args:
         predictions: of ``classifier.predict(paths)``.
@@ -136,22 +136,22 @@ def plot_predictions(predictions: Predictions, *, count: int = 12) -> Figure:
     """
     require_extra("report", "a figure")
     rows = [(row.path, f"{row.label} {row.confidence:.0%}") for row in predictions if not row.error]
-    return _pictured(rows[:count], Path(), None, "no pictures that could be read")
+    return _draw_grid(rows[:count], Path(), None, "no images that could be read")
 
 
 def _place_of_data(run: Run) -> tuple[Path, Range | None]:
     return Path(run.facts["data_root"]), run.value_range
 
 
-def _pictured(rows: list[tuple[str, str]], root: Path, value_range: Range | None, nothing: str) -> Figure:
-    """Return (path, title) rows as pictures; one that can't be read any more is grey."""
-    pictures = []
+def _draw_grid(rows: list[tuple[str, str]], root: Path, value_range: Range | None, nothing: str) -> Figure:
+    """Return (path, title) rows as images; one that can't be read any more is grey."""
+    images = []
     for path, _ in rows:
         try:
-            pictures.append(decode_image(place_of(root, path), value_range=value_range, least_side=_SIDE))
+            images.append(decode_image(place_of(root, path), value_range=value_range, least_side=_SIDE))
         except UnreadableImage:
-            pictures.append(np.full((8, 8, 3), 200, np.uint8))
-    figure = draw_pictures(pictures, [title for _, title in rows])
+            images.append(np.full((8, 8, 3), 200, np.uint8))
+    figure = draw_images(images, [title for _, title in rows])
     if not rows:
         figure.text(0.5, 0.5, nothing, ha="center", va="center")
     return in_cells(figure)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sightline.reporting.behind import COLOURS
 from sightline.reporting.canvas import INK, empty_figure, leave_room, paint
-from sightline.reporting.pictured import COLOURS
 from sightline.runs.folder import Run
 from sightline.text import printable
 

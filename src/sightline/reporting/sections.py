@@ -17,19 +17,19 @@ from typing import Any
 import numpy as np
 
 from sightline.errors import UnreadableImage
-from sightline.evaluation.intervals import Figure
+from sightline.evaluation.intervals import Interval
 from sightline.pixels.containers import place_of
+from sightline.reporting.behind import embedding_map
 from sightline.reporting.canvas import both_themes
 from sightline.reporting.confidence import confidence, unknown
+from sightline.reporting.corruptions import robustness
 from sightline.reporting.explanations import explanations
 from sightline.reporting.figures import best_row, draw_curves, draw_rates, draw_steps
 from sightline.reporting.more_data import more_data
 from sightline.reporting.performance import classes, confusion, figures, mistakes, slices
-from sightline.reporting.pictured import embedding_map
-from sightline.reporting.robustness import robustness
-from sightline.reporting.thumbnails import picture_uri
+from sightline.reporting.preview import describe_mix
+from sightline.reporting.thumbnails import image_uri
 from sightline.reporting.verdicts import measured, repeated, verdict
-from sightline.reporting.views import describe_mix
 from sightline.runs.folder import Run
 from sightline.text import count_of, duration
 
@@ -78,7 +78,7 @@ _HOW = {
 
 
 def seen(run: Run) -> dict[str, Any]:
-    """What the network sees of some pictures, and what a crop leaves out."""
+    """What the network sees of some images, and what a crop leaves out."""
     plan, root = run.plan, Path(run.facts["data_root"])
     preprocess = plan.preprocess
     sizes = {(int(row["width"]), int(row["height"])) for row in run.samples if row["width"] != "0"}
@@ -94,8 +94,8 @@ def seen(run: Run) -> dict[str, Any]:
             cards.append(
                 {
                     "path": row["path"],
-                    "whole": picture_uri(pixels),
-                    "square": picture_uri(square),
+                    "whole": image_uri(pixels),
+                    "square": image_uri(square),
                     "is_small": is_small,
                 }
             )
@@ -120,10 +120,10 @@ def _learning(run: Run) -> list[dict[str, Any]]:
     return [
         {
             "label": names[label],
-            "plain": picture_uri(views["plain"][number]),
+            "plain": image_uri(views["plain"][number]),
             "changed": [
-                {"uri": picture_uri(picture), "words": describe_mix(names, shares, int(label))}
-                for picture, shares in zip(views["changed"][number], views["shares"][number], strict=True)
+                {"uri": image_uri(image), "words": describe_mix(names, shares, int(label))}
+                for image, shares in zip(views["changed"][number], views["shares"][number], strict=True)
             ],
         }
         for number, label in enumerate(views["labels"])
@@ -161,7 +161,7 @@ def head_alone(found: dict[str, Any] | None) -> str:
     chance = "under 0.001" if found["p"] < 0.001 else f"{found['p']:.3f}"
     verdict = "more than chance" if found["p"] < _CHANCE else "which may be chance"
     did = f"fine-tuning then mended {count_of(found['fixed'], 'answer')} and broke {found['broken']:,}"
-    return f"The head on frozen features alone: {Figure(**found['accuracy'])}; {did} (p {chance}: {verdict})."
+    return f"The head on frozen features alone: {Interval(**found['accuracy'])}; {did} (p {chance}: {verdict})."
 
 
 def more_time(history: dict[str, list[float]], best: int, reason: str) -> str:
@@ -211,7 +211,7 @@ SECTIONS = (
     Section("classes", "Each class", classes),
     Section("slices", "Where it is worse", slices),
     Section("explanations", "What moved the score", explanations),
-    Section("robustness", "What harm to the pictures costs", robustness),
+    Section("robustness", "What harm to the images costs", robustness),
     Section("confidence", "Confidence", confidence),
     Section("unknown", "Unlike the training", unknown),
     Section("map", "Map of the images", embedding_map),

@@ -1,4 +1,4 @@
-"""Small pictures for pages: made of pixels alone, without metadata, inside the page."""
+"""Small images for pages: made of pixels alone, without metadata, inside the page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sightline.pixels.containers import Place
 from sightline.pixels.decode import decode_image
 from sightline.pixels.modes import Range
 
-__all__ = ["picture_uri", "thumbnail"]
+__all__ = ["image_uri", "thumbnail"]
 
 _SIDE = 128
 
@@ -28,10 +28,10 @@ def thumbnail(place: Place, value_range: Range | None = None, side: int = _SIDE)
         pixels = decode_image(place, value_range=value_range, least_side=2 * side)
     except UnreadableImage:
         return {"uri": None, "small": False}
-    return {"uri": picture_uri(pixels, side), "small": max(pixels.shape) < _SIDE}
+    return {"uri": image_uri(pixels, side), "small": max(pixels.shape) < _SIDE}
 
 
-def picture_uri(pixels: npt.NDArray[np.uint8], side: int = _SIDE) -> str:
+def image_uri(pixels: npt.NDArray[np.uint8], side: int = _SIDE) -> str:
     """Return ``[H, W, 3] uint8`` pixels as a data URI, at most ``side`` px long."""
     from PIL import Image
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sightline.evaluation.intervals import Figure
+from sightline.evaluation.intervals import Interval
 from sightline.evaluation.repeats import describe_spread
 from sightline.runs.folder import Run
 from sightline.runs.ledger import MANY_LOOKS
@@ -18,9 +18,9 @@ _UNEVEN = 3  # times as many images in the largest class as in the smallest: fig
 def verdict(run: Run) -> dict[str, Any]:
     """The headline in plain words, and what speaks for and against believing it."""
     metrics, facts = run.metrics, run.facts
-    accuracy = Figure(**metrics["accuracy"])
+    accuracy = Interval(**metrics["accuracy"])
     share, low, high = accuracy.percents()
-    baselines = {name.replace("_", " "): Figure(**fields) for name, fields in metrics["baselines"].items()}
+    baselines = {name.replace("_", " "): Interval(**fields) for name, fields in metrics["baselines"].items()}
     best = max(baselines.values(), key=lambda figure: figure.value)
     return {
         "accuracy": accuracy,
@@ -29,12 +29,12 @@ def verdict(run: Run) -> dict[str, Any]:
         "is_test": metrics["part"] == "test",
         "split_rule": facts["split_rule"],
         "baselines": baselines,
-        "macro_f1": Figure(**metrics["macro_f1"]),
-        "balanced": Figure(**metrics["macro_recall"]),
+        "macro_f1": Interval(**metrics["macro_f1"]),
+        "balanced": Interval(**metrics["macro_recall"]),
         "is_uneven": _is_uneven(metrics),
-        "log_loss": Figure(**metrics["log_loss"]).plain(),
-        "with_leaks": Figure(**metrics["accuracy_with_leaks"]) if "accuracy_with_leaks" in metrics else None,
-        "with_views": Figure(**metrics["accuracy_with_views"]) if "accuracy_with_views" in metrics else None,
+        "log_loss": Interval(**metrics["log_loss"]).plain(),
+        "with_leaks": Interval(**metrics["accuracy_with_leaks"]) if "accuracy_with_leaks" in metrics else None,
+        "with_views": Interval(**metrics["accuracy_with_views"]) if "accuracy_with_views" in metrics else None,
         "count_views": metrics.get("count_views"),
         "checks": _checks(run, accuracy, best),
     }
@@ -43,19 +43,19 @@ def verdict(run: Run) -> dict[str, Any]:
 def measured(run: Run) -> dict[str, Any]:
     """The headline of further images, and what speaks for and against believing it."""
     metrics, facts = run.metrics, run.facts
-    share, low, high = Figure(**metrics["accuracy"]).percents()
+    share, low, high = Interval(**metrics["accuracy"]).percents()
     few = sum(row["too_few"] for row in metrics["classes"])
     absent = [row["class"] for row in metrics["classes"] if not row["support"]]
     bad, leaked = metrics["count_bad"], metrics["count_leaked"]
     return {
-        "accuracy": Figure(**metrics["accuracy"]),
+        "accuracy": Interval(**metrics["accuracy"]),
         "share": f"{share} %",
         "range": f"{low} to {high} %",
-        "macro_f1": Figure(**metrics["macro_f1"]),
-        "balanced": Figure(**metrics["macro_recall"]),
+        "macro_f1": Interval(**metrics["macro_f1"]),
+        "balanced": Interval(**metrics["macro_recall"]),
         "is_uneven": _is_uneven(metrics),
-        "log_loss": Figure(**metrics["log_loss"]).plain(),
-        "with_leaks": Figure(**metrics["accuracy_with_leaks"]) if "accuracy_with_leaks" in metrics else None,
+        "log_loss": Interval(**metrics["log_loss"]).plain(),
+        "with_leaks": Interval(**metrics["accuracy_with_leaks"]) if "accuracy_with_leaks" in metrics else None,
         "facts": facts,
         "checks": [
             _check(leaked, "no image that the training saw is known among them", f"{leaked} trained on, and left out"),
@@ -72,17 +72,17 @@ def repeated(run: Run) -> dict[str, Any]:
     """What several trainings of one recipe say together, and each of them."""
     metrics, facts = run.metrics, run.facts
     names = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
-    share, low, high = Figure(**metrics["accuracy"]).percents()
+    share, low, high = Interval(**metrics["accuracy"]).percents()
     return {
         "kind": facts["kind"],
         "times": facts["times"],
         "done": metrics["done"],
         "is_test": metrics["part"] == "test",
-        "accuracy": Figure(**metrics["accuracy"]),
+        "accuracy": Interval(**metrics["accuracy"]),
         "share": f"{share} %",
         "range": f"{low} to {high} %",
         "spread": describe_spread(metrics, facts["kind"]),
-        "baselines": {name.replace("_", " "): Figure(**fields) for name, fields in metrics["baselines"].items()},
+        "baselines": {name.replace("_", " "): Interval(**fields) for name, fields in metrics["baselines"].items()},
         "names": [name.replace("_", " ") for name in names],
         "rows": [
             {"name": part.folder.name, "seed": part.plan.settings.seed, "n": part.metrics["accuracy"]["n"]}
@@ -103,7 +103,7 @@ def repeated(run: Run) -> dict[str, Any]:
     }
 
 
-def _checks(run: Run, accuracy: Figure, best: Figure) -> list[tuple[bool, str]]:
+def _checks(run: Run, accuracy: Interval, best: Interval) -> list[tuple[bool, str]]:
     """Return (passed, sentence) rows; the sentence says what is so, passed or not."""
     metrics, samples = run.metrics, run.samples
     rows = metrics["classes"]

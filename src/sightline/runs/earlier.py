@@ -7,9 +7,9 @@ from typing import Any
 
 from sightline.errors import RunError, WeightsError
 from sightline.planning.facts import EarlierRun
-from sightline.runs.files import recover_folder
-from sightline.runs.finding import find_run
 from sightline.runs.folder import Run
+from sightline.runs.lookup import find_run
+from sightline.runs.safe_files import recover_folder
 from sightline.runtime.bundle import Bundle
 
 __all__ = ["find_earlier"]

@@ -12,7 +12,7 @@ from sightline.errors import RunError
 from sightline.pixels.containers import Place, place_of
 from sightline.pixels.modes import Range
 from sightline.runs.cell import run_cell
-from sightline.runs.files import named_damage, read_arrays, read_columns, read_json, read_rows
+from sightline.runs.safe_files import named_damage, read_arrays, read_columns, read_json, read_rows
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Run:
 
     @property
     def value_range(self) -> Range | None:
-        """Black and white of 16-bit, 32-bit and float pictures; None where there was none to choose."""
+        """Black and white of 16-bit, 32-bit and float images; None where there was none to choose."""
         return self.plan.preprocess.value_range
 
     @property
@@ -305,6 +305,8 @@ class Run:
     def explanations(self) -> dict[str, Any] | None:
         """The arrays of ``explanations_file``, as ``RunWriter.write_explanations`` says; None where it is not there."""
         kept: dict[str, Any] | None = self._read(self.explanations_file, read_arrays)
+        if kept is not None and "pictures" in kept:  # as runs before 0.2 called them
+            kept["images"] = kept.pop("pictures")
         return kept
 
     @property

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from sightline.pixels.modes import Range
-from sightline.runs.files import write_json
 from sightline.runs.folder import Run
+from sightline.runs.safe_files import write_json
 
 __all__ = ["FACTS_FILE", "KeptEvaluation", "write_facts"]
 
@@ -46,7 +46,7 @@ class KeptEvaluation(Run):
 
     @property
     def value_range(self) -> Range | None:
-        """Black and white of 16-bit, 32-bit and float pictures; None where there was none to choose."""
+        """Black and white of 16-bit, 32-bit and float images; None where there was none to choose."""
         found = self.facts["value_range"]
         return None if found is None else (found[0], found[1])
 

@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from sightline.errors import RunError
-from sightline.runs.files import write_json
+from sightline.runs.safe_files import write_json
 
 __all__ = ["MANY_LOOKS", "count_look", "fingerprint_of", "ledger_file"]
 

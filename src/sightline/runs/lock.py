@@ -13,8 +13,8 @@ from types import TracebackType
 from filelock import BaseFileLock, FileLock, Timeout
 
 from sightline.errors import RunError
-from sightline.runs.files import write_json
 from sightline.runs.folder import LOCK_FILE
+from sightline.runs.safe_files import write_json
 
 __all__ = ["RunLock", "lock_run"]
 

@@ -17,7 +17,9 @@ import numpy as np
 
 from sightline.errors import InputError, RunError
 from sightline.events import StepEnded
-from sightline.runs.files import (
+from sightline.runs.folder import LOCK_FILE, Run, list_runs
+from sightline.runs.lock import RunLock, lock_run
+from sightline.runs.safe_files import (
     append_bytes,
     sweep_strays,
     sync_folder,
@@ -26,8 +28,6 @@ from sightline.runs.files import (
     write_json,
     write_text,
 )
-from sightline.runs.folder import LOCK_FILE, Run, list_runs
-from sightline.runs.lock import RunLock, lock_run
 from sightline.text import csv_text
 
 __all__ = ["RunWriter", "clear_stillborn", "keep_evaluation", "numbered_folder", "refuse_name"]
@@ -151,7 +151,7 @@ class RunWriter:
         """Write ``evaluation/explanations.npz`` of ``M`` measured images.
 
         Args:
-            **arrays: ``pictures [M, S, S, 3] uint8``; ``gradcam`` and ``occlusion``, ``[M, S, S] uint8`` maps of 0 to
+            **arrays: ``images [M, S, S, 3] uint8``; ``gradcam`` and ``occlusion``, ``[M, S, S] uint8`` maps of 0 to
                 255, those that were made; ``paths [M] str``; ``labels`` and ``predicted``, ``[M]`` positions in the
                 classes; ``confidence [M]``; ``agreement [M]``, NaN where there are no two maps; ``layer``.
         """

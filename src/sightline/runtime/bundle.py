@@ -25,7 +25,7 @@ class Bundle:
 
     Attributes:
         classes: names in the order of the network's outputs.
-        preprocess: how a decoded picture becomes the network's input.
+        preprocess: how a decoded image becomes the network's input.
         model: name of the network, timm's where it is one.
         feature_size: length of the ``features`` output.
         weights: where the starting weights came from, in words.

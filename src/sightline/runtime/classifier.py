@@ -88,7 +88,7 @@ class Classifier:
 
     @property
     def preprocess(self) -> Preprocess:
-        """How a decoded picture becomes the network's input."""
+        """How a decoded image becomes the network's input."""
         return self.bundle.preprocess
 
     def predict(
@@ -113,8 +113,8 @@ class Classifier:
         Example:
             ``classifier.predict(["a.jpg", "b.jpg"]).to_csv()``
         """
-        is_picture = hasattr(images, "convert") or (isinstance(images, np.ndarray) and images.ndim < 4)
-        many = [images] if isinstance(images, str | Place | bytes) or is_picture else images
+        is_image = hasattr(images, "convert") or (isinstance(images, np.ndarray) and images.ndim < 4)
+        many = [images] if isinstance(images, str | Place | bytes) or is_image else images
         limits: dict[str, Any] = {"min_confidence": min_confidence, "max_novelty": max_novelty}
         parts = list(self.predict_stream(many, threads=threads, **limits))
         return Predictions.join(parts) if parts else self._said([], [])

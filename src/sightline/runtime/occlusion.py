@@ -1,4 +1,4 @@
-"""Occlusion: what happens to the probability of a class when a patch of the picture is covered. Needs no torch."""
+"""Occlusion: what happens to the probability of a class when a patch of the image is covered. Needs no torch."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _BATCH_PIXELS = 8 * 224 * 224
 def occlusion_map(classifier: Classifier, square: RGB, label: int, *, cells: int = 7) -> npt.NDArray[np.float32]:
     """Return by how much the probability of a class falls when a place is covered.
 
-    The square is divided into ``cells`` x ``cells``. A patch of 2 x 2 cells in the mean colour of the picture is slid
+    The square is divided into ``cells`` x ``cells``. A patch of 2 x 2 cells in the mean colour of the image is slid
     over it by one cell at a time, over the edges too, so that every cell is covered four times; a cell's value is the
-    mean fall (Zeiler and Fergus 2014, arXiv 1311.2901, section 4.2, with a patch that scales with the picture). That
+    mean fall (Zeiler and Fergus 2014, arXiv 1311.2901, section 4.2, with a patch that scales with the image). That
     takes ``(cells + 1)**2 + 1`` predictions.
 
     Args:
@@ -53,22 +53,22 @@ def count_positions(cells: int) -> int:
 
 
 def cover(square: RGB, cells: int) -> tuple[npt.NDArray[np.uint8], list[npt.NDArray[np.intp]]]:
-    """Return ``[(cells + 1)**2, H, W, 3]`` pictures, each with one patch covered row by row, and the cells' edges.
+    """Return ``[(cells + 1)**2, H, W, 3]`` images, each with one patch covered row by row, and the cells' edges.
 
     Example:
-        >>> pictures, edges = cover(np.zeros((8, 8, 3), np.uint8), 4)
-        >>> pictures.shape, edges[0].tolist()
+        >>> images, edges = cover(np.zeros((8, 8, 3), np.uint8), 4)
+        >>> images.shape, edges[0].tolist()
         ((25, 8, 8, 3), [0, 2, 4, 6, 8])
     """
     edges = [np.linspace(0, side, min(cells, side) + 1).round().astype(np.intp) for side in square.shape[:2]]
     mean = square.reshape(-1, 3).mean(0).round().astype(np.uint8)
-    pictures = []
+    images = []
     for top, bottom in _spans(edges[0]):
         for left, right in _spans(edges[1]):
-            picture = square.copy()
-            picture[top:bottom, left:right] = mean
-            pictures.append(picture)
-    return np.stack(pictures), edges
+            image = square.copy()
+            image[top:bottom, left:right] = mean
+            images.append(image)
+    return np.stack(images), edges
 
 
 def _spans(edges: npt.NDArray[np.intp]) -> list[tuple[int, int]]:

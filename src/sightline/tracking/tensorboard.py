@@ -29,10 +29,10 @@ __all__ = ["TensorboardTracker"]
 
 
 class TensorboardTracker:
-    """Writes scalars, pictures and the plan into the run's ``tensorboard/``.
+    """Writes scalars, images and the plan into the run's ``tensorboard/``.
 
     Scalars: ``Loss/train``, ``LearningRate`` and ``GradientNorm`` by step; ``Loss/val``, ``Accuracy/train`` and
-    ``Accuracy/val`` by epoch. Pictures: ``Inputs/train`` of the first step; ``Confusion/val`` and ``Mistakes/val``
+    ``Accuracy/val`` by epoch. Images: ``Inputs/train`` of the first step; ``Confusion/val`` and ``Mistakes/val``
     by epoch. Texts: ``Plan``, ``Result``, and ``Learning rate`` where one was looked for. The file is flushed after
     each epoch, so that a run that dies leaves what it reached.
 
@@ -62,8 +62,8 @@ class TensorboardTracker:
                 self._write_scalar("Loss/train", event.loss, event.step)
                 self._write_scalar("LearningRate", event.learning_rate, event.step)
                 self._write_scalar("GradientNorm", event.gradient_norm, event.step)
-            case InputsSeen(step, pictures):
-                self._write_png("Inputs/train", _as_png(_tiled(pictures)), step)
+            case InputsSeen(step, images):
+                self._write_png("Inputs/train", _as_png(_tiled(images)), step)
             case ValidationMeasured():
                 self._show_confusion(event)
             case MistakesSeen():
@@ -90,12 +90,12 @@ class TensorboardTracker:
             self._write_png("Confusion/val", _drawn(figure), event.epoch)
 
     def _show_mistakes(self, event: MistakesSeen) -> None:
-        from sightline.reporting.figures import draw_pictures
+        from sightline.reporting.figures import draw_images
 
-        if len(event.pictures):
+        if len(event.images):
             rows = zip(event.labels, event.predicted, event.confidence, strict=True)
             titles = [f"{self._classes[said]} {sure:.0%}\nis {self._classes[true]}" for true, said, sure in rows]
-            self._write_png("Mistakes/val", _drawn(draw_pictures(list(event.pictures), titles)), event.epoch)
+            self._write_png("Mistakes/val", _drawn(draw_images(list(event.images), titles)), event.epoch)
 
     def _write_scalar(self, tag: str, value: float, step: int) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary
@@ -145,18 +145,18 @@ def _as_table(rows: tuple[tuple[str, str, str, str], ...]) -> str:
     return "\n".join(lines + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows])
 
 
-def _tiled(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return ``[N, H, W, 3]`` pictures beside and below each other as one, white where there are too few."""
-    count, height, width, _ = pictures.shape
+def _tiled(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return ``[N, H, W, 3]`` images beside and below each other as one, white where there are too few."""
+    count, height, width, _ = images.shape
     columns = int(np.ceil(np.sqrt(count)))
     rows = -(-count // columns)
     sheet = np.full((rows * columns, height, width, 3), 255, np.uint8)
-    sheet[:count] = pictures
+    sheet[:count] = images
     return sheet.reshape(rows, columns, height, width, 3).swapaxes(1, 2).reshape(rows * height, columns * width, 3)
 
 
 def _as_png(pixels: npt.NDArray[np.uint8]) -> tuple[bytes, int, int]:
-    """Return (PNG, width, height) of ``[H, W, 3]`` pixels; small pictures are enlarged, or nobody sees them."""
+    """Return (PNG, width, height) of ``[H, W, 3]`` pixels; small images are enlarged, or nobody sees them."""
     from PIL import Image
 
     image = Image.fromarray(pixels)

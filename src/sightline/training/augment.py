@@ -77,7 +77,7 @@ def change_geometry(images: Tensor, settings: Settings, chance: Chance, mirror: 
     if is_resampled(settings):
         maps = draw_maps(settings, count, sides, generator)[mine]
         for axis, chosen in enumerate((mirror, upside_down)):
-            if chosen is not None:  # the picture is mirrored first, then warped: the map's other end
+            if chosen is not None:  # the image is mirrored first, then warped: the map's other end
                 maps[:, axis] *= (1 - 2 * chosen.float())[:, None]
         return warp_images(images, maps)
     moves = draw_moves(settings.translate, sides, count, generator)[mine] if settings.translate else None

@@ -14,7 +14,7 @@ from torch import Tensor
 from sightline.pixels.cache import PixelStore
 from sightline.pixels.preprocess import Preprocess
 
-__all__ = ["Batch", "Batches", "as_pictures", "keep_on_device"]
+__all__ = ["Batch", "Batches", "as_images", "keep_on_device"]
 
 Parts = Sequence[npt.NDArray[np.intp]]
 Mine = Callable[[int], slice]  # of how many images which ones this process takes
@@ -44,12 +44,12 @@ class Batches:
     """The images of one part of a split, as batches.
 
     Attributes:
-        store: pictures, already shrunk.
+        store: images, already shrunk.
         rows: ``[N]``, positions in the store.
         labels: ``[N] int64``, the classes of ``rows``.
-        preprocess: how a stored picture becomes a square.
+        preprocess: how a stored image becomes a square.
         device: where batches go.
-        resident: ``[N, H, W, 3] uint8``, the part's pictures on the device; None where they are brought there batch
+        resident: ``[N, H, W, 3] uint8``, the part's images on the device; None where they are brought there batch
             by batch.
     """
 
@@ -69,7 +69,7 @@ class Batches:
         return replace(self, rows=self.rows[chosen], labels=self.labels[chosen], resident=resident)
 
     def squares_in_order(self, size: int) -> Iterator[Tensor]:
-        """Yield ``[B, H, W, 3] uint8`` pictures as evaluation sees them, each once: as they lie in the store."""
+        """Yield ``[B, H, W, 3] uint8`` images as evaluation sees them, each once: as they lie in the store."""
         yield from self._squares(self._parts(size), None)
 
     def in_order(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -110,14 +110,14 @@ class Batches:
         return [np.arange(start, min(start + size, len(self))) for start in range(0, len(self), size)]
 
     def _squares(self, parts: Parts, random: np.random.Generator | None, mine: Mine = _all) -> Iterator[Tensor]:
-        """Yield ``[B, H, W, 3] uint8`` of each part: the middle of each picture, or a random place of it."""
+        """Yield ``[B, H, W, 3] uint8`` of each part: the middle of each image, or a random place of it."""
         counts = [len(chosen) for chosen in parts]
         parts = [chosen[mine(len(chosen))] for chosen in parts]
         if self.resident is not None:
             yield from (self.resident[torch.from_numpy(chosen).to(self.device)] for chosen in parts)
             return
         whole = self.store.squares(self.preprocess.size)
-        if whole:  # nothing to cut, and one copy instead of one a picture
+        if whole:  # nothing to cut, and one copy instead of one an image
             yield from (torch.from_numpy(whole[0][whole[1][self.rows[chosen]]]) for chosen in parts)
             return
         fetched = self.store.fetch([self.rows[chosen] for chosen in parts])
@@ -126,13 +126,13 @@ class Batches:
             if not len(found):
                 yield torch.zeros(0, self.preprocess.size, self.preprocess.size, 3, dtype=torch.uint8)
             elif places is None:
-                yield torch.from_numpy(np.stack([self.preprocess.finish(picture) for picture in found]))
+                yield torch.from_numpy(np.stack([self.preprocess.finish(image) for image in found]))
             else:
-                cuts = [self._cut(picture, place) for picture, place in zip(found, places, strict=True)]
+                cuts = [self._cut(image, place) for image, place in zip(found, places, strict=True)]
                 yield torch.from_numpy(np.stack(cuts))
 
     def _cut(self, stored: npt.NDArray[np.uint8], place: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
-        """Return a square from a random place of the stored picture; what is padded or squashed stays whole."""
+        """Return a square from a random place of the stored image; what is padded or squashed stays whole."""
         size = self.preprocess.size
         if self.preprocess.fit != "crop":
             return self.preprocess.finish(stored)
@@ -145,17 +145,17 @@ class Batches:
         return pixels, torch.from_numpy(self.labels[chosen]).to(self.device)
 
 
-def as_pictures(images: Tensor) -> npt.NDArray[np.uint8]:
+def as_images(images: Tensor) -> npt.NDArray[np.uint8]:
     """Return ``[B, 3, H, W]`` images from 0 to 1 as ``[B, H, W, 3] uint8``, for people."""
     pixels: npt.NDArray[np.uint8] = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     return pixels
 
 
 def keep_on_device(batches: Batches, bytes_free: int) -> Batches:
-    """Return batches whose pictures all lie on the device, if they are equal squares and take half of its free memory
-    at most: then no picture crosses to it again, and a small network is not kept waiting."""
+    """Return batches whose images all lie on the device, if they are equal squares and take half of its free memory
+    at most: then no image crosses to it again, and a small network is not kept waiting."""
     whole, size = batches.store.squares(batches.preprocess.size), batches.preprocess.size
     if whole is None or len(batches) * size * size * 3 > bytes_free // 2:
         return batches
-    pictures, place = whole
-    return replace(batches, resident=torch.from_numpy(pictures[place[batches.rows]]).to(batches.device))
+    images, place = whole
+    return replace(batches, resident=torch.from_numpy(images[place[batches.rows]]).to(batches.device))

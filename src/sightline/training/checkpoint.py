@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from sightline.errors import RunError
-from sightline.runs.files import previous_folder, recover_folder, replace_folder, write_bytes, write_json
+from sightline.runs.safe_files import previous_folder, recover_folder, replace_folder, write_bytes, write_json
 
 __all__ = [
     "Tensors",

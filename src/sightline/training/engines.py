@@ -51,7 +51,7 @@ class Engine(NamedTuple):
     Attributes:
         name: ``torch``, ``torch bf16``, ``onnxruntime``, ...
         batch: images at once.
-        look: from ``[B, H, W, 3] uint8`` pictures, on any device, to ``[B, D] float32`` features.
+        look: from ``[B, H, W, 3] uint8`` images, on any device, to ``[B, D] float32`` features.
     """
 
     name: str

@@ -34,7 +34,7 @@ def measure_costs(settings: Settings, classes: int, train: int, val: int) -> Cos
     """Return what an update and a look at an image cost on this machine.
 
     Whole steps are measured, at the planned batch size where that is quick enough, else on fewer images: augmentation,
-    forward and backward pass, update. What fetches the pictures is not in it, nor compiling.
+    forward and backward pass, update. What fetches the images is not in it, nor compiling.
 
     Args:
         settings: of the plan.

@@ -35,16 +35,16 @@ from sightline.events import (
 )
 from sightline.networks.network import Network
 from sightline.planning.settings import Settings
-from sightline.training.batches import Batch, Batches, as_pictures
+from sightline.training.batches import Batch, Batches, as_images
 from sightline.training.checkpoint import keep_best_of, load_checkpoint, save_checkpoint
 from sightline.training.find_rate import find_rate
-from sightline.training.group import ALONE, Group
 from sightline.training.head import start_with_head
 from sightline.training.imbalance import balanced_order
-from sightline.training.layers import freeze_below, norm_layers, thawed_at
+from sightline.training.layer_groups import freeze_below, norm_layers, thawed_at
 from sightline.training.measure import measure, measure_start
 from sightline.training.memory import looked_at_at_once
 from sightline.training.pace import Pace
+from sightline.training.process_group import ALONE, Group
 from sightline.training.schedules import Course, learning_rate_at, momentum_at
 from sightline.training.state import TrainingState, score_of
 from sightline.training.update import diverged, is_mixed, named_errors, prepare_batch
@@ -244,7 +244,7 @@ def _learn(
             _set_learning(network, settings, course, learning)
         images, targets = prepare_batch(batch, settings, network.head.out_features, epoch, course, group)
         if step == 0:
-            yield InputsSeen(step, as_pictures(images[:_INPUTS]))
+            yield InputsSeen(step, as_images(images[:_INPUTS]))
         rate = learning_rate_at(settings, course) * state.progress.rate_scale
         try:
             momentum, count = momentum_at(settings, course), len(batch.positions)

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from sightline.networks.network import Network
 from sightline.training.batches import Batches
 from sightline.training.engines import choose_engine
-from sightline.training.group import ALONE, Group
 from sightline.training.memory import LOOKED_AT
+from sightline.training.process_group import ALONE, Group
 from sightline.training.update import logits_of
 
 __all__ = ["SMALL", "measure", "measure_start"]

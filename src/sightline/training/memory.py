@@ -25,7 +25,7 @@ from sightline.planning.plan import Plan
 from sightline.planning.settings import Settings
 from sightline.training.batches import Batch
 from sightline.training.free_memory import free_bytes
-from sightline.training.layers import norm_layers
+from sightline.training.layer_groups import norm_layers
 from sightline.training.schedules import Course
 from sightline.training.setup import set_up_network
 from sightline.training.update import Updater, named_errors, prepare_batch

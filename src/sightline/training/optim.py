@@ -10,7 +10,7 @@ import torch
 from sightline.networks.network import Network
 from sightline.planning.own_networks import SMALL_NETWORK
 from sightline.planning.settings import Settings
-from sightline.training.layers import layer_groups
+from sightline.training.layer_groups import layer_groups
 
 __all__ = ["OPTIMIZERS", "make_optimizer", "set_rate", "weight_groups"]
 

@@ -33,7 +33,7 @@ def apply_policy(images: Tensor, settings: Settings, seeds: Tensor) -> Tensor:
     pixels = (images * 255).round_().to(torch.uint8)
     changed = []
     with torch.random.fork_rng(devices=[]):  # torchvision draws from the CPU's global generator
-        for picture, seed in zip(pixels, seeds.tolist(), strict=True):
+        for image, seed in zip(pixels, seeds.tolist(), strict=True):
             torch.default_generator.manual_seed(seed)  # the CPU's alone; torch.manual_seed would set the GPU's too
-            changed.append(change(picture))
+            changed.append(change(image))
     return torch.stack(changed).float().div_(255)

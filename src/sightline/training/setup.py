@@ -17,7 +17,7 @@ from sightline.networks.weights import StartWeights
 from sightline.pixels.cache import PixelStore
 from sightline.planning.plan import Plan
 from sightline.planning.settings import Settings
-from sightline.runs.files import recover_folder
+from sightline.runs.safe_files import recover_folder
 from sightline.training.batches import Batches, keep_on_device
 from sightline.training.checkpoint import load_checkpoint
 

@@ -23,7 +23,7 @@ from sightline.training.checkpoint import (
     save_checkpoint,
     unpack_checkpoint,
 )
-from sightline.training.group import ALONE, Group
+from sightline.training.process_group import ALONE, Group
 from sightline.training.update import Update, Updater, diverged
 
 __all__ = ["Progress", "TrainingState", "score_of"]

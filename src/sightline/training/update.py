@@ -16,10 +16,10 @@ from sightline.networks.network import Network
 from sightline.planning.settings import Settings
 from sightline.training.augment import augment_batch
 from sightline.training.batches import Batch
-from sightline.training.group import ALONE, Group
 from sightline.training.losses import make_loss, plain_figures
 from sightline.training.mix import mix_batch
 from sightline.training.optim import make_optimizer, set_rate
+from sightline.training.process_group import ALONE, Group
 from sightline.training.schedules import Course
 
 __all__ = [

@@ -21,12 +21,12 @@ def is_resampled(settings: Settings) -> bool:
 
 
 def affine_maps(angles: Tensor, shears: Tensor, scales: Tensor, shifts: Tensor) -> Tensor:
-    """Return ``[N, 2, 3]`` maps of pictures that are turned, sheared, scaled and then shifted.
+    """Return ``[N, 2, 3]`` maps of images that are turned, sheared, scaled and then shifted.
 
     Args:
         angles: ``[N]``, clockwise, in degrees.
         shears: ``[N]``, along x, in degrees.
-        scales: ``[N]``, of the picture: 2 shows it twice as large.
+        scales: ``[N]``, of the image: 2 shows it twice as large.
         shifts: ``[N, 2]``, in pixels, to the right and down.
 
     Example:
@@ -51,7 +51,7 @@ def affine_maps(angles: Tensor, shears: Tensor, scales: Tensor, shifts: Tensor) 
 def draw_maps(settings: Settings, count: int, sides: tuple[int, int], generator: torch.Generator) -> Tensor:
     """Return ``[N, 2, 3]`` maps as the settings say: a turn, a lean, a size and a place for each image.
 
-    A zoom shows a random part of the picture, a zoom-out the whole picture at a random place among mirrored borders;
+    A zoom shows a random part of the image, a zoom-out the whole image at a random place among mirrored borders;
     with both, the side of what is shown is drawn between the two.
 
     Args:

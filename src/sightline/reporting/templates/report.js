@@ -39,10 +39,10 @@ if (slider) {
   tell();
 }
 
-// The pictures behind a cell of the confusion matrix.
+// The images behind a cell of the confusion matrix.
 const behind = document.getElementById("behind");
 if (behind) {
-  const { pictures, cells, names } = JSON.parse(behind.textContent);
+  const { images, cells, names } = JSON.parse(behind.textContent);
   const dialog = document.getElementById("cells");
   for (const button of document.querySelectorAll("button.cell")) {
     button.addEventListener("click", () => {
@@ -51,10 +51,10 @@ if (behind) {
       dialog.querySelector("h3").textContent = label === said ? `${label}, rightly` : `${label} taken for ${said}`;
       const few = shown.length < n ? `; the ${shown.length} surest that this page holds` : ", the surest first";
       dialog.querySelector("p").textContent = n === 1 ? "1 image" : `${n} images${few}`;
-      dialog.querySelector("div").replaceChildren(...shown.map(([picture, path, confidence]) => {
+      dialog.querySelector("div").replaceChildren(...shown.map(([number, path, confidence]) => {
         const figure = document.createElement("figure");
         const image = document.createElement("img");
-        image.src = pictures[picture];
+        image.src = images[number];
         image.alt = `${path}: true ${label}, predicted ${said}`;
         const caption = document.createElement("figcaption");
         const sure = document.createElement("b");
@@ -71,7 +71,7 @@ if (behind) {
   }
 }
 
-// A point of the map shows its picture.
+// A point of the map shows its image.
 const map = document.querySelector(".map");
 if (map) {
   const tip = map.querySelector(".tip");

@@ -1,0 +1,150 @@
+"""The public functions that look into a finished classifier: what moves its answers, and what breaks them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sightline.api.driving import Display, drive
+from sightline.data.sources import Source
+from sightline.evaluation.result import Evaluation
+from sightline.installation import require_extra
+from sightline.pixels.containers import Place
+from sightline.runs.folder import RUNS_FOLDER
+from sightline.runs.lookup import find_classifier
+from sightline.runtime.classifier import Classifier
+
+if TYPE_CHECKING:
+    from sightline.reporting.explained import Explained
+
+__all__ = ["evaluate", "explain", "load", "measure_robustness"]
+
+
+def load(model: str | Path = "latest", *, runs: str | Path = RUNS_FOLDER) -> Classifier:
+    """Open a classifier. Needs no torch.
+
+    Args:
+        model: a run's folder or name, a ``classifier`` folder, a ``model.onnx``, or ``latest``.
+        runs: folder that holds runs.
+
+    Raises:
+        RunError: if there is no such run, or it has no classifier.
+        ModelError: if the file is missing, damaged, or not made by Sightline.
+
+    Example:
+        ``sightline.load("latest").predict(["photo.jpg"])[0].label``
+    """
+    return Classifier.open(find_classifier(model, folder=runs))
+
+
+def evaluate(
+    model: str | Path | Classifier,
+    data: Source,
+    *,
+    unknown: str | Path = "",
+    out: str | Path = "",
+    columns: str | Path = "",
+    group: str | None = None,
+    runs: str | Path = RUNS_FOLDER,
+    display: Display | None = None,
+    quiet: bool = False,
+) -> Evaluation:
+    """Measure a classifier on labelled images: those of a given test set, or all where there is none.
+
+    Images that the classifier was trained on are left out where its run is known, and that is said.
+
+    Args:
+        model: what :func:`load` takes, or an open classifier.
+        data: as for :func:`train`; its classes are matched by name, and one is enough.
+        unknown: folder of images that show none of the classes: how many are noticed.
+        out: new folder for figures, answers and a page; empty: ``evaluations`` in the classifier's run.
+        columns: CSV of ``path`` and further columns: groups that share a value are compared with all others.
+        group: a column or an expression, as for training: images of one group are not independent, which widens the
+            intervals. None: the rule of the classifier's run, where that is known; empty: no rule.
+        runs, display, quiet: as for :func:`load` and :func:`train`.
+
+    Raises:
+        DataError: if the data have a class that the classifier does not know, or nothing new to measure.
+
+    Example:
+        ``sightline.evaluate("latest", "more-photos/").accuracy.low``
+    """
+    require_extra("report", "evaluating")
+    from sightline.measuring.evaluate import evaluate_source
+
+    classifier = model if isinstance(model, Classifier) else load(model, runs=runs)
+    return drive(evaluate_source(classifier, data, unknown, out, columns, group), display, quiet)
+
+
+def explain(
+    model: str | Path | Classifier,
+    images: Iterable[Any] | str | Place | bytes,
+    *,
+    method: str = "auto",
+    class_name: str = "",
+    cells: int = 7,
+    runs: str | Path = RUNS_FOLDER,
+    display: Display | None = None,
+    quiet: bool = False,
+) -> tuple[Explained, ...]:
+    """Return which places of each image moved the score of a class, by Grad-CAM and by covering places.
+
+    Args:
+        model: what :func:`sightline.load` takes, or an open classifier.
+        images: paths, bytes of image files, Pillow images or ``[H, W, 3] uint8`` arrays; or one of them.
+        method: ``gradcam`` needs torch and a classifier that lies in its run; ``occlusion`` needs neither; ``auto`` is
+            both where that is possible.
+        class_name: explain this class; empty: the most probable one of each image.
+        cells: of the occlusion, 3 to 32 a side: ``(cells + 1)**2 + 1`` predictions an image.
+        runs, display, quiet: as for :func:`sightline.evaluate`.
+
+    Returns:
+        One explanation an image, in order: ``.gradcam`` and ``.occlusion`` are ``[S, S] float32``, ``.figure()`` draws
+        them over the image. An image that can't be read has its reason as ``.error``.
+
+    Raises:
+        SightlineError: for whatever can be mended by the caller; message and cure say how.
+
+    Example:
+        ``sightline.explain("latest", "photo.jpg")[0].figure().savefig("why.png")``
+    """
+    from sightline.measuring.explain import Wish, explain_images
+
+    is_image = hasattr(images, "convert") or getattr(images, "ndim", 4) < 4
+    many = [images] if isinstance(images, str | Place | bytes) or is_image else list(images)
+    classifier = _opened(model, runs)
+    wish = Wish(method, class_name, cells)
+    return drive(explain_images(classifier, many, wish), display, quiet)
+
+
+def measure_robustness(
+    model: str | Path | Classifier,
+    data: Source | None = None,
+    *,
+    images: int = 500,
+    runs: str | Path = RUNS_FOLDER,
+    display: Display | None = None,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Return the accuracy under blur, noise, JPEG, light, rotation and few pixels, and what each costs.
+
+    Args:
+        model, runs, display, quiet: as for :func:`explain`.
+        data: labelled images; None for those that the run measured the classifier on, and then its report shows it.
+        images: how many, at most, drawn evenly.
+
+    Raises:
+        SightlineError: if no images are known, or none can be measured.
+
+    Example:
+        ``measure_robustness("latest")["rows"][0]["drop"]``
+    """
+    require_extra("report", "measuring robustness")
+    from sightline.measuring.robustness import measure_robustness as measure
+
+    return drive(measure(_opened(model, runs), data, images), display, quiet)
+
+
+def _opened(model: str | Path | Classifier, runs: str | Path) -> Classifier:
+    return model if isinstance(model, Classifier) else Classifier.open(find_classifier(model, folder=runs))

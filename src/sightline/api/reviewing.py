@@ -1,0 +1,85 @@
+"""The public functions that look back at finished runs: which is better, and whether one is as it was recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sightline.api.driving import Display, drive
+from sightline.installation import require_extra
+from sightline.runs.folder import RUNS_FOLDER, Run
+from sightline.runs.lookup import find_run
+
+__all__ = ["compare", "report", "verify"]
+
+
+def compare(
+    reference: str | Path | Run,
+    *others: str | Path | Run,
+    runs: str | Path = RUNS_FOLDER,
+    display: Display | None = None,
+    quiet: bool = False,
+) -> Any:
+    """Compare runs with a reference on the same test images, and say what is more than chance. Needs no torch.
+
+    Args:
+        reference: a run's folder or name, or ``latest``.
+        others: one run or more that are compared with it.
+        runs, display, quiet: as for ``sightline.load`` and ``sightline.train``.
+
+    Returns:
+        A :class:`~sightline.reviewing.compare.Compared`: ``pairs`` with tests, intervals and classes, ``verdicts()`` in
+        words, ``rows(0)`` with the images that the first of ``others`` fixes and breaks, ``to_dict()``.
+
+    Raises:
+        RunError: if a run was not evaluated, or the images, their labels or the classes differ.
+
+    Example:
+        ``print(sightline.compare("runs/a", "runs/b").verdicts()[0])``
+    """
+    require_extra("report", "comparing")
+    from sightline.reviewing.compare import compare_runs
+
+    opened = [run if isinstance(run, Run) else find_run(run, folder=runs) for run in (reference, *others)]
+    return drive(compare_runs(opened), display, quiet)
+
+
+def verify(
+    run: str | Path | Run = "latest",
+    *,
+    data: bool = True,
+    runs: str | Path = RUNS_FOLDER,
+    display: Display | None = None,
+    quiet: bool = False,
+) -> Any:
+    """Compare a run with what it recorded: data, weights, tables, every figure. Needs no torch, changes nothing.
+
+    Args:
+        run: a run's folder or name, or ``latest``.
+        data: read every image and the labels again too.
+        runs, display, quiet: as for ``sightline.load`` and ``sightline.train``.
+
+    Returns:
+        A :class:`~sightline.reviewing.verify.Verification`: ``is_as_recorded``, ``differences``, ``checks``.
+
+    Example:
+        ``sightline.api.reviewing.verify("latest").differences``
+    """
+    require_extra("report", "verifying")
+    from sightline.reviewing.verify import verify_run
+
+    opened = run if isinstance(run, Run) else find_run(run, folder=runs)
+    return drive(verify_run(opened, with_data=data), display, quiet)
+
+
+def report(run: str | Path | Run, *, runs: str | Path = RUNS_FOLDER) -> Path:
+    """Write a run's ``report.html`` again from its folder, without torch; returns its path.
+
+    Example:
+        ``sightline.api.reviewing.report("latest")``
+    """
+    from sightline.reporting.page import write_report
+
+    opened = run if isinstance(run, Run) else find_run(run, folder=runs)
+    write_report(opened)
+    return opened.report_file

@@ -1,0 +1,305 @@
+"""Predict images whose classes are known, and prepare what the figures are compared with."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.data.samples import Samples
+from sightline.data.sources import Source, describe_source, find_images
+from sightline.errors import DataError, RunError, UnreadableImage
+from sightline.evaluation.abstain import describe_unknown, separation
+from sightline.evaluation.calibration import describe_calibration
+from sightline.evaluation.intervals import Interval, proportion, units_of
+from sightline.evaluation.result import Evaluation, evaluate_rows
+from sightline.evaluation.slices import find_slices
+from sightline.events import (
+    Event,
+    MistakesSeen,
+    Noted,
+    Progressed,
+    StageEnded,
+    StageStarted,
+    ValidationMeasured,
+    Warned,
+)
+from sightline.measuring.columns import describe_columns, read_columns, slice_columns
+from sightline.measuring.grouping import group_measured
+from sightline.pixels.cache import PixelStore
+from sightline.pixels.file_bytes import read_bytes
+from sightline.pixels.preprocess import Preprocess
+from sightline.reading.source import DataChoices, inspect_source
+from sightline.runs.folder import Run
+from sightline.runs.kept import KeptEvaluation, write_facts
+from sightline.runs.ledger import MANY_LOOKS, count_look, fingerprint_of
+from sightline.runs.lookup import run_of_classifier
+from sightline.runs.writer import keep_evaluation, numbered_folder
+from sightline.runtime.classifier import Classifier
+from sightline.runtime.predictions import Predictions
+
+__all__ = [
+    "contents_of",
+    "count_looks",
+    "describe_trust",
+    "evaluate_samples",
+    "evaluate_source",
+    "number_classes",
+    "show_mistakes",
+    "small_images",
+]
+
+_MISTAKES = 16
+
+
+def evaluate_source(
+    classifier: Classifier,
+    source: Source,
+    unknown: str | Path = "",
+    out: str | Path = "",
+    columns: str | Path = "",
+    group: str | None = None,
+) -> Generator[Event, None, Evaluation]:
+    """Evaluate on the test part of a source, or on all its images where it has none.
+
+    Where the classifier lies in its run, images that it was trained on are found by content, left out of the
+    figures, and said; figures and answers are kept there, or in ``out``.
+
+    Args:
+        classifier: what is measured.
+        source: labelled images.
+        unknown: folder of images that show none of the classes; empty: none.
+        out: folder to keep figures and answers in; it must not be there, or be empty.
+        columns: CSV of what images have in common, see :func:`~sightline.measuring.columns.read_columns`; empty: none.
+        group: which images belong together, see :func:`~sightline.measuring.grouping.group_measured`.
+
+    Raises:
+        DataError: if the source has a class that the classifier does not know, or nothing is left to measure.
+    """
+    folder = Path(out)
+    if out and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError("run.exists", f"{out} exists already, and is not empty", "choose another --out")
+    foreign = find_images(Path(unknown))[0] if unknown else []
+    if unknown and not foreign:
+        message = f"{unknown} holds no images"
+        raise DataError("evaluation.no-unknown", message, "give a folder of images of other things")
+    choices = DataChoices(value_range=classifier.preprocess.value_range)
+    samples = yield from inspect_source(source, choices, compare=False, least_classes=1)
+    number = number_classes(classifier, samples)
+    rows = np.flatnonzero(samples.given == "test")
+    if not len(rows):
+        rows = np.arange(len(samples))
+    yield Noted(f"Measured on {'the given test part' if len(rows) < len(samples) else 'all images'}: {len(rows):,}.")
+    if columns:
+        samples, named = read_columns(samples, columns)
+        yield Noted(f"{columns} names {int(named[rows].sum()):,} of these {len(rows):,} images.")
+    found = run_of_classifier(classifier.path)
+    run = found and found.reading_once()
+    samples = yield from group_measured(samples, group, run)
+    trained = run.trained_digests() if run else set()
+    if run:
+        yield Noted(
+            "Images are compared with those of the training by content: one that was saved again is not noticed."
+        )
+    if run is None:
+        yield Noted(
+            "Whether the classifier was trained on some of these images can't be told: it lies outside its run."
+        )
+    leaked = np.array([samples.digests[row] in trained for row in rows], bool)
+    if leaked.any():
+        message = f"{int(leaked.sum()):,} of {len(rows):,} images were used in training; the figures leave them out"
+        yield Warned("evaluation.leak", message, "give images that the training did not see")
+    measured = evaluate_samples(classifier, samples, rows, number[samples.labels[rows]], leaked)
+    evaluation = describe_trust((yield from measured), classifier)
+    evaluation = yield from count_looks(evaluation, samples, rows, classifier)
+    if unknown:
+        evaluation = yield from _measure_unknown(evaluation, classifier, foreign)
+    used = rows[evaluation.used]
+    slices = find_slices(evaluation.hits, slice_columns(samples, used), units=evaluation.used_units)
+    evaluation = evaluation.with_figures(slices=slices)
+    yield from describe_columns(samples, used, evaluation.hits, evaluation.used_units)
+    yield from _keep(evaluation, classifier, run, samples, describe_source(source), out)
+    return evaluation
+
+
+def number_classes(classifier: Classifier, samples: Samples) -> npt.NDArray[np.int64]:
+    """Return ``[K]``: for each class of the samples its position in the classifier's, by name.
+
+    Raises:
+        DataError: if the classifier does not know one of them.
+    """
+    strange = [name for name in samples.classes if name not in classifier.classes]
+    if strange:
+        raise DataError(
+            "evaluation.unknown-class",
+            f"the classifier does not know class {', '.join(map(repr, strange[:5]))}; "
+            f"it knows {', '.join(map(repr, classifier.classes[:8]))}",
+            "rename or leave out these folders",
+        )
+    return np.array([classifier.classes.index(name) for name in samples.classes], np.int64)
+
+
+def describe_trust(evaluation: Evaluation, classifier: Classifier) -> Evaluation:
+    """Return the evaluation with what temperature and thresholds of the classifier do on its images."""
+    used, said, bundle = evaluation.used, evaluation.predictions, classifier.bundle
+    labels, probabilities, target = evaluation.labels[used], said.probabilities[used], bundle.target_error
+    units = evaluation.used_units
+    return evaluation.with_figures(
+        calibration=describe_calibration(labels, probabilities, bundle.temperature, units),
+        unknown=describe_unknown(labels, probabilities, said.novelty[used], bundle.min_confidence, target, units),
+    )
+
+
+def count_looks(
+    evaluation: Evaluation, samples: Samples, rows: npt.NDArray[np.intp], classifier: Classifier
+) -> Generator[Event, None, Evaluation]:
+    """Count the look at these images, and warn where many classifiers were measured on them."""
+    names = np.array(evaluation.predictions.classes, object)[evaluation.labels]
+    test_set = fingerprint_of(zip(samples.digests[rows].tolist(), names.tolist(), strict=True))
+    looks = count_look(test_set, classifier.digest)
+    if looks is not None and looks >= MANY_LOOKS:
+        message = f"{looks} classifiers were measured on these images: the best of them looks better than it is"
+        yield Warned("evaluation.many-looks", message, "choose by validation figures, and keep new images for the end")
+    return evaluation.with_figures(test_set=test_set, count_looks=looks)
+
+
+def _measure_unknown(
+    evaluation: Evaluation, classifier: Classifier, paths: list[Path]
+) -> Generator[Event, None, Evaluation]:
+    """Return the evaluation with how images that show none of the classes are told from the measured ones."""
+    yield StageStarted("Evaluating", f"{len(paths):,} images that show none of the classes")
+    start = time.monotonic()
+    foreign = classifier.predict(paths)
+    known, ok = evaluation.predictions, foreign.is_ok
+    if not ok.any():
+        raise DataError(
+            "evaluation.no-unknown", f"no image of {paths[0].parent} can be read", "give images that can be read"
+        )
+    said, least = foreign.probabilities.max(1)[ok], classifier.bundle.min_confidence
+    found: dict[str, Any] = {
+        "count": len(paths),
+        "count_bad": foreign.count_bad,
+        "new": proportion(foreign.novelty[ok] > 1).to_dict(),
+        "unsure": None if least is None else proportion(said < least).to_dict(),
+        "auroc_novelty": separation(known.novelty[evaluation.used], foreign.novelty[ok]),
+        "auroc_confidence": separation(-known.probabilities[evaluation.used].max(1), -said),
+    }
+    yield StageEnded("Evaluating", f"{Interval(**found['new'])} of them called new", time.monotonic() - start)
+    return evaluation.with_figures(unknown={**evaluation.metrics["unknown"], "foreign": found})
+
+
+def _keep(
+    evaluation: Evaluation, classifier: Classifier, run: Run | None, samples: Samples, source: str, out: str | Path
+) -> Generator[Event, None, None]:
+    """Write figures, answers and a page where they were asked for, or into the classifier's run."""
+    from sightline.reporting.page import write_evaluation_page
+
+    if out:
+        folder = Path(out)
+    elif run is not None:
+        folder = numbered_folder(run.evaluations_folder, Path(source).stem)
+    else:
+        yield Noted("Figures and answers are not kept: the classifier lies outside a run; --out FOLDER keeps them.")
+        return
+    keep_evaluation(folder, evaluation.metrics, evaluation.columns(), evaluation.predictions.probabilities)
+    bundle = classifier.bundle
+    facts = {
+        "classifier": str(classifier.path),
+        "digest": classifier.digest,
+        "model": bundle.model,
+        "classes": list(bundle.classes),
+        "data": source,
+        "data_root": str(samples.root.resolve()),
+        "value_range": bundle.preprocess.value_range,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"sightline": version("sightline")},
+    }
+    write_facts(folder, facts)
+    page = write_evaluation_page(KeptEvaluation(folder))
+    yield Noted(f"Figures and answers are kept in {folder}; as a page: {page}.")
+
+
+def evaluate_samples(
+    classifier: Classifier,
+    samples: Samples,
+    rows: npt.NDArray[np.intp],
+    labels: npt.NDArray[np.int64],
+    leaked: npt.NDArray[np.bool_],
+) -> Generator[Event, None, Evaluation]:
+    """Predict images whose classes are known and return every figure.
+
+    A file whose content is not the one that was inspected is an error row: what it shows now, and whether the
+    training saw that, nobody knows.
+
+    Args:
+        classifier: the exported one: what it says is what is measured.
+        samples: inspected.
+        rows: positions in ``samples`` of the images to measure.
+        labels: of these, positions in the classifier's classes.
+        leaked: of these, whether the training saw them; the figures leave them out.
+    """
+    yield StageStarted("Evaluating", f"{len(rows):,} images with the exported classifier")
+    start, parts, done = time.monotonic(), [], 0
+    for part in classifier.predict_stream(contents_of(samples, rows)):
+        parts.append(part)
+        done += len(part)
+        yield Progressed(done, len(rows), "images")
+    said = Predictions.join(parts)
+    names = tuple(str(samples.paths[row]) for row in rows)
+    evaluation = evaluate_rows(replace(said, paths=names), labels, leaked, number_units(samples, rows))
+    yield StageEnded("Evaluating", str(evaluation.accuracy), time.monotonic() - start)
+    return evaluation
+
+
+def number_units(samples: Samples, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int64] | None:
+    """Return ``[N]``: a number for each image's group, see :func:`units_of`."""
+    return units_of(samples.groups[rows])
+
+
+def contents_of(samples: Samples, rows: npt.NDArray[np.intp]) -> Iterator[bytes | UnreadableImage]:
+    """Yield the bytes of each file, or why they can't be used."""
+    for row in rows:
+        file = samples.file(int(row))
+        try:
+            data = read_bytes(file)
+        except UnreadableImage as error:
+            yield error
+            continue
+        is_same = hashlib.sha256(data).hexdigest() == samples.digests[row]
+        yield data if is_same else UnreadableImage(str(file), "the file changed while it was used")
+
+
+def small_images(
+    store: PixelStore, preprocess: Preprocess, rows: npt.NDArray[np.intp], most: int | None
+) -> dict[int, Any]:
+    """Return position in ``rows`` -> a 16 x 16 image as a vector, for the baseline; at most ``most``, evenly."""
+    from PIL import Image
+
+    step = max(1, len(rows) // most) if most else 1
+    small = {}
+    for place, image in store.readable(rows[::step]):
+        square = Image.fromarray(preprocess.finish(image))
+        small[place * step] = np.asarray(square.resize((16, 16), Image.Resampling.BOX), np.float32).ravel()
+    return small
+
+
+def show_mistakes(
+    measured: ValidationMeasured, store: PixelStore, preprocess: Preprocess, rows: npt.NDArray[np.intp]
+) -> MistakesSeen:
+    """Return the surest mistakes with their images; ``rows`` are the positions in the store of what was measured."""
+    wrong = np.flatnonzero(measured.predicted != measured.labels)
+    wrong = wrong[np.argsort(-measured.confidence[wrong], kind="stable")][:_MISTAKES]
+    found = [(wrong[place], preprocess.finish(image)) for place, image in store.readable(rows[wrong])]
+    side = preprocess.size
+    images = np.stack([image for _, image in found]) if found else np.zeros((0, side, side, 3), np.uint8)
+    chosen = np.array([place for place, _ in found], np.intp)
+    said = (measured.labels[chosen], measured.predicted[chosen], measured.confidence[chosen])
+    return MistakesSeen(measured.epoch, images, *said)

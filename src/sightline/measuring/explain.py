@@ -1,0 +1,259 @@
+"""Explain images: Grad-CAM where the run's network is at hand, occlusion by the file that ships as a cross-check."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.data.samples import Samples
+from sightline.errors import InputError, ModelError, SightlineError, UnreadableImage
+from sightline.evaluation.agreement import map_agreement
+from sightline.evaluation.result import Evaluation
+from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
+from sightline.installation import missing_modules, require_extra
+from sightline.measuring.evaluate import contents_of
+from sightline.pixels.containers import Place
+from sightline.pixels.decode import RGB
+from sightline.reporting.explained import Explained
+from sightline.runs.lookup import run_of_classifier
+from sightline.runs.writer import RunWriter
+from sightline.runtime.classifier import Classifier
+from sightline.runtime.occlusion import MOST_CELLS, count_positions, occlusion_map
+
+if TYPE_CHECKING:
+    from sightline.networks.network import Network
+
+__all__ = ["METHODS", "Wish", "choose_examples", "explain_images", "explain_some"]
+
+METHODS = ("auto", "gradcam", "occlusion")
+MOST_IMAGES = 256
+_EXAMPLES = 4  # mistakes, and as many right ones
+_CELLS = (7, 6, 5, 4)  # of the occlusion of these, a side: as many as the images measured pay for
+_KEPT_SIDE = 128  # px of the images that a run keeps
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be explained, and how.
+
+    Attributes:
+        method: ``gradcam``, ``occlusion``, or ``auto``: both, or occlusion alone where the network is not at hand.
+        class_name: explain this class; empty: each image's most probable one.
+        cells: of the occlusion, a side.
+
+    Raises:
+        InputError: for another method, or a number of cells out of range.
+    """
+
+    method: str = "auto"
+    class_name: str = ""
+    cells: int = 7
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise InputError("explain.method", f"there is no method {self.method!r}", f"use {', '.join(METHODS)}")
+        if not 3 <= self.cells <= MOST_CELLS:
+            raise InputError(
+                "explain.cells", f"{self.cells} cells a side are not possible", f"give a count from 3 to {MOST_CELLS}"
+            )
+
+
+def explain_images(
+    classifier: Classifier, images: Sequence[Any], wish: Wish
+) -> Generator[Event, None, tuple[Explained, ...]]:
+    """Return one explanation an image, in order; an error row for each that can't be read.
+
+    Raises:
+        InputError: for more than 256 images, or a class that the classifier does not know.
+        ModelError: if Grad-CAM was asked for and the classifier lies outside its run, or its network has no map.
+        MissingExtra: if Grad-CAM was asked for and torch is not installed.
+    """
+    if len(images) > MOST_IMAGES:
+        raise InputError(
+            "explain.count",
+            f"{len(images):,} images can't be looked at one by one",
+            f"name {MOST_IMAGES} or fewer: the mistakes of a run, for example",
+        )
+    label = _find_class(classifier, wish.class_name)
+    network = None
+    if wish.method != "occlusion":
+        network = yield from _find_network(classifier, must=wish.method == "gradcam")
+    cells = 0 if wish.method == "gradcam" else wish.cells
+    yield StageStarted("Explaining", f"{len(images):,} images by {_said(network is not None, cells)}")
+    start, explained = time.monotonic(), []
+    for position, image in enumerate(images):
+        try:
+            square = classifier.preprocess.apply(classifier.preprocess.decode(image))
+        except UnreadableImage as error:
+            explained.append(Explained(_name(image), error=error.reason))
+        else:
+            explained.append(explain_square(classifier, network, square, _name(image), label, cells))
+        yield Progressed(position + 1, len(images), "images")
+    bad = sum(one.error is not None for one in explained)
+    yield StageEnded("Explaining", f"{len(images) - bad:,} explained, {bad:,} unreadable", time.monotonic() - start)
+    return tuple(explained)
+
+
+def explain_square(
+    classifier: Classifier, network: Network | None, square: RGB, name: str, label: int | None, cells: int
+) -> Explained:
+    """Return the explanation of one square: Grad-CAM with a network, occlusion with cells (0: none).
+
+    A network that has no map is left to occlusion.
+
+    Raises:
+        ModelError: if it has none, and there is no occlusion.
+    """
+    said = classifier.run(square[None])[0][0]
+    best = int(said.argmax())
+    label = best if label is None else label
+    gradcam, layer, fall, agreement = None, "", None, None
+    if network is not None:
+        from sightline.networks.gradcam import grad_cam
+
+        try:
+            cam = grad_cam(network, square[None], np.array([label]))
+            gradcam, layer = cam.maps[0], cam.layer
+        except ModelError:
+            if not cells:
+                raise
+    if cells:
+        fall = occlusion_map(classifier, square, label, cells=cells)
+    if gradcam is not None and fall is not None:
+        agreement = map_agreement(gradcam, fall, cells)
+    names = classifier.classes
+    return Explained(name, names[label], float(said[label]), names[best], square, gradcam, fall, layer, agreement)
+
+
+def explain_some(
+    writer: RunWriter, samples: Samples, rows: npt.NDArray[np.intp], evaluation: Evaluation
+) -> Generator[Event, None, None]:
+    """Keep explanations of eight measured images in the run: the four worst mistakes and four typical right ones.
+
+    What it costs is bounded: eight gradients, and for the cross-check by occlusion never more predictions than the
+    evaluation itself took, so some of the eight may go without. It never ends a run: what fails is a warning.
+
+    Args:
+        writer: of a run that has its classifier.
+        samples: inspected.
+        rows: positions in ``samples`` of the evaluation's images.
+        evaluation: of these.
+    """
+    yield StageStarted("Explaining", "a few measured images")
+    start, run, chosen = time.monotonic(), writer.run, choose_examples(evaluation)
+    enough = (cells for cells in _CELLS if count_positions(cells) * len(chosen) <= len(rows))
+    cells = next(enough, _CELLS[-1])
+    try:
+        classifier = run.classifier()
+        network = yield from _find_network(classifier, must=False)
+        most = len(rows) // count_positions(cells)  # images that are covered
+        explained: list[Explained] = []
+        kept: list[int] = []
+        for place, data in zip(chosen, contents_of(samples, rows[chosen]), strict=True):
+            if isinstance(data, UnreadableImage):
+                continue
+            square = classifier.preprocess.apply(classifier.preprocess.decode(data))
+            covers = cells if len(explained) < most else 0
+            if network is not None or covers:
+                explained.append(explain_square(classifier, network, square, str(place), None, covers))
+                kept.append(int(place))
+        if explained:
+            writer.write_explanations(**_arrays_of(explained, evaluation, kept))
+    except (SightlineError, RuntimeError, MemoryError) as error:
+        yield Warned("explain.failed", f"no explanations in the report: {error}", "try sightline explain RUN IMG")
+        return
+    yield StageEnded("Explaining", f"{len(explained)} images", time.monotonic() - start)
+
+
+def choose_examples(evaluation: Evaluation) -> npt.NDArray[np.intp]:
+    """Return rows of an evaluation: up to four surest mistakes, then up to four right ones of typical confidence.
+
+    The right ones are of different classes, the largest first; of each class the one of median confidence.
+    """
+    said, labels = evaluation.predictions, evaluation.labels
+    used = np.flatnonzero(said.is_ok & ~evaluation.leaked)
+    best = said.probabilities[used].argmax(1) if len(used) else np.zeros(0, np.intp)
+    confidence = said.probabilities[used, best]
+    is_right = best == labels[used]
+    wrong = np.flatnonzero(~is_right)
+    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:_EXAMPLES]
+    right = []
+    counts = np.bincount(labels[used][is_right], minlength=len(said.classes))
+    for label in np.argsort(-counts, kind="stable")[:_EXAMPLES]:
+        own = np.flatnonzero(is_right & (labels[used] == label))
+        if len(own):
+            right.append(own[np.argsort(confidence[own], kind="stable")[len(own) // 2]])
+    return used[np.array([*wrong, *right], np.intp)]
+
+
+def _arrays_of(explained: list[Explained], evaluation: Evaluation, rows: list[int]) -> dict[str, Any]:
+    said = evaluation.predictions
+    arrays: dict[str, Any] = {
+        "images": np.stack([_small(one.image) for one in explained]),
+        "paths": np.array([said.paths[row] for row in rows]),
+        "labels": evaluation.labels[rows],
+        "predicted": said.probabilities[rows].argmax(1),
+        "confidence": said.probabilities[rows].max(1),
+        "agreement": np.array([np.nan if one.agreement is None else one.agreement for one in explained]),
+        "layer": np.array(explained[0].layer),
+    }
+    for name in ("gradcam", "occlusion"):
+        made = [one.maps.get(name) for one in explained]
+        maps = [_small((255 * values).round().astype(np.uint8)) for values in made if values is not None]
+        if maps:
+            arrays[name] = np.stack(maps)  # of the first ones; those after them have none
+    return arrays
+
+
+def _small(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    from PIL import Image
+
+    if len(pixels) <= _KEPT_SIDE:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((_KEPT_SIDE, _KEPT_SIDE), Image.Resampling.BILINEAR))
+
+
+def _find_class(classifier: Classifier, name: str) -> int | None:
+    if not name:
+        return None
+    if name not in classifier.classes:
+        import difflib
+
+        near = difflib.get_close_matches(name, classifier.classes, n=3, cutoff=0.4) or classifier.classes[:8]
+        raise InputError("explain.class", f"the classifier does not know class {name!r}", f"known: {', '.join(near)}")
+    return classifier.classes.index(name)
+
+
+def _find_network(classifier: Classifier, *, must: bool) -> Generator[Event, None, Network | None]:
+    """Return the network behind a classifier; where it is not at hand, None with a note, or an error if it must be."""
+    run = run_of_classifier(classifier.path)
+    why = ""
+    if run is None or not run.weights_file.is_file():
+        why = "the classifier lies outside its run, or without its model.safetensors"
+    elif missing_modules("train"):
+        why = "the [train] extra is not installed"
+    if not why:
+        assert run is not None
+        from sightline.training.setup import load_shipped
+
+        return load_shipped(run.plan.settings, len(classifier.classes), run.weights_file)
+    if must:
+        if run is not None:
+            require_extra("train", "Grad-CAM")
+        raise ModelError("explain.no-weights", f"Grad-CAM needs the network: {why}", "give --method occlusion")
+    yield Noted(f"By occlusion alone: {why}.")
+    return None
+
+
+def _said(has_network: bool, cells: int) -> str:
+    methods = ["Grad-CAM"] * has_network + [f"occlusion, {count_positions(cells)} predictions each"] * bool(cells)
+    return " and ".join(methods)
+
+
+def _name(image: Any) -> str:
+    return str(image) if isinstance(image, str | Place) else str(getattr(image, "filename", "") or "<pixels>")

@@ -1,0 +1,34 @@
+"""Several trainings of one recipe, measured together: their tables as one, their metrics pooled or averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sightline.evaluation.intervals import units_of
+from sightline.evaluation.repeats import average_metrics, pool_folds
+from sightline.runs.folder import Run
+from sightline.runs.measured import read_measured
+
+__all__ = ["join_metrics", "join_tables"]
+
+
+def join_tables(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """Return the predictions of several trainings as one table, with the name of the training in front."""
+    tables = [run.predictions for run in runs]
+    rows: dict[str, list[Any]] = {
+        "run": [run.folder.name for run, table in zip(runs, tables, strict=True) for _ in table]
+    }
+    return rows | {column: [row[column] for table in tables for row in table] for column in tables[0][0]}
+
+
+def join_metrics(runs: Sequence[Run], kind: str) -> dict[str, Any]:
+    """Return the figures of several trainings together: pooled over ``folds``, averaged over ``seeds``."""
+    metrics = [run.metrics for run in runs]
+    if kind != "folds":
+        return average_metrics(metrics)
+    measured = [read_measured(run) for run in runs]
+    units = units_of(np.concatenate([one.groups for one in measured]))
+    return pool_folds([one.predictions for one in measured], [one.labels for one in measured], metrics, units)

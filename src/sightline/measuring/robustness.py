@@ -1,0 +1,192 @@
+"""Measure a classifier on images with harm done to them: blur, noise, compression, light, a turn, few pixels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.data.samples import Samples
+from sightline.data.sources import Source
+from sightline.errors import DataError, InputError, UnreadableImage
+from sightline.evaluation.corruption_drops import measure_drops
+from sightline.evaluation.intervals import proportion, units_of
+from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
+from sightline.measuring.evaluate import contents_of, number_classes
+from sightline.pixels.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from sightline.pixels.decode import RGB
+from sightline.reading.source import DataChoices, inspect_source
+from sightline.reporting.page import write_page
+from sightline.runs.dataset import read_dataset
+from sightline.runs.lookup import run_of_classifier
+from sightline.runs.safe_files import named_damage
+from sightline.runs.writer import RunWriter
+from sightline.runtime.classifier import Classifier
+
+__all__ = ["measure_robustness"]
+
+_CHUNK = 32  # images at once
+_SEED = 0
+_BATCH_PIXELS = 8 * 224 * 224
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """The images to be measured: rows of ``samples``, and their classes as the classifier counts them."""
+
+    samples: Samples
+    rows: npt.NDArray[np.intp]
+    labels: npt.NDArray[np.int64]
+    part: str
+
+
+def measure_robustness(
+    classifier: Classifier, source: Source | None, most: int
+) -> Generator[Event, None, dict[str, Any]]:
+    """Return the accuracy on images as they are and under each corruption, with what each costs on the same images.
+
+    The corruptions are done to the square that the network sees, after Hendrycks and Dietterich 2019 (arXiv
+    1903.12261). Without a source the run's own measured images are taken, the result is written into the run, and its
+    report is made again.
+
+    Args:
+        classifier: the exported one: what it says is what is measured.
+        source: labelled images, or None for those that its run measured it on.
+        most: images to look at, drawn evenly; each is predicted 25 times.
+
+    Returns:
+        JSON-able: ``accuracy``, and ``rows`` with ``corruption``, ``severity``, ``words``, ``accuracy``, ``drop``,
+        ``lost``, ``gained`` and ``p`` each.
+
+    Raises:
+        InputError: if no source is given and the classifier lies outside its run, or ``most`` is less than 1.
+        DataError: if the source has a class that the classifier does not know, or nothing is left to measure.
+    """
+    if most < 1:
+        raise InputError("robustness.count", f"{most} images can't be measured", "give --images 500, for example")
+    found = _own_images(classifier) if source is None else (yield from _given_images(classifier, source))
+    total = len(found.rows)
+    chosen = np.linspace(0, total - 1, min(most, total)).astype(np.intp) if total else np.zeros(0, np.intp)
+    subject = _Subject(found.samples, found.rows[chosen], found.labels[chosen], found.part)
+    drawn = "" if len(chosen) == total else f", drawn evenly from {total:,}"
+    yield Noted(f"Measured on {len(chosen):,} images of the {subject.part} part{drawn}; each is predicted 25 times.")
+    right, bad = yield from _predict_all(classifier, subject)
+    if not right.shape[1]:
+        raise DataError("evaluation.no-images", f"of {total} images none can be measured", "give readable images")
+    measured = _document(right, subject, bad, total)
+    run = run_of_classifier(classifier.path)
+    if source is None and run is not None:
+        writer = RunWriter.open(run)
+        try:
+            writer.write_robustness(measured)
+            yield from write_page(run)
+        finally:
+            writer.close()
+    return measured
+
+
+def _own_images(classifier: Classifier) -> _Subject:
+    """Return the images that the run of a classifier measured it on, without those that the training saw too."""
+    run = run_of_classifier(classifier.path)
+    if run is None:
+        raise InputError(
+            "robustness.no-images",
+            "the classifier lies outside its run: which images it was measured on is not known",
+            "name labelled images too: sightline robustness MODEL DATA",
+        )
+    with named_damage(run.folder, run.folder):
+        samples, split = read_dataset(run)
+        rows = split.rows(split.headline)
+        rows = rows[~split.leaked[rows]]
+    return _Subject(samples, rows, samples.labels[rows], split.headline)
+
+
+def _given_images(classifier: Classifier, source: Source) -> Generator[Event, None, _Subject]:
+    """Return the test part of a source, or all its images, without those that the training saw."""
+    choices = DataChoices(value_range=classifier.preprocess.value_range)
+    samples = yield from inspect_source(source, choices, compare=False, least_classes=1)
+    number = number_classes(classifier, samples)
+    rows = np.flatnonzero(samples.given == "test")
+    part = "test" if len(rows) else "whole"
+    rows = rows if len(rows) else np.arange(len(samples))
+    run = run_of_classifier(classifier.path)
+    trained = run.trained_digests() if run else set()
+    leaked = np.array([samples.digests[row] in trained for row in rows], bool)
+    if leaked.any():
+        message = f"{int(leaked.sum()):,} of {len(rows):,} images were used in training; the figures leave them out"
+        yield Warned("evaluation.leak", message, "give images that the training did not see")
+    rows = rows[~leaked]
+    return _Subject(samples, rows, number[samples.labels[rows]], part)
+
+
+def _predict_all(
+    classifier: Classifier, subject: _Subject
+) -> Generator[Event, None, tuple[npt.NDArray[np.bool_], list[str]]]:
+    """Return ``[25, N]``, whether each readable image is right, as it is and under each change; and the unreadable."""
+    changes = [("", 0), *((name, severity) for name in CORRUPTIONS for severity in SEVERITIES)]
+    yield StageStarted("Measuring", f"{len(subject.rows):,} images under {len(changes) - 1} changes")
+    start, bad, columns = time.monotonic(), [], []
+    door = classifier.preprocess
+
+    def see(data: bytes | UnreadableImage) -> RGB | None:
+        try:
+            return None if isinstance(data, UnreadableImage) else door.apply(door.decode(data))
+        except UnreadableImage:
+            return None
+
+    with ThreadPoolExecutor(2, thread_name_prefix="decode") as pool:
+        for first in range(0, len(subject.rows), _CHUNK):
+            rows, labels = subject.rows[first : first + _CHUNK], subject.labels[first : first + _CHUNK]
+            seen = list(pool.map(see, contents_of(subject.samples, rows)))
+            bad += [str(subject.samples.paths[row]) for row, square in zip(rows, seen, strict=True) if square is None]
+            good = np.array([square is not None for square in seen], bool)
+            squares = [square for square in seen if square is not None]
+            right = np.zeros((len(changes), len(squares)), bool)
+            for place, (name, severity) in enumerate(changes if squares else []):
+                harmed = [corrupt(square, name, severity, seed=_SEED) for square in squares]
+                right[place] = _classes_of(classifier, np.stack(harmed)) == labels[good]
+                yield Progressed(
+                    first * len(changes) + (place + 1) * len(rows), len(subject.rows) * len(changes), "looks"
+                )
+            columns.append(right)
+    yield StageEnded("Measuring", f"{len(subject.rows) - len(bad):,} images", time.monotonic() - start)
+    return np.concatenate([np.zeros((len(changes), 0), bool), *columns], 1), bad
+
+
+def _classes_of(classifier: Classifier, squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
+    size = max(1, _BATCH_PIXELS // classifier.preprocess.size**2)
+    parts = [classifier.run(squares[first : first + size])[0].argmax(1) for first in range(0, len(squares), size)]
+    return np.concatenate(parts)
+
+
+def _document(right: npt.NDArray[np.bool_], subject: _Subject, bad: list[str], total: int) -> dict[str, Any]:
+    changes = [(name, severity) for name in CORRUPTIONS for severity in SEVERITIES]
+    unread = {*bad}
+    rows = np.array([row for row in subject.rows if str(subject.samples.paths[row]) not in unread], np.intp)
+    units = units_of(subject.samples.groups[rows])
+    drops = measure_drops(right[0], list(right[1:]), units)
+    return {
+        "schema_version": 1,
+        "part": subject.part,
+        "count": right.shape[1],
+        "count_all": total,
+        "count_bad": len(bad),
+        "bad": bad[:20],
+        "seed": _SEED,
+        "example": str(subject.samples.paths[rows[0]]),
+        "accuracy": proportion(right[0], units).to_dict(),
+        "rows": [
+            {
+                "corruption": name,
+                "severity": severity,
+                "words": CORRUPTIONS[name].describe(severity),
+                **drop.to_dict(),
+            }
+            for (name, severity), drop in zip(changes, drops, strict=True)
+        ],
+    }

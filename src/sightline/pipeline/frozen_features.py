@@ -1,0 +1,123 @@
+"""What frozen features tell: what more images would give, and what fine-tuning was worth beside a head alone."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.data.samples import Samples
+from sightline.data.split import Split, find_units, selection_rows
+from sightline.evaluation.intervals import Interval, proportion
+from sightline.evaluation.learning_curve import LearningCurve, measure_learning_curve
+from sightline.evaluation.paired import mid_p
+from sightline.evaluation.result import Evaluation
+from sightline.events import Event, FeaturesSeen, Noted, StageEnded, StageStarted
+from sightline.measuring.evaluate import number_units
+from sightline.pipeline.calibrate import logits_of
+from sightline.pixels.cache import PixelStore
+from sightline.planning.plan import Plan
+from sightline.runs.folder import Run
+
+__all__ = ["COMPARED_FROM", "COMPARING_SHARE", "compare_with_head", "expect_more_data", "say_more_data"]
+
+COMPARED_FROM = 240.0  # seconds: under a shorter limit the time is worth more for the training
+COMPARING_SHARE = 0.03  # of a time limit, for looking at measured images with the head alone
+
+
+def expect_more_data(seen: FeaturesSeen, samples: Samples, split: Split, seed: int) -> dict[str, Any] | None:
+    """Return the learning curve of frozen features, JSON-able, or None where there are too few images to tell."""
+    train, val = split.rows("train"), selection_rows(split, samples.labels)
+    rows = np.concatenate([train[seen.positions], val])
+    features = np.concatenate([seen.train, seen.val])
+    fine = np.isfinite(features).all(axis=1)
+    rows, features = rows[fine], features[fine]
+    labels, names = samples.labels[rows], samples.classes
+    curve = measure_learning_curve(features, labels, _units(samples, rows), len(names), len(train), seed=seed)
+    if curve is None:
+        return None
+    found = curve.to_dict()
+    for row, name in zip(found["classes"], names, strict=True):
+        row["class"] = name
+    return found
+
+
+def say_more_data(found: dict[str, Any] | None) -> str:
+    """Return in a sentence what twice the images would be expected to give."""
+    if found is None:
+        return "What more images would give can't be told: there are too few for a learning curve."
+    curve = LearningCurve(**{name: found[name] for name in LearningCurve.__dataclass_fields__})
+    gain, low, high = (100 * number for number in curve.gain)
+    if not curve.is_clear:
+        return "More images: twice as many would give no clear gain with frozen features, as far as these can tell."
+    return (
+        f"More images: with twice as many a head on frozen features would be expected to gain {gain:.1f} points of "
+        f"accuracy ({low:.1f} to {high:.1f})."
+    )
+
+
+def compare_with_head(
+    run: Run, plan: Plan, samples: Samples, split: Split, store: PixelStore, evaluation: Evaluation
+) -> Generator[Event, None, Evaluation]:
+    """Return the evaluation with what the head alone reaches on the same images, before the rest was fine-tuned.
+
+    It needs the checkpoint of that head, which a finished run has dropped: then the figures of before stay.
+    """
+    from sightline.training.head import extract_features
+    from sightline.training.setup import load_trained, make_batches, on_device
+
+    if not (run.head_checkpoint / "manifest.json").is_file():
+        before = run.metrics.get("frozen_head") if run.metrics_file.is_file() else None
+        return evaluation.with_figures(frozen_head=before) if before else evaluation
+    if not run.facts.get("best_epoch"):
+        return evaluation  # the head alone is what ships
+    settings = plan.settings
+    if 0 < settings.time < COMPARED_FROM:
+        yield Noted(f"The head alone is not measured beside it: that is done from --time {COMPARED_FROM:.0f}s on.")
+        return evaluation
+    yield StageStarted("Comparing", "with the head on frozen features, on the measured images")
+    start = time.monotonic()
+    network, _ = load_trained(settings, len(samples.classes), run.head_checkpoint, run.weights_file)
+    network = on_device(network, settings)
+    rows = split.rows(split.headline)
+    places = np.flatnonzero(evaluation.used & ~np.isin(rows, list(store.errors)))
+    if settings.time:
+        places = np.random.default_rng(settings.seed).permutation(places)
+    some = rows[places]
+    batches = make_batches(plan, store, some.tolist(), samples.labels[some].tolist(), network.head.weight.device)
+    until = start + COMPARING_SHARE * settings.time if settings.time else math.inf
+    # In fp32, as the exported classifier answers, whatever the training computed in.
+    features = yield from extract_features(network, batches, len(some), 0, until=until)
+    places = places[: len(features)]
+    labels, said = evaluation.labels[places], evaluation.predictions.probabilities[places].argmax(1)
+    found = _paired(
+        logits_of(network, features).argmax(1) == labels, said == labels, number_units(samples, rows[places])
+    )
+    yield StageEnded("Comparing", f"the head alone reaches {Interval(**found['accuracy'])}", time.monotonic() - start)
+    return evaluation.with_figures(frozen_head=found)
+
+
+def _paired(
+    before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_], units: npt.NDArray[np.int64] | None
+) -> dict[str, Any]:
+    change = after.astype(np.int64) - before
+    of_units = change if units is None else np.bincount(units, change).round().astype(np.int64)
+    return {
+        "accuracy": proportion(before, units).to_dict(),
+        "fixed": int((change > 0).sum()),
+        "broken": int((change < 0).sum()),
+        "p": mid_p(of_units),
+    }
+
+
+def _units(samples: Samples, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
+    """Return ``[N]``: the number of what each image must not be parted from: its group, its copies."""
+    number = np.zeros(len(samples), np.int64)
+    for place, unit in enumerate(find_units(samples, rows)):
+        number[unit] = place
+    units: npt.NDArray[np.int64] = number[rows]
+    return units

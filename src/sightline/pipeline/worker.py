@@ -1,0 +1,128 @@
+"""A process that trains along with the first one: it reads a run's folder, and writes nothing.
+
+``python -m sightline.pipeline.worker`` is started by ``--devices``; under torchrun ``sightline train`` comes here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Generator
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from sightline.data.split import selection_rows
+from sightline.errors import SightlineError, StopRequested, TrainingError
+from sightline.pipeline.processes import DONE, FOLDER, ready_key
+from sightline.planning.decisions import Decision
+from sightline.planning.plan import Plan
+from sightline.reading.decode import decode_images
+from sightline.runs.dataset import read_dataset
+from sightline.runs.folder import Run
+
+__all__ = ["follow_run"]
+
+_LONG = timedelta(days=2)  # the first process plans and decodes before, and exports and measures after
+
+
+def follow_run(*, wait: bool = True) -> Run | None:
+    """Train along with the first process; returns its run, or None where it had nothing to train.
+
+    Args:
+        wait: whether to wait until the first process is done.
+
+    Raises:
+        TrainingError: if another process failed or is lost.
+        StopRequested: if all were asked to stop.
+    """
+    from sightline.training.process_group import join_store, place_in_environment
+
+    place = place_in_environment()
+    assert place
+    store = join_store(place)
+    store.wait([FOLDER], _LONG)
+    folder = store.get(FOLDER).decode()
+    if not folder:
+        return None
+    run = Run(Path(folder))
+    _train_along(run, place, store)
+    if wait:
+        store.wait([DONE], _LONG)
+    return run
+
+
+def _train_along(run: Run, place: Any, store: Any) -> None:
+    from sightline.training.loop import train_network
+    from sightline.training.process_group import open_group
+    from sightline.training.setup import make_batches, set_up_network
+
+    plan = _on_own_device(run.plan, place.local_rank)
+    samples, split = read_dataset(run)
+    samples, pixels = _result(decode_images(samples, plan))
+    network = set_up_network(plan.settings, len(samples.classes), None)  # the first process gives its weights
+    train, val = (
+        make_batches(plan, pixels, rows.tolist(), samples.labels[rows].tolist())
+        for rows in (split.rows("train"), selection_rows(split, samples.labels))
+    )
+    store.set(ready_key(place.rank), "1")
+    group = open_group(place, store, plan.settings.device)
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        group.wanted = number
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for _ in train_network(network, train, val, plan.settings, run.checkpoints_folder, group=group):
+            pass
+    finally:
+        group.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _on_own_device(plan: Plan, number: int) -> Plan:
+    from sightline.training.process_group import own_device
+
+    device = own_device(plan.settings.device, number)
+    return plan.replace(Decision("device", device, "hardware", "one for each process"))
+
+
+def _result(events: Generator[Any, None, Any]) -> Any:
+    """Return what a generator returns; the first process has shown such events."""
+    while True:
+        try:
+            next(events)
+        except StopIteration as stop:
+            return stop.value
+
+
+def _end_with_the_first() -> None:
+    """End at once when the process that started this one is gone, whatever is being done."""
+
+    def wait() -> None:
+        while os.read(0, 1):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def main() -> None:
+    """Run as a process of ``--devices``; what goes wrong is told to the first process, which says it."""
+    _end_with_the_first()
+    with contextlib.suppress(StopRequested):
+        try:
+            follow_run(wait=False)
+        except TrainingError:
+            sys.exit(1)
+        except SightlineError as error:  # before there was a group to tell it to
+            sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

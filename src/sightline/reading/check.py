@@ -1,0 +1,80 @@
+"""The data doctor's visit: read, compare, split, embed where that is asked for, and say what is wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from sightline.checks.checkup import check_subject, list_not_run
+from sightline.checks.finding import Finding, Findings
+from sightline.checks.subject import Subject
+from sightline.data.inspect import has_too_many_bad
+from sightline.data.samples import Samples
+from sightline.data.sources import Source
+from sightline.data.split import Split, make_split, make_split_of_nothing
+from sightline.errors import DataError, InputError
+from sightline.events import Event, StageEnded, StageStarted
+from sightline.reading.embed import Eyes, embed_samples
+from sightline.reading.source import DataChoices, inspect_source
+from sightline.text import count_of
+
+__all__ = ["CheckUp", "check_source"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckUp:
+    """What came out of a visit.
+
+    Attributes:
+        samples: inspected.
+        split: the split that training would use; of nothing where there can be none.
+        findings: worst first.
+        not_run: (what was not looked for, what to type for it).
+    """
+
+    samples: Samples
+    split: Split
+    findings: Findings
+    not_run: tuple[tuple[str, str], ...]
+
+    @property
+    def stops_training(self) -> bool:
+        """Whether a training would refuse these data."""
+        codes = {finding.code for finding in self.findings}
+        return bool(codes & {"no-split", "extra-class"}) or has_too_many_bad(self.samples)
+
+
+_BLIND = Eyes()
+
+
+def check_source(source: Source, choices: DataChoices, eyes: Eyes = _BLIND) -> Generator[Event, None, CheckUp]:
+    """Read and decode every image of a source and return what is wrong with it.
+
+    Args:
+        source: whatever ``read_samples`` takes.
+        choices: about reading the data.
+        eyes: whose features are looked at.
+
+    Raises:
+        InputError: if weights are given, and no network for them.
+    """
+    if eyes.weights and not eyes.model:
+        message = "--weights are those of the network of --embeddings, and there is none"
+        raise InputError("check.weights", message, "give --embeddings NETWORK too")
+    samples = yield from inspect_source(source, choices, strict=False)
+    more: tuple[Finding, ...] = ()
+    try:
+        split = make_split(samples)
+    except DataError as error:  # too few to train on; all the more reason to say what else is wrong
+        split = make_split_of_nothing(samples)
+        more = (Finding("no-split", "error", error.message, (), error.cure),)
+    embedding = None
+    if eyes.model:
+        embedding = yield from embed_samples(samples, split, eyes, choices.value_range)
+    yield StageStarted("Checking", "")
+    start = time.monotonic()
+    subject = Subject(samples, split, embedding, choices.value_range)
+    findings = Findings((*more, *check_subject(subject)))
+    yield StageEnded("Checking", count_of(len(findings), "finding"), time.monotonic() - start)
+    return CheckUp(samples, split, findings, tuple(list_not_run(subject)))

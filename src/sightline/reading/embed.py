@@ -1,0 +1,131 @@
+"""Features of all images: by an exported classifier, or by a pretrained network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.checks.subject import Embedding
+from sightline.data.samples import Samples
+from sightline.data.split import Split
+from sightline.errors import DataError, ModelError, RunError, UnreadableImage
+from sightline.events import Event, Progressed, StageEnded, StageStarted, Warned
+from sightline.installation import require_extra
+from sightline.pixels.file_bytes import read_bytes
+from sightline.pixels.modes import Range
+from sightline.planning.recipe import Recipe
+from sightline.runs.folder import RUNS_FOLDER
+from sightline.runs.lookup import find_classifier
+from sightline.runtime.classifier import Classifier
+
+__all__ = ["Eyes", "embed_samples"]
+
+_RUN = "embed with a pretrained network, or leave out --range"
+
+
+@dataclass(frozen=True, slots=True)
+class Eyes:
+    """Whose features find label errors and outliers.
+
+    Attributes:
+        model: a run, a classifier or a pretrained network; empty for none.
+        weights: safetensors file for that network.
+        runs: folder that holds runs.
+    """
+
+    model: str = ""
+    weights: str = ""
+    runs: str | Path = RUNS_FOLDER
+
+
+def embed_samples(
+    samples: Samples, split: Split, eyes: Eyes, value_range: Range | None = None
+) -> Generator[Event, None, Embedding]:
+    """Return features of all images.
+
+    Args:
+        samples: inspected.
+        split: tells the plan how many images there are.
+        eyes: a run, a classifier, or a network with pretrained weights.
+        value_range: (low, high) of 16-bit, 32-bit and float images; a classifier brings its own.
+
+    Raises:
+        SightlineError: if it is neither, or its weights are not there.
+    """
+    model = eyes.model
+    if not samples.is_ok.any():
+        raise DataError("check.no-images", "no image can be read, so there is nothing to embed", "replace the files")
+    yield StageStarted("Embedding", f"{len(samples):,} images by {model}")
+    start = time.monotonic()
+    classifier = None if eyes.weights else _open_classifier(model, eyes.runs)
+    if classifier is not None:
+        if value_range not in (None, classifier.preprocess.value_range):
+            own = classifier.preprocess.value_range
+            yield Warned(
+                "check.range", f"{model} was trained with the range {own}; that is used for its features", _RUN
+            )
+        features = yield from _by_classifier(samples, classifier)
+    else:
+        features = yield from _by_network(samples, split, eyes, value_range)
+    yield StageEnded("Embedding", f"{features.shape[1]:,} features an image", time.monotonic() - start)
+    return Embedding(features, model)
+
+
+def _open_classifier(model: str, runs: str | Path) -> Classifier | None:
+    """Return the classifier of that name, or None where it must be a network's."""
+    try:
+        return Classifier.open(find_classifier(model, folder=runs))
+    except (RunError, ModelError) as error:
+        is_path = "/" in model or model == "latest" or Path(model).exists()  # no network is called so
+        if is_path or error.code not in ("run.missing", "model.missing"):
+            raise
+        return None
+
+
+def _by_classifier(samples: Samples, classifier: Classifier) -> Generator[Event, None, npt.NDArray[np.float32]]:
+    def contents() -> Generator[bytes | UnreadableImage, None, None]:
+        for place in samples.files:
+            try:
+                yield read_bytes(place)
+            except UnreadableImage as error:
+                yield error
+
+    parts, done = [], 0
+    for said in classifier.predict_stream(contents()):
+        parts.append(said.features)
+        done += len(said)
+        yield Progressed(done, len(samples), "images")
+    return np.concatenate(parts)
+
+
+def _by_network(
+    samples: Samples, split: Split, eyes: Eyes, value_range: Range | None
+) -> Generator[Event, None, npt.NDArray[np.float32]]:
+    require_extra("train", "embedding with a network")
+    from sightline.networks.describe import describe_network
+    from sightline.planning.facts import describe_data
+    from sightline.planning.plan import make_plan
+    from sightline.reading.decode import decode_images
+    from sightline.reading.weights import fetch_weights
+    from sightline.training.hardware import probe_hardware
+    from sightline.training.head import extract_features
+    from sightline.training.setup import make_batches, set_up_network
+
+    hardware = probe_hardware(None)
+    network = describe_network(eyes.model)
+    options = Recipe(model=eyes.model, weights=eyes.weights or None, pretrained=True, value_range=value_range)
+    plan = make_plan(Recipe(), options, describe_data(samples, split), hardware, network)
+    weights, _ = yield from fetch_weights(plan.settings, network, samples.classes)
+    _, store = yield from decode_images(samples, plan)
+    rows = np.array([row for row in range(len(samples)) if row not in {**store.errors, **samples.errors}], np.intp)
+    built = set_up_network(plan.settings, len(samples.classes), weights)
+    batches = make_batches(plan, store, rows.tolist(), samples.labels[rows].tolist())
+    found = yield from extract_features(built, batches, len(rows), 0)
+    features = np.full((len(samples), found.shape[1]), np.nan, np.float32)
+    features[rows] = found
+    return features

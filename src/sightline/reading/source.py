@@ -1,0 +1,147 @@
+"""A source to inspected samples: fetched, read, decoded once each, grouped, and compared with each other."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sightline.data.duplicates import find_duplicates
+from sightline.data.fixes import apply_fixes, describe_fixes, read_fixes
+from sightline.data.groups import assign_groups
+from sightline.data.inspect import inspect_samples
+from sightline.data.samples import Samples
+from sightline.data.sources import Source, describe_source, fetch_source, read_samples
+from sightline.errors import InputError
+from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
+from sightline.planning.settings import check_names
+from sightline.reading.progress import compared, counted
+from sightline.text import count_of
+
+__all__ = ["DataChoices", "describe_groups", "inspect_source"]
+
+
+@dataclass(frozen=True, slots=True)
+class DataChoices:
+    """What a person may choose about reading the data; the settings of the same names say more.
+
+    Attributes:
+        value_range: (low, high) of 16-bit, 32-bit and float images.
+        group: a column, or a regular expression on paths.
+        fixes: path of a list of fixes.
+    """
+
+    value_range: tuple[float, float] | None = None
+    group: str = ""
+    fixes: str = ""
+
+    def __post_init__(self) -> None:
+        low, high = self.value_range or (0.0, 1.0)
+        if not (low < high and math.isfinite(high - low)):
+            message = f"the range {low:g},{high:g} does not rise, or has no end"
+            raise InputError("plan.range", message, "give two numbers, LOW,HIGH, for example 0,4095")
+
+    @classmethod
+    def of(cls, **chosen: Any) -> DataChoices:
+        """Return choices by the names of their settings; None is no choice.
+
+        Raises:
+            InputError: for another name, with the nearest right one.
+        """
+        check_names(chosen)
+        names = [field.name for field in fields(cls)]
+        other = next((name for name in chosen if name not in names), None)
+        if other:
+            message = f"{other!r} is a setting of the training, not of reading the data"
+            raise InputError("check.setting", message, f"use {', '.join(names)}")
+        return cls(**{name: value for name, value in chosen.items() if value is not None})
+
+    def options(self) -> str:
+        """Return the choices as they are typed for a command, each after a blank."""
+        low_high = "" if self.value_range is None else f" --range {self.value_range[0]:g},{self.value_range[1]:g}"
+        group = f" --group {shlex.quote(self.group)}" if self.group else ""
+        return f"{low_high}{group}{f' --fixes {shlex.quote(self.fixes)}' if self.fixes else ''}"
+
+
+_NO_CHOICES = DataChoices()
+
+
+def inspect_source(
+    source: Source,
+    choices: DataChoices = _NO_CHOICES,
+    *,
+    strict: bool = True,
+    compare: bool = True,
+    least_classes: int = 2,
+) -> Generator[Event, None, Samples]:
+    """Find the images of a source, decode each once, and find those that show one image.
+
+    Args:
+        source: whatever ``read_samples`` takes.
+        choices: about reading the data.
+        strict: whether a class that train lacks is an error, or a finding.
+        compare: whether near-duplicates are looked for.
+        least_classes: as for ``read_samples``.
+    """
+    fixes = read_fixes(choices.fixes) if choices.fixes else []
+    fetched = yield from _fetch(source)
+    yield StageStarted("Reading", describe_source(source))
+    start = time.monotonic()
+    found = read_samples(fetched, strict=strict, least_classes=least_classes)
+    samples = yield from counted(inspect_samples(found, value_range=choices.value_range), len(found))
+    # What a person says of single images goes beyond a rule for all names; what is excluded needs no group.
+    samples = apply_fixes(samples, [fix for fix in fixes if fix.action != "group"])
+    excluded = {fix.path for fix in fixes if fix.action == "exclude"}
+    groups = [fix for fix in fixes if fix.action == "group" and fix.path not in excluded]
+    samples = apply_fixes(assign_groups(samples, choices.group), groups)
+    bad = f", {len(samples.errors):,} unreadable" if samples.errors else ""
+    skipped = f", {len(samples.skipped):,} files and folders skipped" if samples.skipped else ""
+    detail = f"{len(samples):,} images in {len(samples.classes)} classes{bad}{skipped}"
+    yield StageEnded("Reading", detail, time.monotonic() - start)
+    if fixes:
+        yield Noted(f"Fixes of {choices.fixes}: {describe_fixes(fixes)}.")
+    if choices.group:
+        yield from describe_groups(samples, choices.group)
+    if compare:
+        yield StageStarted("Comparing", "looking for copies that differ as files")
+        start = time.monotonic()
+        samples = yield from compared(find_duplicates(samples, value_range=choices.value_range))
+        pairs = count_of(len(samples.near), "pair")
+        yield StageEnded("Comparing", f"{pairs} of near-duplicates", time.monotonic() - start)
+    return samples
+
+
+def describe_groups(samples: Samples, rule: str) -> Iterator[Event]:
+    """Say how many groups a rule makes, and warn of images that it leaves without one."""
+    alone = int((samples.groups == "").sum())
+    groups = count_of(len(set(samples.groups) - {""}), "group")
+    yield Noted(f"--group {rule}: {groups} of {count_of(len(samples) - alone, 'image')}.")
+    if alone:
+        some = ", ".join(map(str, samples.paths[samples.groups == ""][:2]))
+        message = (
+            f"--group {rule} leaves {count_of(alone, 'image')} of {len(samples):,} without a group, such as {some}"
+        )
+        yield Warned("data.without-group", message, "correct the expression, unless these are right to be alone")
+
+
+def _fetch(source: Source) -> Generator[Event, None, Source]:
+    """Bring what is not here yet: a named set is downloaded, a compressed archive unpacked; each once."""
+    steps, start, shown = fetch_source(source), time.monotonic(), 0.0
+    is_long = False
+    while True:
+        try:
+            done, total = next(steps)
+        except StopIteration as stop:
+            if is_long:
+                yield StageEnded("Fetching", "", time.monotonic() - start)
+            fetched: Source = stop.value
+            return fetched
+        if not is_long:
+            is_long = True
+            yield StageStarted("Fetching", describe_source(source))
+        if time.monotonic() - shown > 0.1:
+            shown = time.monotonic()
+            yield Progressed(round(done / 1e6), round(total / 1e6), "MB")

@@ -1,0 +1,118 @@
+"""Images behind the figures: those of each cell of the confusion matrix, and a map by what the network sees."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.pixels.containers import place_of
+from sightline.reporting.thumbnails import thumbnail
+from sightline.runs.folder import Run
+
+__all__ = ["COLOURS", "behind_cells", "embedding_map", "place_points"]
+
+_WRONG, _RIGHT = 160, 40  # images of mistakes and of right answers that a page holds
+_SIDE, _MAP_SIDE = 96, 48  # px
+_POINTS, _POINT_IMAGES = 500, 240
+_SPREAD_FROM = 100  # points; fewer lie in their two strongest directions, which takes no time
+_MOST_COLOURS = 20  # classes; of more the map tells right from wrong alone
+# Told apart by people who see colours less well: the first eight are Okabe and Ito's, the others Tol's.
+COLOURS = (
+    "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a800", "#7f7f7f", "#332288", "#88ccee",
+    "#44aa99", "#117733", "#999933", "#ddcc77", "#cc6677", "#882255", "#aa4499", "#661100", "#6699cc", "#888888",
+)  # fmt: skip
+
+
+def behind_cells(run: Run) -> dict[str, Any]:
+    """Return ``images`` and, by ``"TRUE-SAID"`` positions of classes, how many images a cell has and some of them.
+
+    Cells share the page's room evenly: mistakes before right answers, the surest first.
+    """
+    names = {row["class"]: place for place, row in enumerate(run.metrics["classes"])}
+    cells: dict[str, list[dict[str, str]]] = {}
+    for row in run.predictions:
+        if not row["error"] and row["leaked"] == "0":
+            cells.setdefault(f"{names[row['label']]}-{names[row['predicted']]}", []).append(row)
+    for rows in cells.values():
+        rows.sort(key=lambda row: -float(row["confidence"]))
+    wrong = {key: rows for key, rows in cells.items() if len(set(key.split("-"))) == 2}
+    right = {key: rows for key, rows in cells.items() if key not in wrong}
+    chosen = [*_evenly(wrong, _WRONG), *_evenly(right, _RIGHT)]
+    shown: dict[str, list[list[Any]]] = {}
+    images: list[str] = []
+    root, value_range = Path(run.facts["data_root"]), run.value_range
+    for key, row in chosen:
+        uri = thumbnail(place_of(root, row["path"]), value_range, _SIDE)["uri"]
+        if uri:
+            shown.setdefault(key, []).append([len(images), row["path"], round(float(row["confidence"]), 4)])
+            images.append(uri)
+    found = {key: {"n": len(rows), "shown": shown.get(key, [])} for key, rows in cells.items()}
+    return {"images": images, "cells": found, "names": list(names)}
+
+
+def _evenly(cells: dict[str, list[dict[str, str]]], most: int) -> list[tuple[str, dict[str, str]]]:
+    """Return one image of each cell, then a second of each, and so on, ``most`` in all; full cells first."""
+    order = sorted(cells, key=lambda key: -len(cells[key]))
+    rounds = itertools.zip_longest(*(cells[key] for key in order))
+    turns = ((key, row) for rows in rounds for key, row in zip(order, rows, strict=True) if row is not None)
+    return list(itertools.islice(turns, most))
+
+
+def embedding_map(run: Run) -> dict[str, Any] | None:
+    """The measured images, laid out so that those that the network finds alike are near; sampled when they are many."""
+    if not run.features_file.is_file():
+        return None
+    features = np.load(run.features_file, allow_pickle=False).astype(np.float32)
+    rows = run.predictions
+    ok = np.flatnonzero(np.isfinite(features).all(1)) if features.ndim == 2 and features.shape[1] else np.empty(0, int)
+    if len(ok) < 10:
+        return None
+    chosen = ok[np.linspace(0, len(ok) - 1, min(len(ok), _POINTS)).astype(int)]
+    names = [row["class"] for row in run.metrics["classes"]]
+    places = place_points(features[chosen])
+    root, value_range = Path(run.facts["data_root"]), run.value_range
+    is_wrong = np.array([rows[row]["correct"] == "0" for row in chosen])
+    order = np.argsort(~is_wrong, kind="stable")[:_POINT_IMAGES]  # mistakes have images before others
+    uris = {int(k): thumbnail(place_of(root, rows[chosen[k]]["path"]), value_range, _MAP_SIDE)["uri"] for k in order}
+    is_coloured = len(names) <= _MOST_COLOURS
+    points = [
+        {
+            "x": round(float(x), 1),
+            "y": round(float(y), 1),
+            "colour": COLOURS[names.index(rows[row]["label"])] if is_coloured else COLOURS[0],
+            "wrong": bool(is_wrong[k]),
+            "path": rows[row]["path"],
+            "label": rows[row]["label"],
+            "said": rows[row]["predicted"],
+            "uri": uris.get(k),
+        }
+        for k, (row, (x, y)) in enumerate(zip(chosen, places, strict=True))
+    ]
+    legend = list(zip(names, COLOURS, strict=False)) if is_coloured else []
+    return {"points": points, "total": len(ok), "legend": legend, "images": len(uris)}
+
+
+def place_points(features: npt.NDArray[np.float32], side: float = 600.0) -> npt.NDArray[np.float64]:
+    """Return ``[N, 2]`` places within a square, near each other where the features' directions are.
+
+    References:
+        L. van der Maaten and G. Hinton, Visualizing data using t-SNE, Journal of Machine Learning Research 9 (2008).
+    """
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-6)
+    centred = (unit - unit.mean(0)).astype(np.float64)
+    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    few = left[:, :30] * sizes[:30] / max(float(sizes[0]), 1e-9)  # the strongest directions
+    laid = few[:, :2]
+    if len(few) >= _SPREAD_FROM:
+        from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1):  # two threads wait for each other longer than they work
+            laid = TSNE(init=laid * 1e-2, random_state=0, max_iter=400).fit_transform(few)
+    low, high = laid.min(0), laid.max(0)
+    places: npt.NDArray[np.float64] = 20 + (laid - low) / np.maximum(high - low, 1e-9) * (side - 40)
+    return places

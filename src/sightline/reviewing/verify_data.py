@@ -1,0 +1,187 @@
+"""Whether a run's images and labels are what they were, and its classifier still answers as it did."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.data.fixes import read_fixes
+from sightline.data.hub import is_set
+from sightline.data.samples import Samples
+from sightline.data.sources import read_samples
+from sightline.errors import SightlineError, UnreadableImage
+from sightline.events import Event, Progressed
+from sightline.pixels.containers import place_of
+from sightline.pixels.file_bytes import read_bytes
+from sightline.runs.folder import Run
+from sightline.runs.measured import read_measured
+from sightline.runs.verification import Checked, Difference
+from sightline.text import count_of
+
+__all__ = ["check_answers", "check_images", "check_labels"]
+
+_CHUNK = 256
+_THREADS = 4
+_ANSWERS = 16  # images that are predicted again
+_APART = 1e-3
+_GONE = "nothing readable"
+
+
+def check_images(run: Run) -> Generator[Event, None, tuple[Checked, frozenset[str]]]:
+    """Read every image of a run again and compare its sha256; returns the outcome, and the paths that are gone."""
+    rows, root = run.samples, Path(run.facts["data_root"])
+    differences: list[Difference] = []
+    gone: set[str] = set()
+    if not root.is_dir():
+        gone = {row["path"] for row in rows}
+        missing = Difference(str(root), "folder of the data", count_of(len(rows), "image"), "no such folder")
+        return Checked("images", "", (missing,)), frozenset(gone)
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="verify") as pool:
+        for start in range(0, len(rows), _CHUNK):
+            chunk = rows[start : start + _CHUNK]
+            found = pool.map(_digest, [root] * len(chunk), [row["path"] for row in chunk])
+            for row, (digest, reason) in zip(chunk, found, strict=True):
+                if digest == row["sha256"]:
+                    continue
+                if not digest:
+                    gone.add(row["path"])
+                then = f"sha256 {row['sha256']}" if row["sha256"] else _GONE
+                now = f"sha256 {digest}" if digest else reason
+                differences.append(Difference(row["path"], "content", then, now))
+            yield Progressed(start + len(chunk), len(rows), "images")
+    return Checked("images", f"sha256 of {count_of(len(rows), 'image')}", tuple(differences)), frozenset(gone)
+
+
+def _digest(root: Path, path: str) -> tuple[str, str]:
+    """Return (sha256, why there is none)."""
+    try:
+        return hashlib.sha256(read_bytes(place_of(root, path))).hexdigest(), ""
+    except UnreadableImage as error:
+        return "", error.reason
+
+
+def check_labels(run: Run, gone: frozenset[str]) -> Checked:
+    """Compare labels and given parts with what the source says now, where it can be listed again.
+
+    Args:
+        run: to be verified.
+        gone: paths whose files are gone; those that lie elsewhere now are found by their content.
+    """
+    samples = _read_again(run)
+    if isinstance(samples, str):
+        return Checked("labels", "", (), (f"labels of the source: {samples}",))
+    fixed = run.split_file.with_name("fixes.csv")
+    relabelled = {fix.path for fix in read_fixes(fixed) if fix.action == "relabel"} if fixed.is_file() else set()
+    now = {
+        str(path): (samples.classes[label], str(given))
+        for path, label, given in zip(samples.paths, samples.labels, samples.given, strict=True)
+    }
+    rows = run.samples
+    moved = _moved(rows, gone, now, samples)
+    differences = []
+    for row in rows:
+        path, then = row["path"], (row["label"], row["given_split"])
+        if path in gone and path not in moved:
+            continue  # said already
+        place = moved.get(path, path)
+        if place not in now:
+            differences.append(Difference(path, "label", repr(then[0]), "no longer in the data"))
+            continue
+        label, given = now[place]
+        where = f" (now {place})" if place != path else ""
+        if label != then[0] and path not in relabelled:
+            differences.append(Difference(path, "label", repr(then[0]), f"{label!r}{where}"))
+        if given != then[1]:
+            differences.append(Difference(path, "given part", repr(then[1]), f"{given!r}{where}"))
+    known = {row["path"] for row in rows} | set(moved.values())
+    new = len(set(now) - known)
+    said = f"labels of {count_of(len(rows), 'image')} in {samples.source}"
+    return Checked("labels", f"{said}; {new:,} there are not of this run" if new else said, tuple(differences))
+
+
+def check_answers(run: Run) -> Checked:
+    """Let the classifier predict a few measured images again, and compare with the recorded probabilities.
+
+    So weights that were exchanged are found in runs without recorded hashes too. Other processors and versions add
+    numbers in another order: probabilities may differ by 0.001.
+    """
+    measured, root = read_measured(run), Path(run.facts["data_root"])
+    readable = np.flatnonzero(measured.predictions.is_ok)
+    rows = readable[np.linspace(0, len(readable) - 1, min(len(readable), _ANSWERS)).astype(int)]
+    paths = [measured.predictions.paths[row] for row in rows]
+    same = [place for place, path in enumerate(paths) if _digest(root, path)[0] == measured.digests[rows[place]]]
+    if not same:
+        return Checked("answers", "", (), ("answers of model.onnx: none of the measured images is as it was",))
+    recorded = measured.predictions.probabilities[rows[same]]
+    said = run.classifier().predict([place_of(root, paths[place]) for place in same])
+    apart = np.abs(said.probabilities - recorded).max(1)
+    table = run.predictions
+    novelty = np.array([float(table[rows[place]].get("novelty") or "nan") for place in same])
+    is_new = np.abs(said.novelty - novelty) > _APART + 0.01 * novelty  # false for NaN: nothing was recorded
+    differences = [
+        Difference(
+            "classifier/model.onnx",
+            f"answer to {paths[place]}",
+            _answer(measured.predictions.classes, one),
+            _answer(said.classes, two),
+        )
+        for place, one, two, difference in zip(same, recorded, said.probabilities, apart, strict=True)
+        if not difference <= _APART
+    ]
+    differences += [
+        Difference(
+            "classifier/model.onnx", f"novelty of {paths[same[k]]}", f"{novelty[k]:.4f}", f"{said.novelty[k]:.4f}"
+        )
+        for k in np.flatnonzero(is_new)
+    ]
+    return Checked("answers", f"{count_of(len(same), 'measured image')} predicted again", tuple(differences))
+
+
+def _answer(classes: Sequence[str], probabilities: npt.NDArray[np.float32]) -> str:
+    if not np.isfinite(probabilities).all():
+        return "nothing"
+    best = int(probabilities.argmax())
+    return f"{classes[best]!r} with {probabilities[best]:.4f}"
+
+
+def _read_again(run: Run) -> Samples | str:
+    """Return what the source holds now, or why that can't be told."""
+    typed, root = str(run.facts["data"]), Path(run.facts["data_root"])
+    source = _find_source(typed, root)
+    if source is None:
+        return f"{typed} can't be found again from {root}"
+    try:
+        samples = read_samples(source, strict=False)
+    except SightlineError as error:
+        return error.message
+    return samples if samples.root.resolve() == root else f"{typed} lies elsewhere now"
+
+
+def _find_source(typed: str, root: Path) -> str | Path | None:
+    """Return what was trained on: a named set, the root where that is a folder of this name, or a file in it."""
+    name = Path(typed).name
+    if is_set(typed):
+        return typed
+    if root.is_dir() and (name == root.name or Path(typed).resolve() == root):
+        return root
+    return root / name if name and (root / name).is_file() else None
+
+
+def _moved(
+    rows: Sequence[dict[str, str]], gone: frozenset[str], now: dict[str, tuple[str, str]], samples: Samples
+) -> dict[str, str]:
+    """Return path then -> path now, of images whose file is gone and whose content is among the new ones."""
+    if not gone:
+        return {}
+    known = {row["path"] for row in rows}
+    contents = {_digest(samples.root, path)[0]: path for path in now if path not in known}
+    return {
+        row["path"]: contents[row["sha256"]]
+        for row in rows
+        if row["path"] in gone and row["sha256"] and row["sha256"] in contents
+    }

@@ -1,0 +1,48 @@
+"""Which mistakes are shown after an epoch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sightline.events import ValidationMeasured
+from sightline.measuring.evaluate import show_mistakes
+from sightline.pixels.preprocess import Preprocess
+
+
+class Store:
+    """Images of one grey each, their position; one can't be read."""
+
+    def __init__(self, unreadable: int = -1) -> None:
+        self.unreadable = unreadable
+
+    def readable(self, rows):
+        for place, row in enumerate(rows):
+            if row != self.unreadable:
+                yield place, np.full((8, 8, 3), row, np.uint8)
+
+
+def measured(count: int) -> ValidationMeasured:
+    labels = np.zeros(count, np.int64)
+    predicted = np.arange(count) % 2  # every other one is wrong
+    return ValidationMeasured(3, labels, predicted, (np.arange(count) / 100).astype(np.float32))
+
+
+def test_the_surest_mistakes_come_first_with_their_own_images():
+    rows = np.arange(100, 140)
+    shown = show_mistakes(measured(40), Store(), Preprocess(size=8, resize=8), rows)
+    assert shown.epoch == 3 and shown.images.shape == (16, 8, 8, 3)
+    assert shown.images[:, 0, 0, 0].tolist() == [139 - 2 * k for k in range(16)]
+    assert (shown.predicted == 1).all() and (shown.labels == 0).all()
+    assert np.allclose(shown.confidence, [0.39 - 0.02 * k for k in range(16)])
+
+
+def test_one_that_can_not_be_read_any_more_is_left_out():
+    shown = show_mistakes(measured(6), Store(unreadable=3), Preprocess(size=8, resize=8), np.arange(6))
+    assert shown.images[:, 0, 0, 0].tolist() == [5, 1]
+    assert np.allclose(shown.confidence, [0.05, 0.01])
+
+
+def test_without_a_mistake_there_is_no_image():
+    said = measured(1)
+    shown = show_mistakes(said, Store(), Preprocess(size=8, resize=8), np.arange(1))
+    assert shown.images.shape == (0, 8, 8, 3) and len(shown.confidence) == 0
