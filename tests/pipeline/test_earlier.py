@@ -19,8 +19,10 @@ from sightline.data.split import Split, with_seen
 from sightline.errors import DataError, InputError, RunError, SightlineError, WeightsError
 from sightline.events import Event, Noted, Warned
 from sightline.networks.network import Network
-from sightline.pipeline.decide import plan_job
-from sightline.pipeline.look import Job, Prepared
+from sightline.networks.weights import StartWeights
+from sightline.pipeline.decide import Decided, decide, plan_job
+from sightline.pipeline.job import Job
+from sightline.pipeline.look import Looked, look
 from sightline.pipeline.train import train_job
 from sightline.planning.recipe import Recipe
 from sightline.reading.weights import compare_classes, fetch_weights
@@ -59,11 +61,22 @@ def job_of(data: Path, out: Path, weights: object, **options: object) -> Job:
     return Job(data, options=Recipe(weights=str(weights), **{**STILL, **options}), out=out)
 
 
-def start(job: Job) -> tuple[Network, Prepared, str]:
-    """Return the network before its first step, the plan it follows, and what was noted."""
-    prepared, _ = drive(plan_job(job))
-    (weights, _), notes = drive(fetch_weights(prepared))
-    return set_up_network(prepared.plan.settings, len(prepared.samples.classes), weights), prepared, notes
+def planned(job: Job) -> tuple[Looked, Decided]:
+    (looked, _), _ = drive(look(job))
+    return looked, drive(decide(job, looked))[0]
+
+
+def weights_of(looked: Looked, decided: Decided) -> tuple[StartWeights | None, str]:
+    fetching = fetch_weights(decided.plan.settings, decided.network, looked.samples.classes, looked.earlier)
+    (weights, _), notes = drive(fetching)
+    return weights, notes
+
+
+def start(job: Job) -> tuple[Network, Looked, Decided, str]:
+    """Return the network before its first step, the data and the plan it follows, and what was noted."""
+    looked, decided = planned(job)
+    weights, notes = weights_of(looked, decided)
+    return set_up_network(decided.plan.settings, len(looked.samples.classes), weights), looked, decided, notes
 
 
 def assert_same_body(network: Network, run: Run) -> dict[str, torch.Tensor]:
@@ -105,12 +118,16 @@ def test_the_same_classes_go_on_with_the_same_network(earlier, colours, tmp_path
 def test_classes_are_matched_by_name_and_a_changed_list_is_said(earlier, tmp_path):
     data = write_colours(tmp_path / "data", 12, seed=5)
     (data / "blue").rename(data / "zinc")  # known under another name: new, and now the last
-    network, prepared, notes = start(job_of(data, tmp_path, earlier.folder))
+    network, looked, _, notes = start(job_of(data, tmp_path, earlier.folder))
     theirs = assert_same_body(network, earlier)
     for name in ("weight", "bias"):
         rows, before = getattr(network.head, name), theirs[f"head.{name}"]
         assert torch.equal(rows[:2], before[1:]) and not torch.equal(rows[2], before[0])
-    assert compare_classes(prepared) == {"kept": ["green", "red"], "new": ["zinc"], "dropped": ["blue"]}
+    assert compare_classes(looked.samples.classes, looked.earlier) == {
+        "kept": ["green", "red"],
+        "new": ["zinc"],
+        "dropped": ["blue"],
+    }
     assert "Kept: green, red; new: zinc; dropped: blue" in notes
 
 
@@ -118,17 +135,17 @@ def test_a_list_without_a_known_class_gets_a_fitted_head(earlier, tmp_path):
     data = write_colours(tmp_path / "data", 12)
     for name in ("blue", "green", "red"):
         (data / name).rename(data / f"dark-{name}")
-    network, prepared, notes = start(job_of(data, tmp_path, earlier.folder))
+    network, _, decided, notes = start(job_of(data, tmp_path, earlier.folder))
     assert_same_body(network, earlier)
-    assert prepared.plan.settings.head_first and "fitted anew" in notes
+    assert decided.plan.settings.head_first and "fitted anew" in notes
 
 
 def test_a_classifier_folder_without_its_run_brings_what_it_knows(earlier, colours, tmp_path):
     folder = Path(shutil.copytree(earlier.classifier_folder, tmp_path / "shipped"))
-    network, prepared, _ = start(job_of(colours, tmp_path, folder, width=8))
+    network, _, decided, _ = start(job_of(colours, tmp_path, folder, width=8))
     theirs = assert_same_body(network, earlier)  # mean and std included
     assert torch.equal(network.head.weight, theirs["head.weight"])
-    assert prepared.plan.settings.size == 24
+    assert decided.plan.settings.size == 24
     with pytest.raises(WeightsError) as caught:
         start(job_of(colours, tmp_path, folder))
     assert caught.value.code == "weights.mismatch" and "width = 16" in caught.value.message
@@ -152,10 +169,10 @@ def test_another_network_is_refused_with_the_cure(where, earlier, colours, tmp_p
 def test_a_timm_network_goes_on_too(colours, tmp_path):
     chosen = {"model": "test_convnext", "pretrained": False, "size": 32, "epochs": 1, "quiet": True}
     first = sightline.train(colours, out=tmp_path, name="timms", **chosen)
-    network, prepared, _ = start(job_of(colours, tmp_path, "timms"))
+    network, _, decided, _ = start(job_of(colours, tmp_path, "timms"))
     theirs = assert_same_body(network, first)
     assert torch.equal(network.head.weight, theirs["head.weight"])
-    assert prepared.plan.settings.model == first.plan.settings.model
+    assert decided.plan.settings.model == first.plan.settings.model
 
 
 def test_a_run_without_a_network_is_refused(earlier, colours, tmp_path):
@@ -187,12 +204,12 @@ def test_a_network_that_was_cut_off_is_said_before_a_folder_is_made(form, earlie
 
 def test_a_network_that_is_cut_off_later_is_an_error_of_ours(earlier, colours, tmp_path):
     folder = Path(shutil.copytree(earlier.folder, tmp_path / "cut"))
-    prepared, _ = drive(plan_job(job_of(colours, tmp_path, folder)))
-    (weights, _), _ = drive(fetch_weights(prepared))
+    looked, decided = planned(job_of(colours, tmp_path, folder))
+    weights, _ = weights_of(looked, decided)
     assert weights is not None
     weights.path.write_bytes(weights.path.read_bytes()[:-100])
     with pytest.raises(WeightsError):
-        set_up_network(prepared.plan.settings, 3, weights)
+        set_up_network(decided.plan.settings, 3, weights)
 
 
 # -- what the earlier run saw ------------------------------------------------------------------------------------
@@ -216,8 +233,9 @@ def test_the_same_seed_and_data_leak_nothing(earlier, colours, tmp_path):
     for more in ({}, {"test_share": 0.0}):
         if more:
             first = sightline.train(colours, out=tmp_path, name="no-test", epochs=1, quiet=True, **SHAPE, **more)
-        prepared, said = warnings_of(plan_job(job_of(colours, tmp_path, (first if more else earlier).folder, **more)))
-        assert not said and not prepared.split.leaked.any()
+        job = job_of(colours, tmp_path, (first if more else earlier).folder, **more)
+        (_, (split,)), warnings = warnings_of(look(job))
+        assert not warnings and not split.leaked.any()
 
 
 def test_the_figures_leave_out_what_any_run_before_was_trained_on(earlier, colours, tmp_path):

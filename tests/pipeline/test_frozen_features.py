@@ -15,7 +15,7 @@ from sightline.evaluation.result import evaluate_rows
 from sightline.events import FeaturesSeen
 from sightline.measuring.evaluate import evaluate_samples
 from sightline.pipeline.frozen_features import _paired, compare_with_head, expect_more_data, say_more_data
-from sightline.reading.decode import decode_images
+from sightline.pipeline.workbench import set_up_workbench
 from sightline.reading.progress import result_of
 from sightline.reporting.page import render_report
 from sightline.reporting.sections import head_alone
@@ -57,14 +57,15 @@ def test_the_head_alone_is_measured_on_the_same_images(tuned: Run, tmp_path) -> 
     copy = Run(shutil.copytree(tuned.folder, tmp_path / "copy"))
     copy.facts_file.write_text(json.dumps({**copy.facts, "best_epoch": 2}))
     samples, split = read_dataset(copy)
-    samples, store = result_of(decode_images(samples, copy.plan))
+    workbench = result_of(set_up_workbench(samples, split, copy.plan))
+    samples, store = workbench.samples, workbench.store
     rows = split.rows("test")
     labels = samples.labels[rows]
     said = result_of(evaluate_samples(copy.classifier(), samples, rows, labels, split.leaked[rows])).predictions
     wrong = np.arange(len(rows)) % 2 == 0
     moved = np.where(wrong[:, None], np.roll(np.eye(3, dtype=np.float32)[labels], 1, axis=1), np.eye(3)[labels])
     evaluation = evaluate_rows(replace(said, probabilities=moved.astype(np.float32)), labels)
-    found = result_of(compare_with_head(copy, copy.plan, samples, split, store, evaluation)).metrics["frozen_head"]
+    found = result_of(compare_with_head(copy, copy.plan, workbench, rows, evaluation)).metrics["frozen_head"]
     network, epoch = load_trained(copy.plan.settings, 3, copy.head_checkpoint, copy.weights_file)
     assert epoch == 0
     batches = make_batches(copy.plan, store, rows.tolist(), labels.tolist())

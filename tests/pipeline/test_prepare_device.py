@@ -8,7 +8,7 @@ from finished import write_colours
 from sightline.errors import DeviceError
 from sightline.events import Event, Planned, Warned
 from sightline.pipeline.decide import plan_job
-from sightline.pipeline.look import Job
+from sightline.pipeline.job import Job
 from sightline.planning.recipe import Recipe
 from sightline.training import hardware
 

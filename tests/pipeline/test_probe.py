@@ -11,7 +11,7 @@ from finished import write_colours
 from sightline.errors import SightlineError
 from sightline.events import Planned, StageEnded, Warned
 from sightline.pipeline.decide import plan_job
-from sightline.pipeline.look import Job
+from sightline.pipeline.job import Job
 from sightline.planning.recipe import Recipe
 
 
@@ -42,8 +42,8 @@ def planned(data, **chosen):
 
 
 def test_classes_that_a_mirror_changes_are_not_mirrored(arrows):
-    prepared, events = planned(arrows)
-    flip = next(d for d in prepared.plan.decisions if d.name == "flip")
+    plan, events = planned(arrows)
+    flip = next(d for d in plan.decisions if d.name == "flip")
     assert flip.value == 0 and "against 100 % without" in flip.reason and "n=40" in flip.reason
     assert any(isinstance(event, StageEnded) and "mirror: harmful" in event.detail for event in events)
     assert any(isinstance(event, Planned) for event in events)
@@ -51,8 +51,8 @@ def test_classes_that_a_mirror_changes_are_not_mirrored(arrows):
 
 
 def test_a_chosen_mirror_is_kept_and_warned_of(arrows):
-    prepared, events = planned(arrows, flip=0.5, flip_vertical=0.5)
-    assert prepared.plan.settings.flip == 0.5
+    plan, events = planned(arrows, flip=0.5, flip_vertical=0.5)
+    assert plan.settings.flip == 0.5
     warnings = [event for event in events if isinstance(event, Warned) and event.code == "plan.harmful-change"]
     assert len(warnings) == 1 and "flip = 0.5" in warnings[0].message and "flip=0" in warnings[0].cure
 
@@ -63,8 +63,8 @@ def test_without_a_mirror_nothing_is_probed(arrows):
 
 
 def test_too_few_validation_images_are_said(tmp_path):
-    prepared, _ = planned(write_colours(tmp_path, 8))
-    flip = next(d for d in prepared.plan.decisions if d.name == "flip")
+    plan, _ = planned(write_colours(tmp_path, 8))
+    flip = next(d for d in plan.decisions if d.name == "flip")
     assert flip.value == 0.5 and "validation images are too few" in flip.reason
 
 
@@ -88,6 +88,6 @@ def test_a_file_that_vanished_is_left_out(arrows, monkeypatch):
         return real(self, image, **more)
 
     monkeypatch.setattr(Preprocess, "decode", lose)
-    prepared, _ = planned(arrows)
-    assert "n=36" in next(d for d in prepared.plan.decisions if d.name == "flip").reason
+    plan, _ = planned(arrows)
+    assert "n=36" in next(d for d in plan.decisions if d.name == "flip").reason
     assert issubclass(sightline.errors.UnreadableImage, SightlineError)

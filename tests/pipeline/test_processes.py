@@ -16,7 +16,7 @@ import sightline
 from finished import write_colours
 from sightline.errors import InputError, TrainingError
 from sightline.events import Event, StepEnded
-from sightline.pipeline.processes import Company
+from sightline.pipeline.processes import Processes
 from sightline.runs.folder import Run
 
 CHOSEN = {"model": "small-convnext", "width": 8, "depth": 1, "epochs": 3, "batch_size": 16, "precision": "fp32"}
@@ -87,15 +87,15 @@ def test_torchrun_is_joined_and_one_process_writes(colours, tmp_path):
 @pytest.mark.parametrize("devices", ["0", "-1", "two", "1.5"])
 def test_a_number_of_processes_that_is_none_is_refused(devices):
     with pytest.raises(InputError, match="--devices"):
-        Company(devices)
+        Processes(devices)
 
 
 def test_all_is_one_process_on_a_cpu():
-    assert (Company("all").count("cpu"), Company("3").count("cpu"), Company().count("cpu")) == (1, 3, 1)
+    assert (Processes("all").count("cpu"), Processes("3").count("cpu"), Processes().count("cpu")) == (1, 3, 1)
 
 
 def test_devices_and_torchrun_together_are_refused(monkeypatch):
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="started already"):
-        Company("2")
+        Processes("2")

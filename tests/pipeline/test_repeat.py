@@ -6,8 +6,10 @@ import csv
 import json
 import shlex
 import shutil
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,11 +20,13 @@ from finished import write_colours
 from sightline.api import reviewing
 from sightline.errors import DataError, InputError, RunError
 from sightline.events import RunStarted, StageStarted
-from sightline.pipeline import train as pipeline_run
-from sightline.pipeline.decide import plan_job
-from sightline.pipeline.look import Job
+from sightline.pipeline import train
+from sightline.pipeline.job import Job
+from sightline.pipeline.look import look
 from sightline.pipeline.repeat import repeat_job
+from sightline.pipeline.workbench import Workbench
 from sightline.planning.recipe import Recipe
+from sightline.reading.progress import result_of
 from sightline.reporting.page import render_report
 from sightline.runs.folder import Run, list_runs
 from sightline.runs.lookup import find_run
@@ -88,19 +92,15 @@ def test_each_fold_has_the_findings_of_its_own_split(few, tmp_path, monkeypatch)
         def write_data(self, samples, split, findings):
             self.split, self.findings = split["split"], findings
 
-    steps, prepared = plan_job(Job(few, out=tmp_path, folds=3)), None
-    while prepared is None:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            prepared = stop.value
-    monkeypatch.setattr(pipeline_run, "learn", lambda *given: iter([None]))  # what comes first after the data
-    monkeypatch.setattr(pipeline_run, "check_subject", lambda subject: [Said(subject.split)])
-    first = [Said(prepared.split)]
-    material = pipeline_run.Material(prepared.samples, None, None, first, prepared.split)
-    for split in prepared.folds:
+    looked, splits = result_of(look(Job(few, out=tmp_path, folds=3)))
+    settings = SimpleNamespace(fixes="")
+    plan = SimpleNamespace(settings=settings, preprocess=SimpleNamespace(value_range=None))
+    monkeypatch.setattr(train, "check_subject", lambda subject: [Said(subject.split)])
+    looked = replace(looked, findings=[Said(splits[0])])
+    workbench = Workbench(looked.samples, looked.split, None)
+    for split in splits:
         writer = Writer()
-        next(pipeline_run.train_whole(writer, prepared.plan, material, split))  # up to its training
+        train.record_data(writer, plan, looked, workbench, split)
         assert writer.findings == [writer.split] == [list(split.parts)]
 
 

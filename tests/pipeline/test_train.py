@@ -20,7 +20,7 @@ from finished import write_colours
 from sightline.errors import DataError, ExportMismatch, InputError, RunError
 from sightline.evaluation.metrics import evaluate_predictions
 from sightline.events import CheckpointSaved, EpochEnded, RunStarted, Warned
-from sightline.pipeline.look import Job
+from sightline.pipeline.job import Job
 from sightline.pipeline.train import train_job
 from sightline.planning.recipe import Recipe
 from sightline.planning.settings import Settings

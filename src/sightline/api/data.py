@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sightline.api.driving import Display, drive
 from sightline.checks.finding import Findings
 from sightline.data.sources import Source
 from sightline.installation import require_extra
 from sightline.runs.folder import RUNS_FOLDER
+
+if TYPE_CHECKING:
+    from sightline.reading.check import CheckUp
 
 __all__ = ["check", "check_up"]
 
@@ -40,8 +43,7 @@ def check(
         ``[finding.message for finding in sightline.check("photos/")]``
     """
     up = check_up(data, embeddings=embeddings, weights=weights, runs=runs, display=display, quiet=quiet, **choices)
-    findings: Findings = up.findings
-    return findings
+    return up.findings
 
 
 def check_up(
@@ -53,7 +55,7 @@ def check_up(
     display: Display | None = None,
     quiet: bool = False,
     **choices: Any,
-) -> Any:
+) -> CheckUp:
     """Return the :class:`~sightline.reading.check.CheckUp`: what :func:`check` finds, and what it looked at."""
     require_extra("report", "checking data")
     from sightline.reading.check import check_source

@@ -1,4 +1,4 @@
-"""The public functions that look into a finished classifier: what moves its answers, and what breaks them."""
+"""The public functions that open and measure a finished classifier: how good it is, and why it answers as it does."""
 
 from __future__ import annotations
 

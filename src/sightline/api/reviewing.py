@@ -1,14 +1,18 @@
-"""The public functions that look back at finished runs: which is better, and whether one is as it was recorded."""
+"""The public functions that review finished runs: compare, verify, and write the report again."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from sightline.api.driving import Display, drive
 from sightline.installation import require_extra
 from sightline.runs.folder import RUNS_FOLDER, Run
 from sightline.runs.lookup import find_run
+
+if TYPE_CHECKING:
+    from sightline.reviewing.compare import Compared
+    from sightline.reviewing.verify import Verification
 
 __all__ = ["compare", "report", "verify"]
 
@@ -19,7 +23,7 @@ def compare(
     runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
     quiet: bool = False,
-) -> Any:
+) -> Compared:
     """Compare runs with a reference on the same test images, and say what is more than chance. Needs no torch.
 
     Args:
@@ -51,7 +55,7 @@ def verify(
     runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
     quiet: bool = False,
-) -> Any:
+) -> Verification:
     """Compare a run with what it recorded: data, weights, tables, every figure. Needs no torch, changes nothing.
 
     Args:

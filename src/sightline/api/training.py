@@ -1,14 +1,13 @@
-"""The public functions: what a notebook or a program uses, and what the command line calls.
+"""The public functions that train: once, over folds or seeds, and what comes before and after it.
 
-Each drives a generator of ``pipeline`` and shows its events. Arguments that choose something are keyword-only
-and have the names of the plan's settings.
+Arguments that choose something are keyword-only and have the names of the plan's settings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sightline.api.driving import Display, drive
 from sightline.data.sources import Source
@@ -18,12 +17,20 @@ from sightline.runs.folder import RUNS_FOLDER, Run
 from sightline.runs.lookup import find_run
 from sightline.tracking.trackers import Trackers
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from sightline.networks.listing import ListedNetwork
+    from sightline.pipeline.job import Job
+    from sightline.planning.plan import Plan
+    from sightline.planning.recipe import Recipe
+
 __all__ = ["cross_validate", "export", "list_models", "plan", "preview", "repeat", "train"]
 
 
 def train(
     data: Source,
-    recipe: Any = None,
+    recipe: Recipe | str | Path | None = None,
     *,
     out: str | Path = RUNS_FOLDER,
     name: str | None = None,
@@ -92,7 +99,7 @@ def _follow() -> Run:
 def cross_validate(
     data: Source,
     folds: int = 5,
-    recipe: Any = None,
+    recipe: Recipe | str | Path | None = None,
     *,
     out: str | Path = RUNS_FOLDER,
     name: str | None = None,
@@ -127,7 +134,7 @@ def cross_validate(
 def repeat(
     data: Source,
     seeds: int = 5,
-    recipe: Any = None,
+    recipe: Recipe | str | Path | None = None,
     *,
     out: str | Path = RUNS_FOLDER,
     name: str | None = None,
@@ -158,14 +165,14 @@ def repeat(
 
 def plan(
     data: Source,
-    recipe: Any = None,
+    recipe: Recipe | str | Path | None = None,
     *,
     folds: int | None = None,
     seeds: int | None = None,
     display: Display | None = None,
     quiet: bool = False,
     **settings: Any,
-) -> Any:
+) -> Plan:
     """Return the :class:`~sightline.planning.plan.Plan` that ``train`` would follow; nothing is written.
 
     Args:
@@ -177,10 +184,10 @@ def plan(
     """
     from sightline.pipeline.decide import plan_job
 
-    return drive(plan_job(_job(data, recipe, settings, folds=folds, seeds=seeds)), display, quiet).plan
+    return drive(plan_job(_job(data, recipe, settings, folds=folds, seeds=seeds)), display, quiet)
 
 
-def list_models(pattern: str = "") -> Any:
+def list_models(pattern: str = "") -> tuple[ListedNetwork, ...]:
     """Return the networks that ``model`` takes: ours and, for a pattern, timm's with published weights.
 
     Args:
@@ -203,13 +210,13 @@ def list_models(pattern: str = "") -> Any:
 
 def preview(
     data: Source,
-    recipe: Any = None,
+    recipe: Recipe | str | Path | None = None,
     *,
     count: int = 16,
     display: Display | None = None,
     quiet: bool = False,
     **settings: Any,
-) -> Any:
+) -> Figure:
     """Return a matplotlib figure of training images beside what the network would get of them; nothing is trained.
 
     Args:
@@ -250,9 +257,9 @@ def export(
     return drive(export_run(run if isinstance(run, Run) else find_run(run, folder=runs)), display, quiet)
 
 
-def _job(data: Source, recipe: Any, settings: dict[str, Any], **more: Any) -> Any:
+def _job(data: Source, recipe: Recipe | str | Path | None, settings: dict[str, Any], **more: Any) -> Job:
     require_extra("train", "training")
-    from sightline.pipeline.look import Job
+    from sightline.pipeline.job import Job
     from sightline.planning.recipe import Recipe
 
     if isinstance(recipe, str | Path):

@@ -156,7 +156,7 @@ def _train_several(
 ) -> Run:
     from sightline.api import training
     from sightline.errors import InputError
-    from sightline.pipeline.look import refuse_counts
+    from sightline.pipeline.job import refuse_counts
 
     refuse_counts(folds, seeds)  # the two functions below know of one each
     for option, is_given in flags.items():

@@ -74,6 +74,11 @@ class Split:
         """Return part and leak of each image as lists, as ``data/split.csv`` holds them."""
         return {"split": list(self.parts), "leaked": self.leaked.astype(int).tolist()}
 
+    def without_test(self) -> Split:
+        """Return the split for training: where the test images are can't be told from it."""
+        is_test = self.parts == "test"
+        return replace(self, parts=np.where(is_test, "", self.parts).astype(object), leaked=self.leaked & ~is_test)
+
     def counts(self) -> dict[str, int]:
         """Return images per part."""
         return {part: int((self.parts == part).sum()) for part in PARTS}

@@ -1,5 +1,5 @@
-"""The whole way, in order: inspect, split, plan, decode, train, export, evaluate, report.
+"""The way of one training, in four steps: look at the data, decide every setting, fit the network, finish.
 
-Comes in: a :class:`~sightline.pipeline.look.Job`. Goes out: events, and a run folder. It knows every room
-below it and no terminal; what each step does stands in the room that does it.
+Comes in: a :class:`~sightline.pipeline.job.Job`. Goes out: events, and a run folder. ``decide`` and ``fit`` can't find
+a test image; ``finish`` alone is given the whole split. What each step does stands in the room that does it.
 """

@@ -6,20 +6,22 @@ import math
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sightline.data.samples import Samples
-from sightline.data.split import Split, calibration_rows
+from sightline.data.split import calibration_rows
 from sightline.evaluation.abstain import TARGET_ERROR, Novelty, choose_confidence, fit_novelty
 from sightline.evaluation.calibration import Calibration, cool, fit_temperature
 from sightline.evaluation.conformal import choose_mass
 from sightline.events import Event, Noted, StageEnded, StageStarted
 from sightline.measuring.evaluate import number_units
-from sightline.pixels.cache import PixelStore
+from sightline.pipeline.workbench import Workbench
 from sightline.planning.plan import Plan
+
+if TYPE_CHECKING:
+    from sightline.networks.network import Network
 
 __all__ = ["MOST_REFERENCES", "SHARE_OF_TIME", "Calibrated", "calibrate", "logits_of"]
 
@@ -48,18 +50,17 @@ class Calibrated:
     features: npt.NDArray[np.float32]
 
 
-def calibrate(
-    network: Any, plan: Plan, samples: Samples, split: Split, store: PixelStore
-) -> Generator[Event, None, Calibrated]:
+def calibrate(network: Network, plan: Plan, workbench: Workbench) -> Generator[Event, None, Calibrated]:
     """Fit temperature, thresholds and the measure of novelty; the test images have no say in it.
 
     Args:
         network: of the best epoch.
-        plan, samples, split, store: of its training.
+        plan, workbench: of its training.
     """
     from sightline.training.head import extract_features
     from sightline.training.setup import make_batches, on_device
 
+    samples, split, store = workbench.samples, workbench.split, workbench.store
     yield StageStarted("Calibrating", "temperature and thresholds, on validation images")
     start = time.monotonic()
     bad = {*store.errors, *samples.errors}

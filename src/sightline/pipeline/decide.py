@@ -1,41 +1,62 @@
-"""Every setting of a training, decided from what was seen of data, machine and network."""
+"""The second step of a training: every setting, decided from what was found of data, machine and network."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sightline.errors import DeviceError
 from sightline.events import Event, Planned, StageEnded, StageStarted, Warned
 from sightline.installation import import_library, require_extra
 from sightline.pipeline.candidates import compare_networks
-from sightline.pipeline.look import Job, Prepared, look_at_data, refuse_repeats
+from sightline.pipeline.job import Job, refuse_repeats
+from sightline.pipeline.look import Looked, look
 from sightline.pipeline.probe import probe_changes, warn_of_harm
 from sightline.planning.budget import Costs, fit_to_time
-from sightline.planning.facts import DataFacts, Hardware, describe_data
+from sightline.planning.facts import DataFacts, Hardware, NetworkFacts
 from sightline.planning.inputs import SMALL_SIDE
-from sightline.planning.plan import choose_model, make_plan
+from sightline.planning.plan import Plan, choose_model, make_plan
 from sightline.planning.recipe import Recipe
 
-__all__ = ["plan_job"]
+__all__ = ["Decided", "decide", "plan_job"]
 
 # Seconds that decoding an image takes about, and export and report with their rehearsal; measured before the training.
 _DECODING, _CLOSING = {False: 2e-3, True: 1e-4}, 12.0
 
 
-def plan_job(job: Job) -> Generator[Event, None, Prepared]:
-    """Look at data, machine and network, and decide every setting; nothing is written and nothing trained."""
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Every setting of a training, and what they were decided from.
+
+    Attributes:
+        plan: the settings, each with its origin and reason.
+        hardware: the machine.
+        network: facts of the planned network.
+        costs: measured for the plan on this machine; None where no time limit needs them.
+    """
+
+    plan: Plan
+    hardware: Hardware
+    network: NetworkFacts
+    costs: Costs | None = None
+
+
+def plan_job(job: Job) -> Generator[Event, None, Plan]:
+    """Look at the data and decide every setting; nothing is written and nothing trained."""
     require_extra("train", "training")
     refuse_repeats(job)
-    chosen = {**job.recipe.chosen, **job.options.chosen}
-    looked = yield from look_at_data(job, chosen)
-    samples, earlier = looked.samples, looked.earlier
-    data = describe_data(samples, looked.split)
-    if looked.folds:  # what trains in one fold is tested in another
-        data = replace(data, not_probed="in folds every image is a test image")
+    looked, _ = yield from look(job)
+    return (yield from decide(job, looked)).plan
+
+
+def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
+    """Decide every setting from data, machine and network. Test images have no part in it but by their number."""
+    chosen, samples, earlier = job.chosen, looked.samples, looked.earlier
+    if job.folds:  # what trains in one fold is tested in another
+        data = replace(looked.data, not_probed="in folds every image is a test image")
     else:
-        data = yield from probe_changes(samples, looked.split, data, chosen)
+        data = yield from probe_changes(samples, looked.split, looked.data, chosen)
 
     yield StageStarted("Planning", "loading torch")
     start = time.monotonic()
@@ -70,9 +91,9 @@ def plan_job(job: Job) -> Generator[Event, None, Prepared]:
     if warning:
         yield warning
     yield StageEnded("Planning", f"{plan.settings.model} on {hardware.device}", time.monotonic() - start)
-    yield Planned(plan.rows(), seconds * (job.folds or job.seeds or 1))
+    yield Planned(plan.rows(), seconds * (job.repeats[1] if job.repeats else 1))
     yield from warn_of_harm(plan.settings, data, chosen)
-    return Prepared(samples, looked.split, plan, hardware, network, looked.findings, earlier, looked.folds, costs)
+    return Decided(plan, hardware, network, costs)
 
 
 def _choose_hardware(job: Job) -> Generator[Event, None, tuple[Hardware, Recipe]]:

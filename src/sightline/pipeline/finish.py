@@ -23,10 +23,9 @@ from sightline.measuring.explain import explain_some
 from sightline.pipeline.calibrate import Calibrated, calibrate
 from sightline.pipeline.frozen_features import compare_with_head
 from sightline.pipeline.trust import judge_evaluation
-from sightline.pixels.cache import PixelStore
+from sightline.pipeline.workbench import Workbench, set_up_workbench
 from sightline.pixels.containers import Place
 from sightline.planning.plan import Plan
-from sightline.reading.decode import decode_images
 from sightline.reporting.page import write_page
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
@@ -36,7 +35,7 @@ from sightline.runs.lookup import refuse_repeated
 from sightline.runs.writer import RunWriter
 from sightline.runtime.bundle import Bundle
 
-__all__ = ["export_files", "export_run", "finish_run", "make_bundle"]
+__all__ = ["export_files", "export_run", "finish", "make_bundle"]
 
 
 def export_run(run: Run) -> Generator[Event, None, Run]:
@@ -59,8 +58,8 @@ def _export_again(run: Run) -> Generator[Event, None, str]:
     plan = run.plan
     samples, split = read_dataset(run)
     writer = RunWriter(run, run.facts)
-    samples, store = yield from decode_images(samples, plan)
-    headline = yield from finish_run(writer, plan, samples, split, store)
+    workbench = yield from set_up_workbench(samples, split, plan)
+    headline = yield from finish(writer, plan, workbench, split)
     status = "interrupted" if run.status == "running" else run.status  # killed: nobody could say so
     writer.update(headline=headline, status=status)
     yield from write_page(run)
@@ -68,12 +67,17 @@ def _export_again(run: Run) -> Generator[Event, None, str]:
     return headline
 
 
-def finish_run(
-    writer: RunWriter, plan: Plan, samples: Samples, split: Split, store: PixelStore
-) -> Generator[Event, None, str]:
-    """Export the best epoch, evaluate what was exported, and write both down; returns the headline."""
-    run = writer.run
-    calibrated = yield from _export(writer, plan, samples, split, store)
+def finish(writer: RunWriter, plan: Plan, workbench: Workbench, split: Split) -> Generator[Event, None, str]:
+    """Export the best epoch, evaluate what was exported, and write both down; returns the headline.
+
+    Args:
+        writer: of the run.
+        plan: that it followed.
+        workbench: that it was trained on.
+        split: the whole one. This step alone has the test images, when nothing is left to choose.
+    """
+    run, samples, store = writer.run, workbench.samples, workbench.store
+    calibrated = yield from _export(writer, plan, workbench)
     rows, classifier = split.rows(split.headline), run.classifier()
     measured = evaluate_samples(classifier, samples, rows, samples.labels[rows], split.leaked[rows])
     evaluation = (yield from measured).with_part(split.headline)
@@ -86,7 +90,7 @@ def finish_run(
         small_images(store, plan.preprocess, train, 20_000),
         small_images(store, plan.preprocess, rows, None),
     )
-    evaluation = yield from compare_with_head(run, plan, samples, split, store, evaluation)
+    evaluation = yield from compare_with_head(run, plan, workbench, rows, evaluation)
     if plan.settings.views > 1:
         looks = plan.settings.views, plan.settings.flip > 0
         evaluation = yield from add_views(classifier, samples, rows, evaluation, looks)
@@ -97,21 +101,19 @@ def finish_run(
     return evaluation.headline()
 
 
-def _export(
-    writer: RunWriter, plan: Plan, samples: Samples, split: Split, store: PixelStore
-) -> Generator[Event, None, Calibrated]:
+def _export(writer: RunWriter, plan: Plan, workbench: Workbench) -> Generator[Event, None, Calibrated]:
     from sightline.exporting.export import export_classifier
     from sightline.networks.onnx_graph import Graph
     from sightline.training.setup import load_trained
     from sightline.training.update import named_errors
 
-    run = writer.run
+    run, samples = writer.run, workbench.samples
     network, epoch = load_trained(plan.settings, len(samples.classes), run.best_checkpoint, run.weights_file)
     with named_errors(plan.settings):  # memory may be enough for training, and not for this
-        calibrated = yield from calibrate(network, plan, samples, split, store)
+        calibrated = yield from calibrate(network, plan, workbench)
     yield StageStarted("Exporting", "model.onnx, compared with the network on real images")
     start = time.monotonic()
-    bundle, files = make_bundle(run, plan, samples, network, calibrated), export_files(samples, split)
+    bundle, files = make_bundle(run, plan, samples, network, calibrated), export_files(samples, workbench.split)
     graph = Graph(network, bundle.temperature, calibrated.novelty)
     try:
         with named_errors(plan.settings):

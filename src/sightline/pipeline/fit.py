@@ -1,15 +1,13 @@
-"""The training of one network, and what its run folder keeps of it while it goes on."""
+"""The third step of a training: one network learns, and its run folder keeps what happens while it does."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sightline.data.samples import Samples
-from sightline.data.split import Split, selection_rows
+from sightline.data.split import selection_rows
 from sightline.errors import InputError, StopRequested, TrainingError
 from sightline.events import (
     EpochEnded,
@@ -29,9 +27,8 @@ from sightline.events import (
 )
 from sightline.measuring.evaluate import show_mistakes
 from sightline.pipeline.frozen_features import expect_more_data, say_more_data
-from sightline.pipeline.processes import Company
-from sightline.pipeline.rehearse import rehearse_closing
-from sightline.pixels.cache import PixelStore
+from sightline.pipeline.rehearse import rehearse_finish
+from sightline.pipeline.workbench import Session, Training, Workbench, set_up_training
 from sightline.planning.budget import Costs, too_short
 from sightline.planning.decisions import Decision
 from sightline.planning.plan import Plan
@@ -40,89 +37,87 @@ from sightline.runs.writer import RunWriter
 from sightline.text import count_of, listed
 
 if TYPE_CHECKING:
-    from sightline.networks.weights import StartWeights
+    from sightline.training.batches import Batches
+    from sightline.training.pace import Pace
     from sightline.training.process_group import Group
 
-__all__ = ["Lesson", "learn"]
+__all__ = ["fit"]
 
 _EPOCH = [name for name in EpochEnded.__dataclass_fields__ if name not in ("epochs", "is_best")]
 _VIEW_SIDE = 96  # px of the images of random changes that a run keeps
 _NAMED, _KEPT = 5, 500  # images of a failed step that an error names, and the run keeps
 
 
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """What a network learns from.
-
-    Attributes:
-        costs: measured, for a training with a time limit.
-        resume: go on from what the run saved.
-        differs: why going on can't be bit for bit; empty where it is.
-        company: the processes beside this one.
-    """
-
-    samples: Samples
-    split: Split
-    store: PixelStore
-    weights: StartWeights | None
-    costs: Costs | None = None
-    resume: bool = False
-    differs: str = ""
-    company: Company | None = None
-
-
-def learn(writer: RunWriter, plan: Plan, lesson: Lesson, ends: float) -> Generator[Event, None, None]:
+def fit(plan: Plan, workbench: Workbench, session: Session) -> Generator[Event, None, int]:
     """Train the planned network; its best epoch and, until the end, its whole state lie in the run's folder.
 
     Args:
-        writer: of the run.
         plan: of the training.
-        lesson: the images.
-        ends: by ``time.monotonic()``, when all of the run must be over; infinite: no limit.
+        workbench: the images and the weights to start from; no test image is in reach.
+        session: of this training.
+
+    Returns:
+        The best epoch; 0: the start, with its head fitted.
 
     Raises:
         InputError: if too little time is left.
         TrainingError: as ``train_network``, with the images of the step that failed.
     """
     from sightline.training.loop import train_network
-    from sightline.training.pace import Pace
     from sightline.training.process_group import ALONE
-    from sightline.training.setup import make_batches, set_up_network, whiten_network
+    from sightline.training.setup import whiten_network
 
-    samples, split, store = lesson.samples, lesson.split, lesson.store
-    network = set_up_network(plan.settings, len(samples.classes), lesson.weights)
-    train, val = (
-        make_batches(plan, store, rows.tolist(), samples.labels[rows].tolist())
-        for rows in (split.rows("train"), selection_rows(split, samples.labels))
-    )
-    if lesson.weights is None:
-        whiten_network(network, train, plan.settings.seed)
-    _keep_views(writer, train, plan.settings, len(samples.classes))
-    pace = None
-    if lesson.costs and not math.isinf(ends):
-        closing = yield from rehearse_closing(writer.run, plan, samples, split, store, network)
-        _refuse_too_short(plan.settings, lesson, len(train), len(val), ends - closing)
-        step, look = lesson.costs.step, lesson.costs.forward * len(val)
-        pace = Pace(plan.settings, train.steps(plan.settings.batch_size), ends - closing, step, look)
-    yield StageStarted("Training", plan.settings.model)
+    settings, writer, processes = plan.settings, session.writer, session.processes
+    training = set_up_training(plan, workbench)
+    if workbench.weights is None:
+        whiten_network(training.network, training.train, settings.seed)
+    _keep_views(writer, training.train, settings, len(workbench.samples.classes))
+    pace = yield from _find_pace(plan, workbench, session, training)
+    yield StageStarted("Training", settings.model)
     start = time.monotonic()
-    keeper = _Keeper(writer, plan, lesson, setbacks=list(writer.run.facts.get("setbacks", [])))
-    folder = writer.run.checkpoints_folder
+    keeper = _Keeper(plan, workbench, session, setbacks=list(writer.run.facts.get("setbacks", [])))
     try:
-        group = lesson.company.connect(plan.settings) if lesson.company else ALONE
-        yield from _describe_company(writer, plan.settings, group, network, train)
-        events = train_network(network, train, val, plan.settings, folder, pace=pace, resume=lesson.resume, group=group)
+        group = processes.connect(settings) if processes else ALONE
+        yield from _describe_processes(writer, settings, group, training)
+        events = train_network(
+            training.network,
+            training.train,
+            training.val,
+            settings,
+            writer.run.checkpoints_folder,
+            pace=pace,
+            resume=session.resume,
+            group=group,
+        )
         yield from keeper.relay(events)
     except TrainingError as error:
         raise keeper.explained(error) from error
     finally:
-        if lesson.company:
-            lesson.company.part()
-    yield StageEnded("Training", keeper.gave(), time.monotonic() - start)
+        if processes:
+            processes.end()
+    yield StageEnded("Training", keeper.describe_gain(), time.monotonic() - start)
+    return int(writer.run.facts.get("best_epoch", 0))
 
 
-def _describe_company(
-    writer: RunWriter, settings: Settings, group: Group, network: Any, train: Any
+def _find_pace(
+    plan: Plan, workbench: Workbench, session: Session, training: Training
+) -> Generator[Event, None, Pace | None]:
+    """Return how many updates fit into the time, after the end of the run was rehearsed; None without a limit."""
+    from sightline.training.pace import Pace
+
+    costs = workbench.costs
+    if costs is None or session.ends == float("inf"):
+        return None
+    closing = yield from rehearse_finish(session.writer.run, plan, workbench, training.network)
+    deadline = session.ends - closing
+    if not session.resume:
+        _refuse_too_short(plan.settings, costs, len(training.train), len(training.val), deadline)
+    steps = training.train.steps(plan.settings.batch_size)
+    return Pace(plan.settings, steps, deadline, costs.step, costs.forward * len(training.val))
+
+
+def _describe_processes(
+    writer: RunWriter, settings: Settings, group: Group, training: Training
 ) -> Generator[Event, None, None]:
     """Say that several processes train, what each has of a step, and what that does to batch norms.
 
@@ -133,11 +128,11 @@ def _describe_company(
         return
     from sightline.training.layer_groups import norm_layers
 
-    steps = train.steps(settings.batch_size)
-    largest, smallest = -(-len(train) // steps), len(train) // steps
+    steps = training.train.steps(settings.batch_size)
+    largest, smallest = -(-len(training.train) // steps), len(training.train) // steps
     own = -(-largest // group.size)
     yield Noted(f"{group.size} processes train together, each with up to {own} of the {largest} images of a step.")
-    if settings.freeze_norm or not any(True for _ in norm_layers(network)):
+    if settings.freeze_norm or not any(True for _ in norm_layers(training.network)):
         return
     if settings.device != "cpu" and smallest < group.size:
         message = f"steps of {smallest} images are too small for {group.size} processes with batch norms"
@@ -148,14 +143,13 @@ def _describe_company(
         yield Noted(f"Batch norms learn from {norms}: not what one process would do, whose norms see {largest}.")
 
 
-def _refuse_too_short(settings: Settings, lesson: Lesson, train: int, val: int, deadline: float) -> None:
+def _refuse_too_short(settings: Settings, costs: Costs, train: int, val: int, deadline: float) -> None:
     """Raise ``InputError`` where not even the least training ends before the deadline."""
-    assert lesson.costs
-    look = val * lesson.costs.forward
-    head = (train + val) * lesson.costs.feature + lesson.costs.fit
-    least = look + (head if settings.head_first else lesson.costs.step)
+    validation = val * costs.forward
+    head = (train + val) * costs.feature + costs.fit
+    least = validation + (head if settings.head_first else costs.step)
     left = deadline - time.monotonic()
-    if left < least and not lesson.resume:
+    if left < least:
         raise too_short(settings.time, left, least)
 
 
@@ -163,54 +157,59 @@ def _refuse_too_short(settings: Settings, lesson: Lesson, train: int, val: int, 
 class _Keeper:
     """Writes down what happens, in time: before a state is saved, all that led to it is on the disk."""
 
-    writer: RunWriter
     plan: Plan
-    lesson: Lesson
+    workbench: Workbench
+    session: Session
     steps: list[StepEnded] = field(default_factory=list)
     setbacks: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def writer(self) -> RunWriter:
+        return self.session.writer
 
     def relay(self, events: Generator[Event, None, None]) -> Iterator[Event]:
         """Yield the events, each after it was kept; a request to stop goes on to where they come from."""
         for event in events:
-            if self.lesson.company:
-                self.lesson.company.check()
+            if self.session.processes:
+                self.session.processes.check()
             self._keep(event)
             try:
                 yield event
                 if isinstance(event, FeaturesSeen):
                     yield self._expect_more(event)
                 if isinstance(event, ValidationMeasured):
-                    rows = selection_rows(self.lesson.split, self.lesson.samples.labels)
-                    yield show_mistakes(event, self.lesson.store, self.plan.preprocess, rows)
+                    rows = selection_rows(self.workbench.split, self.workbench.samples.labels)
+                    yield show_mistakes(event, self.workbench.store, self.plan.preprocess, rows)
             except StopRequested as stop:
                 self._write_steps()
                 events.throw(stop)  # saves the state, and raises it again
 
-    def gave(self) -> str:
-        """Return what the training gave, from its start to its best epoch."""
+    def describe_gain(self) -> str:
+        """Return in words what the training gained, from its start to its best epoch."""
         history, best = self.writer.run.history, int(self.writer.run.facts.get("best_epoch", 0))
         first = "the fitted head" if self.plan.settings.head_first else "the random start"
         accuracies = history.get("val_accuracy", [])
         if not accuracies:
             return ""
-        said = f"validation accuracy {100 * accuracies[0]:.1f} % with {first}"
+        words = f"validation accuracy {100 * accuracies[0]:.1f} % with {first}"
         if len(accuracies) == 1:
-            return said
+            return words
         epochs = count_of(len(accuracies) - 1, "epoch")
         gained = f"{100 * accuracies[best]:.1f} % in epoch {best}" if best else "none of them better"
-        return f"{said}; {epochs}, {gained}"
+        return f"{words}; {epochs}, {gained}"
 
     def explained(self, error: TrainingError) -> TrainingError:
         """Return an error with the images of the step that it is about, or with the first cause of a lost process."""
-        if self.lesson.company:
-            self.lesson.company.explain(error)
+        if self.session.processes:
+            self.session.processes.explain(error)
         if not self.setbacks or error.message != self.setbacks[-1]["message"]:
             return error
         images = listed(self.setbacks[-1]["images"], _NAMED)
         return TrainingError(error.code, f"{error.message}; its images: {images}", error.cure)
 
     def _expect_more(self, seen: FeaturesSeen) -> Noted:
-        found = expect_more_data(seen, self.lesson.samples, self.lesson.split, self.plan.settings.seed)
+        samples, split = self.workbench.samples, self.workbench.split
+        found = expect_more_data(seen, samples, split, self.plan.settings.seed)
         if found:
             self.writer.write_learning_curve(found)
         return Noted(say_more_data(found))
@@ -231,14 +230,14 @@ class _Keeper:
             case Resumed(epoch, step):
                 self.steps.clear()
                 self.writer.forget_after(epoch, step)
-                if self.lesson.differs and "not_exact_since" not in self.writer.run.facts:
-                    self.writer.update(not_exact_since=step, not_exact_because=self.lesson.differs)
+                if self.session.differs and "not_exact_since" not in self.writer.run.facts:
+                    self.writer.update(not_exact_since=step, not_exact_because=self.session.differs)
             case TrainingStopped(reason, best_epoch, _):
                 self.writer.update(stopped=reason, best_epoch=best_epoch)
             case PartsRaised(step, parts):
                 self.writer.update(parts_raised={"step": step, "parts": parts})
             case StepFailed(step, epoch, positions, message):
-                paths = self.lesson.samples.paths[self.lesson.split.rows("train")[positions]]
+                paths = self.workbench.samples.paths[self.workbench.split.rows("train")[positions]]
                 self.setbacks.append({"step": step, "epoch": epoch, "message": message, "images": list(paths[:_KEPT])})
                 self.writer.update(setbacks=self.setbacks)
 
@@ -247,7 +246,7 @@ class _Keeper:
         self.steps.clear()
 
 
-def _keep_views(writer: RunWriter, train: Any, settings: Any, classes: int) -> None:
+def _keep_views(writer: RunWriter, train: Batches, settings: Settings, classes: int) -> None:
     """Write a few training images as the network gets them, small, for the report."""
     from sightline.training.preview import choose_rows, make_views
 

@@ -19,7 +19,7 @@ from sightline.evaluation.result import Evaluation
 from sightline.events import Event, FeaturesSeen, Noted, StageEnded, StageStarted
 from sightline.measuring.evaluate import number_units
 from sightline.pipeline.calibrate import logits_of
-from sightline.pixels.cache import PixelStore
+from sightline.pipeline.workbench import Workbench
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run
 
@@ -61,11 +61,16 @@ def say_more_data(found: dict[str, Any] | None) -> str:
 
 
 def compare_with_head(
-    run: Run, plan: Plan, samples: Samples, split: Split, store: PixelStore, evaluation: Evaluation
+    run: Run, plan: Plan, workbench: Workbench, rows: npt.NDArray[np.intp], evaluation: Evaluation
 ) -> Generator[Event, None, Evaluation]:
     """Return the evaluation with what the head alone reaches on the same images, before the rest was fine-tuned.
 
-    It needs the checkpoint of that head, which a finished run has dropped: then the figures of before stay.
+    It needs the checkpoint of that head, which a finished run has dropped: then the metrics of before stay.
+
+    Args:
+        run, plan, workbench: of the training.
+        rows: positions in the samples of the evaluation's images.
+        evaluation: of these.
     """
     from sightline.training.head import extract_features
     from sightline.training.setup import load_trained, make_batches, on_device
@@ -75,7 +80,7 @@ def compare_with_head(
         return evaluation.with_figures(frozen_head=before) if before else evaluation
     if not run.facts.get("best_epoch"):
         return evaluation  # the head alone is what ships
-    settings = plan.settings
+    settings, samples, store = plan.settings, workbench.samples, workbench.store
     if 0 < settings.time < COMPARED_FROM:
         yield Noted(f"The head alone is not measured beside it: that is done from --time {COMPARED_FROM:.0f}s on.")
         return evaluation
@@ -83,7 +88,6 @@ def compare_with_head(
     start = time.monotonic()
     network, _ = load_trained(settings, len(samples.classes), run.head_checkpoint, run.weights_file)
     network = on_device(network, settings)
-    rows = split.rows(split.headline)
     places = np.flatnonzero(evaluation.used & ~np.isin(rows, list(store.errors)))
     if settings.time:
         places = np.random.default_rng(settings.seed).permutation(places)

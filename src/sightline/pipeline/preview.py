@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from sightline.errors import InputError
 from sightline.events import Event
-from sightline.pipeline.decide import plan_job
-from sightline.pipeline.look import Job
+from sightline.pipeline.decide import decide
+from sightline.pipeline.job import Job
+from sightline.pipeline.look import look
 from sightline.reading.decode import decode_images
 
 if TYPE_CHECKING:
@@ -32,9 +33,9 @@ def preview_job(job: Job, count: int) -> Generator[Event, None, Figure]:
 
     if not 1 <= count <= MOST:
         raise InputError("preview.count", f"a preview can't show {count} images", f"give a count from 1 to {MOST}")
-    prepared = yield from plan_job(job)
-    samples, plan = prepared.samples, prepared.plan
-    rows = prepared.split.rows("train")
+    looked, _ = yield from look(job)
+    plan = (yield from decide(job, looked)).plan
+    samples, rows = looked.samples, looked.split.rows("train")
     rows = rows[samples.is_ok[rows]]
     few = samples.take(rows[choose_rows(samples.labels[rows], count)])
     few, store = yield from decode_images(few, plan)

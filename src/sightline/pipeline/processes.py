@@ -21,7 +21,7 @@ from sightline.planning.settings import Settings
 if TYPE_CHECKING:
     from sightline.training.process_group import Group
 
-__all__ = ["DONE", "FOLDER", "Company", "ready_key"]
+__all__ = ["DONE", "FOLDER", "Processes", "ready_key"]
 
 FOLDER, DONE = "sightline/folder", "sightline/done"  # what is said in the store that all processes see
 _NAMED = 5.0  # seconds in which a process whose connection is gone is found to have ended
@@ -35,7 +35,7 @@ def ready_key(rank: int) -> str:
     return f"sightline/ready/{rank}"
 
 
-class Company:
+class Processes:
     """The processes beside this one, until it is closed.
 
     Args:
@@ -49,7 +49,7 @@ class Company:
         if devices not in ("", "all") and not (devices.isdecimal() and int(devices) > 0):
             raise InputError("plan.devices", f"--devices is {devices!r}", "give a number from 1 on, or all")
         self._devices = devices
-        self._helpers: list[subprocess.Popen[bytes]] = []
+        self._workers: list[subprocess.Popen[bytes]] = []
         self._store: Any = None
         self._folder: Path | None = None
         self._group: Group | None = None
@@ -97,7 +97,7 @@ class Company:
 
         self._store, self._port = host_store()
         self._store.set(FOLDER, str(folder.resolve()))
-        self._helpers = [self._start_helper(rank) for rank in range(1, size)]
+        self._workers = [self._start_worker(rank) for rank in range(1, size)]
 
     def connect(self, settings: Settings) -> Group:
         """Return the group of all processes, once each of them is ready.
@@ -120,8 +120,8 @@ class Company:
 
     def check(self) -> None:
         """Raise ``TrainingError`` if a process ended that should not have."""
-        for rank, helper in enumerate(self._helpers, 1):
-            code = helper.poll()
+        for rank, worker in enumerate(self._workers, 1):
+            code = worker.poll()
             if code:
                 how = f"exited with code {code}" if code > 0 else f"was ended by {signal.Signals(-code).name}"
                 memory = " (if nobody sent it: the machine had too little memory)" if code == -9 else ""
@@ -131,34 +131,34 @@ class Company:
     def explain(self, error: TrainingError) -> None:
         """Raise the first cause of an error that says that a process is gone, where it is seen here."""
         end = time.monotonic() + _NAMED
-        while error.code == "training.rank-lost" and self._helpers and time.monotonic() < end:
+        while error.code == "training.rank-lost" and self._workers and time.monotonic() < end:
             self.check()
             time.sleep(0.05)
 
-    def part(self) -> None:
+    def end(self) -> None:
         """End what trained together; the rest is for this process alone."""
         if self._group is not None:
             self._group.close()
-        for helper in self._helpers:
-            assert helper.stdin
-            helper.stdin.close()
-        for helper in self._helpers:
+        for worker in self._workers:
+            assert worker.stdin
+            worker.stdin.close()
+        for worker in self._workers:
             try:
-                helper.wait(_END)
+                worker.wait(_END)
             except subprocess.TimeoutExpired:
-                helper.kill()
-                helper.wait()
-        self._group, self._helpers = None, []
+                worker.kill()
+                worker.wait()
+        self._group, self._workers = None, []
 
     def close(self) -> None:
         """End what was started, and let those of torchrun end."""
-        self.part()
+        self.end()
         if is_launched() and self._store is not None:
             if self._folder is None:
                 self._store.set(FOLDER, "")
             self._store.set(DONE, "1")
 
-    def _start_helper(self, rank: int) -> subprocess.Popen[bytes]:
+    def _start_worker(self, rank: int) -> subprocess.Popen[bytes]:
         """Start a process of this machine; it ends when its standard input does, and so when this process does."""
         place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": self._size, "LOCAL_WORLD_SIZE": self._size}
         found = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": self._port, "TORCHELASTIC_USE_AGENT_STORE": True}

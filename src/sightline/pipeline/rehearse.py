@@ -7,24 +7,26 @@ import tempfile
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sightline.data.samples import Samples
-from sightline.data.split import Split, calibration_rows
+from sightline.data.split import calibration_rows
 from sightline.errors import ExportMismatch
 from sightline.events import Event, StageEnded, StageStarted, Warned
 from sightline.measuring.evaluate import contents_of, small_images
 from sightline.pipeline.calibrate import MOST_REFERENCES, SHARE_OF_TIME
 from sightline.pipeline.finish import export_files, make_bundle
 from sightline.pipeline.frozen_features import COMPARED_FROM, COMPARING_SHARE
-from sightline.pixels.cache import PixelStore
+from sightline.pipeline.workbench import Workbench
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
-__all__ = ["rehearse_closing"]
+if TYPE_CHECKING:
+    from sightline.networks.network import Network
+
+__all__ = ["rehearse_finish"]
 
 _WARM, _IMAGES = 8, 64  # that are looked at: the first ones take longer, and are not timed
 _DRAWN = 5  # times the seconds of importing the library that draws: a report of ten classes
@@ -36,9 +38,7 @@ _EXIT = 2.5  # seconds: what the process needs to end
 _BASELINE = 20_000  # training images that the baseline looks at, at most
 
 
-def rehearse_closing(
-    run: Run, plan: Plan, samples: Samples, split: Split, store: PixelStore, network: Any
-) -> Generator[Event, None, float]:
+def rehearse_finish(run: Run, plan: Plan, workbench: Workbench, network: Network) -> Generator[Event, None, float]:
     """Return the seconds that the end of the run will take.
 
     The network is exported and proved as it is, and some validation images are predicted with that file: what comes
@@ -49,6 +49,7 @@ def rehearse_closing(
 
     yield StageStarted("Rehearsing", "export, evaluation and report, to know what they take")
     begun = time.monotonic()
+    samples, split, store = workbench.samples, workbench.split, workbench.store
     rows = split.rows("val")
     some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _IMAGES)).astype(int)]
     with tempfile.TemporaryDirectory() as scratch:
@@ -76,7 +77,7 @@ def rehearse_closing(
     import matplotlib.pyplot  # noqa: F401
 
     reporting = min(_MOST, max(_LEAST, _DRAWN * (time.monotonic() - start)))
-    count = len(split.rows(split.headline))
+    count = workbench.count_measured
     looks = 1 + (plan.settings.views if plan.settings.views > 1 else 0)
     evaluating = count * looking * looks + shrinking * (count + min(_BASELINE, len(split.rows("train"))))
     calibrating = max(len(calibration_rows(split, samples.labels)) * looking, SHARE_OF_TIME * plan.settings.time)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from sightline.data.sources import describe_source
 from sightline.data.split import Split
 from sightline.errors import DeviceError, InputError, RunError
 from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
-from sightline.installation import import_library, require_extra
-from sightline.pipeline.look import Job, Looked, Prepared, look_at_data
-from sightline.pipeline.processes import Company
+from sightline.installation import import_library
+from sightline.pipeline.decide import Decided
+from sightline.pipeline.job import Job
+from sightline.pipeline.look import Looked, look
+from sightline.pipeline.processes import Processes
 from sightline.planning.decisions import Decision
-from sightline.planning.facts import Hardware
+from sightline.planning.facts import Hardware, describe_data
 from sightline.planning.plan import Plan
 from sightline.planning.recipe import Recipe
 from sightline.runs.folder import Run, list_runs
@@ -28,7 +30,7 @@ from sightline.runs.safe_files import previous_folder
 from sightline.runs.writer import clear_stillborn
 from sightline.text import count_of, listed
 
-__all__ = ["find_unfinished", "has_state", "prepare_again"]
+__all__ = ["TakenUp", "find_unfinished", "has_state", "take_up"]
 
 _CHOSEN = ("option", "recipe")  # origins of what a person decided
 _SHOWN = 3
@@ -63,24 +65,57 @@ def find_unfinished(job: Job) -> Run | None:
     return (unfinished or runs)[-1]
 
 
-def prepare_again(job: Job, run: Run, company: Company) -> Generator[Event, None, tuple[Prepared, str]]:
-    """Return (what a run was planned with, why going on can't be bit for bit); the words are empty where it is.
+@dataclass(frozen=True, slots=True)
+class TakenUp:
+    """What a training begins with: new, or taken up from a run that was stopped.
+
+    Attributes:
+        looked: at the data.
+        split: the whole one.
+        decided: the plan, and what it rests on.
+        differs: why going on can't be bit for bit; empty where it is.
+    """
+
+    looked: Looked
+    split: Split
+    decided: Decided
+    differs: str = ""
+
+
+def take_up(job: Job, run: Run, processes: Processes) -> Generator[Event, None, TakenUp]:
+    """Return what a run was begun with, after comparing data, settings and machine with those of now.
 
     Raises:
         InputError: if a setting was chosen that differs from the run's.
         RunError: if the data are no longer the same.
     """
-    require_extra("train", "training")
     plan, facts = run.plan, run.facts
-    wanted = {**job.recipe.chosen, **job.options.chosen}
+    wanted = job.chosen
     _refuse_changed_settings(plan, wanted, run)
     if "time" in wanted:  # more of it may be given
         plan = plan.replace(Decision("time", wanted["time"], "option", "chosen by you"))
     chosen = {d.name: d.value for d in plan.decisions if d.origin in _CHOSEN}
-    looked = yield from look_at_data(replace(job, recipe=Recipe(), options=Recipe(**chosen)), chosen)
+    looked, (made, *_) = yield from look(replace(job, recipe=Recipe(), options=Recipe(**chosen)))
     if looked.samples.fingerprint() != facts["data_fingerprint"]:
         raise _data_changed(looked.samples, run)
-    split = _split_of(run, looked)
+    split = _split_of(run, looked.samples, made)
+    looked = replace(looked, split=split.without_test(), data=describe_data(looked.samples, split))
+    decided, differs = yield from _decide_again(plan, looked, run, processes)
+    if differs:
+        message = f"this is not what {run.folder} was begun on: {differs}"
+        cure = "to repeat a run bit for bit, go on with the same versions on the same kind of machine"
+        yield Warned("run.not-exact", message, cure)
+    elif "not_exact_since" in facts:
+        yield Noted(f"This run is not bit for bit repeatable since step {facts['not_exact_since']:,}.")
+    else:
+        yield Noted("Versions, device and threads are those the run was begun with: it goes on bit for bit.")
+    return TakenUp(looked, split, decided, differs)
+
+
+def _decide_again(
+    plan: Plan, looked: Looked, run: Run, processes: Processes
+) -> Generator[Event, None, tuple[Decided, str]]:
+    """Return the run's plan on the machine of now, and what differs from that of then, in words."""
     yield StageStarted("Planning", "loading torch")
     import_library("torch")
     from sightline.networks.describe import describe_network
@@ -93,28 +128,18 @@ def prepare_again(job: Job, run: Run, company: Company) -> Generator[Event, None
     except DeviceError:
         hardware = probe_hardware()
         plan = _moved(plan, hardware)
-    network = describe_network(plan.settings.model)
-    counts, classes = split.counts(), len(looked.samples.classes)
+    counts, classes = looked.data.counts, len(looked.samples.classes)
     fitting, warning = fit_memory(plan, classes, counts["train"])
     if warning:
         yield warning
-    differs = _differences(facts, hardware, run.plan.settings.device, company.count(plan.settings.device))
+    differs = _differences(run.facts, hardware, run.plan.settings.device, processes.count(plan.settings.device))
     if fitting.settings.accumulate != plan.settings.accumulate:
         parts = f"accumulate {plan.settings.accumulate} then, {fitting.settings.accumulate} now: there is less memory"
         differs, plan = "; ".join(filter(None, (differs, parts))), fitting
     limited = plan.settings.time > 0
     costs = measure_costs(plan.settings, classes, counts["train"], counts["val"]) if limited else None
     yield StageEnded("Planning", f"as {run.folder} was planned", 0.0)
-    if differs:
-        message = f"this is not what {run.folder} was begun on: {differs}"
-        cure = "to repeat a run bit for bit, go on with the same versions on the same kind of machine"
-        yield Warned("run.not-exact", message, cure)
-    elif "not_exact_since" in facts:
-        yield Noted(f"This run is not bit for bit repeatable since step {facts['not_exact_since']:,}.")
-    else:
-        yield Noted("Versions, device and threads are those the run was begun with: it goes on bit for bit.")
-    found = Prepared(looked.samples, split, plan, hardware, network, looked.findings, looked.earlier, costs=costs)
-    return found, differs
+    return Decided(plan, hardware, describe_network(plan.settings.model), costs), differs
 
 
 def has_state(run: Run) -> bool:
@@ -158,20 +183,20 @@ def _data_changed(samples: Samples, run: Run) -> RunError:
     return RunError("run.data-changed", message, cure)
 
 
-def _split_of(run: Run, looked: Looked) -> Split:
+def _split_of(run: Run, samples: Samples, made: Split) -> Split:
     """Return the split as the run wrote it, with its leaks; the one that was made again where it had not come to that.
 
     Raises:
         RunError: if files were renamed: their order decides which images stand in a step.
     """
     if not run.split_file.is_file():
-        return looked.split
+        return made
     rows = run.samples
-    if [row["path"] for row in rows] != [str(path) for path in looked.samples.paths]:
-        raise _data_changed(looked.samples, run)
+    if [row["path"] for row in rows] != [str(path) for path in samples.paths]:
+        raise _data_changed(samples, run)
     parts = np.array([row["split"] for row in rows], object)
     leaked = np.array([row["leaked"] == "1" for row in rows], bool)
-    return replace(looked.split, parts=parts, leaked=leaked)
+    return replace(made, parts=parts, leaked=leaked)
 
 
 def _moved(plan: Plan, hardware: Hardware) -> Plan:

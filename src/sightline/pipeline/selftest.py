@@ -17,7 +17,7 @@ from sightline.data.samples import Samples
 from sightline.data.sources import find_images
 from sightline.errors import SightlineError
 from sightline.events import Event, StageStarted
-from sightline.pipeline.look import Job
+from sightline.pipeline.job import Job
 from sightline.pipeline.train import train_job
 from sightline.planning.recipe import Recipe
 from sightline.reading.check import check_source

@@ -10,20 +10,22 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Generator
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sightline.data.split import selection_rows
 from sightline.errors import SightlineError, StopRequested, TrainingError
 from sightline.pipeline.processes import DONE, FOLDER, ready_key
+from sightline.pipeline.workbench import set_up_training, set_up_workbench
 from sightline.planning.decisions import Decision
 from sightline.planning.plan import Plan
-from sightline.reading.decode import decode_images
+from sightline.reading.progress import result_of
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
+
+if TYPE_CHECKING:
+    from sightline.training.process_group import Place
 
 __all__ = ["follow_run"]
 
@@ -56,19 +58,14 @@ def follow_run(*, wait: bool = True) -> Run | None:
     return run
 
 
-def _train_along(run: Run, place: Any, store: Any) -> None:
+def _train_along(run: Run, place: Place, store: Any) -> None:
     from sightline.training.loop import train_network
     from sightline.training.process_group import open_group
-    from sightline.training.setup import make_batches, set_up_network
 
     plan = _on_own_device(run.plan, place.local_rank)
-    samples, split = read_dataset(run)
-    samples, pixels = _result(decode_images(samples, plan))
-    network = set_up_network(plan.settings, len(samples.classes), None)  # the first process gives its weights
-    train, val = (
-        make_batches(plan, pixels, rows.tolist(), samples.labels[rows].tolist())
-        for rows in (split.rows("train"), selection_rows(split, samples.labels))
-    )
+    # The first process shows the events of decoding, and gives its weights.
+    workbench = result_of(set_up_workbench(*read_dataset(run), plan))
+    training = set_up_training(plan, workbench)
     store.set(ready_key(place.rank), "1")
     group = open_group(place, store, plan.settings.device)
 
@@ -77,7 +74,10 @@ def _train_along(run: Run, place: Any, store: Any) -> None:
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        for _ in train_network(network, train, val, plan.settings, run.checkpoints_folder, group=group):
+        learning = train_network(
+            training.network, training.train, training.val, plan.settings, run.checkpoints_folder, group=group
+        )
+        for _ in learning:
             pass
     finally:
         group.close()
@@ -90,15 +90,6 @@ def _on_own_device(plan: Plan, number: int) -> Plan:
 
     device = own_device(plan.settings.device, number)
     return plan.replace(Decision("device", device, "hardware", "one for each process"))
-
-
-def _result(events: Generator[Any, None, Any]) -> Any:
-    """Return what a generator returns; the first process has shown such events."""
-    while True:
-        try:
-            next(events)
-        except StopIteration as stop:
-            return stop.value
 
 
 def _end_with_the_first() -> None:
