@@ -152,7 +152,7 @@ def test_a_classifier_folder_without_its_run_brings_what_it_knows(earlier, colou
 
 
 def test_mean_and_std_of_the_plan_win(earlier, colours, tmp_path):
-    network, _, _ = start(job_of(colours, tmp_path, earlier.folder, mean=(0.1, 0.2, 0.3)))
+    network, *_ = start(job_of(colours, tmp_path, earlier.folder, mean=(0.1, 0.2, 0.3)))
     assert network.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
 
 

@@ -19,12 +19,12 @@ from sightline.measuring.repeated import join_metrics, join_tables
 from sightline.pipeline.decide import decide
 from sightline.pipeline.finish import finish
 from sightline.pipeline.fit import fit
-from sightline.pipeline.job import Job, refuse_repeats
+from sightline.pipeline.job import Job, refuse_counts, refuse_repeats
 from sightline.pipeline.look import Looked, look
 from sightline.pipeline.train import describe_run, kept_status, record_data, write_report_of
 from sightline.pipeline.workbench import Session, Workbench, readable, set_up_workbench
 from sightline.planning.plan import Plan
-from sightline.planning.repeats import Repeats
+from sightline.planning.repeats import REPEATS, Repeats
 from sightline.reading.weights import fetch_weights
 from sightline.reporting.page import write_page
 from sightline.runs.folder import Run
@@ -43,9 +43,9 @@ def repeat_job(job: Job) -> Generator[Event, None, Run]:
     how many trainings they rest on.
     """
     started = time.monotonic()
-    assert job.repeats
-    repeats, times = job.repeats
+    repeats, times = job.repeats or (REPEATS["seeds"], 0)
     refuse_launched(f"--{repeats.kind}")
+    refuse_counts(job.folds, job.seeds if job.repeats else times)
     require_extra("train", "training")
     refuse_repeats(job)
     refuse_name(job.out, job.name)
