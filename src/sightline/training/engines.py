@@ -22,7 +22,7 @@ same weights.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ from torch import Tensor
 from sightline.networks.folding import fold_batch_norms
 from sightline.networks.network import Network
 from sightline.networks.onnx_graph import INPUT, Graph, trace_graph
+from sightline.runtime.onnx_session import open_session
 
 __all__ = ["ENGINES", "Engine", "batch_at", "choose_engine"]
 
@@ -117,14 +118,7 @@ def _folded(network: Network) -> Network:
 
 
 def _graph_look(network: Network, size: int) -> Look:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3
-    session: Any = onnxruntime.InferenceSession(
-        trace_graph(Graph(network), size), options, providers=["CPUExecutionProvider"]
-    )
+    session = open_session(trace_graph(Graph(network), size), threads=torch.get_num_threads())
 
     def look(squares: Tensor) -> npt.NDArray[np.float32]:
         features: npt.NDArray[np.float32] = session.run(["features"], {INPUT: squares.cpu().numpy()})[0]
