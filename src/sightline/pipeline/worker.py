@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Generator
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -24,6 +23,7 @@ from sightline.planning.plan import Plan
 from sightline.reading.decode import decode_images
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
+from sightline.steps import result_of
 
 __all__ = ["follow_run"]
 
@@ -63,7 +63,7 @@ def _train_along(run: Run, place: Any, store: Any) -> None:
 
     plan = _on_own_device(run.plan, place.local_rank)
     samples, split = read_dataset(run)
-    samples, pixels = _result(decode_images(samples, plan))
+    samples, pixels = result_of(decode_images(samples, plan))
     network = set_up_network(plan.settings, len(samples.classes), None)  # the first process gives its weights
     train, val = (
         make_batches(plan, pixels, rows.tolist(), samples.labels[rows].tolist())
@@ -90,15 +90,6 @@ def _on_own_device(plan: Plan, number: int) -> Plan:
 
     device = own_device(plan.settings.device, number)
     return plan.replace(Decision("device", device, "hardware", "one for each process"))
-
-
-def _result(events: Generator[Any, None, Any]) -> Any:
-    """Return what a generator returns; the first process has shown such events."""
-    while True:
-        try:
-            next(events)
-        except StopIteration as stop:
-            return stop.value
 
 
 def _end_with_the_first() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from sightline.errors import InputError, ModelError, SightlineError, UnreadableImage
 from sightline.pixels.containers import Place
 from sightline.pixels.decode import RGB
+from sightline.pixels.limits import squares_at_once
 from sightline.pixels.preprocess import Preprocess
 from sightline.runtime.bundle import METADATA_KEY, Bundle
 from sightline.runtime.onnx_session import CPU, open_session
@@ -26,8 +27,6 @@ __all__ = ["MODEL_FILE", "Classifier"]
 
 MODEL_FILE = "model.onnx"
 _OUTPUTS = ("probabilities", "features", "novelty")
-# Batches of about this many pixels: measured, larger ones are no faster on a CPU and cost memory.
-_BATCH_PIXELS = 8 * 224 * 224
 
 
 class Classifier:
@@ -129,7 +128,7 @@ class Classifier:
     ) -> Iterator[Predictions]:
         """Yield predictions batch by batch while the next images are decoded; memory stays flat. See ``predict``."""
         least = self._least_confidence(min_confidence)
-        size = max(1, _BATCH_PIXELS // self.preprocess.size**2)
+        size = squares_at_once(self.preprocess.size)
         with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
             remaining = iter(images)
             waiting: list[tuple[str, Future[RGB]]] = []
