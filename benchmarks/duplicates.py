@@ -23,7 +23,7 @@ from sightline.data.inspect import inspect_samples
 from sightline.data.samples import Samples
 from sightline.data.sources import read_samples
 from sightline.pixels.decode import decode_image
-from sightline.reading.progress import result_of
+from sightline.steps import result_of
 
 
 def crop(image: Image.Image, left: float, top: float, right: float, bottom: float) -> Image.Image:

@@ -543,8 +543,8 @@ def read_with_sightline(folder: Folder, watched: set[str], result: Result) -> No
     from sightline.errors import SightlineError
     from sightline.pixels.decode import decode_image
     from sightline.reading.check import check_source
-    from sightline.reading.progress import result_of
     from sightline.reading.source import DataChoices, inspect_source
+    from sightline.steps import result_of
 
     source = str(folder.source or folder.root)
     try:

@@ -18,8 +18,8 @@ from sightline.checks.subject import Subject
 from sightline.data.split import make_split
 from sightline.evaluation.label_errors import cross_validate, find_label_errors, find_neighbours
 from sightline.reading.embed import embed_samples
-from sightline.reading.progress import result_of
 from sightline.reading.source import inspect_source
+from sightline.steps import result_of
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ import torch
 from sightline.data.split import make_split
 from sightline.evaluation.learning_curve import measure_learning_curve
 from sightline.reading.embed import Eyes, embed_samples
-from sightline.reading.progress import result_of
 from sightline.reading.source import inspect_source
+from sightline.steps import result_of
 from sightline.training.head import fit_head
 
 

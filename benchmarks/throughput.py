@@ -26,7 +26,7 @@ from sightline.pixels.cache import open_store
 from sightline.planning.facts import DataFacts
 from sightline.planning.plan import make_plan
 from sightline.planning.recipe import Recipe
-from sightline.reading.progress import result_of
+from sightline.steps import result_of
 from sightline.training.hardware import probe_hardware
 from sightline.training.schedules import Course
 from sightline.training.setup import make_batches, set_up_network

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.text import duration, printable, readable_bytes
+from sightline.text import did_you_mean, duration, nearest, one_line, printable, readable_bytes
 
 
 @given(st.text(st.characters(exclude_categories=[])))
@@ -70,3 +70,18 @@ def test_a_duration_is_written_for_people(seconds: float, shown: str) -> None:
 )
 def test_bytes_are_shown_in_a_unit_that_fits(count: int, shown: str) -> None:
     assert readable_bytes(count) == shown
+
+
+def test_the_nearest_words_are_asked_for_and_the_rest_is_said_anyway():
+    words = ["epochs", "epoch_size", "model"]
+    assert nearest("epoch", words, most=2) == ["epochs", "epoch_size"]
+    assert did_you_mean("epoch", words, "all are in the plan", most=2) == (
+        "did you mean 'epochs' or 'epoch_size'? all are in the plan"
+    )
+    assert did_you_mean("zzz", words, "all are in the plan") == "all are in the plan"
+    assert did_you_mean("zzz", words) == ""
+
+
+def test_an_error_of_another_library_is_one_line():
+    assert one_line(ValueError("bad\n  node\t'x'"), 8) == "bad node"
+    assert one_line(ValueError()) == ""

@@ -21,6 +21,7 @@ from urllib.request import url2pathname
 
 from sightline.caches import cache_folder
 from sightline.errors import MissingExtra
+from sightline.text import one_line
 
 __all__ = ["EXTRAS", "Diagnosis", "diagnose", "import_library", "install_command", "process_start", "require_extra"]
 
@@ -151,7 +152,7 @@ def import_library(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except Exception as error:  # a broken installation raises anything
-        text = " ".join(str(error).split())[:200]
+        text = one_line(error)
         raise MissingExtra(
             "install.broken",
             f"{name} can't be imported: {type(error).__name__}: {text}",

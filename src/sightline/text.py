@@ -7,7 +7,45 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["count_of", "csv_text", "duration", "listed", "printable", "readable_bytes"]
+__all__ = [
+    "count_of",
+    "csv_text",
+    "did_you_mean",
+    "duration",
+    "listed",
+    "nearest",
+    "one_line",
+    "printable",
+    "readable_bytes",
+]
+
+
+def nearest(word: str, words: Iterable[str], *, most: int = 1, cutoff: float = 0.4) -> list[str]:
+    """Return the words that are most like one, the most alike first.
+
+    Args:
+        word: as somebody wrote it.
+        words: the right ones.
+        most: how many at most.
+        cutoff: least likeness, 0 to 1, as ``difflib`` measures it.
+
+    Example:
+        >>> nearest("modle", ["model", "epochs"])
+        ['model']
+    """
+    import difflib
+
+    return difflib.get_close_matches(word, list(words), most, cutoff)
+
+
+def one_line(error: object, most: int = 200) -> str:
+    """Return what another library says of an error, on one line, cut to so many letters.
+
+    Example:
+        >>> one_line(ValueError("no such\\n    node"), 9)
+        'no such n'
+    """
+    return " ".join(str(error).split())[:most]
 
 
 def printable(text: str) -> str:
@@ -44,6 +82,21 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     out = io.StringIO()
     csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL).writerows(rows)
     return out.getvalue()
+
+
+def did_you_mean(word: str, words: Iterable[str], rest: str = "", *, most: int = 1, cutoff: float = 0.4) -> str:
+    """Return the question for the nearest of the right words and then ``rest``; without a near one ``rest`` alone.
+
+    Args:
+        word, words, most, cutoff: as for :func:`nearest`.
+        rest: what else there is to say.
+
+    Example:
+        >>> did_you_mean("epoch", ["epochs", "model"], "--plan lists them"), did_you_mean("x", ["epochs"])
+        ("did you mean 'epochs'? --plan lists them", '')
+    """
+    near = " or ".join(map(repr, nearest(word, words, most=most, cutoff=cutoff)))
+    return " ".join(filter(None, [near and f"did you mean {near}?", rest]))
 
 
 def duration(seconds: float) -> str:

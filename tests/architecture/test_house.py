@@ -52,6 +52,14 @@ def functions() -> Iterator[tuple[Path, Function]]:
                 yield file, node
 
 
+def running(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a tree without what stands there for type checkers alone."""
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield child
+            yield from running(child)
+
+
 def module_name(file: Path) -> str:
     parts = file.relative_to(SOURCE.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -158,6 +166,20 @@ def test_only_cli_and_display_print():
         if any(ast.unparse(node.func) == "print" for node in calls):
             printing.append(file.relative_to(SOURCE).parts[0])
     assert set(printing) <= {"cli", "display"}
+
+
+def test_onnxruntime_is_imported_through_one_door():
+    """There it is kept from reporting to its maker, which must be done before it is first imported."""
+    importing = []
+    for file, tree in TREES.items():
+        for node in running(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "import_module":
+                names += [str(value.value) for value in node.args if isinstance(value, ast.Constant)]
+            if any(name.partition(".")[0] == "onnxruntime" for name in names):
+                importing.append(module_name(file))
+    assert importing == ["sightline.runtime.onnx_session"]
 
 
 def test_the_page_of_the_code_shows_every_file_of_the_tree():

@@ -16,7 +16,7 @@ from sightline.data.inspect import inspect_samples
 from sightline.data.samples import Samples
 from sightline.data.sources import read_samples
 from sightline.data.split import find_units
-from sightline.reading.progress import result_of
+from sightline.steps import result_of
 
 
 def scene(seed: int, side: int = 96) -> Image.Image:

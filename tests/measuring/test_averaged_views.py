@@ -8,7 +8,7 @@ import pytest
 from sightline.data.samples import Samples
 from sightline.evaluation.result import evaluate_rows
 from sightline.measuring.averaged_views import add_views, looks_of
-from sightline.reading.progress import result_of
+from sightline.steps import result_of
 
 
 @pytest.mark.parametrize("has_mirror", [True, False])

@@ -13,12 +13,12 @@ from sightline.events import Noted, Warned
 from sightline.measuring.evaluate import evaluate_samples
 from sightline.measuring.explain import Wish, choose_examples, explain_images, explain_some
 from sightline.networks.gradcam import grad_cam
-from sightline.reading.progress import result_of
 from sightline.runs.dataset import read_dataset
 from sightline.runs.writer import RunWriter
 from sightline.runtime.classifier import Classifier
 from sightline.runtime.occlusion import count_positions, occlusion_map
 from sightline.runtime.predictions import Predictions
+from sightline.steps import result_of
 from sightline.training.setup import load_shipped
 
 

@@ -13,8 +13,8 @@ from sightline.errors import DataError, InputError
 from sightline.events import Noted, Warned
 from sightline.measuring.robustness import measure_robustness
 from sightline.pixels.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from sightline.reading.progress import result_of
 from sightline.runtime.classifier import Classifier
+from sightline.steps import result_of
 
 
 @pytest.fixture(scope="module")

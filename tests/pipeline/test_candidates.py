@@ -14,7 +14,7 @@ from sightline.events import Noted, StageEnded
 from sightline.pipeline import candidates
 from sightline.pipeline.candidates import CANDIDATES, compare_networks
 from sightline.planning.facts import Hardware, describe_data
-from sightline.reading.progress import result_of
+from sightline.steps import result_of
 
 CPU = Hardware("cpu", "x", 1, "x")
 GOOD, BAD = "resnet10t.c3_in1k", "mobilenetv3_small_050.lamb_in1k"

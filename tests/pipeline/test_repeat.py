@@ -26,10 +26,10 @@ from sightline.pipeline.look import look
 from sightline.pipeline.repeat import repeat_job
 from sightline.pipeline.workbench import Workbench
 from sightline.planning.recipe import Recipe
-from sightline.reading.progress import result_of
 from sightline.reporting.page import render_report
 from sightline.runs.folder import Run, list_runs
 from sightline.runs.lookup import find_run
+from sightline.steps import result_of
 
 pytestmark = pytest.mark.e2e
 

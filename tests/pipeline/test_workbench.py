@@ -12,8 +12,8 @@ from sightline.pipeline.job import Job
 from sightline.pipeline.look import look
 from sightline.pipeline.workbench import Session, readable, set_up_workbench
 from sightline.planning.recipe import Recipe
-from sightline.reading.progress import result_of
 from sightline.runs.writer import RunWriter
+from sightline.steps import result_of
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from sightline.data.split import make_split, make_split_of_nothing
 from sightline.errors import SightlineError
 from sightline.events import Warned
 from sightline.reading.embed import Eyes, embed_samples
-from sightline.reading.progress import result_of
 from sightline.reading.source import DataChoices, inspect_source
+from sightline.steps import result_of
 
 
 @pytest.mark.e2e

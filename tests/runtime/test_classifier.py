@@ -211,7 +211,7 @@ def test_a_truncated_pillow_image_is_an_error_row(classifier: Classifier) -> Non
 def test_a_stream_keeps_the_order_over_many_batches(
     classifier: Classifier, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
-    monkeypatch.setattr("sightline.runtime.classifier._BATCH_PIXELS", 4 * 36)
+    monkeypatch.setattr("sightline.runtime.classifier.squares_at_once", lambda size: 4)
     images = [np.full((6, 6, 3), (k, 0, 255 - k), np.uint8) for k in range(0, 250, 11)]
     parts = list(classifier.predict_stream(iter(images), threads=threads))
     assert [len(part) for part in parts] == [4, 4, 4, 4, 4, 3]
@@ -220,7 +220,7 @@ def test_a_stream_keeps_the_order_over_many_batches(
 
 
 def test_a_stream_takes_no_more_images_than_it_needs(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sightline.runtime.classifier._BATCH_PIXELS", 4 * 36)
+    monkeypatch.setattr("sightline.runtime.classifier.squares_at_once", lambda size: 4)
     taken = []
 
     def images() -> object:

@@ -70,7 +70,7 @@ def test_it_costs_what_it_says(cells):
 
 def test_large_images_are_asked_in_parts(monkeypatch):
     whole = occlusion_map(Corner(), bright_corner(32), 1)
-    monkeypatch.setattr("sightline.runtime.occlusion._BATCH_PIXELS", 5 * 32 * 32)
+    monkeypatch.setattr("sightline.runtime.occlusion.squares_at_once", lambda size: 5)
     classifier = Corner()
     assert np.array_equal(occlusion_map(classifier, bright_corner(32), 1), whole)
     assert max(classifier.asked) == 5

@@ -299,7 +299,7 @@ def test_a_tracker_that_fails_is_warned_of_once_and_left(copied_run, monkeypatch
 def test_an_unknown_tracker_is_answered_with_the_nearest():
     with pytest.raises(InputError) as caught:
         Trackers(["tensorbord"])
-    assert caught.value.code == "track.unknown" and "did you mean tensorboard?" in caught.value.cure
+    assert caught.value.code == "track.unknown" and "did you mean 'tensorboard'?" in caught.value.cure
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow", "wandb"])

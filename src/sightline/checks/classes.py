@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import unicodedata
 from collections import defaultdict
 
@@ -11,7 +10,7 @@ import numpy as np
 from sightline.checks.finding import Finding
 from sightline.checks.subject import Subject
 from sightline.data.split import MIN_CLASS_SIZE
-from sightline.text import count_of
+from sightline.text import count_of, nearest
 
 __all__ = ["find_extra_classes", "find_missing_classes", "find_name_clashes", "find_tiny_classes", "find_unevenness"]
 
@@ -80,7 +79,7 @@ def _renamed(subject: Subject) -> str:
     """Say which class an extra one may be: one of nearly its name, or the only one that the part lacks."""
     samples = subject.samples
     for _, name, _ in samples.extra_classes:
-        near = difflib.get_close_matches(name, samples.classes, n=1, cutoff=0.7)
+        near = nearest(name, samples.classes, cutoff=0.7)
         if near:
             return f"; perhaps {name!r} is {near[0]!r}"
     for part in sorted({part for part, *_ in samples.extra_classes}):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, replace
@@ -14,7 +13,7 @@ import numpy as np
 
 from sightline.data.samples import Samples
 from sightline.errors import DataError, InputError
-from sightline.text import csv_text
+from sightline.text import csv_text, did_you_mean
 
 __all__ = ["ACTIONS", "EXCLUDED", "Fix", "apply_fixes", "describe_fixes", "fixes_text", "read_fixes"]
 
@@ -140,5 +139,4 @@ def _same_name(path: str, paths: Iterable[str]) -> str:
 
 
 def _near(word: str, words: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(words)[:20_000], n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else "remove the line, or correct the name"
+    return did_you_mean(word, list(words)[:20_000], cutoff=0.5) or "remove the line, or correct the name"

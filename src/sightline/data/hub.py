@@ -6,7 +6,6 @@ revision, is noted in the user's cache folder; from then on the set is read with
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
@@ -24,6 +23,7 @@ from sightline.data.found import SPLIT_NAMES, Found
 from sightline.data.parquet import part_of, read_parquet_files
 from sightline.errors import DataError
 from sightline.installation import require_extra
+from sightline.text import nearest
 
 __all__ = ["NAMED_SETS", "NamedSet", "download_set", "is_set", "nearest_set", "read_set"]
 
@@ -76,7 +76,7 @@ def nearest_set(name: str) -> str | None:
         >>> nearest_set("cifar-10")
         'cifar10'
     """
-    near = difflib.get_close_matches(name.lower(), [*NAMED_SETS, "digits"], 1, 0.8)
+    near = nearest(name.lower(), [*NAMED_SETS, "digits"], cutoff=0.8)
     return near[0] if near else None
 
 

@@ -9,6 +9,7 @@ from sightline.errors import ExportMismatch
 from sightline.networks.onnx_graph import Graph, export_graph, trace_graph
 from sightline.runs.safe_files import write_bytes
 from sightline.runtime.bundle import METADATA_KEY, Bundle
+from sightline.text import one_line
 
 __all__ = ["EXPORTERS", "Exporter", "write_onnx"]
 
@@ -39,7 +40,7 @@ def write_onnx(graph: Graph, bundle: Bundle, path: Path, exporter: Exporter = "e
         onnx.helper.set_model_props(model, {METADATA_KEY: bundle.to_json(ascii_only=True)})
         written = model.SerializeToString()
     except Exception as error:  # the exporters raise whatever their many passes raise
-        text = " ".join(str(error).split())[:300]
+        text = one_line(error, 300)
         raise ExportMismatch(
             "export.failed",
             f"{bundle.model} can't be exported to ONNX: {type(error).__name__}: {text}",

@@ -24,6 +24,7 @@ from sightline.runs.lookup import run_of_classifier
 from sightline.runs.writer import RunWriter
 from sightline.runtime.classifier import Classifier
 from sightline.runtime.occlusion import MOST_CELLS, count_positions, occlusion_map
+from sightline.text import nearest
 
 if TYPE_CHECKING:
     from sightline.networks.network import Network
@@ -222,9 +223,7 @@ def _find_class(classifier: Classifier, name: str) -> int | None:
     if not name:
         return None
     if name not in classifier.classes:
-        import difflib
-
-        near = difflib.get_close_matches(name, classifier.classes, n=3, cutoff=0.4) or classifier.classes[:8]
+        near = nearest(name, classifier.classes, most=3) or classifier.classes[:8]
         raise InputError("explain.class", f"the classifier does not know class {name!r}", f"known: {', '.join(near)}")
     return classifier.classes.index(name)
 

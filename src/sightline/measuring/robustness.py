@@ -20,6 +20,7 @@ from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted,
 from sightline.measuring.evaluate import contents_of, number_classes
 from sightline.pixels.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from sightline.pixels.decode import RGB
+from sightline.pixels.limits import squares_at_once
 from sightline.reading.source import DataChoices, inspect_source
 from sightline.reporting.page import write_page
 from sightline.runs.dataset import read_dataset
@@ -32,7 +33,6 @@ __all__ = ["measure_robustness"]
 
 _CHUNK = 32  # images at once
 _SEED = 0
-_BATCH_PIXELS = 8 * 224 * 224
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def _predict_all(
 
 
 def _classes_of(classifier: Classifier, squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
-    size = max(1, _BATCH_PIXELS // classifier.preprocess.size**2)
+    size = squares_at_once(classifier.preprocess.size)
     parts = [classifier.run(squares[first : first + size])[0].argmax(1) for first in range(0, len(squares), size)]
     return np.concatenate(parts)
 

@@ -17,6 +17,7 @@ from sightline.networks.small_fast import SmallFast, scale_head
 from sightline.networks.small_resnet import SmallResnet
 from sightline.networks.weights import StartWeights
 from sightline.planning.settings import Settings
+from sightline.text import one_line
 
 __all__ = ["BODIES", "build_network"]
 
@@ -94,7 +95,7 @@ def _load_earlier(network: Network, file: Path, rows: dict[int, int], settings: 
                 value[position] = state[name][row]
         network.load_state_dict({**body, **head, "mean": ours["mean"], "std": ours["std"]})
     except (RuntimeError, KeyError, IndexError, SafetensorError, OSError) as error:
-        text = " ".join(str(error).split())[:300]
+        text = one_line(error, 300)
         shape = f"size = {settings.size}, width = {settings.width}, depth = {settings.depth}"
         message = f"{file} does not fit {settings.model} with {shape}: {text}"
         raise WeightsError(
@@ -128,7 +129,7 @@ def _timm_body(settings: Settings, weights: Path | None) -> nn.Module:
             raise _no_blocks(settings) from error
         if weights is None:
             raise
-        text = " ".join(str(error).split())[:300]
+        text = one_line(error, 300)
         raise WeightsError(
             "weights.mismatch",
             f"{weights} does not fit {settings.model}: {text}",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-
 from sightline.errors import InputError
 from sightline.installation import import_library
 from sightline.planning.facts import NetworkFacts
 from sightline.planning.own_networks import OWN_NETWORKS, SMALL_NETWORK
+from sightline.text import did_you_mean
 
 __all__ = ["describe_network"]
 
@@ -29,13 +28,9 @@ def describe_network(name: str) -> NetworkFacts:
         return NetworkFacts(name, "small", 32, 32, "bilinear", half, quarter, False, "none: trained from scratch")
     timm = import_library("timm")
     if not timm.is_model(name):
-        near = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=3, cutoff=0.4)
-        cure = f"did you mean {' or '.join(near)}? " if near else ""
-        raise InputError(
-            "model.unknown-name",
-            f"there is no network {name!r}",
-            f"{cure}any timm name will do, for example resnet18 or convnext_tiny; or {SMALL_NETWORK}",
-        )
+        rest = f"any timm name will do, for example resnet18 or convnext_tiny; or {SMALL_NETWORK}"
+        cure = did_you_mean(name.split(".")[0], timm.list_models(), rest, most=3)
+        raise InputError("model.unknown-name", f"there is no network {name!r}", cure)
     architecture, _, tag = name.partition(".")
     try:
         config = timm.get_pretrained_cfg(name)

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from sightline.errors import ModelError
 from sightline.networks.network import Network
+from sightline.pixels.limits import squares_at_once
 
 __all__ = ["GradCam", "grad_cam"]
 
 # A gradient needs all maps of its images in memory; so many pixels at once are as quick as more.
-_BATCH_PIXELS = 8 * 224 * 224
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,7 +99,7 @@ def grad_cam(network: Network, pixels: npt.NDArray[np.uint8], classes: npt.NDArr
         ``grad_cam(network, square[None], np.array([3])).maps[0]``
     """
     device = network.head.weight.device
-    size = max(1, _BATCH_PIXELS // (pixels.shape[1] * pixels.shape[2]))
+    size = squares_at_once(max(pixels.shape[1:3]))
     parts = []
     for first in range(0, len(pixels), size):
         images = torch.from_numpy(pixels[first : first + size].copy()).to(device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from sightline.networks.describe import describe_network
 from sightline.networks.weights import find_cached
 from sightline.planning.own_networks import OWN_NETWORKS
 from sightline.planning.settings import Settings
+from sightline.text import did_you_mean
 
 __all__ = ["ListedNetwork", "list_networks"]
 
@@ -60,8 +60,8 @@ def list_networks(pattern: str = "") -> tuple[ListedNetwork, ...]:
     timm = import_library("timm")
     names = [name for name in timm.list_models(pretrained=True) if fnmatch.fnmatchcase(name, wanted)]
     if not names and not own:
-        near = difflib.get_close_matches(pattern.strip("*"), [*OWN_NETWORKS, *timm.list_models()], n=3, cutoff=0.4)
-        cure = f"did you mean {' or '.join(near)}?" if near else "sightline models '*' lists all"
+        cure = did_you_mean(pattern.strip("*"), [*OWN_NETWORKS, *timm.list_models()], most=3)
+        cure = cure or "sightline models '*' lists all"
         raise InputError("model.no-match", f"no network with published weights matches {pattern!r}", cure)
     architectures = sorted({name.split(".")[0] for name in names})
     counts = {name: _count_timms(name) for name in architectures} if len(architectures) <= _MOST_BUILT else {}

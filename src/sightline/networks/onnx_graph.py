@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from sightline.evaluation.abstain import Novelty
 from sightline.networks.network import Network
+from sightline.runtime.onnx_session import keep_onnxruntime_quiet
 
 __all__ = ["INPUT", "OUTPUTS", "Graph", "export_graph", "trace_graph"]
 
@@ -121,7 +122,8 @@ def _example(size: int) -> Tensor:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep the exporters' notes to their own developers to themselves."""
+    """Keep the exporters' notes to their own developers to themselves; parts of them import onnxruntime."""
+    keep_onnxruntime_quiet()
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -21,9 +21,9 @@ from sightline.pipeline.job import Job
 from sightline.pipeline.train import train_job
 from sightline.planning.recipe import Recipe
 from sightline.reading.check import check_source
-from sightline.reading.progress import result_of
 from sightline.reading.source import DataChoices
 from sightline.runs.folder import Run
+from sightline.steps import result_of
 
 __all__ = ["Verdict", "hash_tree", "judge", "run_selftest"]
 

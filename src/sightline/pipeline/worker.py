@@ -20,9 +20,9 @@ from sightline.pipeline.processes import DONE, FOLDER, ready_key
 from sightline.pipeline.workbench import set_up_training, set_up_workbench
 from sightline.planning.decisions import Decision
 from sightline.planning.plan import Plan
-from sightline.reading.progress import result_of
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
+from sightline.steps import result_of
 
 if TYPE_CHECKING:
     from sightline.training.process_group import Place

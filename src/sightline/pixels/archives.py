@@ -22,6 +22,7 @@ from typing import IO, Any, NamedTuple
 from sightline.errors import DataError, UnreadableImage
 from sightline.pixels.limits import MAX_FILE_BYTES
 from sightline.pixels.unpacked import unpacked_tar
+from sightline.text import one_line
 
 __all__ = ["MAX_MEMBERS", "MAX_RATIO", "Archive", "Entry", "open_tar", "open_zip"]
 
@@ -332,7 +333,7 @@ def _stamp(file: IO[bytes]) -> tuple[int, int]:
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
-    text = " ".join(str(error).split())[:160] or type(error).__name__
+    text = one_line(error, 160) or type(error).__name__
     return DataError("data.archive", f"{path} can't be read as an archive: {text}", "download or pack it again")
 
 

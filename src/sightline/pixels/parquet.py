@@ -18,6 +18,7 @@ import numpy as np
 from sightline.errors import DataError, UnreadableImage
 from sightline.installation import require_extra
 from sightline.pixels.limits import MAX_FILE_BYTES
+from sightline.text import one_line
 
 __all__ = ["ParquetImages", "image_column", "open_parquet", "parquet_file"]
 
@@ -87,7 +88,7 @@ class ParquetImages:
                 for place, cell in enumerate(cursor.cells, cursor.first):
                     self._keep(place, cell)
         except Exception as error:  # of pyarrow, as many types as there are ways to damage a file
-            reason = " ".join(str(error).split())[:160] or "the row group ends early"
+            reason = one_line(error, 160) or "the row group ends early"
             raise UnreadableImage(name, f"damaged: {reason}") from error
         self._cursors = [*self._cursors, cursor][-_CURSORS:]
         return cursor.cells[row - cursor.first]
@@ -141,7 +142,7 @@ def parquet_file(path: Path) -> Any:
     except (pyarrow.ArrowException, ValueError, OSError) as error:
         if isinstance(error, OSError) and error.errno:  # of the disk; pyarrow calls damage an OSError too
             raise
-        text = " ".join(str(error).split())[:160]
+        text = one_line(error, 160)
         raise DataError(
             "data.archive", f"{path} can't be read as Parquet: {text}", "download or write it again"
         ) from error

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from sightline.caches import cache_folder
 from sightline.errors import DataError
+from sightline.steps import result_of
 
 __all__ = ["MAX_UNPACKED_BYTES", "unpack_tar", "unpacked_tar"]
 
@@ -39,13 +40,7 @@ def unpacked_tar(path: Path) -> Path:
     Raises:
         DataError: if it is damaged, beyond a limit, or there is no room for it.
     """
-    steps = unpack_tar(path)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            plain: Path = stop.value
-            return plain
+    return result_of(unpack_tar(path))
 
 
 def unpack_tar(path: Path) -> Generator[tuple[int, int], None, Path]:

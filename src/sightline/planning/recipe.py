@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sightline.errors import InputError
+from sightline.text import did_you_mean
 
 __all__ = ["PACKAGED", "Recipe", "RecipeFacts", "list_recipes"]
 
@@ -125,7 +125,6 @@ class Recipe:
             return cls.from_toml(packaged)
         if not Path(name).exists() and not str(name).endswith(".toml"):
             names = [file.stem for file in sorted(PACKAGED.glob("*.toml"))]
-            near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.4)
-            cure = f"did you mean {near[0]!r}? sightline recipes lists them all" if near else "see sightline recipes"
+            cure = did_you_mean(str(name), names, "sightline recipes lists them all")
             raise InputError("recipe.unknown", f"there is no recipe {str(name)!r}, and no such file", cure)
         return cls.from_toml(name)

@@ -6,7 +6,6 @@ holds all of them.
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from typing import Annotated, Any, Literal, TypeVar
@@ -14,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from sightline.errors import InputError
+from sightline.text import did_you_mean
 
 __all__ = ["Settings", "check_names", "check_values", "make_settings", "parse_assignment", "parse_time"]
 
@@ -165,13 +165,8 @@ def check_names(chosen: dict[str, Any]) -> None:
     """
     for name in chosen:
         if name not in Settings.model_fields:
-            near = difflib.get_close_matches(name, Settings.model_fields, n=1, cutoff=0.4)
-            cure = f"did you mean {near[0]!r}? " if near else ""
-            raise InputError(
-                "plan.unknown-setting",
-                f"there is no setting {name!r}",
-                f"{cure}sightline train DATA --plan lists them all",
-            )
+            cure = did_you_mean(name, Settings.model_fields, "sightline train DATA --plan lists them all")
+            raise InputError("plan.unknown-setting", f"there is no setting {name!r}", cure)
 
 
 def check_values(chosen: dict[str, Any]) -> dict[str, Any]:

@@ -4,39 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sightline.errors import StopRequested
 from sightline.events import Event, Progressed, StageEnded
+from sightline.steps import Steps
 
-__all__ = ["compared", "counted", "noting_stages", "result_of"]
+__all__ = ["compared", "counted", "noting_stages"]
 
 T = TypeVar("T")
 
 
 def counted(steps: Generator[int, None, T], total: int) -> Generator[Event, None, T]:
     """Turn a generator of counts into one of progress events, at most ten a second."""
-    shown = 0.0
-    while True:
-        try:
-            done = next(steps)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
+    shown, kept = 0.0, Steps(steps)
+    for done in kept:
         if time.monotonic() - shown > 0.1:
             shown = time.monotonic()
             yield Progressed(done, total, "images")
+    return kept.result
 
 
 def compared(steps: Generator[tuple[int, int], None, T]) -> Generator[Event, None, T]:
     """Turn a generator of (pairs looked at, pairs to look at) into one of progress events."""
-    while True:
-        try:
-            done, total = next(steps)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
+    kept = Steps(steps)
+    for done, total in kept:
         yield Progressed(done, total, "pairs")
+    return kept.result
 
 
 def noting_stages(events: Generator[Event, None, T], stages: list[StageEnded]) -> Generator[Event, None, T]:
@@ -58,13 +52,3 @@ def noting_stages(events: Generator[Event, None, T], stages: list[StageEnded]) -
                 asked = stop_request
     finally:
         events.close()
-
-
-def result_of(steps: Generator[Any, None, T]) -> T:
-    """Drive a generator to its end and return its result; what it yields on the way is not shown."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result

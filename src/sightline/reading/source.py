@@ -19,6 +19,7 @@ from sightline.errors import InputError
 from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
 from sightline.planning.settings import check_names
 from sightline.reading.progress import compared, counted
+from sightline.steps import Steps
 from sightline.text import count_of
 
 __all__ = ["DataChoices", "describe_groups", "inspect_source"]
@@ -129,19 +130,15 @@ def describe_groups(samples: Samples, rule: str) -> Iterator[Event]:
 
 def _fetch(source: Source) -> Generator[Event, None, Source]:
     """Bring what is not here yet: a named set is downloaded, a compressed archive unpacked; each once."""
-    steps, start, shown = fetch_source(source), time.monotonic(), 0.0
+    steps, start, shown = Steps(fetch_source(source)), time.monotonic(), 0.0
     is_long = False
-    while True:
-        try:
-            done, total = next(steps)
-        except StopIteration as stop:
-            if is_long:
-                yield StageEnded("Fetching", "", time.monotonic() - start)
-            fetched: Source = stop.value
-            return fetched
+    for done, total in steps:
         if not is_long:
             is_long = True
             yield StageStarted("Fetching", describe_source(source))
         if time.monotonic() - shown > 0.1:
             shown = time.monotonic()
             yield Progressed(round(done / 1e6), round(total / 1e6), "MB")
+    if is_long:
+        yield StageEnded("Fetching", "", time.monotonic() - start)
+    return steps.result

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from sightline.errors import InputError, ModelError, UnreadableImage
+from sightline.errors import InputError, ModelError, SightlineError, UnreadableImage
 from sightline.pixels.containers import Place
 from sightline.pixels.decode import RGB
+from sightline.pixels.limits import squares_at_once
 from sightline.pixels.preprocess import Preprocess
 from sightline.runtime.bundle import METADATA_KEY, Bundle
+from sightline.runtime.onnx_session import CPU, open_session
 from sightline.runtime.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -25,8 +27,6 @@ __all__ = ["MODEL_FILE", "Classifier"]
 
 MODEL_FILE = "model.onnx"
 _OUTPUTS = ("probabilities", "features", "novelty")
-# Batches of about this many pixels: measured, larger ones are no faster on a CPU and cost memory.
-_BATCH_PIXELS = 8 * 224 * 224
 
 
 class Classifier:
@@ -45,25 +45,24 @@ class Classifier:
         self.digest = digest  # sha256 of the file without its date: what is exported again is the same classifier
 
     @classmethod
-    def open(cls, source: str | Path | bytes, *, threads: int = 0) -> Classifier:
+    def open(cls, source: str | Path | bytes, *, threads: int = 0, providers: Sequence[str] = (CPU,)) -> Classifier:
         """Open a ``model.onnx``, a folder that holds one, or the bytes of one.
 
         Args:
             source: the file, its folder, or its content.
             threads: threads of one prediction; 0 leaves it to onnxruntime (one a physical core).
+            providers: onnxruntime's names of what may compute, the preferred one first.
 
         Raises:
+            InputError: if a provider is not there.
             ModelError: if there is no such file, it is damaged, or Sightline did not write it.
         """
         path, data = _read_model(source)
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
         name = str(path) if path else "<bytes>"
         try:
-            session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            session = open_session(data, threads=threads, providers=providers)
+        except SightlineError:
+            raise
         except Exception as error:  # onnxruntime raises types of its own for every kind of damage
             text = str(error).splitlines()[0]
             raise ModelError(
@@ -129,7 +128,7 @@ class Classifier:
     ) -> Iterator[Predictions]:
         """Yield predictions batch by batch while the next images are decoded; memory stays flat. See ``predict``."""
         least = self._least_confidence(min_confidence)
-        size = max(1, _BATCH_PIXELS // self.preprocess.size**2)
+        size = squares_at_once(self.preprocess.size)
         with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
             remaining = iter(images)
             waiting: list[tuple[str, Future[RGB]]] = []

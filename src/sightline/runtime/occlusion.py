@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.pixels.decode import RGB
+from sightline.pixels.limits import squares_at_once
 from sightline.runtime.classifier import Classifier
 
 __all__ = ["MOST_CELLS", "count_positions", "cover", "occlusion_map"]
 
 MOST_CELLS = 32  # a side: 1,090 predictions an image
-_BATCH_PIXELS = 8 * 224 * 224
 
 
 def occlusion_map(classifier: Classifier, square: RGB, label: int, *, cells: int = 7) -> npt.NDArray[np.float32]:
@@ -35,7 +35,7 @@ def occlusion_map(classifier: Classifier, square: RGB, label: int, *, cells: int
         ``occlusion_map(classifier, square, int(probabilities.argmax()))``
     """
     covered, edges = cover(square, cells)
-    size = max(1, _BATCH_PIXELS // (square.shape[0] * square.shape[1]))
+    size = squares_at_once(max(square.shape[:2]))
     asked = np.concatenate([square[None], covered])
     parts = [classifier.run(asked[first : first + size])[0][:, label] for first in range(0, len(asked), size)]
     said = np.concatenate(parts).astype(np.float64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
@@ -11,6 +10,7 @@ from sightline.errors import InputError, SightlineError
 from sightline.events import Event, Noted, RunStarted, Warned
 from sightline.installation import require_extra
 from sightline.runs.folder import Run
+from sightline.text import did_you_mean, one_line
 from sightline.tracking.csv import CsvTracker
 from sightline.tracking.mlflow import MlflowTracker
 from sightline.tracking.tensorboard import TensorboardTracker
@@ -64,11 +64,8 @@ class Trackers:
         self._open: dict[str, Tracker] = {}
         for name in self._names:
             if name not in TRACKERS:
-                near = difflib.get_close_matches(name, TRACKERS, n=1, cutoff=0.4)
-                cure = f"did you mean {near[0]}? " if near else ""
-                raise InputError(
-                    "track.unknown", f"there is no tracker {name!r}", f"{cure}--track takes {', '.join(TRACKERS)}"
-                )
+                cure = did_you_mean(name, TRACKERS, f"--track takes {', '.join(TRACKERS)}")
+                raise InputError("track.unknown", f"there is no tracker {name!r}", cure)
             if extra := TRACKERS[name][0]:
                 require_extra(extra, f"--track {name}")
 
@@ -102,7 +99,7 @@ class Trackers:
             act()
         except Exception as error:  # a full disk, a server that is gone, a quota: not worth a training
             self._open.pop(name, None)
-            text = " ".join(str(error).split())[:200] or type(error).__name__
+            text = one_line(error) or type(error).__name__
             cure = "the training goes on; docs/track.md says what each tracker needs"
             if isinstance(error, SightlineError):
                 text, cure = error.message, error.cure

@@ -22,7 +22,7 @@ same weights.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,14 +32,13 @@ from torch import Tensor
 from sightline.networks.folding import fold_batch_norms
 from sightline.networks.network import Network
 from sightline.networks.onnx_graph import INPUT, Graph, trace_graph
+from sightline.pixels.limits import squares_at_once
+from sightline.runtime.onnx_session import open_session
 
 __all__ = ["ENGINES", "Engine", "batch_at", "choose_engine"]
 
 # Tracing, writing and opening a graph takes 0.4 to 0.6 s; on this many images onnxruntime saves more than that.
 _GRAPH_PAYS_FROM = 150
-# Batches of about this many pixels: what they leave in between still lies in the processor's cache. Of 8 images at
-# 224 px a bf16 network looks at 1.7 times as many a second as of 64.
-_BATCH_PIXELS = 8 * 224 * 224
 _GPU_BATCH = 128
 
 Look = Callable[[Tensor], npt.NDArray[np.float32]]
@@ -95,7 +94,7 @@ def batch_at(size: int) -> int:
         >>> batch_at(224), batch_at(112), batch_at(512)
         (8, 32, 4)
     """
-    return max(4, min(256, _BATCH_PIXELS // size**2))
+    return max(4, min(256, squares_at_once(size)))
 
 
 def _torch_look(network: Network, precision: str) -> Look:
@@ -117,14 +116,7 @@ def _folded(network: Network) -> Network:
 
 
 def _graph_look(network: Network, size: int) -> Look:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3
-    session: Any = onnxruntime.InferenceSession(
-        trace_graph(Graph(network), size), options, providers=["CPUExecutionProvider"]
-    )
+    session = open_session(trace_graph(Graph(network), size), threads=torch.get_num_threads())
 
     def look(squares: Tensor) -> npt.NDArray[np.float32]:
         features: npt.NDArray[np.float32] = session.run(["features"], {INPUT: squares.cpu().numpy()})[0]

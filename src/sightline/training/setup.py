@@ -18,6 +18,7 @@ from sightline.pixels.cache import PixelStore
 from sightline.planning.plan import Plan
 from sightline.planning.settings import Settings
 from sightline.runs.safe_files import recover_folder
+from sightline.text import one_line
 from sightline.training.batches import Batches, keep_on_device
 from sightline.training.checkpoint import load_checkpoint
 
@@ -106,7 +107,7 @@ def _read_weights(file: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(file)
     except (SafetensorError, FileNotFoundError) as error:
-        text = " ".join(str(error).split())[:200]
+        text = one_line(error)
         cure = "put back the file that sightline verify names, or train again; predicting needs model.onnx alone"
         raise RunError("run.damaged", f"{file} is damaged: {text}", cure) from error
 
@@ -115,7 +116,7 @@ def _filled(network: Network, weights: dict[str, torch.Tensor]) -> Network:
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        text = " ".join(str(error).split())[:200]
+        text = one_line(error)
         raise RunError("run.weights", f"the weights of this run don't fit its plan: {text}", "train again") from error
     return network
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from sightline.errors import RunError
 from sightline.networks.network import Network
 from sightline.planning.settings import Settings
+from sightline.text import one_line
 from sightline.training.averaging import Average
 from sightline.training.checkpoint import (
     load_newest,
@@ -163,7 +164,7 @@ class TrainingState:
         try:
             self._take(tensors, facts)
         except (RuntimeError, KeyError, TypeError, ValueError, IndexError) as error:
-            text = " ".join(str(error).split())[:200]
+            text = one_line(error)
             cure = "go on with the versions in run.json, or train again"
             raise RunError("run.weights", f"{self._folder} does not fit this network: {text}", cure) from error
         return wrong

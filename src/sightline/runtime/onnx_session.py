@@ -1,0 +1,60 @@
+"""The only door to onnxruntime: every file of Sightline opens its sessions here.
+
+Some builds of onnxruntime report how they are used to their maker: they write a device id and a queue of events below
+the user's cache folder, and look up the maker's server. ``ORT_DISABLE_TELEMETRY=1`` stops both, if it is set before
+onnxruntime is first imported; calling its ``disable_telemetry_events`` afterwards does not. So whoever imports
+onnxruntime before Sightline sets the variable themselves.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sightline.errors import InputError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+__all__ = ["CPU", "keep_onnxruntime_quiet", "open_session"]
+
+CPU = "CPUExecutionProvider"
+_ERRORS_ONLY = 3
+
+
+def keep_onnxruntime_quiet() -> None:
+    """Let onnxruntime report nothing to its maker, in this process and those it starts; before any import of it."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+
+def open_session(model: bytes, *, threads: int = 0, providers: Sequence[str] = (CPU,)) -> onnxruntime.InferenceSession:
+    """Open a graph for inference.
+
+    Args:
+        model: content of an ONNX file.
+        threads: of one run; 0 leaves it to onnxruntime (one a physical core).
+        providers: onnxruntime's names of what may compute, the preferred one first; those after it take what it can't.
+
+    Raises:
+        InputError: if a provider is not in the installed onnxruntime, or the first one doesn't start on this machine.
+        Exception: whatever onnxruntime raises for a damaged file; it has types of its own.
+
+    Example:
+        ``open_session(Path("model.onnx").read_bytes()).run(["probabilities"], {"pixels": squares})``
+    """
+    keep_onnxruntime_quiet()
+    import onnxruntime
+
+    here = onnxruntime.get_available_providers()
+    cure = f"choose among {', '.join(here)}, or install the onnxruntime that has it"
+    absent = [name for name in providers if name not in here]
+    if absent or not providers:
+        raise InputError("predict.provider", f"the installed onnxruntime has no {', '.join(absent) or '[]'}", cure)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = _ERRORS_ONLY
+    session = onnxruntime.InferenceSession(model, options, providers=list(providers))
+    if session.get_providers()[0] != providers[0]:  # its libraries don't load: onnxruntime goes on with the next one
+        raise InputError("predict.provider", f"{providers[0]} does not start on this machine", cure)
+    return session

@@ -1,0 +1,113 @@
+"""A prediction reports nothing to anyone: no file of onnxruntime's maker appears, and no socket is opened."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+
+import no_network
+from sightline.errors import InputError
+from sightline.runtime.classifier import Classifier
+from sightline.runtime.onnx_session import open_session
+
+TESTS = str(Path(__file__).parents[1])
+GUARDED = f"import sys; sys.path.append({TESTS!r})\nimport no_network\nno_network.forbid_network()\n"
+PREDICT = "import sys\nfrom sightline.cli import main\nmain()\n"
+IN_A_CHILD = f"import subprocess\nsys.exit(subprocess.call([sys.executable, '-c', {PREDICT!r}, *sys.argv[1:]]))\n"
+# What a program does that opens the graph without our door, and one that goes through it; both then wait to be let go.
+ANY_PROGRAM = """
+import sys
+import onnxruntime
+onnxruntime.InferenceSession(sys.argv[2])
+sys.stdin.read()
+"""
+OUR_DOOR = """
+import sys
+from sightline.runtime.classifier import Classifier
+assert Classifier.open(sys.argv[2]).predict(sys.argv[3])[0].error is None
+sys.stdin.read()
+"""
+guarded = pytest.mark.skipif(not no_network.IS_POSSIBLE, reason="the guard is a filter of the Linux kernel")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that processes take for their home, cache and temporary folder."""
+    for name in ("ORT_DISABLE_TELEMETRY", "SIGHTLINE_CACHE", "SIGHTLINE_STATE"):
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "home"
+    folder.mkdir()
+    for name in ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CACHE_HOME", "TMPDIR"):
+        monkeypatch.setenv(name, str(folder))
+    return folder
+
+
+@pytest.fixture
+def start(tiny_model: Path, colours: Path, home: Path):
+    """Return a function that starts code in a process of its own, as ``predict MODEL IMAGE``."""
+
+    def begin(code: str) -> subprocess.Popen[bytes]:
+        arguments = ["predict", str(tiny_model), str(colours / "red" / "000.png")]
+        return subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=home, stdin=subprocess.PIPE)
+
+    return begin
+
+
+def files_below(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*") if path.is_file()}
+
+
+def end(process: subprocess.Popen[bytes]) -> int:
+    """Let a process go, and return its code."""
+    process.communicate(timeout=100)
+    return process.returncode
+
+
+@guarded
+@pytest.mark.parametrize("code", [PREDICT, IN_A_CHILD], ids=["alone", "started by another"])
+def test_a_prediction_leaves_no_file_and_opens_no_socket(start, home, code):
+    assert end(start(GUARDED + code)) == 0
+    assert files_below(home) == set()
+
+
+@guarded
+def test_a_process_that_lives_on_looks_nobody_up(start, home):
+    """The maker's server is looked up some ten seconds after the start: a program without our door shows when."""
+    with start(GUARDED + OUR_DOOR) as ours, start(GUARDED + ANY_PROGRAM) as other:
+        # Where this fails, the installed onnxruntime no longer reports anything, and these tests can't fail.
+        assert other.wait(timeout=100) == no_network.ENDED
+        assert "deviceid" in files_below(home)
+        time.sleep(3)
+        assert end(ours) == 0
+
+
+@guarded
+def test_the_guard_ends_processes_that_open_a_socket_and_no_others(start):
+    assert end(start(GUARDED + "import socket; socket.socket(socket.AF_INET)")) == no_network.ENDED
+    assert end(start(GUARDED + "import socket; socket.socket(socket.AF_INET6)")) == no_network.ENDED
+    assert end(start(GUARDED + "import socket; socket.socketpair()")) == 0
+    in_a_child = "import subprocess\ncode = subprocess.call([sys.executable, '-c', 'import socket; socket.socket()'])\n"
+    assert end(start(GUARDED + in_a_child + "assert code == no_network.ENDED")) == 0
+
+
+def test_a_provider_that_is_not_there_is_refused(tiny_model):
+    with pytest.raises(InputError, match="no NpuExecutionProvider") as caught:
+        Classifier.open(tiny_model, providers=["NpuExecutionProvider"])
+    assert "CPUExecutionProvider" in caught.value.cure
+    with pytest.raises(InputError):
+        open_session(tiny_model.read_bytes(), providers=[])
+
+
+def test_a_provider_whose_libraries_do_not_load_is_refused(tiny_model, monkeypatch):
+    import onnxruntime
+
+    listed = onnxruntime.get_available_providers()
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", *listed])
+    with warnings.catch_warnings(), pytest.raises(InputError, match="CUDAExecutionProvider does not start"):
+        warnings.simplefilter("ignore")  # onnxruntime's own, of a provider that it was not built with
+        open_session(tiny_model.read_bytes(), providers=["CUDAExecutionProvider", "CPUExecutionProvider"])
