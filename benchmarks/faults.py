@@ -45,7 +45,7 @@ UNREADABLE = None
 
 
 def draw_image(number: int, label: int) -> Image.Image:
-    """Return an image like no other: a soft background, some shapes (a kind for each class), and grain."""
+    """Return an image unlike any other: a soft background, some shapes (a kind for each class), and grain."""
     random = np.random.default_rng([number, label])
     soft = Image.fromarray(random.integers(0, 256, (5, 7, 3), dtype=np.uint8))
     image = soft.resize(SIZE, Image.Resampling.BICUBIC)

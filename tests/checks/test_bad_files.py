@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sightline.checks.appearance import find_odd_appearance
 from sightline.checks.bad_files import find_narrow_range, find_oddities, find_unreadable, find_wrong_extensions
-from sightline.checks.looks import find_odd_looks
 from sightline.pixels.decode import REMARKS
 
 LABELS = [0, 1] * 10
@@ -50,7 +50,7 @@ def test_twelve_bits_in_sixteen_are_named_before_they_are_called_dark(subject):
     dark = subject(LABELS, facts={"remark": remarks, "brightness": 0.02, "contrast": 0.008, "sharpness": 0.01})
     (finding,) = find_narrow_range(dark)
     assert "--range 0,4095" in finding.cure
-    assert find_odd_looks(dark) == []
+    assert find_odd_appearance(dark) == []
     assert find_narrow_range(replace(dark, value_range=(0, 4095))) == []
     assert find_narrow_range(subject(LABELS, facts={"remark": remarks})) == []
 
@@ -58,7 +58,7 @@ def test_twelve_bits_in_sixteen_are_named_before_they_are_called_dark(subject):
 def test_a_table_of_which_no_path_exists_is_told_where_paths_begin(subject):
     (finding,) = find_unreadable(subject(LABELS, errors=dict.fromkeys(range(20), "no such file")))
     assert finding.message.startswith("none of the 20 paths exists")
-    assert "relative to the table" in finding.cure
+    assert "relative to its folder" in finding.cure
     assert finding.fixes == ()
 
 

@@ -117,7 +117,7 @@ def test_links_to_files_lead_somewhere(page):
 def test_every_finding_is_documented_and_no_other():
     from sightline.checks.finding import CODES
 
-    table = (ROOT / "docs" / "check.md").read_text().partition("## What is looked for")[2].partition("##")[0]
+    table = (ROOT / "docs" / "check.md").read_text().partition("## Findings")[2].partition("##")[0]
     rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
     assert sorted(code for row in rows for code in re.findall(r"`([a-z-]+)`", row)) == sorted(CODES)
 

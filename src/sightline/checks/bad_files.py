@@ -1,4 +1,4 @@
-"""Findings about files: unreadable, skipped, named for another format, odd inside."""
+"""Findings about files: unreadable, skipped, with the wrong extension, or unusual inside."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
     "is_narrow",
 ]
 
-# What a file's ending promises; other endings promise nothing.
+# The format that an extension stands for; other extensions are not checked.
 _ENDINGS = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
     **dict.fromkeys((".tif", ".tiff"), "TIFF"),
@@ -40,22 +40,26 @@ _ENDINGS = {
 
 
 def find_unreadable(subject: Subject) -> list[Finding]:
-    """Images that can't be read; they are left out of training and counted everywhere."""
+    """Images that can't be read; they are left out of training, and counted in every report."""
     errors = subject.samples.errors
     if not errors:
         return []
     rows = sorted(errors)
     first = f"{subject.samples.paths[rows[0]]}: {errors[rows[0]]}"
-    stops = f"; above {MAX_BAD_SHARE:.0%}, as here, training stops" if has_too_many_bad(subject.samples) else ""
+    stops = (
+        f"; training stops because more than {MAX_BAD_SHARE:.0%} are unreadable"
+        if has_too_many_bad(subject.samples)
+        else ""
+    )
     if len(errors) == len(subject.samples) and set(errors.values()) == {"no such file"}:
         return [_none_exists(subject, first)]
     return [
         Finding(
             "unreadable",
             "error",
-            f"{count_of(len(rows), 'image')} that can't be read, for example {first}",
+            f"{count_of(len(rows), 'image')} can't be read, for example {first}",
             subject.cases(rows, (errors[row] for row in rows)),
-            f"replace or remove them; they are never used and never replaced by another image{stops}",
+            f"replace or remove them; until then they are left out{stops}",
             tuple(Fix(str(subject.samples.paths[row]), "exclude", reason=errors[row]) for row in rows),
         )
     ]
@@ -63,22 +67,22 @@ def find_unreadable(subject: Subject) -> list[Finding]:
 
 def _none_exists(subject: Subject, first: str) -> Finding:
     message = f"none of the {count_of(len(subject.samples), 'path')} exists, for example {first}"
-    cure = f"paths of a table are relative to the table, in {subject.samples.root}: move it beside the images"
+    cure = f"paths in a table are relative to its folder, {subject.samples.root}: move the table beside the images"
     return Finding("unreadable", "error", message, subject.cases(sorted(subject.samples.errors)), cure)
 
 
 def find_skipped(subject: Subject) -> list[Finding]:
-    """Files and folders that are no samples, by reason."""
+    """Files and folders that are not used as samples, by reason."""
     findings = []
-    told = {f"class {name!r} is not in train" for _, name, _ in subject.samples.extra_classes}  # by another finding
+    reported = {f"class {name!r} is not in train" for _, name, _ in subject.samples.extra_classes}  # by another finding
     for reason, count in subject.samples.skipped_counts().items():
-        if reason in told:
+        if reason in reported:
             continue
         paths = [path for path, why in subject.samples.skipped if why == reason]
         shown = f"{', '.join(paths[:2])}{' ...' if paths[2:] else ''}"
         is_usual = reason == "hidden" or reason.startswith(("not an image", "excluded"))
         severity: Severity = "note" if is_usual else "warning"
-        cure = "nothing to do if that is right; otherwise move or convert them"
+        cure = "nothing to do if that is intended; otherwise move or convert them"
         if reason == EXCLUDED:
             cure = "nothing to do; to use them again, delete their lines"
         findings.append(Finding.of_paths("skipped", severity, f"{count:,} skipped: {reason} ({shown})", paths, cure))
@@ -86,56 +90,56 @@ def find_skipped(subject: Subject) -> list[Finding]:
 
 
 def find_wrong_extensions(subject: Subject) -> list[Finding]:
-    """Files whose ending names another format than their content; the content is what counts here."""
+    """Files whose extension stands for another format than their content; Sightline goes by the content."""
     samples = subject.samples
     odd = []
     for row, (path, form) in enumerate(zip(samples.paths, samples.facts["format"], strict=True)):
         promised = _ENDINGS.get(PurePosixPath(str(path)).suffix.lower())
         if form and promised and promised != form.decode():
-            odd.append((row, f"is {form.decode()}, named {promised}"))
+            odd.append((row, f"{form.decode()}, named as {promised}"))
     if not odd:
         return []
-    message = f"{count_of(len(odd), 'file')} with the ending of another format"
-    cure = "nothing to do for Sightline, which reads by content; rename them for tools that go by the name"
+    message = f"{count_of(len(odd), 'file')} with the extension of another format"
+    cure = "nothing to do for Sightline, which goes by the content; rename them for tools that go by the extension"
     rows, notes = zip(*odd, strict=True)
     return [Finding("wrong-extension", "note", message, subject.cases(rows, notes), cure)]
 
 
-# What is odd inside files that can be read: code, severity, what is said, the cure, which rows of FACTS it holds for.
+# Unusual contents of readable files: code, severity, message, cure, and which rows of FACTS have it.
 _ODDITIES: tuple[tuple[str, Severity, str, str, Callable[[Any], Any]], ...] = (
     (
         "checksum",
         "warning",
         "with a wrong checksum: the pixels may be damaged",
-        "look at them; copy them again from where they came from",
+        "look at them; copy them again from the original source",
         lambda facts: facts["remark"] == b"checksum",
     ),
     (
         "cmyk-no-adobe",
         "warning",
-        "as CMYK JPEG without Adobe's marker: the colours may be meant the other way round",
+        "in CMYK JPEG without Adobe's marker: the colours may be inverted",
         "look at them; save them as RGB",
         lambda facts: facts["remark"] == b"cmyk-no-adobe",
     ),
     (
         "sixteen-bit",
         "note",
-        "of more than 8 bits a channel, of which the high 8 are used",
-        "nothing to do if they look right; --range LOW,HIGH says which numbers are black and white",
+        "with more than 8 bits per channel, of which the high 8 are used",
+        "nothing to do if they look right; otherwise give the values of black and white with --range LOW,HIGH",
         lambda facts: facts["remark"] == b"sixteen-bit",
     ),
     (
         "animation",
         "note",
-        "with several images inside, of which the first is used",
-        "nothing to do if the first is right; otherwise save the others as files",
+        "in a file with several frames, of which the first is used",
+        "nothing to do if the first is the right one; otherwise save the others as files",
         lambda facts: facts["frames"] > 1,
     ),
     (
         "sideways",
         "note",
-        "stored turned, with a mark that says so (EXIF), and turned upright here",
-        "nothing to do for Sightline; many other tools read them sideways",
+        "stored rotated, with an EXIF orientation; Sightline turns them upright",
+        "nothing to do for Sightline; many other tools ignore the orientation",
         lambda facts: facts["orientation"] > 1,
     ),
 )
@@ -147,15 +151,15 @@ _TWELVE_BITS = 16 / 255
 
 
 def find_narrow_range(subject: Subject) -> list[Finding]:
-    """Images of 16 bits whose numbers fill a small part of the range: nearly black, though nothing is wrong."""
+    """16-bit images whose values use a small part of the range: nearly black when read, though the files are fine."""
     facts = subject.samples.facts
     rows = np.flatnonzero(is_narrow(facts))
     if not len(rows) or subject.value_range:
         return []
     highest = float((facts["brightness"][rows] + 2 * facts["contrast"][rows]).max()) * 65_535
     bits = next((bits for bits in (8, 10, 12) if highest < 2**bits), 12)
-    message = f"{count_of(len(rows), 'image')} of 16 bits with small numbers only: all but black as they are read"
-    cure = f"if the camera has {bits} bits, type --range 0,{2**bits - 1} for check and train; do not remove them"
+    message = f"{count_of(len(rows), '16-bit image')} with small values only: nearly black when read"
+    cure = f"if the camera has {bits} bits, add --range 0,{2**bits - 1} to check and train; do not remove the images"
     return [Finding("narrow-range", "warning", message, subject.cases(rows), cure)]
 
 
@@ -166,11 +170,11 @@ def is_narrow(facts: Any) -> Any:
 
 
 def find_oddities(subject: Subject) -> list[Finding]:
-    """Files that can be read and have something about them that a person should know."""
+    """Readable files with something unusual that a person should know."""
     findings = []
     for code, severity, what, cure, holds in _ODDITIES:
         if code == "sixteen-bit" and subject.value_range:
-            continue  # what their numbers mean was said
+            continue  # the user gave the range
         rows = np.flatnonzero(holds(subject.samples.facts))
         if len(rows):
             findings.append(

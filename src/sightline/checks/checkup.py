@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sightline.checks.appearance import find_odd_appearance
 from sightline.checks.bad_files import (
     find_narrow_range,
     find_oddities,
@@ -27,7 +28,6 @@ from sightline.checks.copies import (
 )
 from sightline.checks.finding import SEVERITIES, Finding, Findings
 from sightline.checks.labels import find_label_problems
-from sightline.checks.looks import find_odd_looks
 from sightline.checks.shapes import find_odd_aspects, find_odd_sizes
 from sightline.checks.shortcuts import find_shortcuts
 from sightline.checks.subject import Subject
@@ -51,7 +51,7 @@ CHECKS: tuple[Callable[[Subject], list[Finding]], ...] = (
     find_tiny_classes,
     find_missing_classes,
     find_unevenness,
-    find_odd_looks,
+    find_odd_appearance,
     find_copies,
     find_near_copies,
     find_odd_sizes,
@@ -63,13 +63,13 @@ CHECKS: tuple[Callable[[Subject], list[Finding]], ...] = (
 
 
 def check_subject(subject: Subject) -> Findings:
-    """Return everything that is found wrong, errors first."""
+    """Return all findings, errors first."""
     found = [finding for check in CHECKS for finding in check(subject)]
     return Findings(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
 def list_not_run(subject: Subject) -> list[tuple[str, str]]:
-    """Return (what was not looked for, what to type for it)."""
+    """Return (what was not checked, what to type to check it)."""
     if subject.embedding is not None:
         return []
     return [("probable label errors and outliers", "--embeddings MODEL (a run, or a pretrained network)")]

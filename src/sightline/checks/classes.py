@@ -1,4 +1,4 @@
-"""Findings about classes: tiny, uneven, missing from a part or only there, names that look alike."""
+"""Findings about classes: tiny, uneven, missing from a part or only there, names that are nearly the same."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNEVEN = 10
 
 
 def find_tiny_classes(subject: Subject) -> list[Finding]:
-    """Classes with fewer images than a split needs: they are trained on and not measured."""
+    """Classes with fewer images than a split needs: they are used in training and not evaluated."""
     samples = subject.samples
     tiny = {name: count for name, count in samples.counts().items() if count < MIN_CLASS_SIZE}
     if not tiny:
@@ -29,16 +29,16 @@ def find_tiny_classes(subject: Subject) -> list[Finding]:
         Finding(
             "tiny-class",
             "warning",
-            f"too few images to measure: class {shown}{' ...' if len(tiny) > 5 else ''}",
+            f"too few images to evaluate: class {shown}{' ...' if len(tiny) > 5 else ''}",
             subject.cases(rows),
-            f"add images (at least {MIN_CLASS_SIZE}, better 100) or remove the class; "
+            f"add images (at least {MIN_CLASS_SIZE}, ideally 100) or remove the class; "
             "until then all its images are used for training",
         )
     ]
 
 
 def find_unevenness(subject: Subject) -> list[Finding]:
-    """The largest class is ten times the smallest, or more: accuracy alone says little."""
+    """The largest class is ten times the smallest, or more: accuracy alone is misleading."""
     counts = {name: count for name, count in subject.samples.counts().items() if count}
     small, large = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     if counts[large] < _UNEVEN * counts[small]:
@@ -46,7 +46,7 @@ def find_unevenness(subject: Subject) -> list[Finding]:
     message = f"classes are uneven: {large!r} has {counts[large]:,} images, {small!r} {counts[small]:,}"
     return [
         Finding(
-            "uneven-classes", "warning", message, (), "look at macro F1 and the per-class table, not at accuracy alone"
+            "uneven-classes", "warning", message, (), "judge by macro F1 and the per-class table, not by accuracy alone"
         )
     ]
 
@@ -76,7 +76,7 @@ def find_extra_classes(subject: Subject) -> list[Finding]:
 
 
 def _renamed(subject: Subject) -> str:
-    """Say which class an extra one may be: one of nearly its name, or the only one that the part lacks."""
+    """Name the class that an extra one may be: one with a similar name, or the only one missing from the part."""
     samples = subject.samples
     for _, name, _ in samples.extra_classes:
         near = nearest(name, samples.classes, cutoff=0.7)
@@ -87,7 +87,7 @@ def _renamed(subject: Subject) -> str:
         found = {subject.label(row) for row in np.flatnonzero(samples.given == part)}
         missing = [name for name in samples.classes if name not in found]
         if len(extra) == len(missing) == 1:
-            return f"; perhaps {extra[0]!r} is {missing[0]!r}, which {part} lacks"
+            return f"; perhaps {extra[0]!r} is {missing[0]!r}, which is missing from {part}"
     return ""
 
 
@@ -109,7 +109,7 @@ def _differs_in_one_letter(one: str, other: str) -> bool:
 
 
 def find_name_clashes(subject: Subject) -> list[Finding]:
-    """Class names that differ in case, spaces, dashes or the form of their letters only: probably one class."""
+    """Class names that differ in case, spaces, dashes or Unicode form only: probably one class."""
     alike = defaultdict(set)
     for name in [*subject.samples.classes, *(name for _, name, _ in subject.samples.extra_classes)]:
         plain = unicodedata.normalize("NFKC", name).casefold()
@@ -119,5 +119,5 @@ def find_name_clashes(subject: Subject) -> list[Finding]:
     if not clashes:
         return []
     shown = "; ".join(" and ".join(map(repr, names)) for names in clashes[:3])
-    message = f"class names that look alike: {shown}"
-    return [Finding("class-name-clash", "warning", message, (), "give one class one name")]
+    message = f"class names that are nearly the same: {shown}"
+    return [Finding("class-name-clash", "warning", message, (), "use one name for each class")]

@@ -16,12 +16,12 @@ from sightline.text import count_of
 
 __all__ = ["find_conflicts", "find_copies", "find_leaks", "find_near_conflicts", "find_near_copies"]
 
-_MOST = 20  # copies of one content that a case names
+_MOST = 20  # copies of one image that a case lists
 Rows = npt.NDArray[np.intp]
 
 
 def _copies(samples: Samples) -> Iterator[Rows]:
-    """Yield arrays of the positions of one content that occurs more than once."""
+    """Yield the positions of identical files, one array for each content that occurs more than once."""
     known = np.flatnonzero(samples.digests != "")
     if not len(known):
         return
@@ -32,7 +32,7 @@ def _copies(samples: Samples) -> Iterator[Rows]:
 
 
 def _near(samples: Samples) -> Iterator[Rows]:
-    """Yield the positions of the two contents of each near pair, all copies of both; of very many, the first."""
+    """Yield the positions of each near-duplicate pair with the copies of both, at most ``_MOST`` of each."""
     copies: dict[str, list[int]] = {}
     for row in np.flatnonzero(samples.digests != ""):
         copies.setdefault(samples.digests[row], []).append(int(row))
@@ -45,12 +45,12 @@ def _is_split_over_labels(samples: Samples, rows: Rows) -> bool:
 
 
 def _is_within(subject: Subject, rows: Rows) -> bool:
-    """Tell whether images have one label and stand in one part: otherwise they are a conflict or a leak."""
+    """Tell whether images have one label and are in one part: otherwise they are a conflict or a leak."""
     return not _is_split_over_labels(subject.samples, rows) and len(set(subject.split.parts[rows]) - {""}) < 2
 
 
 def _names(subject: Subject, groups: list[Rows]) -> list[str]:
-    """Return the classes of each group of rows in words, where there are several."""
+    """Return the class names of each group of rows, where there are several."""
     names = [sorted({subject.label(row) for row in rows}) for rows in groups]
     return [" and ".join(those) if len(those) > 1 else "" for those in names]
 
@@ -62,14 +62,14 @@ def find_conflicts(subject: Subject) -> list[Finding]:
     if not groups:
         return []
     fixes = tuple(
-        Fix(str(samples.paths[row]), "exclude", reason=f"the same file stands under {names}")
+        Fix(str(samples.paths[row]), "exclude", reason=f"the same file is labelled {names}")
         for rows, names in zip(groups, _names(subject, groups), strict=True)
         for row in rows
     )
-    message = f"{count_of(len(groups), 'image')} under two labels"
+    message = f"{count_of(len(groups), 'image')} with two labels"
     cases = subject.cases_together(groups, _names(subject, groups))
     return [
-        Finding("label-conflict", "error", message, cases, "keep each under its right label only", fixes),
+        Finding("label-conflict", "error", message, cases, "keep each under its correct label only", fixes),
     ]
 
 
@@ -78,9 +78,9 @@ def find_near_conflicts(subject: Subject) -> list[Finding]:
     groups = [rows for rows in _near(subject.samples) if _is_split_over_labels(subject.samples, rows)]
     if not groups:
         return []
-    message = f"{count_of(len(groups), 'pair')} of near-duplicates under two labels"
+    message = f"{count_of(len(groups), 'pair')} of near-duplicates with different labels"
     cases = subject.cases_together(groups, _names(subject, groups))
-    cure = "look at each pair; give both their right label, or keep one"
+    cure = "look at each pair; give both the correct label, or keep one"
     return [Finding("near-conflict", "warning", message, cases, cure)]
 
 
@@ -98,7 +98,7 @@ def find_copies(subject: Subject) -> list[Finding]:
         Finding(
             "copies",
             "note",
-            f"{count_of(len(surplus), 'image')} of which the same file stands in the class already",
+            f"{count_of(len(surplus), 'image')} identical to another file of the class",
             subject.cases_together(groups),
             "remove the copies; a split that Sightline draws keeps them on one side",
             fixes,
@@ -115,29 +115,29 @@ def find_near_copies(subject: Subject) -> list[Finding]:
         Finding(
             "near-copies",
             "note",
-            f"{count_of(len(groups), 'pair')} of near-duplicates of one class",
+            f"{count_of(len(groups), 'pair')} of near-duplicates in one class",
             subject.cases_together(groups),
-            "nothing to do: a split that Sightline draws keeps them on one side; remove those that add nothing",
+            "nothing to do: a split that Sightline draws keeps them on one side; remove them if they add nothing",
         )
     ]
 
 
 def find_leaks(subject: Subject) -> list[Finding]:
-    """Images of a given part that stand in an earlier one too; the headline figure leaves them out."""
+    """Images of a given part that are also in an earlier one; the headline metric leaves them out."""
     samples, split, findings = subject.samples, subject.split, []
     for part, earlier in (("test", "train or val"), ("val", "train")):
         twins = find_twins(samples, split.parts, part)
         exact = find_twins(samples, split.parts, part, near=False)
-        left_out = "; the headline figure leaves them out already" if part == split.headline else ""
+        left_out = "; the headline metric leaves them out already" if part == split.headline else ""
         for code, rows, how in (
-            ("leak", sorted(exact), "of which the same file is in"),
-            ("near-leak", sorted(set(twins) - set(exact)), "of which a near-duplicate is in"),
+            ("leak", sorted(exact), "with an identical file in"),
+            ("near-leak", sorted(set(twins) - set(exact)), "with a near-duplicate in"),
         ):
             if not rows:
                 continue
             groups = [np.array([row, *twins[row][:_MOST]]) for row in rows]
             fixes = tuple(
-                Fix(str(samples.paths[row]), "exclude", reason=f"stands in {earlier} too: {samples.paths[twin]}")
+                Fix(str(samples.paths[row]), "exclude", reason=f"is also in {earlier}: {samples.paths[twin]}")
                 for row, twin in ((group[0], group[1]) for group in groups)
             )
             message = f"{count_of(len(rows), f'{part} image')} {how} {earlier}"

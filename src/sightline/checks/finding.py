@@ -12,7 +12,7 @@ from sightline.data.fixes import Fix
 __all__ = ["CODES", "SEVERITIES", "Case", "Finding", "Findings", "Severity"]
 
 Severity = Literal["error", "warning", "note"]
-# Every code that a finding can have, for --fail-on and the docs; a test compares them with what the checks say.
+# Every code that a finding can have, for --fail-on and the docs; a test compares them with the checks.
 CODES = (
     "unreadable",
     "no-split",
@@ -59,8 +59,8 @@ class Case:
     """One place where a finding shows: an image, or images that belong together.
 
     Attributes:
-        paths: the images, as the samples name them; empty where it is no image.
-        note: what is special here (a reason, a value, two labels), or an empty string.
+        paths: the images, as the samples name them; empty where the finding is not about images.
+        note: details (a reason, a value, two labels), or an empty string.
     """
 
     paths: tuple[str, ...]
@@ -77,11 +77,11 @@ class Finding:
 
     Attributes:
         code: stable name.
-        severity: ``error`` (figures would be wrong), ``warning`` (they may be), ``note`` (good to know).
+        severity: ``error`` (metrics would be wrong), ``warning`` (they may be), ``note`` (good to know).
         message: what is wrong, with the count.
         cases: where it shows; all of them, worst first.
         cure: what to do about it.
-        fixes: what could be done for single images, as a proposal.
+        fixes: proposed changes to single images.
     """
 
     code: str
@@ -113,7 +113,7 @@ class Findings(tuple[Finding, ...]):
 
     Example:
         >>> Findings()
-        Nothing wrong was found.
+        No problems found.
     """
 
     __slots__ = ()
@@ -128,11 +128,11 @@ class Findings(tuple[Finding, ...]):
         return tuple(first.values())
 
     def __repr__(self) -> str:
-        return "\n".join(f"{f.severity}[{f.code}]: {f.message}" for f in self) or "Nothing wrong was found."
+        return "\n".join(f"{f.severity}[{f.code}]: {f.message}" for f in self) or "No problems found."
 
     def _repr_html_(self) -> str:
         if not self:
-            return "<p>Nothing wrong was found.</p>"
+            return "<p>No problems found.</p>"
         head = "<tr><th>severity</th><th>finding</th><th>cure</th></tr>"
         cells = (f"<td>{f.severity}</td><td>{html.escape(f.message)}</td><td>{html.escape(f.cure)}</td>" for f in self)
         return f"<table>{head}{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"

@@ -16,7 +16,7 @@ __all__ = ["find_label_problems"]
 
 _LEAST_IMAGES = 50
 _ALIKE = 0.95  # cosine of two images' features
-_FAR = 3.5  # robust standard deviations below the class's median likeness to its neighbours
+_FAR = 3.5  # robust standard deviations below the class's median similarity to the nearest neighbours
 
 
 def find_label_problems(subject: Subject) -> list[Finding]:
@@ -61,13 +61,13 @@ def _label_errors(
     fixes = tuple(
         Fix(str(samples.paths[row]), "relabel", name, note) for row, name, note in zip(wrong, names, notes, strict=True)
     )
-    message = f"{count_of(len(wrong), 'label')} probably wrong, as the features of {subject.embedding.name} see it"  # type: ignore[union-attr]
+    message = f"{count_of(len(wrong), 'label')} probably wrong, judged by the features of {subject.embedding.name}"  # type: ignore[union-attr]
     cure = "look at each: some are wrong, others are hard cases; --fix-list proposes new labels, and you decide"
     return [Finding("label-error", "warning", message, subject.cases(wrong, notes), cure, fixes)]
 
 
 def _alike(subject: Subject, rows: npt.NDArray[np.intp], near: Neighbours) -> list[Finding]:
-    """Pairs that the network hardly tells apart, and that are no near-duplicates by their pixels."""
+    """Pairs with nearly the same features that are not near-duplicates by their pixels."""
     ones = np.flatnonzero((near.nearest[near.nearest] == np.arange(len(rows))) & (near.cosine >= _ALIKE))
     pairs = [(one, other) for one in ones if one < (other := near.nearest[one])]
     if not pairs:
@@ -78,14 +78,14 @@ def _alike(subject: Subject, rows: npt.NDArray[np.intp], near: Neighbours) -> li
     notes = [f"cosine {near.cosine[one]:.3f}" for one, _ in pairs]
     # Where neither is in a group yet, they become one, so that a split keeps them together.
     fixes = tuple(
-        Fix(str(samples.paths[row]), "group", f"alike-{number}", "hardly told apart by its features")
+        Fix(str(samples.paths[row]), "group", f"alike-{number}", "nearly the same features")
         for number, group in enumerate(groups, 1)
         if not any(samples.groups[list(group)])
         for row in group
     )
     is_torn = any(any(samples.given) and parts[one] != parts[other] for one, other in groups)
-    message = f"{count_of(len(pairs), 'pair')} of images that the network hardly tells apart"
-    cure = "look at each: images of one thing, one after the other, belong in one group; --fix-list proposes it"
+    message = f"{count_of(len(pairs), 'pair')} of images with nearly the same features"
+    cure = "look at each: images of one object in a row belong in one group; --fix-list proposes it"
     return [
         Finding("alike", "warning" if is_torn else "note", message, subject.cases_together(groups, notes), cure, fixes)
     ]
@@ -102,7 +102,7 @@ def _outliers(subject: Subject, rows: npt.NDArray[np.intp], near: npt.NDArray[np
     if not len(found):
         return []
     found = found[np.argsort(-odd[found], kind="stable")]
-    notes = [f"likeness to its nearest neighbours {near[row]:.2f}" for row in found]
-    message = f"{count_of(len(found), 'image')} like no other"
+    notes = [f"similarity to its nearest neighbours {near[row]:.2f}" for row in found]
+    message = f"{count_of(len(found), 'image')} unlike any other"
     cure = "look at them: some may show nothing of any class"
     return [Finding("outlier", "note", message, subject.cases(rows[found], notes), cure)]

@@ -1,4 +1,4 @@
-"""Findings about sizes and aspect ratios that are far from the others'."""
+"""Findings about unusual sizes and aspect ratios."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sightline.text import count_of
 
 __all__ = ["find_odd_aspects", "find_odd_sizes"]
 
-_TIMES = 8  # smaller than the median's so-many-th part, or larger than as many times
-_LONGEST = 4  # what a crop can't hold: see pixels.preprocess
+_TIMES = 8  # how many times smaller or larger than the median counts as odd
+_LONGEST = 4  # more than a crop can show: see pixels.preprocess
 _LEAST_IMAGES = 20
 
 
@@ -28,13 +28,13 @@ def find_odd_sizes(subject: Subject) -> list[Finding]:
         return []
     rows = rows[np.argsort(sides[rows], kind="stable")]
     notes = [f"{samples.widths[row]}x{samples.heights[row]}" for row in rows]
-    message = f"{count_of(len(rows), 'image')} {_TIMES} times smaller or larger than the usual {usual:.0f} px"
+    message = f"{count_of(len(rows), 'image')} over {_TIMES} times smaller or larger than the median of {usual:.0f} px"
     cure = "look at them: the small ones may be thumbnails or placeholders"
     return [Finding("odd-size", "note", message, subject.cases(rows, notes), cure)]
 
 
 def find_odd_aspects(subject: Subject) -> list[Finding]:
-    """Images of which a square can show little: more than four times as long as wide, unlike most."""
+    """Images that do not fit a square: more than four times as long as wide, unlike most."""
     samples = subject.samples
     long, short = np.maximum(samples.widths, samples.heights), np.minimum(samples.widths, samples.heights)
     aspect = long / np.maximum(short, 1)
@@ -45,5 +45,5 @@ def find_odd_aspects(subject: Subject) -> list[Finding]:
     rows = rows[np.argsort(-aspect[rows], kind="stable")]
     notes = [f"{samples.widths[row]}x{samples.heights[row]}" for row in rows]
     message = f"{count_of(len(rows), 'image')} more than {_LONGEST} times as long as wide"
-    cure = "look at them: a square shows a part of them, or all of it very small"
+    cure = "look at them: the square input shows only a part of them, or shows them very small"
     return [Finding("odd-aspect", "note", message, subject.cases(rows, notes), cure)]

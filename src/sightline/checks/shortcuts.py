@@ -1,7 +1,7 @@
-"""Findings about properties that give a class away: size, format, brightness ... instead of what is shown.
+"""Findings about shortcuts: size, format, brightness or another property that predicts a class without the content.
 
-A network learns whatever tells classes apart. Where a shallow tree on one property of the file does so, high
-figures may mean nothing (R. Geirhos et al., Shortcut Learning in Deep Neural Networks, 2020).
+A network learns whatever distinguishes the classes. Where a shallow tree does so from one property of the file, high
+metrics may mean nothing (R. Geirhos et al., Shortcut Learning in Deep Neural Networks, 2020).
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ Columns = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """Something that can be known of an image without looking at what it shows.
+    """Something that can be measured of an image without understanding its content.
 
     Attributes:
         name: in words.
         columns: facts -> ``[N, D]`` numbers.
-        bar: how much of a class a tree must tell by it, 0 (chance) to 1 (all), to be a finding. What an image
-            shows has its own brightness and colours, so those must tell nearly everything.
+        bar: skill from which on it is a finding, 0 (chance) to 1 (perfect). Brightness and colours depend on the
+            content, so their bar is higher.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Property:
 
 
 def _codes(values: Any) -> Columns:
-    """Return one column a value that occurs, 0 or 1: a tree needs no order among formats."""
+    """Return a column of 0 and 1 for each value that occurs: formats have no order."""
     return np.stack([values == value for value in np.unique(values)], 1).astype(float)
 
 
@@ -68,7 +68,7 @@ PROPERTIES = (
 
 
 def find_shortcuts(subject: Subject) -> list[Finding]:
-    """Properties by which a shallow tree, cross-validated, tells a class far better than chance."""
+    """Properties from which a cross-validated shallow tree predicts a class far better than chance."""
     samples = subject.samples
     rows = _some_rows(samples)
     labels = samples.labels[rows]
@@ -80,27 +80,28 @@ def find_shortcuts(subject: Subject) -> list[Finding]:
         columns = prop.columns(samples.facts[rows])
         if np.ptp(columns, axis=0).max() == 0:
             continue
-        told = _cross_validated(columns, labels, folds)
-        given_away = [
-            (skill, samples.classes[label]) for label, (skill, safe) in _skills(labels, told).items() if safe > prop.bar
-        ]
-        if given_away:
-            found.append((max(given_away)[0], prop.name, sorted(given_away, reverse=True)))
+        predicted = _cross_validated(columns, labels, folds)
+        skills = _skills(labels, predicted).items()
+        classes = sorted(
+            ((skill, samples.classes[label]) for label, (skill, low) in skills if low > prop.bar), reverse=True
+        )
+        if classes:
+            found.append((classes[0][0], prop.name, classes))
     return [_finding(*row) for row in sorted(found, reverse=True)]
 
 
 def _finding(best: float, name: str, classes: list[tuple[float, str]]) -> Finding:
     shown = ", ".join(f"{label!r} ({skill:.0%})" for skill, label in classes[:5]) + (" ..." if classes[5:] else "")
-    message = f"{name} alone gives away class {shown}: a network may learn that instead of what is shown"
+    message = f"{name} alone predicts class {shown}: a network may learn this instead of the content"
     cure = (
-        "find out why the classes differ in it, and take images of every class the same way; a model trained on "
-        "these may fail on others"
+        "find out why the classes differ in it, and take the images of all classes in the same way; a model trained on "
+        "these images may fail on others"
     )
     return Finding("shortcut", "warning", message, (), cure)
 
 
 def _some_rows(samples: Samples) -> npt.NDArray[np.intp]:
-    """Return readable images of classes with enough of them; of very many, evenly spaced ones."""
+    """Return rows of readable images, of classes with enough of them; of very many, an evenly spaced part."""
     enough = np.bincount(samples.labels[samples.is_ok], minlength=len(samples.classes)) >= 2 * _FOLDS
     rows = np.flatnonzero(samples.is_ok & (samples.widths > 0) & enough[samples.labels])
     rows = rows[:: max(1, len(rows) // _MOST_IMAGES)]
@@ -115,34 +116,37 @@ def _folds(samples: Samples, rows: npt.NDArray[np.intp]) -> list[tuple[Any, Any]
     _, contents = np.unique(samples.digests[rows].astype(str), return_inverse=True)
     splitter = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class with fewer images than folds: it stays in few of them
+        warnings.simplefilter(
+            "ignore", UserWarning
+        )  # warns of a class with fewer images than folds, which is harmless here
         return list(splitter.split(rows, samples.labels[rows], contents))
 
 
 def _cross_validated(columns: Columns, labels: npt.NDArray[np.int64], folds: list[tuple[Any, Any]]) -> Any:
-    """Return ``[N]`` labels as trees say them that did not see the image."""
+    """Return ``[N]`` predicted labels, each from the tree that was not trained on the image."""
     from sklearn.tree import DecisionTreeClassifier
 
-    told = np.zeros_like(labels)
-    # Leaves enough for every class, few enough that each is a rule a person could state.
+    predicted = np.zeros_like(labels)
+    # Enough leaves for every class, and few enough that each is a simple rule.
     leaves = min(32, 2 * len(np.unique(labels)) + 2)
     for train, test in folds:
         tree = DecisionTreeClassifier(
             max_leaf_nodes=leaves, min_samples_leaf=3, class_weight="balanced", random_state=0
         )
-        told[test] = tree.fit(columns[train], labels[train]).predict(columns[test])
-    return told
+        predicted[test] = tree.fit(columns[train], labels[train]).predict(columns[test])
+    return predicted
 
 
-def _skills(labels: npt.NDArray[np.int64], told: Any) -> dict[int, tuple[float, float]]:
-    """Return label -> (skill, the safe end of its 95 % interval): the share told right less the share told wrongly.
+def _skills(labels: npt.NDArray[np.int64], predicted: Any) -> dict[int, tuple[float, float]]:
+    """Return label -> (skill, lower end of its 95 % interval).
 
-    That is Youden's J of one class against the others, 0 for chance and 1 for all; its interval is that of a
-    difference of two shares (R. Newcombe, Statistics in Medicine 17, 1998, method 10).
+    The skill is Youden's J of one class against the others, recall less false positive rate: 0 for chance, 1 for
+    perfect. Its interval is that of a difference of two shares (R. Newcombe, Statistics in Medicine 17, 1998,
+    method 10).
     """
     skills = {}
     for label in np.unique(labels):
-        own, other = told[labels == label] == label, told[labels != label] == label
+        own, other = predicted[labels == label] == label, predicted[labels != label] == label
         hit, low, _ = _wilson(own)
         miss, _, high = _wilson(other)
         skills[int(label)] = hit - miss, hit - miss - float(np.hypot(hit - low, high - miss))
@@ -150,5 +154,5 @@ def _skills(labels: npt.NDArray[np.int64], told: Any) -> dict[int, tuple[float, 
 
 
 def _wilson(hits: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
-    figure = wilson(int(hits.sum()), len(hits))
-    return figure.value, figure.low, figure.high
+    interval = wilson(int(hits.sum()), len(hits))
+    return interval.value, interval.low, interval.high

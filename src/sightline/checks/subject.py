@@ -1,4 +1,4 @@
-"""``Subject``: what the data doctor looks at."""
+"""``Subject``: the input of every check."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Subject:
-    """What every check is given.
+    """The input of every check.
 
     Attributes:
         samples: inspected.
         split: the split that training would use.
-        embedding: features of the images, where they were asked for.
+        embedding: features of the images, where they were computed.
         value_range: (low, high) that 16-bit, 32-bit and float images were read with.
     """
 

@@ -1,4 +1,4 @@
-"""Findings about images that belong together and may be torn by a split."""
+"""Findings about groups: images that belong together and that a split may separate."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def find_group_patterns(subject: Subject) -> list[Finding]:
     torn = len(find_torn(assign_groups(samples, found.pattern).groups, parts))
     message = (
         f"file names look like groups: {count_of(found.images, 'image')} in {count_of(found.groups, 'group')} "
-        f"such as {found.example!r}" + (f"; the split has {torn:,} of them on several sides" if torn else "")
+        f"such as {found.example!r}" + (f"; the split separates {torn:,} of these groups" if torn else "")
     )
     without = "give the images without their split, and type " if any(samples.given) else ""
     cure = (
-        f"if the images of a group show one thing (a patient, a film, a place), keep them on one side: {without}"
+        f"if the images of a group show the same patient, film or place, keep them on one side: {without}"
         f"sightline train {shlex.quote(samples.source)} --group {shlex.quote(found.pattern)}"
     )
     return [Finding("group-pattern", "warning" if torn else "note", message, (Case(found.members),), cure)]
 
 
 def find_torn_groups(subject: Subject) -> list[Finding]:
-    """Groups that a given split has on several sides: what is measured was partly seen in training."""
+    """Groups that a given split separates: some test images then resemble training images."""
     samples = subject.samples
     torn = find_torn(samples.groups, subject.split.parts)
     if not torn:
@@ -48,6 +48,6 @@ def find_torn_groups(subject: Subject) -> list[Finding]:
         for group in torn[:100]
     )
     groups = set(samples.groups) - {""}
-    message = f"the given split has {len(torn):,} of {count_of(len(groups), 'group')} on several sides"
-    cure = "move each group to one side, or give the images without a split and let Sightline draw it"
+    message = f"the given split separates {len(torn):,} of {count_of(len(groups), 'group')}"
+    cure = "move each group to one part, or give the images without a split and let Sightline draw one"
     return [Finding("torn-groups", "error", message, cases, cure)]

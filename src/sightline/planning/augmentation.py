@@ -21,52 +21,54 @@ def decide_augmentation(decide: Decisions, data: DataFacts) -> None:
     _decide_mirror(decide, data)
     is_small = data.median_short_side <= SMALL_SIDE
     if is_small:
-        decide("translate", 0.0625, "default", "small shifts; the cut-off edge is mirrored in")
-        decide("zoom", 0.0, "default", "small images lose too much by zooming")
+        decide("translate", 0.0625, "default", "small random shifts; the border is filled by reflection")
+        decide("zoom", 0.0, "default", "zooming would cut too much off small images")
     else:
-        decide("translate", 0.0, "default", "random crops shift already")
-        decide("zoom", 0.3, "default", "random crops of 70 to 100 % of the side")
+        decide("translate", 0.0, "default", "random crops already shift the image")
+        decide("zoom", 0.3, "default", "random crops cover 70 to 100 % of the side")
     for name in ("brightness", "contrast", "saturation"):
         if is_small:
-            decide(name, 0.0, "default", "small networks learn faster without")
+            decide(name, 0.0, "default", "small networks learn faster without it")
         else:
             decide(name, 0.2, "default", "light and white balance differ between photos")
     decide.default(
-        flip_mode=("random", "each image by chance"),
-        flip_vertical=(0.0, "most things have an upper side"),
+        flip_mode=("random", "each image is flipped at random"),
+        flip_vertical=(0.0, "most objects have a top and a bottom"),
         rotate=(0.0, "most images are upright"),
-        zoom_out=(0.0, "no border is invented"),
-        shear=(0.0, "most images are taken straight"),
-        hue=(0.0, "colours are often what tells classes apart"),
-        blur=(0.0, "sharpness is left as it is"),
-        blur_sigma=(2.0, "usual where blur is used"),
+        zoom_out=(0.0, "no artificial border is added"),
+        shear=(0.0, "most images are not skewed"),
+        hue=(0.0, "colour often distinguishes the classes"),
+        blur=(0.0, "sharpness is not changed"),
+        blur_sigma=(2.0, "the usual value where blur is used"),
         erasing=(0.0, "not needed in short trainings"),
         policy=("none", "not needed in short trainings"),
         mixup=(0.0, "not needed in short trainings"),
         cutmix=(0.0, "not needed in short trainings"),
-        views=(1, "the figure is that of one look at each image, as in use"),
+        views=(1, "each test image is predicted once, as in use"),
     )
 
 
 def _decide_mirror(decide: Decisions, data: DataFacts) -> None:
-    """Decide the left-right flip: by the probe where it can tell, else by the classes' names."""
+    """Decide the left-right flip: by the probe where its result is clear, else by the names of the classes."""
     survival = data.survivals.get("mirror")
     if survival and survival.verdict == "harmful":
-        decide("flip", 0.0, "data", f"{survival}: a mirror changes these classes")
+        decide("flip", 0.0, "data", f"{survival}: mirroring changes these classes")
         return
     if survival and survival.verdict == "harmless":
-        decide("flip", 0.5, "data", f"{survival}: a mirror leaves these classes what they are")
+        decide("flip", 0.5, "data", f"{survival}: mirroring does not change these classes")
         return
     named = [name for name in data.classes if len(name) == 1 or any(word in name.lower() for word in _DIRECTIONS)]
     unknown = f"; not probed: {data.not_probed}" if data.not_probed else ""
     if survival:
         unknown = (
-            "; a quick probe can't tell" if survival.can_tell else "; a quick probe can't tell these classes apart"
+            "; a quick probe was not conclusive"
+            if survival.can_tell
+            else "; a quick probe could not distinguish these classes"
         )
     if named:
-        decide("flip", 0.0, "data", f"class {named[0]!r} may change its meaning in a mirror{unknown}")
+        decide("flip", 0.0, "data", f"class {named[0]!r} may change its meaning when mirrored{unknown}")
     else:
-        decide("flip", 0.5, "default", f"most things look as natural in a mirror{unknown}")
+        decide("flip", 0.5, "default", f"most objects look natural when mirrored{unknown}")
 
 
 # Setting -> (change, least value from which it is such a change).
@@ -79,7 +81,7 @@ _RISKS = (
 
 
 def changes_to_probe(chosen: dict[str, Any]) -> tuple[str, ...]:
-    """Return the changes whose harm matters, by what a person chose: the mirror unless it is off, others if on.
+    """Return the changes that are worth probing: the mirror unless it is switched off, others if switched on.
 
     Example:
         >>> changes_to_probe({}), changes_to_probe({"flip": 0, "rotate": 90})
@@ -90,7 +92,7 @@ def changes_to_probe(chosen: dict[str, Any]) -> tuple[str, ...]:
 
 
 def harmful_choices(settings: Settings, data: DataFacts) -> Iterator[tuple[str, Survival]]:
-    """Yield (setting, what the probe found) of chosen changes that the classes do not survive."""
+    """Yield (setting, what the probe found) for settings whose change alters the classes."""
     for name, change, least in _RISKS:
         survival = data.survivals.get(change)
         if survival and survival.verdict == "harmful" and getattr(settings, name) > least:

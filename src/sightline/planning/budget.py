@@ -14,16 +14,18 @@ from sightline.text import duration
 
 __all__ = ["SIDES", "Costs", "fit_to_time", "too_short"]
 
-# Width and the epochs that it is worth having, for a set that is seen eight times without a limit: seen on CIFAR-10,
-# where at equal time more width beats more epochs from there on.
+# Width, and the epochs from which on it pays, for a set that would get eight epochs without a limit. Measured on
+# CIFAR-10: at equal time, more width beats more epochs from there on.
 _WIDTHS = ((32, 2), (48, 3), (64, 4), (96, 9), (128, 14), (192, 24))
 _USUAL = 8
 SIDES = (384, 288, 256, 224, 192, 160, 128, 96)  # of the input, in px, that a pretrained network is tried at
-# Features of smaller images are much worse ones: measured on photos of clothes, a head at 224 px is better than two
-# epochs of the whole network at 160. So the head's side comes first: the largest that takes this share of the time.
+# Features of smaller images are much worse: on photos of clothes, a head at 224 px was better than two epochs of the
+# whole network at 160. So the input size of the head comes first: the largest that takes this share of the time.
 _HEAD_SHARE = 0.8
 _PART = 0.5  # of an epoch of the whole network: the least that is begun
-_MORE = 3.0  # factor on the epochs that are expected to fit: few steps are measured, and the time ends the training
+_MORE = (
+    3.0  # factor on the epochs that are expected to fit: few steps are timed, and the limit ends the training anyway
+)
 _MOST = {True: 10, False: 160}  # epochs from pretrained weights, and from scratch
 
 
@@ -33,8 +35,8 @@ class Costs:
 
     Attributes:
         step: seconds of one update at full size, with ``batch_size`` images.
-        forward: seconds of looking at one image, as validation does.
-        feature: seconds of looking at one image for a head that is fitted first.
+        forward: seconds for one image in inference, as in validation.
+        feature: seconds to compute the features of one image for a head that is fitted first.
         fit: seconds of fitting that head.
         sides: sides of the input that the network can take, in px, the largest first.
     """
@@ -54,7 +56,7 @@ class Costs:
         return steps * self.step * scale + val * self.forward
 
     def of(self, before: Settings, after: Settings) -> Costs:
-        """Return about what the costs are with another width or another size than they were measured with."""
+        """Estimate the costs at another width or input size than they were measured with."""
         wider = after.width / max(1, before.width)
         return self.scaled(_power(wider) * (after.size / before.size) ** 2)
 
@@ -66,9 +68,9 @@ class Costs:
 def fit_to_time(
     settings: Settings, costs: Costs, counts: dict[str, int], left: float, fixed: Collection[str] = ()
 ) -> dict[str, tuple[Any, str]]:
-    """Return setting -> (value, reason) for what makes the most of the time that is left for training.
+    """Return setting -> (value, reason) that makes the most of the time left for training.
 
-    ``epochs`` is more than is expected to fit: the training itself ends with the time.
+    ``epochs`` is more than is expected to fit: the training itself stops at the limit.
 
     Args:
         settings: of the plan without a limit.
@@ -78,7 +80,7 @@ def fit_to_time(
         fixed: settings that a person chose, and that stay.
 
     Raises:
-        InputError: if not even the least training fits.
+        InputError: if not even the shortest training fits.
     """
     if settings.model == SMALL_NETWORK and not settings.pretrained and "width" not in fixed:
         return _fit_width(settings, costs, counts, left)
@@ -93,7 +95,7 @@ def _fit_width(settings: Settings, costs: Costs, counts: dict[str, int], left: f
     for width, least in _WIDTHS:
         each = costs.scaled(_power(width / settings.width)).epoch(settings, counts["train"], counts["val"])
         if not found or each * least * usual <= left:
-            reason = f"the widest of which {least * usual:.0f} epochs fit into {duration(left)}"
+            reason = f"the widest network for which {least * usual:.0f} epochs fit into {duration(left)}"
             found = {**_fit_epochs(settings, each, left), "width": (width, reason)}
     return found
 
@@ -112,24 +114,26 @@ def _fit_size(
     side = next((side for side in sides if heads[side] <= _HEAD_SHARE * left), sides[-1])
     if heads[side] > left:
         raise too_short(settings.time, left, heads[side])
-    reason = f"the largest whose head is fitted in time: {duration(heads[side])} of the {duration(left)} that are left"
+    reason = (
+        f"the largest at which the head is fitted in time: {duration(heads[side])} of the remaining {duration(left)}"
+    )
     each = costs.scaled((side / settings.size) ** 2).epoch(settings, counts["train"], counts["val"])
     epochs = _fit_epochs(settings, each, left - heads[side])
     if heads[side] + _PART * each > left:
-        epochs = {"epochs": (0, f"no time for one of the whole network, which takes {duration(each)}")}
+        epochs = {"epochs": (0, f"no time for an epoch of the whole network, which takes {duration(each)}")}
     return {"size": (side, reason), **epochs}
 
 
 def _fit_epochs(settings: Settings, each: float, left: float) -> dict[str, tuple[Any, str]]:
     most = _MOST[settings.pretrained]
     epochs = min(most, max(1, math.ceil(_MORE * left / max(1e-9, each))))
-    reason = f"at most: about {duration(each)} each, and {duration(left)} are left; the training ends with the time"
-    return {"epochs": (epochs, reason if epochs < most else "as many as are of use")}
+    reason = f"an upper limit: about {duration(each)} an epoch, {duration(left)} left; training stops at the time limit"
+    return {"epochs": (epochs, reason if epochs < most else "more epochs would not help")}
 
 
 def too_short(limit: float, left: float, needed: float) -> InputError:
     """Return the error for a limit that leaves too little time for training; seconds."""
-    all_of_it = limit - left + needed
-    message = f"--time {duration(limit)} is not enough: {duration(all_of_it)} are needed at least on this machine"
-    parts = f"{duration(needed)} for the least training, {duration(limit - left)} before and after it"
-    return InputError("plan.time", f"{message} ({parts})", f"give --time {math.ceil(1.1 * all_of_it)}s or more")
+    total = limit - left + needed
+    message = f"--time {duration(limit)} is too short: this machine needs at least {duration(total)}"
+    parts = f"{duration(needed)} for the shortest training, {duration(limit - left)} before and after it"
+    return InputError("plan.time", f"{message} ({parts})", f"give --time {math.ceil(1.1 * total)}s or more")

@@ -1,4 +1,4 @@
-"""Decisions: one setting each, with where its value came from and why; what a person chose wins."""
+"""Decisions: one setting each, with its origin and reason; what a person chose wins."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Decisions:
         self.values: dict[str, Decision] = {}
 
     def __call__(self, name: str, value: Any, origin: str, reason: str) -> Any:
-        """Decide a setting; returns its value: what a person chose, else what ``suggest`` said, else this one."""
+        """Decide a setting; returns its value: what a person chose, else what was suggested, else this one."""
         if name in self._suggested:
             made = self._suggested[name]
             value, origin, reason = made.value, made.origin, made.reason
@@ -50,11 +50,11 @@ class Decisions:
         return value
 
     def suggest(self, name: str, value: Any, origin: str, reason: str) -> None:
-        """Put something in the place of the general suggestion for a setting that is decided later."""
+        """Replace the general suggestion for a setting that is decided later."""
         self._suggested[name] = Decision(name, value, origin, reason)
 
     def chosen(self, name: str, otherwise: Any) -> Any:
-        """Return what a person or the time chose for a setting, or ``otherwise``."""
+        """Return what a person or the time limit chose for a setting, or ``otherwise``."""
         return next((chosen[name] for _, chosen in self._chosen if name in chosen), otherwise)
 
     def default(self, **suggested: tuple[Any, str]) -> None:
@@ -63,7 +63,7 @@ class Decisions:
             self(name, value, "default", reason)
 
     def replace(self, name: str, value: Any, origin: str, reason: str) -> None:
-        """Decide a setting whatever was chosen: a choice that can't be kept, or that left it open."""
+        """Decide a setting whatever was chosen: the choice can't be kept, or leaves the value open."""
         self.values[name] = Decision(name, value, origin, reason)
 
     def value(self, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What planning is told about the data, the machine and the network: plain values, no torch."""
+"""Facts about the data, the machine and the network that planning uses: plain values, no torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Hardware:
         name: the processor's name.
         threads: CPU threads that training uses.
         reason: why this device.
-        warning: what is broken about a better device, or an empty string.
+        warning: why a better device can't be used, or an empty string.
         has_bf16: whether it computes in bf16 natively, faster than in fp32.
     """
 
@@ -69,7 +69,7 @@ class Survival:
         change: ``mirror``, ``upside-down``, ``turn`` (by up to 15 degrees) or ``quarter-turn``.
         verdict: ``harmful``, ``harmless``, or ``unclear``.
         n: validation images.
-        plain, with_copies: accuracy of a quick classifier that learnt without and with changed copies, 0 to 1.
+        plain, with_copies: accuracy of a quick classifier trained without and with changed copies, 0 to 1.
         rise: of its squared error with them, as a share.
         can_tell: whether it beats the most frequent class at all.
     """
@@ -84,7 +84,11 @@ class Survival:
 
     def __str__(self) -> str:
         copies = {"mirror": "mirrored", "upside-down": "upside-down"}.get(self.change, "turned")
-        error = f"error {100 * self.rise:+.0f} %".replace("-", "\u2212") if abs(self.rise) < 10 else "error many times"
+        error = (
+            f"error {100 * self.rise:+.0f} %".replace("-", "\u2212")
+            if abs(self.rise) < 10
+            else "error many times higher"
+        )
         return (
             f"validation accuracy of a quick probe with {copies} copies {100 * self.with_copies:.3g} % against "
             f"{100 * self.plain:.3g} % without ({error}, n={self.n:,})"
@@ -136,7 +140,7 @@ class EarlierRun:
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """The data, as far as a plan depends on them.
+    """What a plan needs to know about the data.
 
     Attributes:
         survivals: change -> whether classes survive it, for the changes that were probed.
@@ -146,7 +150,7 @@ class DataFacts:
     classes: tuple[str, ...]
     counts: dict[str, int] = field(hash=False)
     median_short_side: int
-    wide_aspect: float  # nine of ten images are no wider (or higher) than this, long side over short
+    wide_aspect: float  # 90 % of the images have at most this ratio of long side to short side
     class_counts: tuple[int, ...] = ()  # training images of each class
     shares: tuple[float, float] = (0.15, 0.15)  # usual for so many images, for validation and test
     survivals: dict[str, Survival] = field(default_factory=dict, hash=False)
@@ -156,7 +160,7 @@ class DataFacts:
 def describe_data(samples: Samples, split: Split) -> DataFacts:
     """Return the facts of inspected samples; sizes are those of the training images."""
     rows = split.rows("train")
-    if not len(rows):  # nothing can be trained on; what is there can still be looked at
+    if not len(rows):  # without training images, describe the readable ones
         rows = np.flatnonzero(samples.is_ok)
     sizes = np.stack([samples.widths[rows], samples.heights[rows]])
     sizes = sizes[:, sizes[0] > 0]

@@ -1,4 +1,4 @@
-"""What our fast network brings along: the recipe that it was made with, for any number of images and classes.
+"""Settings for our fast network: the recipe that it was designed with, for any number of images and classes.
 
 Sources: K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU" (arXiv 2404.00498), and its Muon version. Their
 rates are for batches of 2,000 and a loss that is summed over the batch; the formulas here give the same updates with
@@ -26,21 +26,20 @@ _BATCHES = (16, 500)
 
 
 def suggest_fast(decide: Decisions, data: DataFacts) -> None:
-    """Suggest what goes with the network ``small-fast`` from scratch, before the general decisions are made."""
+    """Suggest settings for the network ``small-fast`` from scratch, before the general decisions are made."""
     count = data.counts["train"]
     low, high = _BATCHES
     batch = decide.chosen("batch_size", max(low, min(high, count // 20)))
-    decide.suggest("batch_size", batch, "data", f"a twentieth of {count:,} training images, {low} to {high}")
+    decide.suggest("batch_size", batch, "data", f"one twentieth of {count:,} training images, between {low} and {high}")
     few, many = _EPOCHS
     epochs = max(few, min(many, round(_SEEN / max(1, count))))
-    reason = f"{count:,} training images; {few} to {many} epochs, with more images fewer: each is seen less often"
+    reason = f"{count:,} training images: between {few} and {many} epochs, fewer for larger sets"
     decide.suggest("epochs", epochs, "data", reason)
     if decide.chosen("schedule", "linear") in ("linear", "cosine", "one-cycle"):
-        decide.suggest("patience", 0, "network", "the rate falls to zero with the last step, which is worth most")
-    decide.suggest(
-        "label_smoothing", 0.2, "network", "part of this recipe: more right answers, but timid probabilities"
-    )
-    decide.suggest("flip_mode", "alternating", "network", "each image and its mirror are seen equally often")
+        decide.suggest("patience", 0, "network", "the last steps gain most, as the learning rate falls to zero")
+    reason = "part of this recipe: higher accuracy, but underconfident probabilities"
+    decide.suggest("label_smoothing", 0.2, "network", reason)
+    decide.suggest("flip_mode", "alternating", "network", "each image and its mirror image are used equally often")
     _suggest_sizes(decide, decide.chosen("size", max(16, min(64, -(-data.median_short_side // 8) * 8))))
     if decide.chosen("optimizer", "muon") == "muon":
         _suggest_updates(decide, batch)
@@ -58,14 +57,16 @@ def _suggest_sizes(decide: Decisions, size: int) -> None:
 def _suggest_updates(decide: Decisions, batch: int) -> None:
     width = max(1, decide.chosen("width", OWN_NETWORKS["small-fast"].width))  # 0 is refused with the settings
     rate = _MUON_RATE * math.sqrt(batch / 2_000)
-    reason = f"as the CIFAR-10 speed records, at {batch} images a step"
-    decide.suggest("optimizer", "muon", "network", "learns most from a step where steps are few")
+    reason = f"as in the CIFAR-10 speed records, for batches of {batch} images"
+    decide.suggest("optimizer", "muon", "network", "learns most per step when there are few steps")
     decide.suggest("learning_rate", round(rate, 4), "network", reason)
     decide.suggest("bias_rate", round(min(1_000, _BIAS_RATE * batch / rate), 2), "network", reason)
     decide.suggest("head_rate", round(_HEAD_RATE * batch / (2 * width) / rate, 4), "network", reason)
     decide.suggest("weight_decay", round(min(10, _DECAY * batch / rate), 4), "network", reason)
-    decide.suggest("decay_norms", True, "network", "biases learn so fast that they need it; filters are normalised")
-    decide.suggest("schedule", "linear", "network", "falls to zero with the last step")
+    decide.suggest(
+        "decay_norms", True, "network", "biases have a high learning rate and need it; filters are normalised"
+    )
+    decide.suggest("schedule", "linear", "network", "falls to zero at the last step")
     if decide.chosen("schedule", "linear") != "one-cycle":  # whose rise and momentum are its own
-        decide.suggest("momentum", 0.85, "network", "a short memory for few steps")
-        decide.suggest("warmup", 0.0, "network", "the identity-like start needs none")
+        decide.suggest("momentum", 0.85, "network", "lower than usual, as there are few steps")
+        decide.suggest("warmup", 0.0, "network", "the near-identity initialisation needs no warm-up")

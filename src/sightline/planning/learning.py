@@ -11,8 +11,8 @@ from sightline.planning.settings import Settings
 __all__ = ["decide_learning", "decide_network", "refuse_contradictions"]
 
 _HEAD_REASON = "logistic regression on frozen features: a good model in seconds, and a safe start for fine-tuning"
-# Largest class over smallest, from which on the loss is weighted. Measured with the small network on noisy digits
-# made uneven (up to 100 training images a class, 5 seeds): mean accuracy of the classes without and with weights, at
+# Ratio of the largest class to the smallest from which on the loss is weighted. With the small network on noisy digits
+# made uneven (up to 100 training images a class, 5 seeds), mean accuracy of the classes without and with weights at
 # 3:1 79.0 and 80.8 %, 10:1 72.8 and 74.5 %, 30:1 61.8 and 66.1 %, 100:1 51.3 and 55.2 %; accuracy over images as
 # uneven as the training's 81.7 and 82.3 %, 81.9 and 81.8 %, 83.1 and 81.9 %, 85.0 and 82.5 %. Balanced sampling came
 # between the two (62.7 % at 30:1).
@@ -22,7 +22,7 @@ _UNEVEN_REASON = (
     "from 62 to 66 %, and lowered that of all images from 83 to 82 %"
 )
 
-# Training images from which on a pretrained network may move further. Measured with mobilenetv2 after a fitted head:
+# Training images from which on a pretrained network may use a higher rate. With mobilenetv2 after a fitted head,
 # three epochs of 3,068 photos of clothes at 1e-4, 3e-4 and 1e-3 gave validation losses of 0.35, 0.30 and 0.31; with
 # 207 photos of ants and bees, 3e-4 lost five points of the head's accuracy on the test images.
 _MANY = 1_000
@@ -54,19 +54,19 @@ _SCHEDULES = {
 
 def decide_network(decide: Decisions, network: NetworkFacts, earlier: EarlierRun | None = None) -> None:
     """Decide where the weights come from and what the network looks like."""
-    weights = decide("weights", "", "default", "the published weights of the network, where there are any")
+    weights = decide("weights", "", "default", "the network's published weights, if there are any")
     if earlier:
-        decide("pretrained", True, "weights", f"goes on from {earlier.name}; licence: {earlier.licence}")
+        decide("pretrained", True, "weights", f"training continues from {earlier.name}; licence: {earlier.licence}")
     elif weights or network.has_weights:
-        reason = f"far better than a random start on photos; licence of the weights: {network.licence}"
+        reason = f"far better than random weights on photos; licence of the weights: {network.licence}"
         decide("pretrained", True, "network", "from the given file" if weights else reason)
     else:
         decide("pretrained", False, "network", "no published weights: training starts from scratch")
     own = OWN_NETWORKS.get(network.name)
     expects = f"as {network.name} expects it" if weights else "as the weights expect it"
-    shape = "usual for this network" if own else "as its authors made it"
+    shape = "usual for this network" if own else "as its authors designed it"
     suggested = {
-        "mean": (network.mean, expects if network.has_weights else "centre of 0..1"),
+        "mean": (network.mean, expects if network.has_weights else "the middle of 0..1"),
         "std": (network.std, expects if network.has_weights else "spread of 0..1"),
         "width": (own.width if own else 0, shape),
         "depth": (own.depth if own else 0, shape),
@@ -88,18 +88,18 @@ def decide_learning(decide: Decisions, data: DataFacts, hardware: Hardware, earl
     pretrained = decide.value("pretrained")
     count = data.counts["train"]
     known = earlier.head_rows(data.classes) if earlier else {}
-    decide("time", 0.0, "default", "all epochs are made, however long they take")
+    decide("time", 0.0, "default", "no time limit: all epochs are trained")
     _decide_length(decide, count, hardware, earlier.name if earlier and known else "")
     _decide_early_sizes(decide)
     _decide_updates(decide)
     _decide_rates(decide, count)
     _decide_loss(decide, data)
-    decide("select_by", "loss", "default", "it sees how sure the network is, accuracy only which class wins")
-    figure = decide.value("select_by")
+    decide("select_by", "loss", "default", "the loss takes confidence into account, accuracy only the predicted class")
+    metric = decide.value("select_by")
     patience = 3 if pretrained else max(10, decide.value("epochs") // 2)
     if decide.value("schedule") == "plateau":
-        patience = max(patience, 2 * round(decide.value("decay_every")) + 1)  # a lower rate gets its chance
-    decide("patience", patience, "default", f"stop when the validation {figure} no longer gets better")
+        patience = max(patience, 2 * round(decide.value("decay_every")) + 1)  # leaves time for a lower rate to help
+    decide("patience", patience, "default", f"stop when the validation {metric} no longer improves")
     if not pretrained:
         decide("freeze_norm", False, "default", "batch norms must learn the data's statistics")
     elif count < _MANY:
@@ -109,20 +109,32 @@ def decide_learning(decide: Decisions, data: DataFacts, hardware: Hardware, earl
 
 
 def refuse_contradictions(settings: Settings) -> None:
-    """Raise ``InputError`` for settings about learning that are possible one by one, and not together."""
+    """Raise ``InputError`` for learning settings that can't be combined."""
     s = settings
     rules = (
-        (s.time and s.find_rate, "time and find_rate: the range test is not in the time", "leave out one of them"),
-        (s.freeze_body and s.unfreeze_every, "freeze_body and unfreeze_every are both on", "give one of them"),
+        (
+            s.time and s.find_rate,
+            "time and find_rate can't be combined: the time limit does not cover the learning rate finder",
+            "leave out one of them",
+        ),
+        (
+            s.freeze_body and s.unfreeze_every,
+            "freeze_body and unfreeze_every can't be combined: one freezes layers for good, the other for a while",
+            "leave out one of them",
+        ),
         (
             s.find_rate and s.unfreeze_every,
             "find_rate tests the whole network, and unfreeze_every freezes most of it at first",
             "leave out --find-lr or --set unfreeze_every",
         ),
-        (s.freeze_body and s.layer_decay < 1, "layer_decay has no layers under freeze_body", "give one of them"),
+        (
+            s.freeze_body and s.layer_decay < 1,
+            "layer_decay has no effect with freeze_body, which trains the head alone",
+            "leave out one of them",
+        ),
         (
             max(s.early_sizes, default=0) > s.size,
-            f"early_sizes = {list(s.early_sizes)} go beyond size = {s.size}",
+            f"early_sizes = {list(s.early_sizes)} must not exceed size = {s.size}",
             f"give --set early_sizes=[{s.size // 4 * 3}] or less",
         ),
         (
@@ -132,7 +144,7 @@ def refuse_contradictions(settings: Settings) -> None:
         ),
         (
             s.schedule == "plateau" and s.decay_unit == "steps",
-            "the schedule plateau counts epochs, not steps",
+            "the schedule plateau needs decay_unit = epochs, not steps",
             "leave out --set decay_unit=steps",
         ),
         (
@@ -142,7 +154,7 @@ def refuse_contradictions(settings: Settings) -> None:
         ),
         (
             s.accumulate > s.batch_size,
-            f"accumulate = {s.accumulate} parts of batch_size = {s.batch_size} images",
+            f"accumulate = {s.accumulate} is more than batch_size = {s.batch_size}",
             "give fewer parts, or a larger --batch-size",
         ),
     )
@@ -155,45 +167,55 @@ def _decide_length(decide: Decisions, count: int, hardware: Hardware, head_of: s
     pretrained = decide.value("pretrained")
     decide("freeze_body", False, "default", "the whole network learns")
     if head_of:
-        decide("head_first", False, "weights", f"the head of {head_of} goes on; fitting one would put it aside")
+        decide(
+            "head_first",
+            False,
+            "weights",
+            f"training continues with the head of {head_of}; fitting a new one would discard it",
+        )
     else:
         reason = _HEAD_REASON if pretrained else "no pretrained features to fit a head on"
         decide("head_first", pretrained, "network", reason)
     if pretrained and hardware.device == "cpu":
-        decide("epochs", 4, "hardware", "after the fitted head, a few epochs of the whole network; a CPU is slow at it")
+        decide(
+            "epochs", 4, "hardware", "a few epochs of the whole network after the fitted head; they are slow on a CPU"
+        )
     elif pretrained:
-        decide("epochs", 12, "hardware", "after the fitted head, the whole network, from there")
+        decide("epochs", 12, "hardware", "epochs of the whole network after the fitted head")
     else:
         epochs = 40 if count < 4_000 else 20 if count < 20_000 else 12
         decide("epochs", epochs, "data", f"{count:,} training images from scratch")
     small = not pretrained and count < 4_000
     decide("batch_size", 32 if pretrained or small else 128, "data", f"{count:,} training images")
     decide.default(
-        accumulate=(1, "a whole batch goes through at once"),
+        accumulate=(1, "a batch goes through the network in one piece"),
         unfreeze_every=(0.0, "all layers learn from the first step"),
     )
-    if decide(
-        "compile", False, "default", "compiling costs a minute or more, which a short training does not win back"
-    ):
-        _explain(decide, "compile", "the first step takes a minute or more, the others less")
+    if decide("compile", False, "default", "compiling takes a minute or more, too long for a short training"):
+        _explain(decide, "compile", "the first step takes a minute or more, later ones are faster")
     if hardware.device.startswith("cuda"):
         decide("precision", "bf16", "hardware", "several times as fast on a GPU, with the range of fp32")
     elif hardware.device == "cpu" and hardware.has_bf16:
-        decide("precision", "bf16", "hardware", "this CPU computes in it: 1.4 to 1.8 times as fast as fp32 on one")
+        decide(
+            "precision",
+            "bf16",
+            "hardware",
+            "this CPU supports bf16: 1.4 to 1.8 times as fast as fp32 where it was measured",
+        )
     else:
         decide("precision", "fp32", "hardware", "the fastest on this device")
         if decide.value("precision") == "bf16" and hardware.device == "cpu" and not hardware.has_bf16:
-            _explain(decide, "precision", "this CPU only emulates it, which is slower")
+            _explain(decide, "precision", "this CPU only emulates bf16, which is slower")
 
 
 def _explain(decide: Decisions, name: str, words: str) -> None:
-    """Add what follows from a choice to its reason."""
+    """Add the consequence of a choice to its reason."""
     made = decide.values[name]
     decide.replace(name, made.value, made.origin, f"{made.reason}; {words}")
 
 
 def _decide_early_sizes(decide: Decisions) -> None:
-    """Decide smaller sides for the first steps; who chooses one of the two settings gets the other."""
+    """Decide smaller input sizes for the first steps; choosing one of the two settings decides the other too."""
     if decide.chosen("early_share", None) == 0 and not decide.chosen("early_sizes", ()):
         decide.suggest("early_sizes", (), "default", "one size throughout")
     sizes = decide("early_sizes", (), "default", "one size throughout")
@@ -201,7 +223,9 @@ def _decide_early_sizes(decide: Decisions) -> None:
         share = decide.chosen("early_share", 0.0)
         if share and decide.values["early_sizes"].origin == "default":
             smaller = max(8, decide.value("size") * 3 // 4 // 8 * 8)
-            decide.replace("early_sizes", (smaller,), "default", "three quarters of the side: half of the time a step")
+            decide.replace(
+                "early_sizes", (smaller,), "default", "three quarters of the side, so a step takes about half the time"
+            )
         else:
             decide.suggest("early_share", 0.0, "default", "one size throughout")
     decide("early_share", 0.5, "default", "half of the steps")
@@ -212,18 +236,18 @@ def _decide_updates(decide: Decisions) -> None:
     optimizer = decide("optimizer", "adamw", "default", "works without tuning")
     decide("weight_decay", _DECAYS.get(optimizer, 0.0), "default", f"usual for {optimizer}")
     is_muon = optimizer == "muon"
-    rates = "what Muon does not suit learns by SGD, whose usual rate is higher" if is_muon else "one rate for all"
+    rates = "parameters that Muon does not suit use SGD, whose usual rate is higher" if is_muon else "one rate for all"
     decide.default(
-        decay_norms=(False, "they are few, and decaying them only hurts"),
+        decay_norms=(False, "norms and biases are few, and decaying them only hurts"),
         bias_rate=(5.0 if is_muon else 1.0, rates),
         head_rate=(5.0 if is_muon else 1.0, rates),
         layer_decay=(1.0, "one rate for all"),
-        clip_value=(0.0, "no single value is cut"),
+        clip_value=(0.0, "gradient values are not clipped"),
     )
-    if decide("ema", 0.0, "default", "the weights of the last step are measured"):
-        _explain(decide, "ema", "the averaged weights are measured and kept")
+    if decide("ema", 0.0, "default", "the weights of the last step are evaluated"):
+        _explain(decide, "ema", "the averaged weights are evaluated and kept")
     if pretrained:
-        decide("clip_norm", 1.0, "default", "no single batch may undo the pretraining")
+        decide("clip_norm", 1.0, "default", "keeps a single batch from undoing the pretraining")
     else:
         decide("clip_norm", 0.0, "default", "batch norms keep gradients in range")
 
@@ -235,7 +259,7 @@ def _decide_rates(decide: Decisions, count: int) -> None:
     if frozen:
         decide("learning_rate", head, "default", "usual for a head")
     elif pretrained and optimizer == "adamw" and decide.value("head_first") and count >= _MANY:
-        reason = f"{count:,} training images stand three times the careful rate after a fitted head"
+        reason = f"{count:,} training images are enough for three times the cautious rate after a fitted head"
         decide("learning_rate", 3 * tuned, "data", reason)
     elif pretrained:
         decide("learning_rate", tuned, "default", "a tenth of a head's rate, so that pretrained features are kept")
@@ -243,19 +267,23 @@ def _decide_rates(decide: Decisions, count: int) -> None:
         decide("learning_rate", own, "default", f"usual for {optimizer} and a small network from scratch")
     else:
         decide("learning_rate", scratch, "default", f"usual for {optimizer} from scratch")
-    if decide("find_rate", False, "default", "the usual rate is a good one; --find-lr looks for a better one"):
+    if decide("find_rate", False, "default", "the usual rate works well; --find-lr searches for a better one"):
         if decide.values["learning_rate"].origin == "option" and decide.values["find_rate"].origin == "option":
-            message = "a learning rate is given, and one is to be looked for"
+            message = "--lr gives a learning rate and --find-lr searches for one"
             raise InputError("plan.conflict", message, "leave out --lr or --find-lr")
-        _explain(decide, "learning_rate", "the finder looks around it and puts its own in its place")
-    schedule = decide("schedule", "cosine", "default", "falls to zero with the last step")
+        _explain(decide, "learning_rate", "the learning rate finder searches around it and replaces it")
+    schedule = decide("schedule", "cosine", "default", "falls to zero at the last step")
     warmups, factor, every = _SCHEDULES.get(schedule, _SCHEDULES["cosine"])
     if schedule == "one-cycle":
-        momentum, reason = max(_MOMENTA.get(optimizer, 0.9), 0.95), "as in torch: 0.1 less where the rate is highest"
+        momentum, reason = max(_MOMENTA.get(optimizer, 0.9), 0.95), "as in torch: 0.1 lower where the rate is highest"
     else:
         momentum, reason = _MOMENTA.get(optimizer, 0.9), f"usual for {optimizer}"
     decide("momentum", momentum, "default", reason)
-    words = "the share in which it rises" if schedule == "one-cycle" else "the first steps are the most fragile"
+    words = (
+        "share of the steps in which the rate rises"
+        if schedule == "one-cycle"
+        else "the first steps are the most fragile"
+    )
     decide("warmup", warmups[pretrained], "default", words)
     if every < 1:
         every = max(1.0, round(decide.value("epochs") * every))
@@ -266,14 +294,21 @@ def _decide_rates(decide: Decisions, count: int) -> None:
 
 
 def _decide_loss(decide: Decisions, data: DataFacts) -> None:
-    decide("loss", {"cross_entropy": 1.0}, "default", "its probabilities mean what they say")
-    decide("focal_gamma", 2.0, "default", "as its authors chose it")
-    decide("label_smoothing", 0.0, "default", "smoothing makes probabilities too timid, and they choose the epoch")
+    decide(
+        "loss", {"cross_entropy": 1.0}, "default", "a proper scoring rule, so its probabilities tend to be calibrated"
+    )
+    decide("focal_gamma", 2.0, "default", "the value its authors recommend")
+    decide(
+        "label_smoothing",
+        0.0,
+        "default",
+        "smoothing makes probabilities underconfident, and their loss chooses the epoch",
+    )
     present = [count for count in data.class_counts if count]
     ratio = max(present) / min(present) if present else 1.0
     times = f"the largest class has {ratio:.3g} times the training images of the smallest"
     if ratio < _UNEVEN:
-        suggested = "none", f"{times}: too little to lose accuracy over all images for it"
+        suggested = "none", f"{times}: too even for weights, which lower the accuracy over all images"
     else:
         suggested = "class_weights", f"{times}: {_UNEVEN_REASON}"
     if decide("imbalance", suggested[0], "data", suggested[1]) == "auto":

@@ -17,7 +17,7 @@ class OwnNetwork:
         depth: blocks a stage, unless chosen otherwise.
         dropout: before its last layer.
         stage_dropout: after each stage.
-        lacks: settings that it can't follow, and that must be 0.
+        lacks: settings that it does not support; they must be 0.
     """
 
     description: str
@@ -31,7 +31,7 @@ class OwnNetwork:
 # A new network of our own is one row here and one in ``networks.build.BODIES``.
 OWN_NETWORKS = {
     "small-fast": OwnNetwork(
-        "plain convolutions, made to learn in few epochs (as the CIFAR-10 speed records)",
+        "plain convolutions that learn in few epochs (as in the CIFAR-10 speed records)",
         64,
         2,
         lacks=("stage_dropout", "stochastic_depth"),

@@ -1,5 +1,5 @@
-"""The plan: every setting with where it came from and why. Options beat the recipe, the recipe beats what
-data and hardware suggest, that beats the defaults."""
+"""The plan: every setting with its origin and reason. Options override the recipe, the recipe overrides what
+data and hardware suggest, and that overrides the defaults."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Plan:
         return tomli_w.dumps(tables)
 
     def replace(self, decision: Decision) -> Plan:
-        """Return the plan with another value for one setting: what was found out after planning."""
+        """Return the plan with another value for one setting, found after planning."""
         settings = make_settings({**self.settings.model_dump(), decision.name: decision.value})
         return Plan(settings, tuple(decision if d.name == decision.name else d for d in self.decisions))
 
@@ -92,7 +92,7 @@ def choose_model(
     earlier: EarlierRun | None = None,
     timed: Mapping[str, tuple[Any, str]] | None = None,
 ) -> Decision:
-    """Return the decision for the network's name; the rest of the plan follows from what it is.
+    """Return the decision for the network's name; the rest of the plan follows from it.
 
     Args:
         recipe, options, data, hardware, earlier, timed: as for ``make_plan``.
@@ -106,7 +106,9 @@ def choose_model(
         decide("model", earlier.model, "weights", f"the network of {earlier.name}")
         chosen = decide.values["model"]
         _refuse_other(chosen, earlier)
-        decide.replace("model", earlier.model, chosen.origin, chosen.reason)  # another tag is the same network
+        decide.replace(
+            "model", earlier.model, chosen.origin, chosen.reason
+        )  # a name with another tag means the same network
     elif side <= SMALL_SIDE:
         reason = f"images are small ({side} px): our own small network from scratch, no download"
         decide("model", SMALL_NETWORK, "data", reason)
@@ -125,7 +127,7 @@ def choose_model(
 def _refuse_other(model: Decision, earlier: EarlierRun) -> None:
     if model.value.split(".")[0] != earlier.model.split(".")[0]:
         where = "the recipe's model" if model.origin == "recipe" else "--model"
-        message = f"{earlier.name} holds {earlier.model}, and {where} is {model.value}"
+        message = f"{earlier.name} uses the network {earlier.model}, but {where} is {model.value}"
         cure = f"give --model {earlier.model}" if model.origin == "recipe" else "leave out --model, or --weights"
         raise WeightsError("weights.other-network", message, cure)
 
@@ -165,15 +167,17 @@ def make_plan(
     if earlier:  # "latest" may be another run tomorrow
         typed = decide.values["weights"]
         decide.replace("weights", str(earlier.folder), typed.origin, f"{typed.reason}, as {typed.value}")
-    # A tag names published weights; where a file is what is loaded, only the architecture is known.
+    # A tag names published weights; where a file is loaded instead, only the architecture is known.
     name = network.name.split(".")[0] if decide.value("weights") else network.name
     decide.replace("model", earlier.model if earlier else name, model.origin, model.reason)
     decide_pixels(decide, data, network, earlier)
     decide_augmentation(decide, data)
     decide_learning(decide, data, hardware, earlier)
     decide("device", hardware.device, "hardware", hardware.reason)
-    decide("threads", hardware.threads, "hardware", "one a CPU that this process may use")
-    if "device" in options.chosen or "device" in recipe.chosen:  # the probe may have had to leave the one asked for
+    decide("threads", hardware.threads, "hardware", "one thread for each CPU that this process may use")
+    if (
+        "device" in options.chosen or "device" in recipe.chosen
+    ):  # the probe may have found that the chosen one can't be used
         decide.replace("device", hardware.device, "hardware", hardware.reason)
     settings = make_settings({name: decision.value for name, decision in decide.values.items()})
     _refuse_conflicts(settings)
@@ -186,10 +190,10 @@ def make_plan(
 
 
 def _refuse_conflicts(settings: Settings) -> None:
-    """Raise ``InputError`` for settings that are possible one by one, and not together."""
+    """Raise ``InputError`` for settings that can't be combined."""
     if settings.weights and not settings.pretrained:
         raise InputError(
-            "plan.conflict", "weights are given and pretrained is false", "leave out --weights or --no-pretrained"
+            "plan.conflict", "weights are given, but pretrained is false", "leave out --weights or --no-pretrained"
         )
     _refuse_shape(settings)
     if settings.epochs == 0 and not settings.head_first:
@@ -198,7 +202,11 @@ def _refuse_conflicts(settings: Settings) -> None:
         )
     if settings.value_range and settings.value_range[0] >= settings.value_range[1]:
         low, high = settings.value_range
-        raise InputError("plan.conflict", f"the range {low:g},{high:g} does not rise", "give --range LOW,HIGH")
+        raise InputError(
+            "plan.conflict",
+            f"--range {low:g},{high:g}: the first value must be less than the second",
+            "give --range LOW,HIGH",
+        )
     if settings.fit == "crop" and settings.resize < settings.size:
         message = f"resize = {settings.resize} is less than size = {settings.size}"
         raise InputError("plan.conflict", message, f"give --set resize={settings.size} or more")
@@ -210,8 +218,8 @@ def _refuse_shape(settings: Settings) -> None:
     if own is None:
         chosen = next((name for name in ("width", "depth", "stage_dropout") if getattr(settings, name)), None)
         if chosen:
-            message = f"{chosen} = {getattr(settings, chosen):g}, and the shape of {settings.model} is fixed"
-            cure = f"give --set {chosen}=0, or one of our networks: sightline models"
+            message = f"{chosen} = {getattr(settings, chosen):g} can't be used: the shape of {settings.model} is fixed"
+            cure = f"give --set {chosen}=0, or one of Sightline's own networks: sightline models"
             raise InputError("plan.conflict", message, cure)
         return
     for name, usual in (("width", own.width), ("depth", own.depth)):
@@ -220,7 +228,7 @@ def _refuse_shape(settings: Settings) -> None:
             raise InputError("plan.conflict", message, f"give --set {name}={usual}, or leave it out")
     for name in own.lacks:
         if getattr(settings, name):
-            message = f"{name} = {getattr(settings, name):g}, which {settings.model} does not have"
+            message = f"{name} = {getattr(settings, name):g}, but {settings.model} does not support {name}"
             raise InputError("plan.conflict", message, f"give --set {name}=0, or --model small-resnet")
 
 

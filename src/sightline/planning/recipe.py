@@ -1,4 +1,4 @@
-"""What a person chooses: some settings, the rest is planned."""
+"""The settings that a person chooses; the plan decides the rest."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ PACKAGED = Path(__file__).with_name("recipes")  # each file is a recipe, its ste
 
 @dataclass(frozen=True, slots=True)
 class RecipeFacts:
-    """What a packaged recipe says of itself, in its table ``about``.
+    """The table ``about`` of a packaged recipe.
 
     Attributes:
         name: what ``--recipe`` takes.
         summary: what it is, in a line.
-        command: how its figures were taken.
-        time: what that took, and on what machine; or "not measured".
-        accuracy: what it reached, on which data; or "not measured" and why.
+        command: the command that was measured.
+        time: how long it took, and on what machine; or "not measured".
+        accuracy: the accuracy it reached, on which data; or "not measured" and why.
     """
 
     name: str
@@ -49,10 +49,10 @@ class Recipe:
     """Chosen settings by name; whatever is not named here is decided by the plan.
 
     Args:
-        chosen: any setting of ``sightline.planning.settings.Settings``; a value of None is no choice.
+        chosen: any setting of ``sightline.planning.settings.Settings``; a value of None means not chosen.
 
     Raises:
-        InputError: if a name is no setting, with the nearest right one; or if a value is out of its range.
+        InputError: if a name is unknown, with the nearest right one; or if a value is out of its range.
 
     Example:
         >>> Recipe(model="resnet18", epochs=5)
@@ -74,7 +74,7 @@ class Recipe:
         return hash(repr(self))
 
     def under(self, options: Recipe) -> Recipe:
-        """Return the recipe without the start that options replace: their ``weights`` end its ``pretrained = false``.
+        """Return the recipe as far as options leave it: their ``weights`` override its ``pretrained = false``.
 
         Example:
             >>> Recipe(epochs=5, pretrained=False).under(Recipe(weights="latest"))
@@ -98,7 +98,7 @@ class Recipe:
         """Read a recipe: a TOML file with ``name = value`` lines.
 
         Raises:
-            InputError: if the file is missing or is not TOML, or a name is no setting.
+            InputError: if the file is missing or is not TOML, or a name is unknown.
         """
         try:
             tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -106,9 +106,13 @@ class Recipe:
             # A run's plan.toml is a recipe too: each setting is a table there, with its value.
             return cls(**{n: v["value"] if isinstance(v, dict) and "value" in v else v for n, v in tables.items()})
         except OSError as error:
-            raise InputError("recipe.missing", f"no recipe at {path}: {error.strerror}", "check the path") from error
+            raise InputError(
+                "recipe.missing", f"can't read the recipe {path}: {error.strerror}", "check the path"
+            ) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InputError("recipe.toml", f"{path} is not TOML: {error}", "write lines like: epochs = 5") from error
+            raise InputError(
+                "recipe.toml", f"{path} is not valid TOML: {error}", "write lines like: epochs = 5"
+            ) from error
 
     @classmethod
     def find(cls, name: str | Path) -> Recipe:
@@ -126,5 +130,5 @@ class Recipe:
         if not Path(name).exists() and not str(name).endswith(".toml"):
             names = [file.stem for file in sorted(PACKAGED.glob("*.toml"))]
             cure = did_you_mean(str(name), names, "sightline recipes lists them all")
-            raise InputError("recipe.unknown", f"there is no recipe {str(name)!r}, and no such file", cure)
+            raise InputError("recipe.unknown", f"{str(name)!r} is neither a packaged recipe nor a file", cure)
         return cls.from_toml(name)

@@ -1,7 +1,6 @@
 """Every setting of a training: name, type, range and meaning, in one table.
 
-``sightline train --set NAME=VALUE`` takes each of them, the command's dials are a few of them, and the plan
-holds all of them.
+``sightline train --set NAME=VALUE`` takes each of them, a few have options of their own, and the plan holds all.
 """
 
 from __future__ import annotations
@@ -55,55 +54,63 @@ class Settings(BaseModel):
     pretrained: bool = Field(description="start from pretrained weights")
     weights: str = Field(description="safetensors file, or an earlier run, to start from; empty: the published weights")
     width: int = Field(
-        ge=0, le=4096, description="channels of the first stage of our own networks; 0: timm's are fixed"
+        ge=0, le=4096, description="channels of the first stage of our own networks; 0 for timm's, which are fixed"
     )
-    depth: int = Field(ge=0, le=64, description="blocks a stage of our own networks; 0: timm's are fixed")
+    depth: int = Field(ge=0, le=64, description="blocks per stage of our own networks; 0 for timm's, which are fixed")
     dropout: float = Field(ge=0, lt=1, description="probability of dropping a feature before the last layer")
-    stage_dropout: float = Field(ge=0, lt=1, description="probability of dropping a value after each stage of ours")
-    stochastic_depth: float = Field(ge=0, lt=1, description="probability of skipping the last block; rises to it")
+    stage_dropout: float = Field(ge=0, lt=1, description="dropout probability after each stage of our own networks")
+    stochastic_depth: float = Field(
+        ge=0, lt=1, description="probability of skipping the last block; less for earlier ones"
+    )
 
     size: int = Field(ge=8, le=1024, description="side of the network's square input, in pixels")
     resize: int = Field(ge=8, le=2048, description="short side that images are stored at, before the crop")
     fit: Literal["crop", "pad", "squash"] = Field(description="how an image becomes a square")
     interpolation: Literal["bilinear", "bicubic", "lanczos"] = Field(description="filter for resizing, antialiased")
     mean: tuple[float, float, float] = Field(description="per channel, subtracted from pixels scaled to 0..1")
-    std: tuple[_Spread, _Spread, _Spread] = Field(description="per channel, what is then divided by")
+    std: tuple[_Spread, _Spread, _Spread] = Field(description="per channel, divides the pixels after that")
     draft: int = Field(ge=0, le=16, description="JPEGs are decoded no smaller than this many times resize; 0: in full")
-    value_range: tuple[()] | tuple[float, float] = Field(description="black and white of 16-bit, 32-bit, float images")
+    value_range: tuple[()] | tuple[float, float] = Field(
+        description="black and white values of 16-bit, 32-bit, float images"
+    )
 
-    on_bad: Literal["skip", "fail"] = Field(description="what images that can't be read do: are left out, or end it")
-    group: str = Field(description="column or regular expression that names what must stay on one side of the split")
+    on_bad: Literal["skip", "fail"] = Field(description="unreadable images are left out, or stop the training")
+    group: str = Field(
+        description="column or regular expression that names the group of an image; groups are not split"
+    )
     fixes: str = Field(description="CSV of path,action,value: images to exclude, relabel or group; empty: none")
     val_share: float = Field(ge=0, lt=1, description="share drawn for validation where none is given")
     test_share: float = Field(ge=0, lt=1, description="share drawn for the test where none is given")
     train_share: float = Field(default=1.0, gt=0, le=1, description="share of the training images that is used")
-    select_on_val: bool = Field(description="use a given val folder for selection although there is no test")
-    seed: int = Field(ge=0, lt=2**31, description="of split, initial weights, order and augmentation")
-    split_seed: int = Field(ge=0, lt=2**31, description="of the split alone, where it is not that of the rest")
+    select_on_val: bool = Field(description="choose the epoch on a given val folder although there is no test")
+    seed: int = Field(ge=0, lt=2**31, description="seed of split, initial weights, order and augmentation")
+    split_seed: int = Field(ge=0, lt=2**31, description="seed of the split, where it differs from seed")
 
     time: Annotated[float, BeforeValidator(parse_time), Field(ge=0, le=10**7)] = Field(
         description="seconds for the whole command, such as 90, 10m or 2h; 0: no limit"
     )
-    epochs: int = Field(ge=0, le=10_000, description="passes over the training images; with a time, at most")
-    batch_size: int = Field(ge=1, le=65_536, description="images a step")
-    accumulate: int = Field(ge=1, le=4096, description="parts that a step's images go through the network in")
+    epochs: int = Field(
+        ge=0, le=10_000, description="passes over the training images; an upper limit where time is set"
+    )
+    batch_size: int = Field(ge=1, le=65_536, description="images per step")
+    accumulate: int = Field(ge=1, le=4096, description="parts in which a batch goes through the network")
     head_first: bool = Field(description="fit the head on frozen features before training the whole network")
     freeze_body: bool = Field(description="train the head only")
     freeze_norm: bool = Field(description="keep the batch norms' running statistics as they are")
     unfreeze_every: float = Field(
-        ge=0, description="epochs until the next group of layers thaws, from the head; 0: all"
+        ge=0, description="epochs until the next group of layers is unfrozen, from the head down; 0: all train"
     )
     early_sizes: tuple[Annotated[int, Field(ge=8, le=1024)], ...] = Field(
-        max_length=8, description="sides of the input in the first steps, one after the other; empty: size throughout"
+        max_length=8, description="input sizes of the first steps, one after the other; empty: size throughout"
     )
-    early_share: float = Field(ge=0, lt=1, description="share of the steps that early_sizes have in all, each as many")
+    early_share: float = Field(ge=0, lt=1, description="share of all steps at early_sizes, equally many each")
 
-    optimizer: Literal["sgd", "adam", "adamw", "rmsprop", "muon"] = Field(description="rule of the weights' update")
-    learning_rate: float = Field(gt=0, le=100, description="the highest of the schedule")
-    find_rate: bool = Field(description="look for the learning rate in a short range test before the training")
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop", "muon"] = Field(description="rule that updates the weights")
+    learning_rate: float = Field(gt=0, le=100, description="highest learning rate of the schedule")
+    find_rate: bool = Field(description="search for the learning rate in a short range test before the training")
     momentum: float = Field(ge=0, lt=1, description="of SGD (Nesterov), RMSprop and Muon; the first beta of the Adams")
     weight_decay: float = Field(ge=0, le=10, description="decoupled in adamw and muon, else added to the gradient")
-    decay_norms: bool = Field(description="decay the weights of norms and the biases too")
+    decay_norms: bool = Field(description="apply weight decay to norms and biases too")
     bias_rate: float = Field(gt=0, le=1000, description="factor on the learning rate of norms and biases")
     head_rate: float = Field(gt=0, le=1000, description="factor on the learning rate of the last layer")
     layer_decay: float = Field(gt=0, le=1, description="factor on the rate for each group of layers below the head")
@@ -111,30 +118,30 @@ class Settings(BaseModel):
         description="course of the learning rate after warm-up"
     )
     warmup: float = Field(ge=0, lt=1, description="share of all steps in which the rate rises")
-    decay_factor: float = Field(gt=0, le=1, description="what step, exponential and plateau multiply the rate by")
+    decay_factor: float = Field(gt=0, le=1, description="factor on the rate in step, exponential and plateau")
     decay_every: float = Field(gt=0, description="epochs (see decay_unit) from one such factor to the next")
     decay_unit: Literal["epochs", "steps"] = Field(description="unit of decay_every")
     clip_norm: float = Field(ge=0, description="largest norm of the gradient; 0: no clipping")
     clip_value: float = Field(ge=0, description="largest value in the gradient; 0: no clipping")
     ema: float = Field(
-        ge=0, lt=1, description="decay a step of the averaged weights that are measured and kept; 0: none"
+        ge=0, lt=1, description="decay per step of the averaged weights, which are evaluated and kept; 0: none"
     )
-    precision: Literal["fp32", "bf16", "fp16"] = Field(description="type of the network's arithmetic in training")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(description="number format of the training's arithmetic")
     compile: bool = Field(description="compile the network with torch.compile")
 
     loss: Annotated[
         dict[Literal["cross_entropy", "focal", "binary_cross_entropy"], _Weight], BeforeValidator(_as_sum)
     ] = Field(min_length=1, description="losses and their weights in the sum, for example {cross_entropy = 1.0}")
-    focal_gamma: float = Field(ge=0, le=10, description="how much the focal loss turns from easy images to hard ones")
+    focal_gamma: float = Field(ge=0, le=10, description="how strongly the focal loss favours hard images")
     label_smoothing: float = Field(ge=0, lt=1, description="probability spread over all classes in the target")
     imbalance: Literal["none", "class_weights", "balanced_sampling", "auto"] = Field(
-        description="what is done about classes of uneven size"
+        description="how classes of uneven size are balanced"
     )
-    select_by: Literal["loss", "accuracy"] = Field(description="figure on validation that chooses the epoch")
-    patience: int = Field(ge=0, description="epochs without a better figure before stopping; 0: never")
+    select_by: Literal["loss", "accuracy"] = Field(description="validation metric that chooses the epoch")
+    patience: int = Field(ge=0, description="epochs without improvement before stopping; 0: never stop early")
 
     flip: float = Field(ge=0, le=1, description="probability of a left-right flip")
-    flip_mode: Literal["random", "alternating"] = Field(description="each time by chance, or every other epoch")
+    flip_mode: Literal["random", "alternating"] = Field(description="flip at random, or in every other epoch")
     flip_vertical: float = Field(ge=0, le=1, description="probability of an upside-down flip")
     rotate: float = Field(ge=0, le=180, description="largest rotation either way, in degrees")
     translate: float = Field(ge=0, le=0.5, description="largest shift, as a share of the side")
@@ -148,17 +155,19 @@ class Settings(BaseModel):
     blur: float = Field(ge=0, le=1, description="probability of a Gaussian blur")
     blur_sigma: float = Field(gt=0, le=20, description="largest standard deviation of the blur, in pixels at 224")
     erasing: float = Field(ge=0, le=1, description="probability of erasing a random rectangle")
-    policy: Literal["none", "randaugment", "trivialaugment"] = Field(description="random operations in a row, as named")
+    policy: Literal["none", "randaugment", "trivialaugment"] = Field(
+        description="published policy of random operations"
+    )
     mixup: float = Field(ge=0, le=10, description="alpha of the share in which two images are mixed; 0: none")
     cutmix: float = Field(ge=0, le=10, description="alpha of the share of a patch from another image; 0: none")
-    views: int = Field(ge=1, le=10, description="views that are averaged for a further figure on the test images")
+    views: int = Field(ge=1, le=10, description="views averaged in a second evaluation of the test images")
 
     device: str = Field(pattern=r"^(cpu|mps|cuda(:\d+)?)$", description="cpu, mps, cuda or cuda:N")
-    threads: int = Field(ge=1, le=1024, description="CPU threads; results are the same only at the same number")
+    threads: int = Field(ge=1, le=1024, description="CPU threads; results are reproducible only with the same number")
 
 
 def check_names(chosen: dict[str, Any]) -> None:
-    """Raise ``InputError`` with the nearest right name if a name is no setting.
+    """Raise ``InputError`` with the nearest right name if a name is unknown.
 
     Example:
         >>> check_names({"epochs": 3})
@@ -204,11 +213,11 @@ def _validated(model: type[Model], values: dict[str, Any]) -> Model:
         name = str(first["loc"][0])
         description = Settings.model_fields[name].description
         is_absent = first["type"] == "missing" and len(first["loc"]) == 1  # the input is then all other settings
-        said = "" if is_absent else f" = {first['input']!r}"
+        given = "" if is_absent else f" = {first['input']!r}"
         raise InputError(
             "plan.bad-value",
-            f"{name}{said}: {first['msg'][0].lower()}{first['msg'][1:]}",
-            f"{name} is: {description}",
+            f"{name}{given}: {first['msg'][0].lower()}{first['msg'][1:]}",
+            f"{name}: {description}",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Findings about what images look like, beside others of their class: dark, bright, flat, blurred, without colour."""
+"""Findings about images that look unlike others of their class: dark, bright, flat, blurred, without colour."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from sightline.checks.finding import Finding, Severity
 from sightline.checks.subject import Subject
 from sightline.text import count_of
 
-__all__ = ["find_odd_looks"]
+__all__ = ["find_odd_appearance"]
 
 _FAR = 4.0  # robust standard deviations from the class's median from which on an image is odd
-_LEAST_IMAGES = 20  # a smaller class has no usual look
+_LEAST_IMAGES = 20  # a smaller class has no typical appearance
 
 Values = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 
 def _scores(values: Values, labels: npt.NDArray[np.int64], usable: Mask, floor: float) -> Values:
-    """Return how many robust deviations each value lies from its class's median; 0 where a class is small.
+    """Return the distance of each value from its class's median, in robust deviations; 0 where a class is small.
 
     Args:
-        values, labels, usable: one each an image.
-        floor: the least deviation, so that a class of near-equal images has no odd ones.
+        values, labels, usable: one for each image.
+        floor: the least deviation, so that no image of a nearly uniform class is called odd.
     """
     scores = np.zeros(len(values))
     for label in np.unique(labels):
@@ -74,46 +74,52 @@ def _has_empty_channel(facts: Any, labels: Any, usable: Mask) -> Mask:
     return np.asarray((spread.min(1) < 0.002) & (spread.max(1) > 0.05))
 
 
-_LOOK = "look at them; remove those that show nothing"
-# Code, severity, what is said, the cure, and which images it holds for.
-_LOOKS: tuple[tuple[str, Severity, str, str, Callable[[Any, Any, Mask], Mask]], ...] = (
-    ("flat", "warning", "with next to nothing on it: all pixels alike", "look at them; remove them", _is_flat),
+_REMOVE_EMPTY = "look at them; remove those that show nothing"
+# Code, severity, message, cure, and which images have it.
+_APPEARANCES: tuple[tuple[str, Severity, str, str, Callable[[Any, Any, Mask], Mask]], ...] = (
+    (
+        "flat",
+        "warning",
+        "with almost nothing in it: all pixels are nearly the same",
+        "look at them; remove them",
+        _is_flat,
+    ),
     (
         "empty-channel",
         "warning",
-        "with a colour channel that is the same everywhere",
+        "with a colour channel that is constant",
         "look at them",
         _has_empty_channel,
     ),
-    ("dark", "note", "far darker than others of the class", _LOOK, _is_dark),
+    ("dark", "note", "far darker than others of the class", _REMOVE_EMPTY, _is_dark),
     (
         "bright",
         "note",
         "far brighter than others of the class",
-        _LOOK,
+        _REMOVE_EMPTY,
         _is_bright,
     ),
     (
         "blurred",
         "note",
         "far less sharp than others of the class",
-        _LOOK,
+        _REMOVE_EMPTY,
         _is_blurred,
     ),
-    ("grey", "note", "without colour, unlike nine of ten of the class", "nothing to do if that is right", _is_grey),
+    ("grey", "note", "without colour, unlike 90 % of the class", "nothing to do if that is intended", _is_grey),
 )
 _SHOWN = {"dark": "brightness", "bright": "brightness", "flat": "contrast", "blurred": "sharpness"}
 
 
-def find_odd_looks(subject: Subject) -> list[Finding]:
+def find_odd_appearance(subject: Subject) -> list[Finding]:
     """Images that look unlike others of their class, most odd first."""
     samples, findings = subject.samples, []
-    # What is dark because its range was not given looks like nothing at all; another finding says so.
+    # Images that are dark because their range was not given are reported by find_narrow_range.
     facts, usable = samples.facts, samples.is_ok & (samples.widths > 0) & ~is_narrow(samples.facts)
     if not usable.any():
         return []
-    taken = np.zeros(len(samples), bool)  # a flat image is dark as well: one finding says it
-    for code, severity, what, cure, holds in _LOOKS:
+    taken = np.zeros(len(samples), bool)  # an image is reported once: a flat one may be dark as well
+    for code, severity, what, cure, holds in _APPEARANCES:
         found = holds(facts, samples.labels, usable) & usable & ~taken
         taken |= found
         rows = np.flatnonzero(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightline.checks.looks import find_odd_looks
+from sightline.checks.appearance import find_odd_appearance
 from sightline.checks.shapes import find_odd_aspects, find_odd_sizes
 
 LABELS = np.array([0, 1] * 50)
@@ -26,7 +26,7 @@ def usual(seed: int = 0) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_ordinary_photos_have_no_odd_looks(subject, seed):
-    assert find_odd_looks(subject(LABELS, facts=usual(seed))) == []
+    assert find_odd_appearance(subject(LABELS, facts=usual(seed))) == []
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_planted_oddity_is_found_alone(subject, code, values):
     facts = usual()
     for name, value in values.items():
         facts[name][8] = value
-    found = find_odd_looks(subject(LABELS, facts=facts))
+    found = find_odd_appearance(subject(LABELS, facts=facts))
     assert [(finding.code, [case.paths[0] for case in finding.cases]) for finding in found] == [(code, ["00008.png"])]
 
 
@@ -52,21 +52,21 @@ def test_what_is_odd_in_one_class_is_usual_in_another(subject):
     facts = usual()
     facts["brightness"][8] = 0.1  # class 0 lies near 0.5
     facts["brightness"][9] = 0.1  # class 1 lies near 0.2
-    (finding,) = find_odd_looks(subject(LABELS, facts=facts))
+    (finding,) = find_odd_appearance(subject(LABELS, facts=facts))
     assert [case.paths[0] for case in finding.cases] == ["00008.png"]
 
 
 def test_a_class_of_grey_images_is_no_finding(subject):
     facts = usual()
     facts["saturation"][LABELS == 1] = 0
-    assert find_odd_looks(subject(LABELS, facts=facts)) == []
+    assert find_odd_appearance(subject(LABELS, facts=facts)) == []
 
 
 def test_unreadable_images_have_no_looks(subject):
     facts = usual()
     for name in facts:
         facts[name][8] = 0
-    assert find_odd_looks(subject(LABELS, facts={**facts, "width": np.where(np.arange(100) == 8, 0, 64)})) == []
+    assert find_odd_appearance(subject(LABELS, facts={**facts, "width": np.where(np.arange(100) == 8, 0, 64)})) == []
 
 
 def test_thumbnails_and_giants_are_odd_sizes(subject):
