@@ -1,8 +1,9 @@
 """What tests that run side by side need: a core for each process, and dear things that only one of them makes.
 
-``pytest -n logical`` (what ``make test`` types) starts a worker for each core. Two threads of torch in each of them would
-wait for each other most of the time, so a worker keeps to a core of its own, and so does every process that it starts.
-This must be done before the first import of numpy and torch, which count the cores: this file is pytest's first plugin.
+``pytest -n logical`` (what ``make test`` types) starts a worker for each core. Two threads of torch in each of them
+would wait for each other most of the time, so a worker keeps to a core of its own, and so does every process that it
+starts. This must be done before the first import of numpy and torch, which count the cores: so this file is pytest's
+first plugin.
 """
 
 from __future__ import annotations
