@@ -10,7 +10,7 @@ demo: $(VENV)/.train
 	$(BIN)/sightline demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -93,6 +93,18 @@ def table() -> Callable[..., Samples]:
 
 
 @pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages with empty figures: to draw them takes half of the time of a small training.
+
+    They are tested in ``reporting``, and ``finished_run`` has all of them.
+    """
+    monkeypatch.setattr(
+        "sightline.reporting.canvas.svg_of", lambda run, draw: '<svg xmlns="http://www.w3.org/2000/svg"/>'
+    )
+    monkeypatch.setattr("sightline.reporting.page.write_figures", lambda run: None)
+
+
+@pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, and no network."""
     from huggingface_hub import constants

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from sightline.runs.folder import Run
+from workers import make_once
 
 COLOURS = {"blue": (40, 60, 200), "green": (40, 190, 60), "red": (200, 50, 40)}
 
@@ -30,7 +31,7 @@ def write_colours(root: Path, count: int, *, seed: int = 0, side: int = 16) -> P
 @pytest.fixture(scope="session")
 def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Class folders of 40 images each; not to be changed."""
-    return write_colours(tmp_path_factory.mktemp("data") / "colours", 40)
+    return make_once(tmp_path_factory, "data", lambda folder: write_colours(folder / "colours", 40)) / "colours"
 
 
 @pytest.fixture(scope="session")
@@ -38,11 +39,13 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Ite
     """A run trained on ``colours`` for six epochs, at a rate that was looked for; not to be changed, which is seen."""
     import sightline
 
-    folder = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SIGHTLINE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setenv("SIGHTLINE_STATE", str(tmp_path_factory.mktemp("state")))
-        run = sightline.train(colours, out=folder, name="colours", epochs=6, seed=3, find_rate=True, quiet=True)
+    def train(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SIGHTLINE_CACHE", str(tmp_path_factory.mktemp("cache")))
+            patch.setenv("SIGHTLINE_STATE", str(tmp_path_factory.mktemp("state")))
+            sightline.train(colours, out=folder, name="colours", epochs=6, seed=3, find_rate=True, quiet=True)
+
+    run = Run(make_once(tmp_path_factory, "finished", train) / "colours")
     before = _files(run.folder)
     yield run
     changed = sorted(set(before.items()) ^ set(_files(run.folder).items()))

@@ -11,9 +11,8 @@ import sightline
 from sightline.events import EpochEnded
 from sightline.runs import writer
 from sightline.runs.folder import list_runs
-from sightline.runs.lookup import find_run
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_figures")]
 
 
 class Jump:
@@ -53,6 +52,5 @@ def test_seconds_are_those_that_passed_and_the_last_run_is_latest(colours, tmp_p
     assert first.status == "finished"
     if days > 0:
         set_clock(monkeypatch, -2 * days)  # and back, before the next one
-    second = sightline.train(colours, name="a", **chosen)
+    writer.RunWriter.create(tmp_path, "a", "colours", {})
     assert [run.folder.name for run in list_runs(tmp_path)] == ["b", "a"]
-    assert find_run("latest", folder=tmp_path).folder == second.folder

@@ -32,7 +32,7 @@ from sightline.training.setup import set_up_network
 
 T = TypeVar("T")
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_figures")]
 
 # One epoch that changes next to nothing: what the new network says is what the earlier one said.
 STILL = {"epochs": 1, "learning_rate": 1e-12, "freeze_norm": True, "flip": 0.0, "translate": 0.0}

@@ -15,6 +15,8 @@ from sightline.runs.folder import Run
 from sightline.runs.lock import lock_run
 from sightline.training import state
 
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_figures")]
+
 CHOSEN = {"epochs": 3, "batch_size": 8, "width": 4, "threads": 1, "precision": "fp32", "patience": 0, "quiet": True}
 
 

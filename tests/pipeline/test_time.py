@@ -10,6 +10,8 @@ from sightline.events import StageEnded, Warned
 from sightline.runs.folder import Run
 from sightline.training.pace import Pace
 
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_figures")]
+
 
 class Listener:
     def __init__(self) -> None:

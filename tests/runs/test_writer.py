@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -97,13 +98,15 @@ def test_a_place_that_can_not_be_written_is_a_run_error(tmp_path: Path) -> None:
     assert caught.value.code == "run.write"
 
 
-def test_facts_are_added_and_kept(writer: RunWriter) -> None:
+def test_facts_are_added_and_kept(writer: RunWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = time.monotonic() + 600
+    monkeypatch.setattr(time, "monotonic", lambda: later)
     writer.update(headline="good")
     writer.update(status="finished")
     facts = writer.run.facts
     assert (facts["status"], facts["headline"]) == ("finished", "good")
     assert facts["versions"] == {"sightline": "0.1.0"}
-    assert facts["seconds"] >= 0
+    assert facts["seconds"] == pytest.approx(600, abs=60)
 
 
 def test_facts_that_can_not_be_written_leave_those_before(writer: RunWriter, monkeypatch: pytest.MonkeyPatch) -> None:

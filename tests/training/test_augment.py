@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from sightline.training.augment import augment_batch, is_mirrored_this_epoch, step_generator
+from sightline.planning.augmentation import decide_augmentation
+from sightline.planning.decisions import Decisions
+from sightline.planning.facts import DataFacts
+from sightline.planning.recipe import Recipe
+from sightline.training.augment import CHANGES, augment_batch, is_mirrored_this_epoch, step_generator
 
 EACH = {
     "flip": {"flip": 0.5},
@@ -27,10 +31,29 @@ EACH = {
     "trivialaugment": {"policy": "trivialaugment"},
 }
 ALL = {name: value for chosen in EACH.values() for name, value in chosen.items()}
+# Decided with them, and tested in files of their own: they change labels too, or the test images.
+ELSEWHERE = {"mixup", "cutmix", "views"}
 
 
 def change(images, settings, step: int = 0, epoch: int = 0):
     return augment_batch(images, settings, step, epoch, np.arange(len(images)))
+
+
+def test_every_random_change_that_a_plan_decides_is_tested_here():
+    decide = Decisions(Recipe(), Recipe())
+    decide_augmentation(decide, DataFacts(("ant", "bee"), {"train": 64}, 16, 1.0))
+    assert set(decide.values) == {*ALL, *ELSEWHERE}
+
+
+@pytest.mark.parametrize("row", CHANGES, ids=lambda row: row.__name__)
+def test_every_row_of_the_table_changes_images_by_a_setting_that_is_tested_here(
+    row, noise, plain_settings, monkeypatch
+):
+    def changed(rows: tuple) -> list[torch.Tensor]:
+        monkeypatch.setattr("sightline.training.augment.CHANGES", rows)
+        return [change(noise(8), plain_settings(**chosen)) for chosen in EACH.values()]
+
+    assert not all(torch.equal(*pair) for pair in zip(changed(()), changed((row,)), strict=True))
 
 
 @pytest.mark.parametrize("name", EACH)

@@ -100,9 +100,12 @@ def test_progress_counts_the_images_of_an_epoch(train):
 
 def test_the_rate_falls_to_zero_with_the_last_epoch(train):
     _, events = train(epochs=3, learning_rate=0.01)
-    rates = [event.learning_rate for event in epochs_of(events)][1:]
-    assert rates == sorted(rates, reverse=True) or rates[0] < rates[1]
+    rates = [event.learning_rate for event in events if isinstance(event, StepEnded)]
+    top = rates.index(max(rates))
+    assert len(rates) == 12 and top < 6 and rates[top] == pytest.approx(0.01, rel=0.05)
+    assert rates[: top + 1] == sorted(rates[: top + 1]) and rates[top:] == sorted(rates[top:], reverse=True)
     assert rates[-1] < 0.001
+    assert [event.learning_rate for event in epochs_of(events)][1:] == rates[3::4]  # an epoch has that of its last step
 
 
 def test_a_frozen_body_does_not_change(train, plan_settings):
