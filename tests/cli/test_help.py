@@ -101,4 +101,4 @@ def test_completion_loads_nothing_heavy(tmp_path):
     assert "--epochs" in result.stdout.split()
     loaded = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
     assert "typer" in loaded
-    assert not loaded & {"torch", "numpy", "PIL", "onnxruntime", "sklearn", "pydantic"}
+    assert not loaded & {"torch", "numpy", "PIL", "onnxruntime", "sklearn"}
