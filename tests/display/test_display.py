@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from sightline.display.lines import line_of
+from sightline.display.lines import decision_lines, line_of, plan_lines
 from sightline.display.notebook import Notebook
 from sightline.display.terminal import Terminal, outlived
 from sightline.events import (
@@ -64,6 +64,39 @@ def test_an_epochs_line_says_what_matters():
 
 def test_a_warning_says_code_and_cure():
     assert line_of(Warned("a.b", "wrong", "type this")) == "warning[a.b]: wrong\n  cure: type this"
+
+
+ROWS = (
+    ("model", "small-fast", "data", "images are small"),
+    ("width", "64", "network", "usual for this network"),
+    ("epochs", "7", "data", "few images"),
+    ("warmup", "0", "default", "none"),
+    ("rotate", "20", "option", "chosen by you"),
+    ("threads", "2", "hardware", "two"),
+)
+
+
+def test_a_training_prints_what_data_machine_and_person_decided():
+    shown = [line.split()[0] for line in decision_lines(ROWS)[1:-1]]
+    assert shown == ["rotate", "model", "epochs", "threads"]
+    assert "2 more settings: sightline train DATA --plan" in decision_lines(ROWS)[-1]
+    assert [line.split()[0] for line in plan_lines(ROWS)[1:]] == [row[0] for row in ROWS]
+
+
+def test_a_long_recipe_is_cut_and_options_never_are():
+    recipe = tuple((f"r{n}", "1", "recipe", "from the recipe") for n in range(30))
+    assert decision_lines((*recipe, *ROWS))[1:5] == decision_lines(ROWS)[1:5]
+    assert "24 more settings" in decision_lines((*recipe, *ROWS))[-1]
+    options = tuple((f"o{n}", "1", "option", "chosen by you") for n in range(20))
+    assert len(decision_lines((*options, *recipe))) == 22
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(75.0, "The epochs will take about 1 min 15 s on this machine.\n"), (None, "")]
+)
+def test_without_the_plan_a_terminal_says_how_long_it_takes(capsys, seconds, said):
+    Terminal(show_plan=False).show(Planned(ROWS, seconds))
+    assert capsys.readouterr().err == said
 
 
 def test_strangers_names_cannot_steer_the_terminal():

@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from finished import write_colours
 from sightline.cli.app import VERBS, main
+from sightline.cli.help_page import examples_of
 from sightline.evaluation.metrics import COUNT_METRICS
 
 pytestmark = pytest.mark.e2e
@@ -69,6 +71,24 @@ def test_the_recipe_of_the_page_is_one(tmp_path):
         path = tmp_path / f"{number}.toml"
         path.write_text(text)
         sightline.Recipe.from_toml(path)
+
+
+ELSEWHERE = ("demo", "export", "selftest")  # tests of their own run these commands
+EXAMPLES = [line for verb in VERBS if verb.__name__ not in ELSEWHERE for line in examples_of(verb)]
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
+def test_the_examples_of_help_run(line, reader, finished_run, monkeypatch, capsys):
+    command = shlex.split(line)
+    if command[1] != "train":
+        for name in ("first", "second"):
+            shutil.copytree(finished_run.folder, reader / "runs" / name)
+    elif "--epochs" not in command:
+        command += ["--epochs", "1"]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert not caught.value.code, (line, capsys.readouterr().err)
 
 
 def test_every_verb_is_on_the_page_of_commands():

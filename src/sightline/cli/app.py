@@ -21,6 +21,7 @@ from sightline.cli.doctor import doctor
 from sightline.cli.evaluate import evaluate
 from sightline.cli.explain import explain
 from sightline.cli.export import export
+from sightline.cli.help_page import HELP_SETTINGS, Verb, examples_of, words_of
 from sightline.cli.models import models
 from sightline.cli.predict import predict
 from sightline.cli.preview import preview
@@ -59,13 +60,12 @@ app = typer.Typer(
     name="sightline",
     help="From a folder of images to a classifier that can be trusted and shipped.",
     invoke_without_command=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP_SETTINGS,
 )
 for verb in VERBS:
-    app.command()(verb)
+    app.command(cls=Verb, help=words_of(verb), epilog="\n".join(examples_of(verb)))(verb)
 _NAMES = [[verb.__name__] for verb in VERBS]
 
 
@@ -90,7 +90,7 @@ def _options(
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0 done, 1 our bug, 2 to be mended by the user, 3 bad inputs, 4 export
+    """Run the command line and exit: 0 done, 1 a bug of ours, 2 for the user to change, 3 bad inputs, 4 the export
     differs, 5 gate not met, 130 Ctrl-C, 143 SIGTERM."""
     is_debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
@@ -145,7 +145,7 @@ def _prepare_streams() -> None:
     streams = ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace"), (sys.stderr, "backslashreplace"))
     for stream, errors in streams:
         is_utf8 = (getattr(stream, "encoding", "") or "").lower().replace("-", "") == "utf8"
-        if isinstance(stream, io.TextIOWrapper):  # a file name that is no UTF-8 goes out as it came in
+        if isinstance(stream, io.TextIOWrapper):  # a file name that is not UTF-8 goes out as it came in
             stream.reconfigure(errors="surrogateescape" if is_utf8 and stream is sys.stdout else errors)
 
 

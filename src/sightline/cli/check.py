@@ -20,25 +20,40 @@ _SHOWN = 3
 
 
 def check(
-    data: Annotated[str, typer.Argument(help="Class folders, split folders, a table, an archive, or a named set.")],
-    html: Annotated[Path | None, typer.Option(help="Write a page with the images of each finding.")] = None,
-    fix_list: Annotated[Path | None, typer.Option(help="Write proposals as a CSV, for train --fixes.")] = None,
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="A folder with one folder of images per class; also split folders, a table, an archive or a named set."
+        ),
+    ],
+    html: Annotated[Path | None, typer.Option(help="Write a page that shows the images of each finding.")] = None,
+    fix_list: Annotated[Path | None, typer.Option(help="Write proposed fixes as a CSV file for train --fixes.")] = None,
     embeddings: Annotated[
-        str | None, typer.Option(help="A run or a pretrained network: finds label errors and outliers.")
+        str | None, typer.Option(help="A run or a pretrained network whose features find label errors and outliers.")
     ] = None,
-    weights: Annotated[str | None, typer.Option(help="Safetensors file for the network of --embeddings.")] = None,
-    runs: Annotated[Path, typer.Option(help="Folder that holds runs, for --embeddings.")] = Path("runs"),
-    group: Annotated[str | None, typer.Option(help="Column or expression: what must stay on one side.")] = None,
-    fixes: Annotated[Path | None, typer.Option(help="Apply a list of fixes first.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Safetensors file with the weights of the network in --embeddings.")
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Folder that holds the runs, for --embeddings.")] = Path("runs"),
+    group: Annotated[
+        str | None, typer.Option(help="Images that belong together: a column, or a regular expression on paths.")
+    ] = None,
+    fixes: Annotated[Path | None, typer.Option(help="Apply a CSV of fixes first.")] = None,
     value_range: Annotated[
-        str | None, typer.Option("--range", help="LOW,HIGH: black and white of 16-bit, 32-bit, float images.")
+        str | None,
+        typer.Option("--range", help="LOW,HIGH: which numbers are black and white in 16-bit, 32-bit and float images."),
     ] = None,
     fail_on: Annotated[
-        list[str] | None, typer.Option(help="Exit with 3 on findings this bad, or of this code; repeatable.")
+        list[str] | None, typer.Option(help="Exit with 3 on findings of this severity (or worse) or code; repeatable.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Open every image and say what is wrong with the data. No file is changed."""
+    """Open every image and report what is wrong with the data. No file is changed.
+
+    Examples:
+        sightline check photos/
+        sightline check photos/ --html check.html --fix-list fixes.csv
+    """
     from sightline.api.data import check_up
     from sightline.data.fixes import fixes_text, read_fixes
     from sightline.reading.source import DataChoices
@@ -180,14 +195,14 @@ def _print_next(data: str, up: Any, options: str, again: str, html: Path | None,
     if html:
         print(f"Page        {html}")
     elif any(finding.cases for finding in up.findings):
-        print(f"Images    {command} --html check.html")
+        print(f"Images      {command} --html check.html")
     proposals, train = len(up.findings.fixes), f"sightline train {shlex.quote(data)}{options}"
     if fix_list:
         print(f"Fixes       {fix_list} ({proposals:,} proposals; delete the lines that you don't want)")
     elif proposals:
         print(f"Fixes       {command} --fix-list fixes.csv ({proposals:,} proposals, no file is changed)")
     if up.stops_training:
-        print("\nNext: mend the errors above; until then training stops at them")
+        print("\nNext: fix the errors above; training stops at them until then")
     elif fix_list and proposals:
         print(f"\nNext: {train.partition(' --fixes ')[0]} --fixes {shlex.quote(str(fix_list))}")
     else:

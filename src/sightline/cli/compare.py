@@ -17,13 +17,18 @@ __all__ = ["compare"]
 
 def compare(
     names: Annotated[
-        list[str], typer.Argument(metavar="RUN RUN...", help="Two runs or more; the first is the reference.")
+        list[str], typer.Argument(metavar="RUN RUN...", help="Two or more runs; the first is the reference.")
     ],
-    html: Annotated[Path | None, typer.Option(help="Write a page with the images that changed.")] = None,
-    runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
+    html: Annotated[Path | None, typer.Option(help="Write a page with the images whose prediction changed.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Compare runs image by image on the same test images, and say what is more than chance. No page without --html."""
+    """Compare runs image by image on the same test images, and test which differences are more than chance.
+
+    Examples:
+        sightline compare first second
+        sightline compare first second --html compare.html
+    """
     from sightline.api import reviewing
     from sightline.cli.check import refuse_overwriting
     from sightline.runs.lookup import find_run

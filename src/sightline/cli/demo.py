@@ -12,10 +12,14 @@ __all__ = ["demo"]
 
 
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where images and runs go.")] = Path("sightline-demo"),
+    folder: Annotated[Path, typer.Option(help="Folder for images and runs.")] = Path("sightline-demo"),
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
 ) -> None:
-    """Check, train, export, measure, report and predict on 1,797 handwritten digits."""
+    """Check, train, export, evaluate, report and predict on 1,797 handwritten digits.
+
+    Examples:
+        sightline demo
+    """
     from sightline.api import training
     from sightline.api.data import check_up
     from sightline.cli.check import print_findings

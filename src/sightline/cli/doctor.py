@@ -14,7 +14,11 @@ __all__ = ["doctor"]
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Look at Python, the extras, torch with torchvision, CUDA and the cache; exit with 3 if something is wrong."""
+    """Check Python, the extras, torch with torchvision, CUDA and the cache; exit with 3 if something is wrong.
+
+    Examples:
+        sightline doctor
+    """
     from sightline.installation import diagnose
 
     rows = diagnose()

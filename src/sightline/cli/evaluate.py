@@ -13,26 +13,35 @@ __all__ = ["evaluate"]
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="A run, a classifier folder, a model.onnx, or latest.")],
-    data: Annotated[str, typer.Argument(help="Labelled images, in any form that train takes.")],
+    data: Annotated[str, typer.Argument(help="Labelled images in any form that train takes.")],
     require: Annotated[
-        list[str] | None, typer.Option(help='Exit with 5 unless met, e.g. "accuracy>=0.9" (lower bound).')
+        list[str] | None,
+        typer.Option(help='Exit with 5 unless the lower end of the interval reaches this, e.g. "accuracy>=0.9".'),
     ] = None,
     unknown_dir: Annotated[
-        str, typer.Option("--unknown-dir", help="Images that show none of the classes: how many are noticed.")
+        str, typer.Option("--unknown-dir", help="Images of other things: how many of them are answered with unknown?")
     ] = "",
     out: Annotated[
-        str, typer.Option(help="New folder for figures, answers and page; else the run's evaluations/.")
+        str, typer.Option(help="New folder for metrics, predictions and report; by default in the run's evaluations/.")
     ] = "",
     columns: Annotated[
-        str, typer.Option(help="CSV of path and further columns: where is it worse, by site, camera or date?")
+        str, typer.Option(help="CSV with path and further columns (site, camera, date): in which groups is it worse?")
     ] = "",
     group: Annotated[
-        str | None, typer.Option(help="Column or expression: which images belong together; else as in the training.")
+        str | None,
+        typer.Option(
+            help="Images that belong together: a column, or a regular expression on paths; by default as in training."
+        ),
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Measure a classifier on labelled images: on their test part, or on all where there is none."""
+    """Evaluate a classifier on labelled images: on their test part, or on all of them if there is none.
+
+    Examples:
+        sightline evaluate latest photos/
+        sightline evaluate latest photos/ --require "accuracy>=0.2"
+    """
     from sightline.api import measuring
     from sightline.cli.gates import check_requirements, parse_requirements, requirement_fields
     from sightline.evaluation.intervals import Interval

@@ -28,14 +28,21 @@ class Method(StrEnum):
 def explain(
     model: Annotated[str, typer.Argument(help="A run, a classifier folder, a model.onnx, or latest.")],
     images: Annotated[list[str], typer.Argument(help="Image files, or folders of them.")],
-    class_name: Annotated[str, typer.Option("--class", help="Explain this class, not the predicted one.")] = "",
-    method: Annotated[Method, typer.Option(help="auto: both where the run's network is here.")] = Method.auto,
-    cells: Annotated[int, typer.Option(help="Of the occlusion, 3 to 32 a side; more are finer and slower.")] = 7,
-    out: Annotated[Path, typer.Option(help="Folder for the images; no file in it is replaced.")] = Path("explanations"),
-    runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
+    class_name: Annotated[str, typer.Option("--class", help="Explain this class instead of the predicted one.")] = "",
+    method: Annotated[Method, typer.Option(help="auto: both methods if the run's network is at hand.")] = Method.auto,
+    cells: Annotated[int, typer.Option(help="Occlusion: patches per side, 3 to 32; more are finer and slower.")] = 7,
+    out: Annotated[Path, typer.Option(help="Folder for the drawings; no file in it is replaced.")] = Path(
+        "explanations"
+    ),
+    runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Draw which places of images moved the score of a class. Unreadable files are error rows: exit code 3."""
+    """Draw which regions of images moved the score of a class. A file that can't be read is an error row: exit code 3.
+
+    Examples:
+        sightline explain latest photo.jpg
+        sightline explain latest photo.jpg --method occlusion --cells 14 --out why
+    """
     from sightline.api import measuring
     from sightline.errors import InputError
     from sightline.installation import require_extra

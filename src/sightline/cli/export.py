@@ -12,10 +12,14 @@ __all__ = ["export"]
 
 def export(
     run: Annotated[str, typer.Argument(help="A run's folder or name.")],
-    runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Export, measure and report the best epoch of a run that was interrupted."""
+    """Export, evaluate and report the best epoch of a run that was interrupted.
+
+    Examples:
+        sightline export first
+    """
     from sightline.api import training
     from sightline.cli.train import print_result
 

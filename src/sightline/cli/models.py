@@ -13,10 +13,20 @@ __all__ = ["models"]
 
 
 def models(
-    pattern: Annotated[str, typer.Argument(help="Part of a name, or wildcards in quotes; none: our own.")] = "",
+    pattern: Annotated[
+        str,
+        typer.Argument(
+            help="Part of a name of timm's networks, or wildcards in quotes; without it our own are listed."
+        ),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """List networks: our own and, for a pattern, timm's with published weights. No connection is made."""
+    """List networks: our own, or those of timm with published weights whose name matches. No connection is made.
+
+    Examples:
+        sightline models
+        sightline models resnet18
+    """
     from sightline.api import training
 
     print("Reading the list of networks ...", file=sys.stderr)

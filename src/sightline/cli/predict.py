@@ -33,22 +33,34 @@ class Format(StrEnum):
 
 def predict(
     model: Annotated[str, typer.Argument(help="A run, a classifier folder, a model.onnx, or latest.")],
-    sources: Annotated[list[str], typer.Argument(help="Files, folders, patterns; - reads a list from stdin.")],
-    top: Annotated[int | None, typer.Option("--top-k", min=1, help="Only the K most probable classes.")] = None,
+    sources: Annotated[list[str], typer.Argument(help="Image files, folders or patterns; - reads a list from stdin.")],
+    top: Annotated[int | None, typer.Option("--top-k", min=1, help="Print only the K most probable classes.")] = None,
     least: Annotated[
-        str, typer.Option("--min-confidence", help="Answer unknown below it: 0 to 1, or auto as chosen on validation.")
+        str, typer.Option("--min-confidence", help="Answer unknown below this: 0 to 1, or auto (chosen on validation).")
     ] = "0",
     most: Annotated[
-        float, typer.Option("--max-novelty", help="Answer unknown above it; 1 lets pass 95 % of images like the known.")
+        float,
+        typer.Option(
+            "--max-novelty",
+            help="Answer unknown above this; 1.0 accepts about 95 % of images similar to the validation set.",
+        ),
     ] = 1.0,
     sets: Annotated[
-        bool, typer.Option("--sets", help="Also the classes that hold the true one in 90 of 100 images like the known.")
+        bool,
+        typer.Option(
+            "--sets", help="Also print a set of classes that contains the true class for 90 % of similar images."
+        ),
     ] = False,
-    form: Annotated[Format | None, typer.Option("--format", help="table, csv or jsonl.")] = None,
-    runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
+    form: Annotated[Format | None, typer.Option("--format", help="How predictions are printed.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Predict the classes of images. Unreadable files are error rows, and the exit code is 3."""
+    """Predict the classes of images. A file that can't be read is an error row, and the exit code is 3.
+
+    Examples:
+        sightline predict latest photo.jpg
+        sightline predict latest photos/ --format csv --top-k 2
+    """
     from sightline.api.measuring import load
 
     limits: dict[str, Any] = {"min_confidence": _parse_least(least), "max_novelty": most}

@@ -13,14 +13,28 @@ _MARK = "Sightline preview"
 
 
 def preview(
-    data: Annotated[str, typer.Argument(help="Class folders, split folders, a table, an archive, or a named set.")],
-    recipe: Annotated[str | None, typer.Option(help="A packaged recipe (sightline recipes), or a TOML file.")] = None,
-    assign: Annotated[list[str] | None, typer.Option("--set", help="Any setting, as name=value; repeatable.")] = None,
-    count: Annotated[int, typer.Option(help="Training images to show, 1 to 64.")] = 16,
-    out: Annotated[Path, typer.Option(help="The image to write, a PNG.")] = Path("preview.png"),
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="A folder with one folder of images per class; also split folders, a table, an archive or a named set."
+        ),
+    ],
+    recipe: Annotated[
+        str | None, typer.Option(help="A packaged recipe (see sightline recipes) or a TOML file of settings.")
+    ] = None,
+    assign: Annotated[
+        list[str] | None, typer.Option("--set", help="Any setting as name=value, for example flip=0; repeatable.")
+    ] = None,
+    count: Annotated[int, typer.Option(help="Number of training images to show, 1 to 64.")] = 16,
+    out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("preview.png"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.")] = False,
 ) -> None:
-    """Write an image of training images beside what the network gets of them. Nothing is trained."""
+    """Draw training images beside what augmentation makes of them. Nothing is trained.
+
+    Examples:
+        sightline preview photos/
+        sightline preview photos/ --set rotate=20 --count 8 --out strong.png
+    """
     from sightline.api import training
     from sightline.cli.check import refuse_overwriting
     from sightline.display.terminal import Terminal

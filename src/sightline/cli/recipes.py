@@ -13,10 +13,15 @@ __all__ = ["recipes"]
 
 
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="A recipe to print whole, as a start for your own.")] = None,
+    name: Annotated[str | None, typer.Argument(help="A recipe to print in full, as a start for your own.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """List the packaged recipes, or print one of them."""
+    """List the packaged recipes, or print one of them.
+
+    Examples:
+        sightline recipes
+        sightline recipes cnn-dropout
+    """
     from sightline.planning.recipe import PACKAGED, Recipe, list_recipes
 
     if name is not None:

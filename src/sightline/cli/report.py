@@ -12,10 +12,14 @@ __all__ = ["report"]
 
 def report(
     run: Annotated[str, typer.Argument(help="A run's folder or name, or latest.")] = "latest",
-    runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
-    """Write a run's report.html and figures again from what is in its folder."""
+    """Write a run's report.html and figures again from what is in its folder.
+
+    Examples:
+        sightline report latest
+    """
     from sightline.api import reviewing
 
     path = reviewing.report(run, runs=runs)

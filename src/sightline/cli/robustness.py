@@ -16,13 +16,19 @@ _CHANCE = 0.05
 def robustness(
     model: Annotated[str, typer.Argument(help="A run, a classifier folder, a model.onnx, or latest.")] = "latest",
     data: Annotated[
-        str | None, typer.Argument(help="Labelled images; by default those that the run was measured on.")
+        str | None, typer.Argument(help="Labelled images; by default those that the run was evaluated on.")
     ] = None,
-    images: Annotated[int, typer.Option(help="At most so many, drawn evenly; each is predicted 25 times.")] = 500,
-    runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
+    images: Annotated[
+        int, typer.Option(help="Use at most this many images, drawn evenly; each is predicted 25 times.")
+    ] = 500,
+    runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Measure a classifier on images with harm done to them: 8 kinds in 3 severities, on the same images."""
+    """Evaluate a classifier on corrupted images: 8 corruptions in 3 severities, on the same images.
+
+    Examples:
+        sightline robustness latest --images 12
+    """
     from sightline.api import measuring
     from sightline.runs.lookup import run_of_classifier
 

@@ -15,13 +15,18 @@ __all__ = ["runs"]
 
 
 def runs(
-    folder: Annotated[Path, typer.Argument(help="Folder that holds runs.")] = Path("runs"),
-    sort: Annotated[str, typer.Option(help="Column: numbers from the greatest down, text from A to Z.")] = "",
-    reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Folder that holds the runs.")] = Path("runs"),
+    sort: Annotated[str, typer.Option(help="Column to sort by: numbers from the largest down, text from A to Z.")] = "",
+    reverse: Annotated[bool, typer.Option("--reverse", help="Reverse the order.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """List the runs of a folder, oldest first: status, data, network, accuracy with its interval, time."""
+    """List the runs of a folder, oldest first: status, data, network, accuracy with its interval, time.
+
+    Examples:
+        sightline runs
+        sightline runs --sort accuracy --csv
+    """
     from sightline.runs.table import read_rows, rows_csv, sort_rows
 
     rows = read_rows(folder)

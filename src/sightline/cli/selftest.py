@@ -14,10 +14,16 @@ __all__ = ["selftest"]
 
 
 def selftest(
-    keep: Annotated[Path | None, typer.Option(help="Folder for the set and the run; it must be new or empty.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep the data set and the run in this folder; it must be new or empty.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out the training and the prediction.")] = False,
 ) -> None:
-    """Make a data set with every fault we know of, check it, train on it, and say whether each fault is found."""
+    """Make a data set with every fault we know of, check it, train on it, and report whether each fault is found.
+
+    Examples:
+        sightline selftest --quick
+    """
     from sightline.errors import InputError
     from sightline.installation import require_extra
 

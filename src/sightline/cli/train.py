@@ -11,76 +11,167 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sightline.installation import process_start
-
 if TYPE_CHECKING:
     from sightline.runs.folder import Run
 
 __all__ = ["train"]
 
 
+# The groups of options in --help.
+_DATA, _NETWORK, _LEARNING, _TIME, _OUTPUT = "Data", "Network", "Learning", "Time and devices", "Output"
+
+
 def train(
-    data: Annotated[str, typer.Argument(help="Class folders, split folders, a table, an archive, or a named set.")],
-    recipe: Annotated[str | None, typer.Option(help="A packaged recipe (sightline recipes), or a TOML file.")] = None,
-    model: Annotated[str | None, typer.Option(help="Network: any timm name, or one of ours.")] = None,
-    weights: Annotated[str | None, typer.Option(help="Safetensors file, or an earlier run, to start from.")] = None,
-    no_pretrained: Annotated[bool, typer.Option("--no-pretrained", help="Start from random weights.")] = False,
-    time: Annotated[str | None, typer.Option(help="Limit for the whole command: 60s, 10m, 2h.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
-    find_lr: Annotated[
-        bool, typer.Option("--find-lr", help="Look for the learning rate in a short range test.")
-    ] = False,
-    size: Annotated[int | None, typer.Option(help="Side of the network's input, in pixels.")] = None,
-    patience: Annotated[int | None, typer.Option(help="Epochs without improvement before stopping; 0: never.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of split, weights, order and augmentation.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:N or mps.")] = None,
-    devices: Annotated[
-        str | None, typer.Option(help="Processes that train together, one a device: a number, or all.")
-    ] = None,
-    val: Annotated[float | None, typer.Option(help="Share drawn for validation.")] = None,
-    test: Annotated[float | None, typer.Option(help="Share drawn for the test; 0: none.")] = None,
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="A folder with one folder of images per class; also split folders, a table, an archive or a named set."
+        ),
+    ],
+    val: Annotated[float | None, typer.Option(help="Share drawn for validation.", rich_help_panel=_DATA)] = None,
+    test: Annotated[float | None, typer.Option(help="Share drawn for testing; 0: none.", rich_help_panel=_DATA)] = None,
     select_on_val: Annotated[
-        bool, typer.Option("--select-on-val", help="Select on a given val folder; no test.")
+        bool,
+        typer.Option(
+            "--select-on-val",
+            help="Choose the epoch on a given val folder, without a test set.",
+            rich_help_panel=_DATA,
+        ),
     ] = False,
-    group: Annotated[str | None, typer.Option(help="Column or expression: what must stay on one side.")] = None,
-    fixes: Annotated[Path | None, typer.Option(help="CSV of images to exclude, relabel or group.")] = None,
-    on_bad: Annotated[str | None, typer.Option(help="Images that can't be read: skip (up to 1 %) or fail.")] = None,
-    value_range: Annotated[
-        str | None, typer.Option("--range", help="LOW,HIGH: black and white of 16-bit, 32-bit, float images.")
-    ] = None,
-    assign: Annotated[list[str] | None, typer.Option("--set", help="Any setting, as name=value; repeatable.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
-    name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
-    only_plan: Annotated[bool, typer.Option("--plan", help="Print the plan and the expected time, and stop.")] = False,
-    require: Annotated[
-        list[str] | None, typer.Option(help='Exit with 5 unless met, e.g. "accuracy>=0.9" (lower bound).')
-    ] = None,
     folds: Annotated[
-        int | None, typer.Option(help="Cross-validate: test every image once, in this many trainings.")
+        int | None,
+        typer.Option(help="Cross-validate in this many trainings: each image is tested once.", rich_help_panel=_DATA),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="Images that belong together: a column, or a regular expression on paths.", rich_help_panel=_DATA
+        ),
+    ] = None,
+    fixes: Annotated[
+        Path | None, typer.Option(help="CSV of images to exclude, relabel or group.", rich_help_panel=_DATA)
+    ] = None,
+    on_bad: Annotated[
+        str | None, typer.Option(help="Images that can't be read: skip (up to 1 %) or fail.", rich_help_panel=_DATA)
+    ] = None,
+    value_range: Annotated[
+        str | None,
+        typer.Option(
+            "--range",
+            help="LOW,HIGH: which numbers are black and white in 16-bit, 32-bit and float images.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Any timm network, or one of ours (see sightline models).", rich_help_panel=_NETWORK),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Start from this safetensors file or earlier run.", rich_help_panel=_NETWORK),
+    ] = None,
+    no_pretrained: Annotated[
+        bool, typer.Option("--no-pretrained", help="Start from random weights.", rich_help_panel=_NETWORK)
+    ] = False,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the network's square input, in pixels.", rich_help_panel=_NETWORK)
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="A packaged recipe (see sightline recipes) or a TOML file of settings.", rich_help_panel=_LEARNING
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training images.", rich_help_panel=_LEARNING)
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step.", rich_help_panel=_LEARNING)] = None,
+    lr: Annotated[float | None, typer.Option(help="Highest learning rate.", rich_help_panel=_LEARNING)] = None,
+    find_lr: Annotated[
+        bool,
+        typer.Option("--find-lr", help="Find the learning rate by a short range test.", rich_help_panel=_LEARNING),
+    ] = False,
+    patience: Annotated[
+        int | None,
+        typer.Option(help="Stop after this many epochs without improvement; 0: never.", rich_help_panel=_LEARNING),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Seed of the split, the weights, the order and augmentation.", rich_help_panel=_LEARNING),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(help="Train this often, with other seeds, to see how far chance goes.")
+        int | None,
+        typer.Option(
+            help="Train this many times with different seeds, to see how much results vary by chance.",
+            rich_help_panel=_LEARNING,
+        ),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run of --name, or the newest unfinished one of DATA.")
+    assign: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Any setting as name=value, for example flip=0; repeatable.", rich_help_panel=_LEARNING
+        ),
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(help="Limit for the whole command: 60s, 10m, 2h.", rich_help_panel=_TIME),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:N or mps.", rich_help_panel=_TIME)] = None,
+    devices: Annotated[
+        str | None,
+        typer.Option(help="Number of processes that train together, one per device; or all.", rich_help_panel=_TIME),
+    ] = None,
+    only_plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Print every setting and the expected time, and stop.", rich_help_panel=_OUTPUT),
     ] = False,
-    keep_checkpoints: Annotated[bool, typer.Option("--keep-checkpoints", help="Keep the checkpoints.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder that holds the runs.", rich_help_panel=_OUTPUT)] = Path("runs"),
+    name: Annotated[str | None, typer.Option(help="Name of the run.", rich_help_panel=_OUTPUT)] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue the run of --name, or the newest unfinished run of DATA.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
+    keep_checkpoints: Annotated[
+        bool,
+        typer.Option("--keep-checkpoints", help="Keep the checkpoints of a finished run.", rich_help_panel=_OUTPUT),
+    ] = False,
     track: Annotated[
-        list[str] | None, typer.Option(help="Who listens too: tensorboard, mlflow, wandb, csv; repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="Also log the run with tensorboard, mlflow, wandb or csv; repeatable.", rich_help_panel=_OUTPUT
+        ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='Exit with 5 unless the lower end of the interval reaches this, e.g. "accuracy>=0.9".',
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.", rich_help_panel=_OUTPUT)] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document on stdout.", rich_help_panel=_OUTPUT)
+    ] = False,
 ) -> None:
-    """Train a classifier on a folder of images, export it, measure it and write a report."""
+    """Train a classifier on a folder of images, export it, evaluate it and write a report.
+
+    Examples:
+        sightline train photos/ --plan
+        sightline train photos/ --epochs 3 --name first
+        sightline train photos/ --model small-cnn --seed 1 --set flip=0
+    """
+    from sightline.installation import process_start, require_extra
+
     started = process_start()
     from sightline.api import training
     from sightline.cli.check import parse_range
     from sightline.cli.gates import check_requirements, parse_requirements, requirement_fields
     from sightline.display.lines import plan_lines
     from sightline.display.terminal import Terminal, outlived
-    from sightline.installation import require_extra
     from sightline.launch import is_follower
     from sightline.tracking.trackers import Trackers
 
@@ -88,7 +179,7 @@ def train(
     from sightline.planning.settings import parse_assignment
 
     parse_requirements(require)
-    Trackers(track or ())  # a wrong name is said before anything is read, with --plan too
+    Trackers(track or ())  # a wrong name is reported before anything is read, with --plan too
     settings: dict[str, Any] = {
         "model": model,
         "weights": weights,
@@ -116,13 +207,13 @@ def train(
         if resume:
             from sightline.errors import InputError
 
-            message = "--plan plans a new training, and --resume goes on with the plan of a run"
-            raise InputError("plan.conflict", message, "leave out one of them; the plan of a run is its plan.toml")
+            message = "--plan plans a new training, and --resume continues with the plan of a run"
+            raise InputError("plan.conflict", message, "leave out one of them; the plan of a run is in its plan.toml")
         plan = training.plan(data, recipe, folds=folds, seeds=seeds, display=terminal, **settings)
         if as_json:
             print(json.dumps({"schema_version": 1, "settings": plan.settings.model_dump()}))
         else:
-            print("\n".join(plan_lines(plan.rows(), None)))
+            print("\n".join(plan_lines(plan.rows())))
         return
     if hasattr(signal, "SIGHUP"):  # a terminal that is closed does not end a training; Windows has no such signal
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -179,14 +270,14 @@ def interrupted_words(folder: str) -> str:
         folder = str(above)
     if Run(folder).is_repeated:
         facts = Run(folder).facts
-        return f"Stopped; {facts['done']} of {facts['times']} {facts['kind']} are done, and {folder} has their figures."
+        return f"Stopped; {facts['done']} of {facts['times']} {facts['kind']} are done, and {folder} has their metrics."
     facts, run = Run(folder).facts, Path(folder)
     out = "" if str(run.parent) == RUNS_FOLDER else f" --out {shlex.quote(str(run.parent))}"
     devices = "" if facts.get("processes", 1) == 1 or is_launched() else f" --devices {facts['processes']}"
     again = f"sightline train {shlex.quote(facts['data'])}{out} --name {shlex.quote(run.name)}{devices} --resume"
-    words = f"Stopped; {folder} says interrupted. Go on with: {again}"
+    words = f"Stopped; {folder} is marked as interrupted. Continue with: {again}"
     if Run(folder).best_checkpoint.is_dir():
-        words += f"\nIts best epoch as a classifier: sightline export {shlex.quote(folder)}"
+        words += f"\nTo make a classifier of its best epoch: sightline export {shlex.quote(folder)}"
     return words
 
 

@@ -16,11 +16,16 @@ _DIFFERS = 5  # the exit code, as for a gate that was not met
 
 def verify(
     run: Annotated[str, typer.Argument(help="A run's folder or name, or latest.")] = "latest",
-    data: Annotated[bool, typer.Option("--data/--no-data", help="Read every image again.")] = True,
-    runs: Annotated[Path, typer.Option(help="Folder that holds runs.")] = Path("runs"),
+    data: Annotated[bool, typer.Option("--data/--no-data", help="Also read every image again.")] = True,
+    runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Hash data and weights and compute every figure again, and say what differs (exit code 5). Changes nothing."""
+    """Hash data and weights, compute every metric again, and report what differs (exit code 5). Changes nothing.
+
+    Examples:
+        sightline verify latest
+        sightline verify latest --no-data
+    """
     from sightline.api import reviewing
 
     verification = reviewing.verify(run, data=data, runs=runs)

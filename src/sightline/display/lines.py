@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sightline.events import (
     CheckpointSaved,
     EpochEnded,
@@ -26,9 +28,31 @@ from sightline.events import (
     ValidationMeasured,
     Warned,
 )
-from sightline.text import duration, printable
+from sightline.text import count_of, duration, printable
 
-__all__ = ["line_of", "plan_lines"]
+__all__ = ["decision_lines", "expected_line", "line_of", "plan_lines"]
+
+Rows = tuple[tuple[str, str, str, str], ...]  # setting, value, origin, reason
+
+_USUAL = ("default", "network")  # origins that tell nothing about this person, these data, this machine
+_SHOWN = 12
+# The settings that change most, in the order in which a person wants to know them.
+_FIRST = (
+    "model",
+    "weights",
+    "time",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "size",
+    "fit",
+    "imbalance",
+    "flip",
+    "device",
+    "precision",
+    "threads",
+    "accumulate",
+)
 
 
 def line_of(event: Event) -> str | None:
@@ -56,7 +80,7 @@ def _text_of(event: Event) -> str | None:
         case Warned(code, message, cure):
             return f"warning[{code}]: {message}\n  cure: {cure}"
         case Planned(rows, seconds):
-            return "\n".join(plan_lines(rows, seconds))
+            return "\n".join([*decision_lines(rows), *([] if seconds is None else [expected_line(seconds)])])
         case RateFound(_, _, rate, reason):
             return f"Learning rate {rate:g}, by the finder: {reason}"
         case Resumed(0, _):
@@ -83,10 +107,38 @@ def _epoch_line(event: EpochEnded) -> str:
     )
 
 
-def plan_lines(rows: tuple[tuple[str, str, str, str], ...], seconds: float | None) -> list[str]:
-    """Return the plan as aligned lines: setting, value, origin, reason."""
-    width = [max(len(row[column]) for row in rows) for column in range(3)]
+def plan_lines(rows: Rows) -> list[str]:
+    """Return the whole plan as aligned lines: setting, value, origin, reason."""
+    return ["Plan (setting, value, origin, reason)", *_aligned(rows)]
+
+
+def decision_lines(rows: Rows) -> list[str]:
+    """Return the decisions of a plan that a person should know, the most important first, and how many more there are.
+
+    These are what came from the person, the data, this machine or the time limit. Options are always shown; of the
+    others as many as make ``_SHOWN`` lines. What is usual, or follows from the network alone, is left out.
+
+    Example:
+        >>> rows = (("warmup", "0", "default", "usual"), ("epochs", "5", "option", "chosen by you"))
+        >>> print("\\n".join(decision_lines(rows)))
+        Plan: what your options, the data and this machine decided
+          epochs  5  option  chosen by you
+          1 more setting: sightline train DATA --plan lists all, and plan.toml in the run has them with their reasons
+    """
+    decided = [row for row in rows if row[2] not in _USUAL]
+    decided.sort(key=lambda row: (row[2] != "option", _FIRST.index(row[0]) if row[0] in _FIRST else len(_FIRST)))
+    shown = decided[: max(_SHOWN, sum(row[2] == "option" for row in decided))]
+    more = count_of(len(rows) - len(shown), "more setting")
+    where = "sightline train DATA --plan lists all, and plan.toml in the run has them with their reasons"
+    return ["Plan: what your options, the data and this machine decided", *_aligned(shown), f"  {more}: {where}"]
+
+
+def expected_line(seconds: float) -> str:
+    """Return how long the training is expected to take, in words."""
+    return f"The epochs will take about {duration(seconds)} on this machine."
+
+
+def _aligned(rows: Sequence[tuple[str, str, str, str]]) -> list[str]:
+    width = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     width[1] = min(width[1], 40)
-    lines = [f"  {n:<{width[0]}}  {v:<{width[1]}}  {o:<{width[2]}}  {why}" for n, v, o, why in rows]
-    expected = [] if seconds is None else [f"The epochs will take about {duration(seconds)} on this machine."]
-    return ["Plan (setting, value, origin, reason)", *lines, *expected]
+    return [f"  {n:<{width[0]}}  {v:<{width[1]}}  {o:<{width[2]}}  {why}" for n, v, o, why in rows]

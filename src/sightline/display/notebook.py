@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-from sightline.display.lines import line_of, plan_lines
+from sightline.display.lines import expected_line, line_of, plan_lines
 from sightline.events import EpochEnded, Event, Planned, Progressed, RunStarted, StageStarted, Warned
 from sightline.text import duration
 
@@ -46,8 +46,8 @@ class Notebook:
         elif isinstance(event, StageStarted):
             self._now = f"{event.name} ..."
         elif isinstance(event, Planned):
-            self._plan, expected = plan_lines(event.rows, None), event.seconds
-            self._lines.append("" if expected is None else f"The epochs will take about {duration(expected)}.")
+            self._plan = plan_lines(event.rows)
+            self._lines += [] if event.seconds is None else [expected_line(event.seconds)]
         elif not isinstance(event, RunStarted) and (text := line_of(event)) is not None:
             self._lines.append(text)
         if time.monotonic() - self._shown > _SECONDS:

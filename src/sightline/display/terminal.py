@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
-from sightline.display.lines import line_of
+from sightline.display.lines import expected_line, line_of
 from sightline.events import (
     EpochEnded,
     Event,
@@ -37,7 +37,7 @@ class Terminal:
 
     Args:
         quiet: show warnings only.
-        show_plan: show the plan as a table; otherwise its last line.
+        show_plan: show the decisions of the plan; otherwise only how long the training will take.
     """
 
     def __init__(self, *, quiet: bool = False, show_plan: bool = True) -> None:
@@ -87,8 +87,8 @@ class Terminal:
                 self._open_bar(event.name, None)
             return
         text = line_of(event)
-        if isinstance(event, Planned) and not self._show_plan and text:
-            text = text.splitlines()[-1]
+        if isinstance(event, Planned) and not self._show_plan:
+            text = None if event.seconds is None else expected_line(event.seconds)
         if text:
             self._print(text, is_warning=isinstance(event, Warned))
 
