@@ -18,9 +18,10 @@ import numpy as np
 from scipy.stats import binomtest, norm
 
 from sightline.evaluation.compare import compare_predictions
-from sightline.evaluation.paired import FIGURES, mid_p
+from sightline.evaluation.paired import mid_p
 
 CLASSES = 10
+COMPARED = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "brier")
 DISCORDANT = 0.06  # images that one has right and the other wrong
 
 
@@ -70,16 +71,16 @@ def make_pair(random: np.random.Generator, n: int, classes: int, gain: float) ->
 
 
 def interval_rows(pairs: int) -> None:
-    """Print how often the interval of each figure leaves out zero for two classifiers that are equally good."""
-    print(f"\n| images | pairs | {' | '.join(name.replace('_', ' ') for name in FIGURES)} |\n|" + " --- |" * 7)
+    """Print how often the interval of each metric leaves out zero for two classifiers that are equally good."""
+    print(f"\n| images | pairs | {' | '.join(name.replace('_', ' ') for name in COMPARED)} |\n|" + " --- |" * 7)
     for n in (100, 300, 1_000):
         random = np.random.default_rng(n)
-        clear = dict.fromkeys(FIGURES, 0)
+        clear = dict.fromkeys(COMPARED, 0)
         names = tuple(map(str, range(CLASSES)))
         for seed in range(pairs):
             found = compare_predictions(*make_pair(random, n, CLASSES, 0.0), names, draws=500, seed=seed)
-            for name, change in found.figures.items():
-                clear[name] += change.is_clear
+            for name in COMPARED:
+                clear[name] += found.metrics[name].is_clear
         print(f"| {n:,} | {pairs:,} | {' | '.join(f'{count / pairs:.1%}' for count in clear.values())} |", flush=True)
 
 

@@ -415,13 +415,13 @@ def test_one_class_is_enough_to_measure_a_classifier(sightline, copied_run, tmp_
     metrics = json.loads(out)
     rows = {row["class"]: row for row in metrics["classes"]}
     assert rows["red"]["support"] == 25 and rows["red"]["recall"] == metrics["accuracy"]["value"]
-    assert metrics["macro_recall"]["value"] == metrics["accuracy"]["value"]  # of the one class
+    assert metrics["balanced_accuracy"]["value"] == metrics["accuracy"]["value"]  # of the one class
     assert rows["blue"]["support"] == 0 and rows["blue"]["recall"] is None and "roc_auc" not in metrics
     assert [sum(row) for row in metrics["confusion"]] == [0, 0, 25]
     (page,) = copied_run.evaluations_folder.glob("*/report.html")
     assert "classes without images: blue, green" in page.read_text(encoding="utf-8")
     status, out, err = sightline("evaluate", copied_run.folder, data)
-    assert status == 0 and "macro recall" in out and "roc auc" not in out, err
+    assert status == 0 and "balanced accuracy" in out and "ROC AUC" not in out, err
     status, out, err = sightline("robustness", copied_run.folder, data, "--images", 5, "--json")
     assert status == 0 and json.loads(out)["count"] == 5, err
     for verb in ("train", "check", "preview"):

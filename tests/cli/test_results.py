@@ -32,9 +32,9 @@ def two(finished_run: Run, here: Path) -> Path:
 def test_compare_says_which_is_better_with_counts_and_intervals(sightline, two):
     status, out, err = sightline("compare", "bad", "good")
     assert status == 0, err
-    assert "good is better: of 18 images good fixes 6 that bad gets wrong and breaks 0 that it gets right" in out
+    assert "good is better: of 18 images good is right on 6 that bad gets wrong, and wrong on 0" in out
     assert "the same for all runs" in out
-    for word in ("accuracy", "balanced accuracy", "macro f1", "log loss", "brier", "points ("):
+    for word in ("accuracy", "balanced accuracy", "macro F1", "log-loss, nats", "Brier score", "points ("):
         assert word in out
     assert "sightline compare bad good --html compare.html" in out
     assert not Path("compare.html").exists()
@@ -63,7 +63,7 @@ def test_compare_as_json_is_one_document(sightline, two):
     status, out, _ = sightline("compare", "bad", "good", "copy", "--json")
     document = json.loads(out)
     assert status == 0 and len(document["pairs"]) == 2
-    assert document["pairs"][0]["fixed"] == 6 and len(document["pairs"][0]["images_fixed"]) == 6
+    assert document["pairs"][0]["corrected"] == 6 and len(document["pairs"][0]["images_corrected"]) == 6
 
 
 def test_a_class_that_changed_is_listed(sightline, two):
@@ -99,7 +99,7 @@ def test_runs_are_a_table_and_a_damaged_one_is_in_it(sightline, two):
     status, out, _ = sightline("runs")
     lines = out.splitlines()
     assert status == 0
-    assert lines[0].split() == ["run", "status", "data", "network", "accuracy", "macro", "f1", "took", "started"]
+    assert lines[0].split() == ["run", "status", "data", "network", "accuracy", "macro", "F1", "took", "started"]
     assert {line.split()[0]: line.split()[1] for line in lines[1:3]} == {"bad": "damaged", "good": "finished"}
     assert str(Run(two / "good").facts["headline"]).partition("accuracy ")[2] in out
     assert "damaged: bad: run.json: " in out

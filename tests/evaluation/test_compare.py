@@ -15,7 +15,8 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 
 from sightline.errors import DataError
 from sightline.evaluation.compare import Comparison, compare_predictions, compare_several
-from sightline.evaluation.paired import FIGURES, holm, mid_p
+from sightline.evaluation.metrics import METRICS, OfRanking
+from sightline.evaluation.paired import holm, mid_p
 
 COUNT = st.integers(0, 60)
 
@@ -78,6 +79,7 @@ def make(n: int = 300, classes: int = 4, *, seed: int = 0, gain: float = 0.1) ->
     return labels, *((array / array.sum(1, keepdims=True)).astype(np.float32) for array in (first, second))
 
 
+COMPARED = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "brier")
 NAMES = ("ant", "bee", "cat", "dog")
 
 
@@ -107,8 +109,11 @@ def oracle(labels: np.ndarray, said: np.ndarray, weights: np.ndarray | None = No
 def test_the_figures_are_scikit_learns(case: tuple[np.ndarray, ...], comparison: Comparison) -> None:
     labels, *both = case
     first, second = (oracle(labels, said) for said in both)
-    assert list(comparison.figures) == list(FIGURES)
-    for name, change in comparison.figures.items():
+    ranked = {name for name, metric in METRICS.items() if isinstance(metric.compute, OfRanking)}
+    assert list(comparison.metrics) == [name for name in METRICS if name not in {*ranked, "top_5"}]
+    for name, change in comparison.metrics.items():
+        if name not in first:
+            continue
         assert (change.first, change.second) == pytest.approx((first[name], second[name]), abs=1e-6), name
         assert change.difference == change.second - change.first
         assert change.low <= change.difference <= change.high
@@ -132,7 +137,7 @@ def test_the_interval_is_that_of_resampled_images_of_each_class(case: tuple[np.n
         drawn.append([after[0] - before[0], after[1] - before[1], squares[rows].mean()])
     low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
     for place, name in enumerate(("balanced_accuracy", "macro_f1", "brier")):
-        change = found.figures[name]
+        change = found.metrics[name]
         assert (change.low, change.high) == pytest.approx((low[place], high[place]), abs=0.15 * (high - low)[place])
 
 
@@ -141,7 +146,7 @@ def test_small_classes_do_not_make_the_interval_too_narrow() -> None:
     labels = np.zeros(8, np.int64)
     first = np.full((8, 2), 0.5, np.float32)
     second = np.stack([np.linspace(0.1, 0.9, 8), 1 - np.linspace(0.1, 0.9, 8)], 1).astype(np.float32)
-    change = compare_predictions(labels, first, second, ("a", "b"), draws=20_000).figures["brier"]
+    change = compare_predictions(labels, first, second, ("a", "b"), draws=20_000).metrics["brier"]
     squares = 2 * (1 - second[:, 0].astype(np.float64)) ** 2 - 0.5
     drawn = np.random.default_rng(4).choice(squares, (20_000, 7)).mean(1)
     assert (change.low, change.high) == pytest.approx(tuple(np.quantile(drawn, (0.025, 0.975))), abs=0.015)
@@ -158,7 +163,7 @@ def test_every_class_keeps_its_weight_in_every_draw() -> None:
     second += (1 - second.sum(1, keepdims=True)) / 3
     found = compare_predictions(labels, first, second, ("a", "b", "c"), draws=50)
     for name in ("log_loss", "brier"):
-        change = found.figures[name]
+        change = found.metrics[name]
         assert (change.low, change.high) == pytest.approx((change.difference, change.difference), abs=1e-12)
 
 
@@ -171,16 +176,17 @@ def test_the_interval_of_accuracy_is_the_published_one() -> None:
     labels = np.zeros(21, np.int64)
     first, second = (np.tile(np.array([0.9, 0.1], np.float32), (21, 1)) for _ in range(2))
     first[0] = second[1:8] = (0.1, 0.9)
-    change = compare_predictions(labels, first, second, ("a", "b"), draws=10).figures["accuracy"]
+    change = compare_predictions(labels, first, second, ("a", "b"), draws=10).metrics["accuracy"]
     assert (change.low, change.high) == pytest.approx((-0.508, -0.013), abs=5e-4)
 
 
 def test_intervals_hold_the_truth() -> None:
     """Of pairs that are equally good, about 95 in 100 intervals hold zero."""
-    inside = dict.fromkeys(FIGURES, 0)
+    inside = dict.fromkeys(COMPARED, 0)
     for seed in range(100):
         found = compare_predictions(*make(150, 3, seed=seed, gain=0), ("a", "b", "c"), draws=150, seed=seed)
-        for name, change in found.figures.items():
+        for name in COMPARED:
+            change = found.metrics[name]
             inside[name] += change.low <= 0 <= change.high
     assert all(88 <= count <= 100 for count in inside.values()), inside
 
@@ -188,9 +194,13 @@ def test_intervals_hold_the_truth() -> None:
 def test_counts_and_rows_are_those_of_the_images(case: tuple[np.ndarray, ...], comparison: Comparison) -> None:
     labels, first, second = case
     before, after = first.argmax(1) == labels, second.argmax(1) == labels
-    assert comparison.fixed_rows == tuple(np.flatnonzero(~before & after))
-    assert comparison.broken_rows == tuple(np.flatnonzero(before & ~after))
-    assert comparison.both_right + comparison.both_wrong + comparison.fixed + comparison.broken == comparison.n == 300
+    assert comparison.corrected_rows == tuple(np.flatnonzero(~before & after))
+    assert comparison.newly_wrong_rows == tuple(np.flatnonzero(before & ~after))
+    assert (
+        comparison.both_right + comparison.both_wrong + comparison.corrected + comparison.newly_wrong
+        == comparison.n
+        == 300
+    )
 
 
 def test_a_class_that_alone_got_worse_is_found() -> None:
@@ -201,7 +211,7 @@ def test_a_class_that_alone_got_worse_is_found() -> None:
     second[200] = np.roll(second[200], 1)  # dog: one image is chance
     rows = {row.name: row for row in compare_predictions(labels, first, second, NAMES, draws=20).classes}
     assert [name for name, row in rows.items() if row.is_significant] == ["bee"]
-    assert (rows["bee"].fixed, rows["bee"].broken, rows["bee"].n) == (0, 12, 60)
+    assert (rows["bee"].corrected, rows["bee"].newly_wrong, rows["bee"].n) == (0, 12, 60)
     assert (rows["bee"].first, rows["bee"].second) == (1.0, 0.8)
     assert rows["bee"].p == pytest.approx(2 * 0.5**12 - 0.5**12)
     assert rows["bee"].p_adjusted == pytest.approx(4 * rows["bee"].p)
@@ -228,7 +238,7 @@ def test_images_of_a_group_are_one_witness() -> None:
     assert alone.is_significant and not grouped.is_significant
     assert (alone.units, grouped.units) == (200, 20)
     assert grouped.p == pytest.approx(stats.binomtest(2, 8).pvalue - stats.binom.pmf(2, 8, 0.5))
-    wide, narrow = (one.figures["accuracy"] for one in (grouped, alone))
+    wide, narrow = (one.metrics["accuracy"] for one in (grouped, alone))
     assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
     assert "groups" in wide.method
 
@@ -236,7 +246,7 @@ def test_images_of_a_group_are_one_witness() -> None:
 def test_images_without_a_group_stand_for_themselves(case: tuple[np.ndarray, ...], comparison: Comparison) -> None:
     none = compare_predictions(*case, NAMES, groups=np.full(300, -1), draws=200)
     assert (none.p, none.units) == (comparison.p, 300)
-    assert none.figures["macro_f1"].low == comparison.figures["macro_f1"].low
+    assert none.metrics["macro_f1"].low == comparison.metrics["macro_f1"].low
     some = compare_predictions(*case, NAMES, groups=np.where(np.arange(300) < 10, 3, -1), draws=5)
     assert some.units == 291
 
@@ -250,7 +260,7 @@ def test_several_are_corrected_for_how_many_they_are() -> None:
     pairs = compare_several(labels, [first, second, third, first], NAMES)
     assert [pair.p_adjusted for pair in pairs] == holm([pair.p for pair in pairs])
     assert pairs[0].p_adjusted > pairs[0].p
-    assert pairs[2].p_adjusted == 1 and not pairs[2].fixed + pairs[2].broken
+    assert pairs[2].p_adjusted == 1 and not pairs[2].corrected + pairs[2].newly_wrong
 
 
 def test_the_verdict_is_in_plain_words() -> None:
@@ -265,17 +275,17 @@ def test_the_verdict_is_in_plain_words() -> None:
     def verdict(first: np.ndarray, second: np.ndarray) -> str:
         return compare_predictions(labels, first, second, ("x", "y"), draws=5).verdict("a", "b")
 
-    assert verdict(without(*range(9)), without(9)).startswith("b is better: of 100 images b fixes 9")
-    assert verdict(without(9), without(*range(9))).startswith("b is worse: of 100 images b fixes 1")
+    assert verdict(without(*range(9)), without(9)).startswith("b is better: of 100 images b is right on 9")
+    assert verdict(without(9), without(*range(9))).startswith("b is worse: of 100 images b is right on 1")
     chance = verdict(without(1, 2), without(3))
-    assert chance.startswith("No significant difference:") and "fixes 2" in chance and "breaks 1" in chance
+    assert chance.startswith("No significant difference:") and "right on 2 that a gets wrong, and wrong on 1" in chance
     assert verdict(right, right) == "No significant difference: b and a are right on the same images."
 
 
 def test_a_comparison_is_json(comparison: Comparison) -> None:
     fields = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
-    assert fields["fixed"] == len(fields["fixed_rows"])
-    assert fields["figures"]["brier"]["low"] == comparison.figures["brier"].low
+    assert fields["corrected"] == len(fields["corrected_rows"])
+    assert fields["metrics"]["brier"]["low"] == comparison.metrics["brier"].low
     assert fields["is_significant"] is comparison.is_significant
     assert [row["is_significant"] for row in fields["classes"]] == [row.is_significant for row in comparison.classes]
 
@@ -292,7 +302,7 @@ def test_classes_of_one_image_are_not_called_different_by_chance() -> None:
     for _ in range(40):
         first, second = (random.dirichlet(np.ones(20), 20).astype(np.float32) for _ in range(2))
         found = compare_predictions(np.arange(20), first, second, tuple(map(str, range(20))), draws=200)
-        clear += found.figures["log_loss"].is_clear
+        clear += found.metrics["log_loss"].is_clear
     assert clear <= 6
 
 

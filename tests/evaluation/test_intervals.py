@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.stats import binomtest
 
-from sightline.evaluation.intervals import Interval, draw_weights, macro_intervals, mean_figure, wilson
-from sightline.evaluation.metrics import COUNT_METRICS
+from sightline.evaluation.intervals import Interval, draw_weights, macro_intervals, mean_interval, wilson
+from sightline.evaluation.metrics import METRICS, OfCounts, balanced_accuracy
 
 
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -22,6 +22,9 @@ def test_wilson_is_scipys(case: tuple[int, int]) -> None:
     figure = wilson(hits, n)
     assert (figure.low, figure.high) == pytest.approx((wanted.low, wanted.high), abs=1e-9)
     assert (figure.value, figure.n) == (hits / n, n)
+
+
+OF_COUNTS = {name: one.compute.of for name, one in METRICS.items() if isinstance(one.compute, OfCounts)}
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 100, 12345])
@@ -78,23 +81,23 @@ def test_macro_figures_are_drawn_with_the_support_that_there_is() -> None:
 def test_macro_intervals_depend_on_their_seed_alone() -> None:
     random = np.random.default_rng(0)
     matrix = matrix_of(random.integers(0, 4, 200), random.integers(0, 4, 200), 4)
-    first = macro_intervals(matrix, COUNT_METRICS, seed=1)
-    assert macro_intervals(matrix, COUNT_METRICS, seed=1) == first
-    assert macro_intervals(matrix, COUNT_METRICS, seed=2) != first
+    first = macro_intervals(matrix, OF_COUNTS, seed=1)
+    assert macro_intervals(matrix, OF_COUNTS, seed=1) == first
+    assert macro_intervals(matrix, OF_COUNTS, seed=2) != first
 
 
 @pytest.mark.parametrize("count", [2, 5, 20])
 def test_a_classifier_without_a_mistake_is_not_taken_for_perfect(count: int) -> None:
     """Jeffreys' lower end for all n right is about the truth that all n right would be rare for."""
     jeffreys = stats.beta.ppf(0.025, 3 * count + 0.5, 0.5)
-    for name, figure in macro_intervals(np.diag([count] * 3), COUNT_METRICS).items():
+    for name, figure in macro_intervals(np.diag([count] * 3), OF_COUNTS).items():
         assert (figure.value, figure.high, figure.n) == (1, 1, 3 * count)
         low = 1 - (1 - figure.low) * 2 / 3 if name == "matthews" else figure.low  # of three classes chance is a third
         assert jeffreys - 0.35 / count < low < jeffreys + 0.05 / count, name
 
 
 def test_answers_that_are_all_one_class_leave_a_wide_interval() -> None:
-    for figure in macro_intervals(np.array([[3, 0], [3, 0]]), COUNT_METRICS).values():
+    for figure in macro_intervals(np.array([[3, 0], [3, 0]]), OF_COUNTS).values():
         assert figure.low < figure.value < figure.high
         assert figure.high - figure.low > 0.1
 
@@ -116,7 +119,7 @@ def test_macro_intervals_hold_the_truth_about_95_times_in_100(counts: list[int],
     for _ in range(200):
         hits = random.binomial(counts, recalls)
         matrix = np.diag(hits) + np.roll(np.diag(np.array(counts) - hits), 1, axis=1)
-        figure = macro_intervals(matrix, {"recall": COUNT_METRICS["macro_recall"]}, draws=200)["recall"]
+        figure = macro_intervals(matrix, {"recall": balanced_accuracy}, draws=200)["recall"]
         inside += figure.low <= np.mean(recalls) <= figure.high
     assert 171 <= inside <= 200
 
@@ -125,7 +128,7 @@ def test_classes_of_one_image_are_drawn_together() -> None:
     random = np.random.default_rng(0)
     held = 0
     for seed in range(80):
-        figure = mean_figure(random.exponential(1.0, 60), np.arange(60), seed=seed)
+        figure = mean_interval(random.exponential(1.0, 60), np.arange(60), seed=seed)
         held += figure.low <= 1 <= figure.high
     assert held >= 70
     two_and_one = list(draw_weights(np.array([0, 0, 1]), rounds=200, seed=0))
@@ -134,12 +137,12 @@ def test_classes_of_one_image_are_drawn_together() -> None:
 
 
 def test_one_image_alone_has_no_interval() -> None:
-    figure = mean_figure(np.array([0.5108]), np.array([0]))
+    figure = mean_interval(np.array([0.5108]), np.array([0]))
     assert figure.plain() == "0.51 (no interval, n=1)"
-    of_one_group = mean_figure(np.array([0.5, 0.7]), np.array([0, 1]), np.array([3, 3]))
+    of_one_group = mean_interval(np.array([0.5, 0.7]), np.array([0, 1]), np.array([3, 3]))
     assert "no interval" in of_one_group.plain()
 
 
 def test_few_images_in_most_classes_are_said() -> None:
-    thin, enough = (macro_intervals(np.diag([count] * 5), COUNT_METRICS)["macro_f1"].method for count in (9, 10))
+    thin, enough = (macro_intervals(np.diag([count] * 5), OF_COUNTS)["macro_f1"].method for count in (9, 10))
     assert "too narrow" in thin and "too narrow" not in enough

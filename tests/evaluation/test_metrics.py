@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -11,12 +11,20 @@ from sklearn import metrics as sk
 
 from sightline.evaluation.intervals import wilson
 from sightline.evaluation.metrics import (
-    COUNT_METRICS,
+    METRICS,
     MIN_SUPPORT,
+    Metric,
+    OfCounts,
+    OfImages,
+    OfRanking,
     class_table,
     confusion_matrix,
     evaluate_predictions,
+    find_metric,
 )
+from sightline.evaluation.scores import rank_classes
+
+Oracle = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
 
 
 def cases(count: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -40,46 +48,110 @@ def test_the_confusion_matrix_is_scikit_learns_on_a_thousand_cases() -> None:
         np.testing.assert_array_equal(confusion_matrix(labels, said, classes), wanted)
 
 
-def test_macro_figures_are_scikit_learns_on_a_thousand_cases() -> None:
-    for classes, labels, said in cases(1000):
-        wanted = sk.precision_recall_fscore_support(
-            labels, said, labels=np.unique(labels), average="macro", zero_division=0
-        )
-        counts = counts_of(confusion_matrix(labels, said, classes))
-        got = [COUNT_METRICS[name](counts) for name in ("macro_precision", "macro_recall", "macro_f1")]
-        assert got == pytest.approx(wanted[:3])
+def probabilities_of(said: np.ndarray, classes: int, random: np.random.Generator) -> np.ndarray:
+    """Probabilities whose largest is that of the class that was predicted."""
+    shares = random.dirichlet(np.ones(classes), len(said)) / 2 + np.eye(classes)[said]
+    return (shares / shares.sum(1, keepdims=True)).astype(np.float32)
+
+
+def value_of(metric: Metric, labels: np.ndarray, shares: np.ndarray) -> float | None:
+    """Return a metric as the table computes it, without the interval that takes long."""
+    classes = shares.shape[1]
+    match metric.compute:
+        case OfCounts(of):
+            return of(counts_of(confusion_matrix(labels, shares.argmax(1), classes)))
+        case OfImages(of, least_classes):
+            return float(of(labels, shares).mean()) if classes >= least_classes else None
+        case OfRanking(of):
+            found = of(labels, shares, rank_classes(labels, shares), None, 0)
+            return None if found is None else found.value
+
+
+def macro(name: str, average: str = "macro") -> Oracle:
+    def value(labels: np.ndarray, said: np.ndarray, shares: np.ndarray) -> float:
+        score = getattr(sk, f"{name}_score")
+        return score(labels, said, labels=np.unique(labels), average=average, zero_division=0)
+
+    return value
+
+
+def mean_over_classes(score: Callable[..., float]) -> Oracle:
+    def value(labels: np.ndarray, said: np.ndarray, shares: np.ndarray) -> float:
+        present = [k for k in range(shares.shape[1]) if 0 < (labels == k).sum() < len(labels)]
+        return float(np.mean([score(labels == k, shares[:, k]) for k in present]))
+
+    return value
+
+
+def top(k: int) -> Oracle:
+    return lambda labels, said, shares: sk.top_k_accuracy_score(labels, shares, k=k, labels=range(shares.shape[1]))
+
+
+def log_loss(labels: np.ndarray, said: np.ndarray, shares: np.ndarray) -> float:
+    wide = shares.astype(np.float64)
+    return sk.log_loss(labels, wide / wide.sum(1, keepdims=True), labels=range(shares.shape[1]))
+
+
+# Of each metric scikit-learn's value, from labels, predicted classes and probabilities.
+ORACLES: dict[str, Oracle] = {
+    "accuracy": lambda labels, said, shares: sk.accuracy_score(labels, said),
+    "balanced_accuracy": lambda labels, said, shares: sk.balanced_accuracy_score(labels, said),
+    "macro_precision": macro("precision"),
+    "macro_f1": macro("f1"),
+    "weighted_precision": macro("precision", "weighted"),
+    "weighted_f1": macro("f1", "weighted"),
+    "top_3": top(3),
+    "top_5": top(5),
+    "matthews": lambda labels, said, shares: sk.matthews_corrcoef(labels, said),
+    "roc_auc": mean_over_classes(sk.roc_auc_score),
+    "average_precision": mean_over_classes(sk.average_precision_score),
+    "log_loss": log_loss,
+    "brier": lambda labels, said, shares: ((shares - np.eye(shares.shape[1])[labels]) ** 2).sum(1).mean(),
+}
+
+
+def test_every_metric_has_an_oracle() -> None:
+    assert ORACLES.keys() == METRICS.keys()
 
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
 @pytest.mark.filterwarnings("ignore:A single label was found")
-def test_macro_recall_is_balanced_accuracy() -> None:
-    for classes, labels, said in cases(200):
-        counts = counts_of(confusion_matrix(labels, said, classes))
-        assert COUNT_METRICS["macro_recall"](counts) == pytest.approx(sk.balanced_accuracy_score(labels, said))
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+def test_each_metric_is_scikit_learns_on_hundreds_of_cases(metric: Metric) -> None:
+    random, compared = np.random.default_rng(1), 0
+    for classes, labels, said in cases(100 if isinstance(metric.compute, OfRanking) else 500):
+        shares = probabilities_of(said, classes, random)
+        value = value_of(metric, labels, shares)
+        if value is not None:
+            assert value == pytest.approx(ORACLES[metric.name](labels, said, shares), abs=1e-6)
+            assert metric.least <= value <= metric.most
+            compared += 1
+    assert compared > 40
 
 
-def test_weighted_figures_are_scikit_learns_on_a_thousand_cases() -> None:
-    for classes, labels, said in cases(1000):
-        wanted = sk.precision_recall_fscore_support(labels, said, average="weighted", zero_division=0)
-        counts = counts_of(confusion_matrix(labels, said, classes))
-        got = [COUNT_METRICS[name](counts) for name in ("weighted_precision", "weighted_f1")]
-        assert got == pytest.approx([wanted[0], wanted[2]], abs=1e-9)
-        assert float((labels == said).mean()) == pytest.approx(wanted[1], abs=1e-9)  # weighted recall is accuracy
+def test_weighted_recall_is_accuracy() -> None:
+    for _, labels, said in cases(100):
+        wanted = sk.recall_score(labels, said, average="weighted", zero_division=0)
+        assert float((labels == said).mean()) == pytest.approx(wanted, abs=1e-9)
 
 
-@pytest.mark.filterwarnings("ignore:A single label was found")
-def test_matthews_is_scikit_learns_on_a_thousand_cases() -> None:
-    for classes, labels, said in cases(1000):
-        counts = counts_of(confusion_matrix(labels, said, classes))
-        assert COUNT_METRICS["matthews"](counts) == pytest.approx(sk.matthews_corrcoef(labels, said), abs=1e-9)
+def test_better_predictions_have_better_values() -> None:
+    labels, random = np.arange(400) % 8, np.random.default_rng(0)
+    poor, good = (
+        probabilities_of(np.where(random.random(400) < share, labels, (labels + 1) % 8), 8, random)
+        for share in (0.5, 0.9)
+    )
+    for metric in METRICS.values():
+        gain = value_of(metric, labels, good) - value_of(metric, labels, poor)
+        assert gain > 0 if metric.is_higher_better else gain < 0, metric.name
 
 
-def test_the_table_has_a_test_for_each_figure() -> None:
-    macro = {"macro_precision", "macro_recall", "macro_f1"}
-    assert set(COUNT_METRICS) == macro | {"weighted_precision", "weighted_f1", "matthews"}
+def test_an_alias_is_found() -> None:
+    assert find_metric("macro_recall") is METRICS["balanced_accuracy"] is find_metric("balanced_accuracy")
+    assert find_metric("recall") is None
 
 
-def test_figures_are_torchmetrics() -> None:
+def test_metrics_are_torchmetrics() -> None:
     import torch
     from torchmetrics.functional.classification import (
         multiclass_accuracy,
@@ -91,16 +163,16 @@ def test_figures_are_torchmetrics() -> None:
     for classes, n in ((2, 30), (4, 200), (10, 500)):
         labels = np.r_[np.arange(classes), random.integers(0, classes, n)]
         said = random.dirichlet(np.ones(classes), len(labels)).astype(np.float32)
-        figures = evaluate_predictions(labels, said, tuple("abcdefghij"[:classes]))
+        metrics = evaluate_predictions(labels, said, tuple("abcdefghij"[:classes]))
         given = torch.from_numpy(said), torch.from_numpy(labels)
         wanted = {
             "accuracy": multiclass_accuracy(*given, classes, average="micro"),
-            "macro_recall": multiclass_accuracy(*given, classes, average="macro"),
+            "balanced_accuracy": multiclass_accuracy(*given, classes, average="macro"),
             "roc_auc": multiclass_auroc(*given, classes),
             "average_precision": multiclass_average_precision(*given, classes),
         }
         for name, value in wanted.items():
-            assert figures[name]["value"] == pytest.approx(float(value), abs=1e-6), name  # torchmetrics counts in fp32
+            assert metrics[name]["value"] == pytest.approx(float(value), abs=1e-6), name  # torchmetrics counts in fp32
 
 
 def test_images_of_one_group_widen_every_interval() -> None:
@@ -111,8 +183,8 @@ def test_images_of_one_group_widen_every_interval() -> None:
     alone = evaluate_predictions(labels, shares, ("a", "b", "c"))
     together = evaluate_predictions(labels, shares, ("a", "b", "c"), np.repeat(np.arange(18), 10))
     assert together["count_groups"] == 18
-    for name in ("accuracy", *COUNT_METRICS, "log_loss", "brier", "roc_auc"):
-        widths = [figures[name]["high"] - figures[name]["low"] for figures in (alone, together)]
+    for name in [name for name in METRICS if name in together and name != "average_precision"]:
+        widths = [metrics[name]["high"] - metrics[name]["low"] for metrics in (alone, together)]
         assert widths[1] > 1.5 * widths[0], name
         assert together[name]["value"] == pytest.approx(alone[name]["value"])
 
@@ -156,31 +228,31 @@ def probabilities_for(said: np.ndarray, classes: int) -> np.ndarray:
     return (np.eye(classes)[said] * 0.5 + 0.5 / classes).astype(np.float32)
 
 
-def test_all_figures_of_a_known_case() -> None:
+def test_all_metrics_of_a_known_case() -> None:
     labels, said = np.repeat([0, 1, 2], 40), np.r_[np.zeros(60, int), np.ones(40, int), np.full(20, 2)]
-    figures = evaluate_predictions(labels, probabilities_for(said, 3), ("a", "b", "c"))
-    assert figures["accuracy"] == wilson(80, 120).to_dict()
-    assert figures["confusion"] == sk.confusion_matrix(labels, said).tolist()
-    assert figures["macro_f1"]["value"] == pytest.approx(sk.f1_score(labels, said, average="macro"))
-    for name in COUNT_METRICS:
-        assert figures[name]["low"] <= figures[name]["value"] <= figures[name]["high"]
-        assert figures[name]["n"] == 120
-    assert figures["log_loss"]["n"] == 120
-    assert [row["class"] for row in figures["classes"]] == ["a", "b", "c"]
+    metrics = evaluate_predictions(labels, probabilities_for(said, 3), ("a", "b", "c"))
+    assert metrics["accuracy"] == wilson(80, 120).to_dict()
+    assert metrics["confusion"] == sk.confusion_matrix(labels, said).tolist()
+    assert metrics["macro_f1"]["value"] == pytest.approx(sk.f1_score(labels, said, average="macro"))
+    for name in METRICS.keys() - {"top_3", "top_5"}:
+        assert metrics[name]["low"] <= metrics[name]["value"] <= metrics[name]["high"]
+        assert metrics[name]["n"] == 120
+    assert not {"top_3", "top_5"} & metrics.keys()  # of three classes, any three are right
+    assert [row["class"] for row in metrics["classes"]] == ["a", "b", "c"]
 
 
-def test_figures_are_json_without_nan_even_where_classes_are_absent() -> None:
+def test_metrics_are_json_without_nan_even_where_classes_are_absent() -> None:
     for classes, labels, said in cases(12):
-        figures = evaluate_predictions(labels, probabilities_for(said, classes), tuple("abcdefgh"[:classes]))
-        assert json.loads(json.dumps(figures, allow_nan=False))["accuracy"]["n"] == len(labels)
+        metrics = evaluate_predictions(labels, probabilities_for(said, classes), tuple("abcdefgh"[:classes]))
+        assert json.loads(json.dumps(metrics, allow_nan=False))["accuracy"]["n"] == len(labels)
 
 
-def test_the_order_of_images_changes_no_point_figure() -> None:
+def test_the_order_of_images_changes_no_point_value() -> None:
     labels, said = np.arange(90) % 3, np.arange(90) // 3 % 3
     order = np.random.default_rng(0).permutation(90)
     one = evaluate_predictions(labels, probabilities_for(said, 3), ("a", "b", "c"))
     two = evaluate_predictions(labels[order], probabilities_for(said[order], 3), ("a", "b", "c"))
-    for name in ("accuracy", *COUNT_METRICS, "log_loss"):
+    for name in METRICS.keys() & one.keys():
         assert one[name]["value"] == pytest.approx(two[name]["value"])
     assert one["classes"] == two["classes"]
 

@@ -35,7 +35,7 @@ def test_the_figures_are_scikit_learns(rows: list[tuple[str, str, int]]) -> None
     assert found["confusion"] == confusion_matrix(labels, said, labels=CLASSES).tolist()
     precision, recall, f1, support = precision_recall_fscore_support(labels, said, labels=CLASSES, zero_division=0)
     present = support > 0
-    for name, values in (("macro_precision", precision), ("macro_recall", recall), ("macro_f1", f1)):
+    for name, values in (("macro_precision", precision), ("balanced_accuracy", recall), ("macro_f1", f1)):
         assert found[name]["value"] == pytest.approx(values[present].mean())
     for k, row in enumerate(found["classes"]):
         assert row["support"] == support[k]

@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from sightline.evaluation.intervals import wilson
+from sightline.evaluation.metrics import METRICS
 from sightline.evaluation.repeats import average_metrics, describe_spread, pool_folds, spread_of
 from sightline.evaluation.result import evaluate_rows
 from sightline.runtime.predictions import Predictions
@@ -46,10 +47,10 @@ def test_pooled_figures_are_those_of_all_images_at_once(folds):
 def test_the_spread_is_that_of_the_trainings(folds):
     values = [one["accuracy"]["value"] for _, _, one in folds]
     spread = spread_of([one for _, _, one in folds])["accuracy"]
-    assert spread["mean"] == pytest.approx(statistics.mean(values))
-    assert spread["standard_deviation"] == pytest.approx(statistics.stdev(values))
-    assert (spread["min"], spread["max"], spread["values"]) == (min(values), max(values), values)
-    assert spread_of([folds[0][2]])["accuracy"]["standard_deviation"] is None
+    assert spread.mean == pytest.approx(statistics.mean(values))
+    assert spread.standard_deviation == pytest.approx(statistics.stdev(values))
+    assert (spread.min, spread.max, spread.values) == (min(values), max(values), tuple(values))
+    assert spread_of([folds[0][2]])["accuracy"].standard_deviation is None
 
 
 def test_seeds_on_the_same_images_are_averaged_and_are_no_more_images():
@@ -59,6 +60,7 @@ def test_seeds_on_the_same_images_are_averaged_and_are_no_more_images():
         expected = statistics.mean(one["accuracy"][end] for one in metrics)
         assert together["accuracy"][end] == pytest.approx(expected)
     assert together["accuracy"]["n"] == 30
+    assert together.keys() & METRICS.keys() == together["spread"].keys() == metrics[0].keys() & METRICS.keys()
     assert "confusion" not in together
 
 
@@ -89,7 +91,7 @@ def test_the_spread_in_words_has_its_numbers():
         assert part in said
     assert "chance in which images" in describe_spread(metrics, "folds")
     two = {"spread": {"accuracy": spread | {"values": [0.89, 0.91]}}}
-    assert "two seeds can't tell" in describe_spread(two, "seeds")
+    assert "two seeds are too few" in describe_spread(two, "seeds")
 
 
 def test_two_seeds_of_one_recipe_seldom_differ_by_more_than_is_called_chance():

@@ -1,4 +1,4 @@
-"""Figures of probabilities against scikit-learn; intervals by simulation."""
+"""Metrics of probabilities against scikit-learn; intervals by simulation."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from sightline.evaluation.intervals import Interval
+from sightline.evaluation.intervals import Interval, mean_interval, proportion
+from sightline.evaluation.metrics import METRICS, OfImages, OfRanking
 from sightline.evaluation.scores import (
     image_briers,
     log_loss,
+    macro_roc_auc,
     rank_classes,
     rank_scores,
-    score_figures,
     true_ranks,
 )
 
@@ -33,8 +34,16 @@ def cases(count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield labels, said.astype(np.float32)
 
 
-def figures_of(labels: np.ndarray, said: np.ndarray) -> dict[str, Interval]:
-    return score_figures(labels, said, rank_classes(labels, said))
+def metrics_of(labels: np.ndarray, said: np.ndarray) -> dict[str, Interval]:
+    """Return each metric of images and of ranking that can be computed."""
+    found = {}
+    for name, metric in METRICS.items():
+        if isinstance(metric.compute, OfRanking):
+            found[name] = metric.compute.of(labels, said, rank_classes(labels, said), None, 0)
+        elif isinstance(metric.compute, OfImages) and said.shape[1] >= metric.compute.least_classes:
+            values = metric.compute.of(labels, said)
+            found[name] = proportion(values) if values.dtype == bool else mean_interval(values, labels)
+    return {name: interval for name, interval in found.items() if interval is not None}
 
 
 def test_log_loss_is_scikit_learns() -> None:
@@ -87,15 +96,15 @@ def test_of_equal_probabilities_the_first_class_wins_as_in_argmax() -> None:
     assert true_ranks(np.array([0, 1, 2]), said).tolist() == [0, 1, 2]
 
 
-def test_figures_of_one_class_alone_have_no_area() -> None:
-    figures = figures_of(np.zeros(5, np.int64), np.full((5, 2), 0.5, np.float32))
+def test_metrics_of_one_class_alone_have_no_area() -> None:
+    figures = metrics_of(np.zeros(5, np.int64), np.full((5, 2), 0.5, np.float32))
     assert {"roc_auc", "average_precision"}.isdisjoint(figures)
     assert figures["brier"].value == pytest.approx(0.5)
 
 
 def test_a_perfect_ranking_is_not_taken_for_certain() -> None:
     labels = np.array([0] * 6 + [1] * 6)
-    figure = figures_of(labels, np.eye(2, dtype=np.float32)[labels])["roc_auc"]
+    figure = metrics_of(labels, np.eye(2, dtype=np.float32)[labels])["roc_auc"]
     assert figure.value == 1
     assert figure.low < 0.7
 
@@ -129,8 +138,8 @@ def test_intervals_hold_the_truth_in_about_95_of_100_cases(name: str) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scores, "_AP_CELLS", 0)  # what is slow here, and not asked for
-        truth = figures_of(*draw(60_000))[name].value
-        held = [figure.low <= truth <= figure.high for figure in (figures_of(*draw(150))[name] for _ in range(150))]
+        truth = metrics_of(*draw(60_000))[name].value
+        held = [figure.low <= truth <= figure.high for figure in (metrics_of(*draw(150))[name] for _ in range(150))]
     assert 0.9 <= np.mean(held) <= 0.99
 
 
@@ -138,7 +147,7 @@ def test_no_warning_is_raised_for_extreme_probabilities() -> None:
     said = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]], np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figures_of(np.array([0, 1, 2, 1]), said)
+        metrics_of(np.array([0, 1, 2, 1]), said)
 
 
 @pytest.mark.parametrize(("classes", "each"), [(20, 1), (20, 2), (10, 6)])
@@ -157,6 +166,6 @@ def test_the_area_of_few_images_a_class_is_as_unsure_as_it_is(
     held = 0
     for seed in range(60):
         labels, said = drawn(each, np.random.default_rng(seed + 1))
-        figure = score_figures(labels, said, rank_classes(labels, said))["roc_auc"]
+        figure = macro_roc_auc(labels, said, rank_classes(labels, said))
         held += figure.low <= truth <= figure.high
     assert held >= 51

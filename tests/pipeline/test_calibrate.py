@@ -111,7 +111,7 @@ def test_evaluating_other_images_keeps_figures_and_answers(finished_run: Run, tm
     foreign = evaluation.metrics["unknown"]["foreign"]
     assert (foreign["count"], foreign["count_bad"]) == (6, 0)
     assert 0.2 < foreign["auroc_novelty"] < 0.9  # they are of the known kind
-    assert evaluation.metrics["count_looks"] == 1
+    assert evaluation.metrics["count_evaluations"] == 1
     with pytest.raises(sightline.errors.RunError, match="not empty"):
         sightline.evaluate(finished_run.folder, other, out=tmp_path / "kept", quiet=True)
     with pytest.raises(sightline.errors.DataError, match="holds no images"):

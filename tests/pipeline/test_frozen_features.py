@@ -73,8 +73,8 @@ def test_the_head_alone_is_measured_on_the_same_images(tuned: Run, tmp_path) -> 
         answers = np.concatenate([network.eval()(images).argmax(1).numpy() for images, _ in batches.in_order(8)])
     hits = answers == labels
     assert hits.any() and found["accuracy"]["value"] == pytest.approx(hits.mean())
-    assert (found["fixed"], found["broken"]) == (int((~wrong & ~hits).sum()), int((wrong & hits).sum()))
-    assert found["broken"] > 0
+    assert (found["corrected"], found["newly_wrong"]) == (int((~wrong & ~hits).sum()), int((wrong & hits).sum()))
+    assert found["newly_wrong"] > 0
 
 
 def test_a_head_that_ships_is_not_compared_with_itself(tuned: Run) -> None:
@@ -84,12 +84,12 @@ def test_a_head_that_ships_is_not_compared_with_itself(tuned: Run) -> None:
 def test_a_finished_run_that_is_exported_again_keeps_both(tuned: Run, tmp_path) -> None:
     copy = Run(shutil.copytree(tuned.folder, tmp_path / "copy"))
     metrics = json.loads(copy.metrics_file.read_text())
-    metrics["frozen_head"] = {"accuracy": metrics["accuracy"], "fixed": 3, "broken": 1, "p": 0.4}
+    metrics["frozen_head"] = {"accuracy": metrics["accuracy"], "corrected": 3, "newly_wrong": 1, "p": 0.4}
     copy.metrics_file.write_text(json.dumps(metrics))
     shutil.rmtree(copy.checkpoints_folder)
     sightline.export(copy.folder, quiet=True)
     assert copy.metrics["frozen_head"] == metrics["frozen_head"]
-    assert "fine-tuning then mended 3 answers and broke 1" in " ".join(render_report(copy).split())
+    assert "fine-tuning corrected 3 predictions and made 1 wrong" in " ".join(render_report(copy).split())
     assert copy.learning_curve == tuned.learning_curve
 
 
@@ -122,7 +122,7 @@ def test_answers_that_changed_are_counted_in_pairs_and_by_groups() -> None:
     before = np.array([True, False, False, True, False, False, False])
     after = np.array([False, True, True, True, False, True, True])
     found = _paired(before, after, None)
-    assert (found["fixed"], found["broken"]) == (4, 1)
+    assert (found["corrected"], found["newly_wrong"]) == (4, 1)
     assert found["p"] == pytest.approx(2 * (1 / 32 + 0.5 * 5 / 32))  # of 5 coins 4 or more heads, half of 4 alone
     grouped = _paired(before, after, np.array([0, 1, 1, 2, 3, 4, 4]))
     assert grouped["p"] > found["p"] and "3 groups" not in grouped["accuracy"]["method"]

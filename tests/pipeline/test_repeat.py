@@ -240,7 +240,7 @@ def test_verifying_looks_into_every_fold_and_at_the_figures_together(shared, tmp
     whole = reviewing.verify(run, quiet=True)
     assert whole.is_as_recorded, whole.differences
     names = [check.name for check in whole.checks]
-    assert {"files", "fold-1 images", "fold-2 figures", "fold-3 recount", "together"} <= set(names)
+    assert {"files", "fold-1 images", "fold-2 metrics", "fold-3 recount", "together"} <= set(names)
     copy = Run(shutil.copytree(run.folder, tmp_path / "cv"))
     text = copy.predictions_file.read_text()
     copy.predictions_file.write_text(text.replace("fold-2,", "fold-3,", 1))

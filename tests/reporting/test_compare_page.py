@@ -1,4 +1,4 @@
-"""The page of ``sightline compare``: figures, classes and images of what changed; no stranger's code."""
+"""The page of ``sightline compare``: metrics, classes and images of what changed; no stranger's code."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import sightline
+from sightline.evaluation.metrics import METRICS
 from sightline.reporting.compare_page import render_comparison
 from sightline.reviewing.compare import Compared
 from sightline.runs.folder import Run
@@ -38,11 +39,11 @@ def test_the_page_shows_verdict_figures_classes_and_images(compared: Compared) -
     page = render(compared)
     text = html.unescape(page)
     assert compared.verdicts()[0] in text
-    for name, change in compared.pairs[0].figures.items():
-        assert all(cell in text for cell in (name.replace("_", " "), *change.cells(name)))
+    for name, change in compared.pairs[0].metrics.items():
+        assert all(cell in text for cell in (METRICS[name].words, *change.cells(name)))
     assert all(f'<th scope="row">{row.name}</th>' in page for row in compared.pairs[0].classes)
-    assert page.count("data:image/png;base64,") == compared.pairs[0].fixed + compared.pairs[0].broken > 0
-    assert all(row["path"] in text for row in compared.rows(0)["broken"])
+    assert page.count("data:image/png;base64,") == compared.pairs[0].corrected + compared.pairs[0].newly_wrong > 0
+    assert all(row["path"] in text for row in compared.rows(0)["newly_wrong"])
 
 
 def test_names_are_strangers_strings(compared: Compared) -> None:
@@ -62,12 +63,12 @@ def test_images_that_are_gone_are_said(compared: Compared, monkeypatch: pytest.M
     run.facts_file.write_text(json.dumps(run.facts | {"data_root": str(tmp_path / "nowhere")}))
     images = [compared.rows(0)]
     page = render_comparison((run, compared.runs[1]), compared.names, [], compared.pairs, images)
-    assert page.count("image not found") == len(images[0]["fixed"]) + len(images[0]["broken"])
+    assert page.count("image not found") == len(images[0]["corrected"]) + len(images[0]["newly_wrong"])
 
 
 def test_many_pairs_and_images_stay_a_small_page(compared: Compared) -> None:
     rows = compared.rows(0)
-    many = dict.fromkeys(("fixed", "broken"), (rows["fixed"] or rows["broken"]) * 200)
+    many = dict.fromkeys(("corrected", "newly_wrong"), (rows["corrected"] or rows["newly_wrong"]) * 200)
     pairs, names = compared.pairs * 8, (compared.names[0], *compared.names[1:] * 8)
     page = render_comparison(compared.runs, names, [], pairs, [many] * 8)
     assert len(page) < 3_000_000

@@ -60,7 +60,7 @@ def test_every_section_is_there_and_linked(page, finished_run):
     ids = {attributes.get("id") for attributes in elements.named("section")}
     links = {attributes["href"] for attributes in elements.named("a")}
     shown = {section.id for section in SECTIONS if section.collect(finished_run) is not None}
-    assert ids == shown >= {"verdict", "mistakes", "confusion", "confidence", "unknown", "map", "figures"}
+    assert ids == shown >= {"verdict", "mistakes", "confusion", "confidence", "unknown", "map", "metrics"}
     assert {f"#{name}" for name in shown} <= links
 
 
@@ -353,7 +353,7 @@ def test_every_number_of_the_tables_follows_from_the_answers(copied_run):
     wanted = {
         "accuracy": accuracy,
         "macro_precision": macro[0],
-        "macro_recall": macro[1],
+        "balanced_accuracy": macro[1],
         "macro_f1": macro[2],
         "weighted_precision": weighted[0],
         "weighted_f1": weighted[2],
@@ -363,7 +363,7 @@ def test_every_number_of_the_tables_follows_from_the_answers(copied_run):
         "roc_auc": np.mean([sk.roc_auc_score(labels == k, said[:, k]) for k in range(len(names))]),
         "average_precision": np.mean([sk.average_precision_score(labels == k, said[:, k]) for k in range(len(names))]),
     }
-    shown = {a["data-figure"]: float(a["data-value"]) for a in Elements(page).named("tr") if "data-figure" in a}
+    shown = {a["data-metric"]: float(a["data-value"]) for a in Elements(page).named("tr") if "data-metric" in a}
     assert shown.keys() == wanted.keys()
     assert shown == pytest.approx(wanted, abs=1e-6)
     cells = re.findall(r'data-cell="(\d+)-(\d+)">(\d+)<small>', page)

@@ -97,7 +97,7 @@ def test_the_same_images_are_found_whatever_their_names_and_order(make: Make) ->
     assert found.pairs == (wanted,)
     assert found.pairs[0].is_significant
     assert found.names == ("one", "two") and found.paths[5] == "one-5.png"
-    assert compare(two, one).pairs[0].fixed == wanted.broken
+    assert compare(two, one).pairs[0].corrected == wanted.newly_wrong
 
 
 def test_exact_copies_among_the_images_are_paired_one_by_one(make: Make) -> None:
@@ -142,8 +142,8 @@ def test_images_of_a_single_class_are_compared(make: Make) -> None:
         make("one", answers(1, labels, 0.6), labels=labels), make("two", answers(2, labels, 0.9), labels=labels)
     )
     (pair,) = found.pairs
-    assert pair.fixed > pair.broken and pair.is_significant
-    assert pair.figures["balanced_accuracy"].first == pair.figures["accuracy"].first
+    assert pair.corrected > pair.newly_wrong and pair.is_significant
+    assert pair.metrics["balanced_accuracy"].first == pair.metrics["accuracy"].first
     assert "two is better" in found.verdicts()[0]
 
 
@@ -155,15 +155,15 @@ def test_a_validation_figure_is_said_to_be_one(make: Make) -> None:
 def test_rows_name_the_images_with_what_both_said(make: Make) -> None:
     found = compare(make("a", FIRST), make("b", SECOND))
     rows = found.rows(0)
-    assert {row["path"] for row in rows["fixed"]} == {f"a-{k}.png" for k in found.pairs[0].fixed_rows}
-    for row in rows["fixed"]:
+    assert {row["path"] for row in rows["corrected"]} == {f"a-{k}.png" for k in found.pairs[0].corrected_rows}
+    for row in rows["corrected"]:
         assert row["second"] == row["label"] != row["first"]
-    for row in rows["broken"]:
+    for row in rows["newly_wrong"]:
         assert row["first"] == row["label"] != row["second"]
     document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert document["pairs"][0]["images_fixed"] == rows["fixed"]
-    assert document["pairs"][0]["fixed"] == len(rows["fixed"])
-    assert "fixed_rows" not in document["pairs"][0]
+    assert document["pairs"][0]["images_corrected"] == rows["corrected"]
+    assert document["pairs"][0]["corrected"] == len(rows["corrected"])
+    assert "corrected_rows" not in document["pairs"][0]
 
 
 def test_runs_of_one_name_in_two_folders_keep_their_paths(make: Make, tmp_path: Path) -> None:

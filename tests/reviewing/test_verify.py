@@ -19,7 +19,7 @@ from PIL import Image
 
 from sightline.api import reviewing
 from sightline.reviewing.verify import Verification
-from sightline.reviewing.verify_metrics import Recorded, _check_figures, _check_recount, compare_figures
+from sightline.reviewing.verify_metrics import Recorded, _check_metrics, _check_recount, compare_metrics
 from sightline.runs.folder import Run
 from sightline.runs.safe_files import write_columns, write_json
 from sightline.runs.verification import Difference, compare_leaves
@@ -64,7 +64,7 @@ def test_a_run_that_was_not_touched_is_as_recorded_and_is_not_touched(finished_r
     before = tree(finished_run.folder, colours)
     verification = verify(finished_run)
     assert verification.is_as_recorded, verification.differences
-    names = ["files", "images", "labels", "answers", "tables", "predictions", "figures", "recount"]
+    names = ["files", "images", "labels", "answers", "tables", "predictions", "metrics", "recount"]
     assert [check.name for check in verification.checks] == names
     assert all(check.said for check in verification.checks)
     assert tree(finished_run.folder, colours) == before
@@ -90,7 +90,7 @@ def test_every_other_value_is_compared(finished_run: Run) -> None:
         inside[place[-1]] += 1 if isinstance(inside[place[-1]], int) else 1e-6
         recorded.__dict__["metrics"] = changed
         if not any(f"{'.'.join(map(str, place))}.".startswith(f"{one}.") for one in left):
-            assert _check_figures(recorded).differences, place
+            assert _check_metrics(recorded).differences, place
 
 
 def numbers(value: Any, place: tuple[Any, ...] = ()) -> Any:
@@ -317,7 +317,7 @@ def test_figures_that_this_version_adds_are_said_and_no_difference(moved: Run) -
 def test_intervals_that_other_versions_drew_are_no_difference() -> None:
     one = {"macro_f1": {"value": 0.5, "low": 0.4}, "n": 3}
     leaves = compare_leaves(one, {"macro_f1": {"value": 0.6, "low": 0.41}, "n": 3})
-    differences, left = compare_figures(leaves, {"sightline": "0.0.1", "numpy": "1.0"})
+    differences, left = compare_metrics(leaves, {"sightline": "0.0.1", "numpy": "1.0"})
     assert [row.what for row in differences] == ["macro_f1.value"]
     assert "macro_f1.low" in left[0] and "numpy 1.0 then" in left[0]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sightline.errors import InputError
+from sightline.evaluation.metrics import METRICS, Metric
 from sightline.runs.folder import Run
 from sightline.runs.table import COLUMNS, RunRow, read_rows, rows_csv, sort_rows
 
@@ -36,6 +37,20 @@ def make(tmp_path: Path) -> Make:
     return one
 
 
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+def test_runs_can_be_sorted_by_every_metric_the_best_first(metric: Metric) -> None:
+    rows = [RunRow(name, "finished", metrics={metric.name: value}) for name, value in (("a", 0.2), ("b", 0.7))]
+    wanted = ["b", "a"] if metric.is_higher_better else ["a", "b"]
+    assert [row.name for row in sort_rows(rows, metric.name)] == wanted
+    assert [row.name for row in sort_rows(rows, metric.name, reverse=True)] == wanted[::-1]
+    assert metric.name in COLUMNS and rows[0].to_dict()[metric.name] == 0.2
+
+
+def test_an_alias_sorts_too() -> None:
+    rows = [RunRow(name, "finished", metrics={"balanced_accuracy": value}) for name, value in (("a", 0.2), ("b", 0.7))]
+    assert sort_rows(rows, "macro_recall") == rows[::-1]
+
+
 def test_a_row_says_what_the_files_say(finished_run: Run) -> None:
     (row,) = [row for row in read_rows(finished_run.folder.parent) if row.name == finished_run.folder.name]
     facts, metrics = finished_run.facts, finished_run.metrics
@@ -45,8 +60,9 @@ def test_a_row_says_what_the_files_say(finished_run: Run) -> None:
         facts["model"],
         facts["started"],
     )
-    assert (row.accuracy, row.accuracy_low, row.n) == tuple(metrics["accuracy"][key] for key in ("value", "low", "n"))
-    assert (row.macro_f1, row.part, row.problem) == (metrics["macro_f1"]["value"], metrics["part"], "")
+    wanted = tuple(metrics["accuracy"][key] for key in ("value", "low", "n"))
+    assert (row.value("accuracy"), row.accuracy_low, row.n) == wanted
+    assert (row.value("macro_f1"), row.part, row.problem) == (metrics["macro_f1"]["value"], metrics["part"], "")
 
 
 def test_runs_stand_oldest_first_and_those_without_figures_too(make: Make, tmp_path: Path) -> None:
@@ -54,7 +70,7 @@ def test_runs_stand_oldest_first_and_those_without_figures_too(make: Make, tmp_p
     make("early", 8, status="running")
     (tmp_path / "no-run").mkdir()
     rows = read_rows(tmp_path)
-    assert [(row.name, row.status, row.accuracy) for row in rows] == [
+    assert [(row.name, row.status, row.value("accuracy")) for row in rows] == [
         ("early", "running", None),
         ("late", "finished", 0.9),
     ]
@@ -88,10 +104,10 @@ def test_a_folder_that_is_not_there_is_an_error_with_a_cure(tmp_path: Path) -> N
 
 
 ROWS = [
-    RunRow("b", "finished", accuracy=0.5, seconds=3.0, data="x"),
+    RunRow("b", "finished", metrics={"accuracy": 0.5}, seconds=3.0, data="x"),
     RunRow("c", "failed", seconds=9.0, data="z"),
-    RunRow("a", "finished", accuracy=0.75, data="y"),
-    RunRow("d", "finished", accuracy=float("nan")),
+    RunRow("a", "finished", metrics={"accuracy": 0.75}, data="y"),
+    RunRow("d", "finished", metrics={"accuracy": float("nan")}),
 ]
 
 

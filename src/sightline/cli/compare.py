@@ -66,21 +66,23 @@ def _print_compared(compared: Any, again: str, html: Path | None) -> None:
         print(printable(note))
     for name, pair, verdict in zip(compared.names[1:], compared.pairs, compared.verdicts(), strict=True):
         print(f"\n{printable(verdict)}\n")
-        _print_figures(compared.names[0], name, pair)
+        _print_metrics(compared.names[0], name, pair)
         _print_classes(pair)
-    print("\nThis is about these classifiers; how far another seed alone goes: sightline train DATA --seeds 3")
+    print(
+        "\nThis is about these classifiers; how much metrics vary with the seed alone: sightline train DATA --seeds 3"
+    )
     if html:
         print(f"Page        {html}")
-    elif any(pair.fixed + pair.broken for pair in compared.pairs):
-        print(f"Images    sightline compare {again} --html compare.html")
+    elif any(pair.corrected + pair.newly_wrong for pair in compared.pairs):
+        print(f"Images      sightline compare {again} --html compare.html")
 
 
-def _print_figures(first: str, second: str, pair: Comparison) -> None:
-    from sightline.evaluation.paired import FIGURES
+def _print_metrics(first: str, second: str, pair: Comparison) -> None:
+    from sightline.evaluation.metrics import METRICS
     from sightline.text import printable
 
     rows = [("", printable(first), printable(second), "difference (95 %)")]
-    rows += [(name.replace("_", " "), *pair.figures[name].cells(name)) for name in FIGURES]
+    rows += [(METRICS[name].words, *change.cells(name)) for name, change in pair.metrics.items()]
     width = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         print(f"{row[0]:<{width[0]}}  {row[1]:>{width[1]}}  {row[2]:>{width[2]}}  {row[3]}")
@@ -94,8 +96,8 @@ def _print_classes(pair: Comparison) -> None:
         print(f"\nNo class by itself changed by more than chance ({len(pair.classes)} tested, Holm's correction).")
         return
     width = max(len("class"), *(len(printable(row.name)) for row in changed))
-    print(f"\n{'class':<{width}}  images  fixed  broken  recall before  after   p (Holm)")
+    print(f"\n{'class':<{width}}  images  corrected  newly wrong  recall before  after   p (Holm)")
     for row in sorted(changed, key=lambda row: row.p_adjusted):
-        counts = f"{row.n:>6}  {row.fixed:>5}  {row.broken:>6}"
+        counts = f"{row.n:>6}  {row.corrected:>9}  {row.newly_wrong:>11}"
         recalls = f"{row.first:>13.1%}  {row.second:>6.1%}"
         print(f"{printable(row.name):<{width}}  {counts}  {recalls}  {row.p_adjusted:.2g}")

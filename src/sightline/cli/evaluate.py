@@ -10,13 +10,17 @@ import typer
 
 __all__ = ["evaluate"]
 
+_WIDTH = 36  # of the names of metrics
+
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="A run, a classifier folder, a model.onnx, or latest.")],
     data: Annotated[str, typer.Argument(help="Labelled images in any form that train takes.")],
     require: Annotated[
         list[str] | None,
-        typer.Option(help='Exit with 5 unless the lower end of the interval reaches this, e.g. "accuracy>=0.9".'),
+        typer.Option(
+            help='Exit with 5 unless the safe end of the interval meets it, e.g. "accuracy>=0.9", "log_loss<=0.3".'
+        ),
     ] = None,
     unknown_dir: Annotated[
         str, typer.Option("--unknown-dir", help="Images of other things: how many of them are answered with unknown?")
@@ -44,7 +48,7 @@ def evaluate(
     """
     from sightline.api import measuring
     from sightline.cli.gates import check_requirements, parse_requirements, requirement_fields
-    from sightline.evaluation.intervals import Interval
+    from sightline.evaluation.metrics import intervals_in
     from sightline.text import printable
 
     parse_requirements(require)
@@ -53,11 +57,8 @@ def evaluate(
     if as_json:
         print(json.dumps({**metrics, **requirement_fields(metrics, require)}))
     else:
-        for name in ("accuracy", "macro_precision", "macro_recall", "macro_f1"):
-            print(f"{name.replace('_', ' '):<16} {Interval(**metrics[name])}")
-        for name in ("log_loss", "brier", "roc_auc"):
-            if name in metrics:
-                print(f"{name.replace('_', ' '):<16} {Interval(**metrics[name]).plain()}")
+        for metric, interval in intervals_in(metrics).items():
+            print(f"{metric.words:<{_WIDTH}} {metric.shown(interval)}")
         _print_unknown(metrics["unknown"])
         width = max(len(printable(row["class"])) for row in metrics["classes"])
         print(f"\n{'class':<{width}}  images  precision  recall      F1")
@@ -91,12 +92,13 @@ def _print_unknown(found: dict[str, Any]) -> None:
     """Print what the classifier's thresholds do, and what they notice of images that show something else."""
     from sightline.evaluation.intervals import Interval
 
-    print(f"{'called new':<16} {Interval(**found['new'])}")
+    print(f"{'called new':<{_WIDTH}} {Interval(**found['new'])}")
     foreign = found.get("foreign")
     if foreign:
         print(f"\nof {foreign['count']:,} images that show none of the classes")
-        print(f"{'called new':<16} {Interval(**foreign['new'])}")
+        print(f"{'called new':<{_WIDTH}} {Interval(**foreign['new'])}")
         if foreign["unsure"]:
-            print(f"{'unsure':<16} {Interval(**foreign['unsure'])}  (confidence below {found['min_confidence']:.2f})")
+            below = f"(confidence below {found['min_confidence']:.2f})"
+            print(f"{'unsure':<{_WIDTH}} {Interval(**foreign['unsure'])}  {below}")
         areas = (foreign["auroc_novelty"], foreign["auroc_confidence"])
-        print(f"{'told apart':<16} ROC area {areas[0]:.3f} by novelty, {areas[1]:.3f} by confidence")
+        print(f"{'told apart':<{_WIDTH}} ROC area {areas[0]:.3f} by novelty, {areas[1]:.3f} by confidence")

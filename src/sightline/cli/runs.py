@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from sightline.evaluation.metrics import Metric
     from sightline.runs.table import RunRow
 
 __all__ = ["runs"]
@@ -16,7 +17,10 @@ __all__ = ["runs"]
 
 def runs(
     folder: Annotated[Path, typer.Argument(help="Folder that holds the runs.")] = Path("runs"),
-    sort: Annotated[str, typer.Option(help="Column to sort by: numbers from the largest down, text from A to Z.")] = "",
+    sort: Annotated[
+        str,
+        typer.Option(help="Column: metrics from the best on, other numbers from the largest down, text from A to Z."),
+    ] = "",
     reverse: Annotated[bool, typer.Option("--reverse", help="Reverse the order.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
@@ -39,17 +43,18 @@ def runs(
     elif as_csv:
         print(rows_csv(rows), end="")
     else:
-        _print_table(folder, rows)
+        _print_table(folder, rows, sort)
 
 
-def _print_table(folder: Path, rows: list[RunRow]) -> None:
+def _print_table(folder: Path, rows: list[RunRow], sort: str) -> None:
     from sightline.text import printable
 
     if not rows:
         print(f"{printable(str(folder))} holds no run yet.\n\nNext: sightline train DATA")
         return
-    right = {"accuracy", "macro f1", "took"}
-    table = [_cells(row) for row in rows]
+    shown = _shown_metric(sort)
+    right = {"accuracy", shown.words, "took"}
+    table = [_cells(row, shown) for row in rows]
     heads = list(table[0])
     cells = [heads, *([printable(cell) for cell in row.values()] for row in table)]
     width = [max(len(line[column]) for line in cells) for column in range(len(heads))]
@@ -69,17 +74,25 @@ def _two_of(rows: list[RunRow]) -> list[str]:
     """Return two runs worth comparing, the first two measured ones shown, or words for them."""
     from sightline.text import printable
 
-    names = [printable(row.name) for row in rows if row.accuracy is not None]
+    names = [printable(row.name) for row in rows if row.metrics]
     return names[:2] if len(names) > 1 else ["RUN_A", "RUN_B"]
 
 
-def _cells(row: RunRow) -> dict[str, str]:
+def _shown_metric(sort: str) -> Metric:
+    """Return the metric beside accuracy: that which is sorted by, else macro F1."""
+    from sightline.evaluation.metrics import METRICS, find_metric
+
+    metric = find_metric(sort)
+    return metric if metric and metric.name != "accuracy" else METRICS["macro_f1"]
+
+
+def _cells(row: RunRow, beside: Metric) -> dict[str, str]:
     from sightline.evaluation.intervals import Interval
     from sightline.text import duration
 
-    accuracy = "-"
-    if row.accuracy is not None and row.accuracy_low is not None and row.accuracy_high is not None:
-        accuracy = str(Interval(row.accuracy, row.accuracy_low, row.accuracy_high, row.n or 0, ""))
+    accuracy, value = "-", row.metrics.get("accuracy")
+    if value is not None and row.accuracy_low is not None and row.accuracy_high is not None:
+        accuracy = str(Interval(value, row.accuracy_low, row.accuracy_high, row.n or 0, ""))
         accuracy += "" if row.part == "test" else f" {row.part}"
     return {
         "run": row.name,
@@ -87,7 +100,7 @@ def _cells(row: RunRow) -> dict[str, str]:
         "data": _end_of(row.data or "-"),
         "network": row.network or "-",
         "accuracy": accuracy,
-        "macro f1": "-" if row.macro_f1 is None else f"{row.macro_f1:.3f}",
+        beside.words: "-" if beside.name not in row.metrics else f"{row.metrics[beside.name]:.3f}",
         "took": "-" if row.seconds is None else duration(row.seconds),
         "started": "-" if row.started is None else row.started[:16].replace("T", " "),
     }

@@ -309,13 +309,13 @@ def print_result(run: Run, *, as_json: bool, image: Path | str = "IMAGE", more: 
         print(f"  without {metrics['count_leaked']} leaked image(s); with them {with_leaks}")
     if "accuracy_with_views" in metrics:
         averaged = Interval(**metrics["accuracy_with_views"])
-        print(f"  averaged over {metrics['count_views']} views of each image {averaged}; predictions look once")
+        print(f"  averaged over {metrics['count_views']} views of each image: {averaged} (predictions use one view)")
     print(f"  macro F1 {Interval(**metrics['macro_f1'])}")
-    print(f"  without learning much: {baselines}")
+    print(f"  baselines: {baselines}")
     if "frozen_head" in metrics:
         head = metrics["frozen_head"]
-        changed = f"fine-tuning mended {head['fixed']:,} answers and broke {head['broken']:,} (p = {head['p']:.3f})"
-        print(f"  the head on frozen features alone: {Interval(**head['accuracy'])}; {changed}")
+        counts = f"{head['corrected']:,} predictions and made {head['newly_wrong']:,} wrong (p = {head['p']:.3f})"
+        print(f"  the head on frozen features alone: {Interval(**head['accuracy'])}; fine-tuning corrected {counts}")
     print(f"\nRun         {run.folder}")
     print(f"Report      {run.report_file}")
     print(f"Classifier  {run.model_file}")
@@ -324,24 +324,30 @@ def print_result(run: Run, *, as_json: bool, image: Path | str = "IMAGE", more: 
 
 
 def _print_repeated(run: Run) -> None:
-    """Print the figures of several trainings, how far they spread, and what to type for a classifier."""
+    """Print the metrics of several trainings, their spread, and what to type for a classifier."""
     from sightline.evaluation.intervals import Interval
+    from sightline.evaluation.metrics import intervals_in
+    from sightline.evaluation.repeats import Spread
 
     metrics, facts = run.metrics, run.facts
     print(f"\n{facts['headline']}\n")
-    print(f"{'figure':<16}  {'together':<28}    mean  deviation     min     max")
-    for name, spread in metrics["spread"].items():
-        if name == "log_loss":
+    rows = [("metric", "together", "mean", "deviation", "min", "max")]
+    for metric, together in intervals_in(metrics).items():
+        if metric.name not in metrics["spread"]:
             continue
-        cells = (spread[key] for key in ("mean", "standard_deviation", "min", "max"))
-        mean, deviation, low, high = ("-" if cell is None else f"{100 * cell:.1f} %" for cell in cells)
-        whole = str(Interval(**metrics[name]))
-        print(f"{name.replace('_', ' '):<16}  {whole:<28}  {mean:>6}  {deviation:>9}  {low:>6}  {high:>6}")
+        spread = Spread(**metrics["spread"][metric.name])
+        values = (spread.mean, spread.standard_deviation, spread.min, spread.max)
+        mean, deviation, low, high = ("-" if value is None else metric.number(value) for value in values)
+        rows.append((metric.words, metric.shown(together), mean, deviation, low, high))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        first = f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}"
+        print(first, *(f"{cell:>{width}}" for cell, width in zip(row[2:], widths[2:], strict=True)), sep="  ")
     if "accuracy_with_views" in metrics:
         averaged = Interval(**metrics["accuracy_with_views"])
-        print(f"\naveraged over {metrics['count_views']} views of each image {averaged}; predictions look once")
+        print(f"\naveraged over {metrics['count_views']} views of each image: {averaged} (predictions use one view)")
     print(f"\nRun         {run.folder}")
     print(f"Report      {run.report_file}")
-    print("Classifier  none: this measures the recipe")
+    print("No classifier: this run evaluates the recipe.")
     plan_file = shlex.quote(str(run.plan_file))
     print(f"\nNext: sightline train {shlex.quote(facts['data'])} --recipe {plan_file}")

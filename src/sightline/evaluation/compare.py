@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.errors import DataError
-from sightline.evaluation.paired import FIGURES, Said, bootstrap_differences, holm, mid_p
+from sightline.evaluation.metrics import METRICS
+from sightline.evaluation.paired import Answers, bootstrap_differences, holm, mid_p
 
 __all__ = ["Change", "ClassChange", "Comparison", "compare_predictions", "compare_several"]
 
@@ -25,7 +26,7 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A figure of both classifiers, and the second's less the first's with its 95 % interval."""
+    """A metric of both classifiers, and the second's less the first's with its 95 % interval."""
 
     first: float
     second: float
@@ -40,13 +41,13 @@ class Change:
         return self.low > 0 or self.high < 0
 
     def cells(self, name: str) -> tuple[str, str, str]:
-        """Return first, second and difference as they are shown for the figure of that name.
+        """Return first, second and difference as they are shown for the metric of that name.
 
         Example:
             >>> Change(0.9, 0.925, 0.025, 0.004, 0.046, "").cells("accuracy")
             ('90.0 %', '92.5 %', '+2.5 points (+0.4 to +4.6)')
         """
-        if name in ("log_loss", "brier"):
+        if METRICS[name].unit != "share":
             return (
                 f"{self.first:.4f}",
                 f"{self.second:.4f}",
@@ -60,12 +61,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ClassChange:
-    """The images of one class: how many the second classifier fixes and breaks, and whether that is chance.
+    """The images of one class: how many the second classifier corrects or gets newly wrong, and if that is chance.
 
     Attributes:
         name: of the class.
         n: its images.
-        fixed, broken: of them, right in the second alone; in the first alone.
+        corrected, newly_wrong: of them, right in the second alone; in the first alone.
         first, second: recall of each.
         p: of the paired test, 0 to 1.
         p_adjusted: the same after Holm's correction over all classes.
@@ -73,8 +74,8 @@ class ClassChange:
 
     name: str
     n: int
-    fixed: int
-    broken: int
+    corrected: int
+    newly_wrong: int
     first: float
     second: float
     p: float
@@ -92,12 +93,12 @@ class Comparison:
 
     Attributes:
         n: images.
-        units: groups and single images; what is resampled, and what the test takes for independent.
+        units: groups and single images: what is resampled, and what the test counts as independent.
         both_right, both_wrong: images on which they agree.
-        fixed_rows, broken_rows: positions of the images that only the second, only the first has right.
+        corrected_rows, newly_wrong_rows: positions of the images that only the second, only the first has right.
         p: of the paired test on accuracy, 0 to 1.
         p_adjusted: the same after Holm's correction, where several are compared with the first.
-        figures: name -> :class:`Change`, the names of ``FIGURES``.
+        metrics: name -> :class:`Change`, of each metric that is one of counts, or a mean over images.
         classes: one row a class that has images.
         draws: of the bootstrap.
     """
@@ -106,23 +107,23 @@ class Comparison:
     units: int
     both_right: int
     both_wrong: int
-    fixed_rows: tuple[int, ...]
-    broken_rows: tuple[int, ...]
+    corrected_rows: tuple[int, ...]
+    newly_wrong_rows: tuple[int, ...]
     p: float
     p_adjusted: float
-    figures: dict[str, Change]
+    metrics: dict[str, Change]
     classes: tuple[ClassChange, ...]
     draws: int
 
     @property
-    def fixed(self) -> int:
+    def corrected(self) -> int:
         """How many images the second has right and the first wrong."""
-        return len(self.fixed_rows)
+        return len(self.corrected_rows)
 
     @property
-    def broken(self) -> int:
+    def newly_wrong(self) -> int:
         """How many images the first has right and the second wrong."""
-        return len(self.broken_rows)
+        return len(self.newly_wrong_rows)
 
     @property
     def is_significant(self) -> bool:
@@ -130,25 +131,27 @@ class Comparison:
         return self.p_adjusted < LEVEL
 
     def verdict(self, first: str, second: str) -> str:
-        """Return in words which is better, by their names, or that no difference can be told."""
-        if not self.fixed + self.broken:
+        """Return in words which is better, by their names, or that the difference is not significant."""
+        if not self.corrected + self.newly_wrong:
             return f"No significant difference: {second} and {first} are right on the same images."
-        is_better = self.fixed > self.broken
+        is_better = self.corrected > self.newly_wrong
         head = (
             f"{second} is {'better' if is_better else 'worse'}" if self.is_significant else "No significant difference"
         )
-        counts = f"{second} fixes {self.fixed:,} that {first} gets wrong and breaks {self.broken:,} that it gets right"
-        corrected = "" if self.p == self.p_adjusted else f", {_shown(self.p_adjusted)} after Holm's correction"
-        return f"{head}: of {self.n:,} images {counts} ({_shown(self.p)}{corrected})."
+        counts = f"{second} is right on {self.corrected:,} that {first} gets wrong, and wrong on {self.newly_wrong:,} "
+        counts += "that it gets right"
+        adjusted = "" if self.p == self.p_adjusted else f", {_shown(self.p_adjusted)} after Holm's correction"
+        return f"{head}: of {self.n:,} images {counts} ({_shown(self.p)}{adjusted})."
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as JSON-able values, with the counts and verdicts that follow from it."""
         fields = asdict(self)
         for row, change in zip(fields["classes"], self.classes, strict=True):
             row["is_significant"] = change.is_significant
-        for name, figure in self.figures.items():
-            fields["figures"][name]["is_clear"] = figure.is_clear
-        return {"fixed": self.fixed, "broken": self.broken, "is_significant": self.is_significant, **fields}
+        for name, metric in self.metrics.items():
+            fields["metrics"][name]["is_clear"] = metric.is_clear
+        counts = {"corrected": self.corrected, "newly_wrong": self.newly_wrong}
+        return {**counts, "is_significant": self.is_significant, **fields}
 
 
 def _shown(p: float) -> str:
@@ -191,9 +194,9 @@ def compare_predictions(
     """Compare two classifiers on the same images.
 
     Accuracy is tested with McNemar's mid-p test; its interval is Wald's with Bonett and Price's adjustment. The other
-    figures have the percentile interval of a bootstrap that takes images of each class with replacement, the same for
+    metrics have the percentile interval of a bootstrap that takes images of each class with replacement, the same for
     both classifiers. Where there are groups, whole groups are taken, and tested, and accuracy's interval is of the
-    bootstrap too. What chance does in training is in none of them: they are about these two classifiers.
+    bootstrap too. None of them includes the chance in training: they are about these two classifiers.
 
     Args:
         labels: ``[N] int64``, true classes as positions in ``classes``.
@@ -217,41 +220,41 @@ def compare_predictions(
         >>> good, bad = np.tile([0.9, 0.1], (100, 1)), np.tile([0.9, 0.1], (100, 1))
         >>> bad[:10] = [0.1, 0.9]
         >>> found = compare_predictions(labels, bad, good, ("ant", "bee"))
-        >>> found.fixed, found.broken, found.is_significant
+        >>> found.corrected, found.newly_wrong, found.is_significant
         (10, 0, True)
     """
     if not len(labels) or not (first.shape == second.shape == (len(labels), len(classes))):
         raise ValueError(f"{len(labels)} labels, {first.shape} and {second.shape} for {len(classes)} classes")
     units = _units_of(groups, len(labels))
     if int(units.max()) < 1:
-        message = "all that was measured is one image, or one group: chance can't be told from a difference"
+        message = "one image or one group alone was measured: too few to tell a difference from chance"
         raise DataError("compare.too-few", message, "measure both on more images")
     count = min(_DRAWS, max(500, _WORK // len(labels))) if draws is None else draws
-    said = Said.of(labels, first), Said.of(labels, second)
-    gain = said[1].right.astype(np.int64) - said[0].right
+    answers = Answers.of(labels, first), Answers.of(labels, second)
+    gain = answers[1].hits.astype(np.int64) - answers[0].hits
     p = mid_p(np.bincount(units, gain).astype(np.int64))
-    drawn = bootstrap_differences(labels, said, units, len(classes), count, seed)
-    points = [one.figures(labels, np.ones(len(labels)), len(classes)) for one in said]
+    drawn = bootstrap_differences(answers, units, count, seed)
+    points = [one.metrics(np.ones(len(labels))) for one in answers]
     sure = f"{100 * (1 - level):.3g} %"
     how = f"paired bootstrap{'' if groups is None else ' of groups'}, {sure}"
-    figures = {}
-    for name in FIGURES:
-        before, after = (point[name] for point in points)
+    metrics = {}
+    for name, before in points[0].items():
+        after = points[1][name]
         low, high = (float(end) for end in np.quantile(drawn[name], (level / 2, 1 - level / 2)))
-        figures[name] = Change(before, after, after - before, low, high, how)
+        metrics[name] = Change(before, after, after - before, low, high, how)
     if groups is None:
-        figures["accuracy"] = _adjusted_wald(figures["accuracy"], gain, level)
+        metrics["accuracy"] = _adjusted_wald(metrics["accuracy"], gain, level)
     return Comparison(
         n=len(labels),
         units=int(units.max()) + 1,
-        both_right=int((said[0].right & said[1].right).sum()),
-        both_wrong=int((~said[0].right & ~said[1].right).sum()),
-        fixed_rows=tuple(np.flatnonzero(gain > 0).tolist()),
-        broken_rows=tuple(np.flatnonzero(gain < 0).tolist()),
+        both_right=int((answers[0].hits & answers[1].hits).sum()),
+        both_wrong=int((~answers[0].hits & ~answers[1].hits).sum()),
+        corrected_rows=tuple(np.flatnonzero(gain > 0).tolist()),
+        newly_wrong_rows=tuple(np.flatnonzero(gain < 0).tolist()),
         p=p,
         p_adjusted=p,
-        figures=figures,
-        classes=_class_changes(labels, said, gain, units, classes),
+        metrics=metrics,
+        classes=_class_changes(labels, answers, gain, units, classes),
         draws=count,
     )
 
@@ -267,15 +270,19 @@ def _units_of(groups: npt.NDArray[np.intp] | None, count: int) -> npt.NDArray[np
 
 def _adjusted_wald(change: Change, gain: Labels, level: float) -> Change:
     n = len(gain) + 2
-    fixed, broken = (int((gain > 0).sum()) + 1) / n, (int((gain < 0).sum()) + 1) / n
-    spread = NormalDist().inv_cdf(1 - level / 2) * math.sqrt((fixed + broken - (fixed - broken) ** 2) / n)
-    middle = fixed - broken
+    up, down = (int((gain > 0).sum()) + 1) / n, (int((gain < 0).sum()) + 1) / n
+    spread = NormalDist().inv_cdf(1 - level / 2) * math.sqrt((up + down - (up - down) ** 2) / n)
+    middle = up - down
     method = f"Bonett and Price, {100 * (1 - level):.3g} %"
     return replace(change, low=max(-1.0, middle - spread), high=min(1.0, middle + spread), method=method)
 
 
 def _class_changes(
-    labels: Labels, said: tuple[Said, Said], gain: Labels, units: npt.NDArray[np.intp], classes: tuple[str, ...]
+    labels: Labels,
+    answers: tuple[Answers, Answers],
+    gain: Labels,
+    units: npt.NDArray[np.intp],
+    classes: tuple[str, ...],
 ) -> tuple[ClassChange, ...]:
     rows = []
     order = np.argsort(labels, kind="stable")
@@ -284,7 +291,7 @@ def _class_changes(
             continue
         own = gain[mine]
         p = mid_p(np.bincount(np.unique(units[mine], return_inverse=True)[1], own).astype(np.int64))
-        before, after = (float(one.right[mine].mean()) for one in said)
+        before, after = (float(one.hits[mine].mean()) for one in answers)
         name = classes[int(labels[mine[0]])]
         rows.append(ClassChange(name, len(mine), int((own > 0).sum()), int((own < 0).sum()), before, after, p, p))
     adjusted = holm([row.p for row in rows])

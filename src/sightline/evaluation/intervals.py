@@ -1,4 +1,4 @@
-"""How sure a figure is: an interval beside every number."""
+"""How sure a metric is: an interval beside every number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = [
     "design_effect",
     "draw_weights",
     "macro_intervals",
-    "mean_figure",
+    "mean_interval",
     "proportion",
     "units_of",
     "wilson",
@@ -56,7 +56,7 @@ class Interval:
         return value, low, high
 
     def plain(self) -> str:
-        """Return the figure as a number that is no share, with as many digits as the interval's width allows.
+        """Return the value as a number, not in percent, with as many digits as the interval's width allows.
 
         Example:
             >>> Interval(0.31234, 0.2512, 0.3711, 372, "").plain()
@@ -224,7 +224,7 @@ def _strata(labels: npt.NDArray[np.int64], names: npt.NDArray[np.intp]) -> npt.N
     return np.unique(stratum, return_inverse=True)[1].astype(np.int64)
 
 
-def mean_figure(
+def mean_interval(
     values: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], units: Units | None = None, *, seed: int = 0
 ) -> Interval:
     """Return the mean of a value an image, with a percentile interval by a bootstrap within classes, or of groups.
@@ -253,7 +253,7 @@ def macro_intervals(
     seed: int = 0,
     effect: float = 1.0,
 ) -> dict[str, Interval]:
-    """Return figures of a confusion matrix with 95 % credible intervals.
+    """Return metrics of a confusion matrix with 95 % credible intervals.
 
     Each draw takes every true class's row of shares from its Dirichlet posterior. The prior of a class is half an
     image right and half an image wrong, as Jeffreys' for one proportion, over the square root of the number of
@@ -299,9 +299,9 @@ def macro_intervals(
     point = np.stack([right, support, said]).astype(np.float64)
     is_thin = float(np.median(support[support > 0])) < _THIN
     method = "Dirichlet posterior, too narrow for so few images a class" if is_thin else "Dirichlet posterior, 95 %"
-    figures = {}
+    intervals = {}
     for name, statistic in statistics.items():
         value = statistic(point)
         low, high = np.quantile(drawn[name], (0.025, 0.975))
-        figures[name] = Interval(value, min(float(low), value), max(float(high), value), n, method)
-    return figures
+        intervals[name] = Interval(value, min(float(low), value), max(float(high), value), n, method)
+    return intervals

@@ -1,26 +1,121 @@
-"""Metrics of predicted classes; scikit-learn is the oracle in their tests. Those of probabilities: ``scores.py``.
+"""``METRICS``: one row a metric. Whoever lists, compares, requires or averages metrics reads this table.
 
-A class that was never predicted has precision 0, as in scikit-learn's ``zero_division=0``. Macro figures are
-means over the classes that occur among the labels.
+Metrics of predicted classes are computed here, those of probabilities in ``scores.py``; scikit-learn is the oracle in
+their tests. A class that was never predicted has precision 0, as in scikit-learn's ``zero_division=0``. Macro metrics
+are means over the classes that occur among the labels.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import Interval, Units, design_effect, macro_intervals, proportion
-from sightline.evaluation.scores import rank_classes, score_figures
+from sightline.evaluation.intervals import (
+    Interval,
+    Units,
+    design_effect,
+    macro_intervals,
+    mean_interval,
+    proportion,
+)
+from sightline.evaluation.scores import (
+    Ranking,
+    image_briers,
+    image_hits,
+    image_losses,
+    macro_average_precision,
+    macro_roc_auc,
+    rank_classes,
+    top_hits,
+)
 
-__all__ = ["COUNT_METRICS", "MIN_SUPPORT", "class_table", "confusion_matrix", "evaluate_predictions"]
+__all__ = [
+    "ALIASES",
+    "METRICS",
+    "MIN_SUPPORT",
+    "Metric",
+    "OfCounts",
+    "OfImages",
+    "OfRanking",
+    "class_table",
+    "confusion_matrix",
+    "evaluate_predictions",
+    "find_metric",
+    "intervals_in",
+]
 
-MIN_SUPPORT = 30  # below it a class's figures are "too few to tell"
+MIN_SUPPORT = 30  # images of a class; below it the class's metrics are "too few to tell"
 
+Labels = npt.NDArray[np.int64]
+Shares = npt.NDArray[np.float32]
+Values = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.float64]  # [3, K]: hits, support, predicted
+
+
+@dataclass(frozen=True, slots=True)
+class OfCounts:
+    """A function of ``[3, K]`` counts: hits, support and predictions of each class. Its interval is the posterior's."""
+
+    of: Callable[[Counts], float]
+
+
+@dataclass(frozen=True, slots=True)
+class OfImages:
+    """The mean over images of ``of(labels, probabilities) [N]``: a share if that is bool, with Wilson's interval.
+
+    The mean of numbers has the interval of a bootstrap. With fewer classes than ``least_classes`` there is no metric.
+    """
+
+    of: Callable[[Labels, Shares], npt.NDArray[np.bool_] | Values]
+    least_classes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class OfRanking:
+    """How well probabilities rank the images of each class, with an interval; None where there is nothing to rank."""
+
+    of: Callable[[Labels, Shares, Ranking, Units | None, int], Interval | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number that says how good predictions are.
+
+    Attributes:
+        name: in ``metrics.json``, ``--require`` and ``--sort``.
+        words: for people.
+        compute: what it is a function of, and that function.
+        unit: ``share`` is shown in percent, ``nats`` and ``plain`` as numbers.
+        is_higher_better: the other way round for losses.
+        least, most: values that it can have.
+    """
+
+    name: str
+    words: str
+    compute: OfCounts | OfImages | OfRanking
+    unit: Literal["share", "nats", "plain"] = "share"
+    is_higher_better: bool = True
+    least: float = 0.0
+    most: float = 1.0
+
+    def shown(self, interval: Interval) -> str:
+        """Return a value with its interval as people read it.
+
+        Example:
+            >>> METRICS["matthews"].shown(Interval(0.5, 0.4, 0.6, 100, ""))
+            '0.50 (0.40 to 0.60, n=100)'
+        """
+        return str(interval) if self.unit == "share" else interval.plain()
+
+    def number(self, value: float, digits: int = 1) -> str:
+        """Return a value without an interval: in percent with so many digits, or as a number with two more."""
+        return f"{100 * value:.{digits}f} %" if self.unit == "share" else f"{value:.{digits + 2}f}"
 
 
 def confusion_matrix(
@@ -48,8 +143,8 @@ def macro_precision(counts: Counts) -> float:
     return _mean_where_present(_ratio(counts[0], counts[2]), counts)
 
 
-def macro_recall(counts: Counts) -> float:
-    """Mean over classes of the share of its images that are found; also called balanced accuracy."""
+def balanced_accuracy(counts: Counts) -> float:
+    """Mean over classes of the share of its images that are found: macro recall."""
     return _mean_where_present(_ratio(counts[0], counts[1]), counts)
 
 
@@ -84,15 +179,49 @@ def matthews(counts: Counts) -> float:
     return float((n * hits.sum() - support @ said) / math.sqrt(spread)) if spread > 0 else 0.0
 
 
-# A new figure of this kind is one function of (hits, support, predicted) and one row. Weighted recall is accuracy.
-COUNT_METRICS: dict[str, Callable[[Counts], float]] = {
-    "macro_precision": macro_precision,
-    "macro_recall": macro_recall,
-    "macro_f1": macro_f1,
-    "weighted_precision": weighted_precision,
-    "weighted_f1": weighted_f1,
-    "matthews": matthews,
+# A new metric is one function and one row. Weighted recall is accuracy.
+METRICS: Mapping[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", "accuracy", OfImages(image_hits)),
+        Metric("balanced_accuracy", "balanced accuracy", OfCounts(balanced_accuracy)),
+        Metric("macro_precision", "macro precision", OfCounts(macro_precision)),
+        Metric("macro_f1", "macro F1", OfCounts(macro_f1)),
+        Metric("weighted_precision", "weighted precision", OfCounts(weighted_precision)),
+        Metric("weighted_f1", "weighted F1", OfCounts(weighted_f1)),
+        Metric("top_3", "top-3 accuracy", OfImages(partial(top_hits, 3), least_classes=4)),
+        Metric("top_5", "top-5 accuracy", OfImages(partial(top_hits, 5), least_classes=6)),
+        Metric("matthews", "Matthews correlation", OfCounts(matthews), "plain", least=-1.0),
+        Metric("roc_auc", "ROC AUC, mean over classes", OfRanking(macro_roc_auc), "plain"),
+        Metric(
+            "average_precision", "average precision, mean over classes", OfRanking(macro_average_precision), "plain"
+        ),
+        Metric("log_loss", "log-loss, nats", OfImages(image_losses), "nats", is_higher_better=False, most=math.inf),
+        Metric("brier", "Brier score, 0 to 2", OfImages(image_briers), "plain", is_higher_better=False, most=2.0),
+    )
 }
+
+ALIASES = {"macro_recall": "balanced_accuracy"}  # other names that people know, and what earlier runs wrote
+
+
+def find_metric(name: str) -> Metric | None:
+    """Return the metric of that name or alias, or None.
+
+    Example:
+        >>> find_metric("macro_recall").name
+        'balanced_accuracy'
+    """
+    return METRICS.get(ALIASES.get(name, name))
+
+
+def intervals_in(metrics: Mapping[str, Any]) -> dict[Metric, Interval]:
+    """Return each metric that ``metrics.json`` holds, in the order of the table.
+
+    Example:
+        >>> [metric.name for metric in intervals_in({"accuracy": Interval(0.9, 0.8, 1, 50, "").to_dict()})]
+        ['accuracy']
+    """
+    return {metric: Interval(**metrics[name]) for name, metric in METRICS.items() if name in metrics}
 
 
 def class_table(
@@ -137,7 +266,7 @@ def evaluate_predictions(
     *,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Return all figures of readable images, JSON-able, each with its interval and count.
+    """Return every metric of readable images, JSON-able, each with its interval and count.
 
     Args:
         labels: ``[N] int64``, the true classes as positions in ``classes``.
@@ -159,16 +288,33 @@ def evaluate_predictions(
     predicted = probabilities.argmax(1).astype(np.int64)
     hits, matrix = predicted == labels, confusion_matrix(labels, predicted, len(classes))
     effect = 1.0 if units is None else design_effect(hits, units)
-    figures: dict[str, Interval] = {"accuracy": proportion(hits, units)}
-    figures |= macro_intervals(matrix, COUNT_METRICS, seed=seed, effect=effect)
+    of_counts = {name: metric.compute.of for name, metric in METRICS.items() if isinstance(metric.compute, OfCounts)}
+    counted = macro_intervals(matrix, of_counts, seed=seed, effect=effect)
     ranking = rank_classes(labels, probabilities)
-    figures |= score_figures(labels, probabilities, ranking, units, seed=seed)
+    found: dict[str, Interval] = {}
+    for name, metric in METRICS.items():
+        match metric.compute:
+            case OfCounts():
+                found[name] = counted[name]
+            case OfImages(of, least_classes):
+                if len(classes) >= least_classes:
+                    found[name] = _mean_of(of(labels, probabilities), labels, units, seed)
+            case OfRanking(of):
+                interval = of(labels, probabilities, ranking, units, seed)
+                if interval is not None:
+                    found[name] = interval
     rows = class_table(labels, predicted, classes, units)
     return {
-        **{name: figure.to_dict() for name, figure in figures.items()},
-        "accuracy_percent": round(100 * figures["accuracy"].value, 2),
-        "loss_rounded": round(figures["log_loss"].value, 4),
+        **{name: interval.to_dict() for name, interval in found.items()},
+        "accuracy_percent": round(100 * found["accuracy"].value, 2),
+        "loss_rounded": round(found["log_loss"].value, 4),
         **({} if units is None else {"count_groups": len(np.unique(units)), "design_effect": effect}),
         "classes": [{**row, **score} for row, score in zip(rows, ranking.rows, strict=True)],
         "confusion": matrix.tolist(),
     }
+
+
+def _mean_of(values: npt.NDArray[np.bool_] | Values, labels: Labels, units: Units | None, seed: int) -> Interval:
+    if values.dtype == bool:
+        return proportion(values.astype(bool), units)
+    return mean_interval(values.astype(np.float64), labels, units, seed=seed)

@@ -9,18 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.evaluation.intervals import draw_weights
-from sightline.evaluation.metrics import macro_f1, macro_recall
-from sightline.evaluation.scores import image_briers, image_losses
+from sightline.evaluation.metrics import METRICS, OfCounts, OfImages
 
-__all__ = ["FIGURES", "Said", "bootstrap_differences", "holm", "mid_p"]
-
-FIGURES = {  # name -> whether more of it is better
-    "accuracy": True,
-    "balanced_accuracy": True,
-    "macro_f1": True,
-    "log_loss": False,
-    "brier": False,
-}
+__all__ = ["Answers", "bootstrap_differences", "holm", "mid_p"]
 
 Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -76,64 +67,69 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Said:
-    """What one classifier said, ``[N]`` each.
+class Answers:
+    """What one classifier answered to images whose classes are known, as far as a paired bootstrap needs it.
 
     Attributes:
-        predicted: class.
-        right: whether it is the true one.
-        loss: negative log-probability of the true class, in nats; probabilities are clipped at 1e-7.
-        squares: sum over classes of the squared error of the probability, 0 to 2: its mean is Brier's score.
+        labels: ``[N] int64``, true classes.
+        predicted: ``[N] int64``.
+        of_images: metric -> ``[N]``, the values whose mean it is.
+        classes: how many there are.
     """
 
+    labels: Labels
     predicted: Labels
-    right: npt.NDArray[np.bool_]
-    loss: Floats
-    squares: Floats
+    of_images: dict[str, Floats]
+    classes: int
 
     @classmethod
-    def of(cls, labels: Labels, probabilities: npt.NDArray[np.float32]) -> Said:
+    def of(cls, labels: Labels, probabilities: npt.NDArray[np.float32]) -> Answers:
         """Return it for ``[N]`` labels and ``[N, K]`` probabilities."""
         probabilities = np.ascontiguousarray(probabilities)  # sums depend on the order in memory, in the last digit
-        predicted = probabilities.argmax(1)
-        losses, squares = image_losses(labels, probabilities), image_briers(labels, probabilities)
-        return cls(predicted, predicted == labels, losses, squares)
-
-    def figures(self, labels: Labels, weights: Floats, classes: int) -> dict[str, float]:
-        """Return each of ``FIGURES`` of images that count ``weights`` times."""
-        hits = np.bincount(labels, weights * self.right, classes)
-        counts: Floats = np.stack(
-            [hits, np.bincount(labels, weights, classes), np.bincount(self.predicted, weights, classes)]
-        )
-        total = float(weights.sum())
-        return {
-            "accuracy": float(hits.sum()) / total,
-            "balanced_accuracy": macro_recall(counts),
-            "macro_f1": macro_f1(counts),
-            "log_loss": float(weights @ self.loss) / total,
-            "brier": float(weights @ self.squares) / total,
+        classes = probabilities.shape[1]
+        of_images = {
+            name: metric.compute.of(labels, probabilities).astype(np.float64)
+            for name, metric in METRICS.items()
+            if isinstance(metric.compute, OfImages) and classes >= metric.compute.least_classes
         }
+        return cls(labels, probabilities.argmax(1), of_images, classes)
+
+    @property
+    def hits(self) -> npt.NDArray[np.bool_]:
+        """``[N] bool``: whether the prediction is the true class."""
+        hits: npt.NDArray[np.bool_] = self.predicted == self.labels
+        return hits
+
+    def metrics(self, weights: Floats) -> dict[str, float]:
+        """Return the metrics of images that count ``weights`` times: those of counts, and means over images."""
+        rows = (self.labels, weights * self.hits), (self.labels, weights), (self.predicted, weights)
+        counts: Floats = np.stack([np.bincount(places, each, self.classes) for places, each in rows])
+        total = float(weights.sum())
+        found = {name: float(weights @ values) / total for name, values in self.of_images.items()}
+        for name, metric in METRICS.items():
+            if isinstance(metric.compute, OfCounts):
+                found[name] = metric.compute.of(counts)
+        return {name: found[name] for name in METRICS if name in found}
 
 
 def bootstrap_differences(
-    labels: Labels, said: tuple[Said, Said], units: npt.NDArray[np.intp], classes: int, draws: int, seed: int
+    answers: tuple[Answers, Answers], units: npt.NDArray[np.intp], draws: int, seed: int
 ) -> dict[str, Floats]:
-    """Return figure -> ``[draws]`` differences of the second's less the first's, rising.
+    """Return metric -> ``[draws]`` differences of the second's less the first's, rising.
 
     Units are taken with replacement within each class, the same for both, see
     :func:`~sightline.evaluation.intervals.draw_weights`.
 
     Args:
-        labels: ``[N]``.
-        said: of the two classifiers.
+        answers: of the two classifiers to the same images.
         units: ``[N]``, the number of each image's unit.
-        classes: how many there are.
         draws: how often to draw.
         seed: of the draws.
     """
-    drawn = np.empty((draws, len(FIGURES)))
-    for draw, weights in enumerate(draw_weights(labels, units, rounds=draws, seed=seed)):
-        first, second = (one.figures(labels, weights, classes) for one in said)
-        drawn[draw] = [second[name] - first[name] for name in FIGURES]
-    drawn.sort(axis=0)
-    return {name: drawn[:, place] for place, name in enumerate(FIGURES)}
+    labels = answers[0].labels
+    rows = []
+    for weights in draw_weights(labels, units, rounds=draws, seed=seed):
+        first, second = (one.metrics(weights) for one in answers)
+        rows.append([second[name] - first[name] for name in first])
+    drawn = np.sort(np.array(rows), axis=0)
+    return {name: drawn[:, place] for place, name in enumerate(answers[0].metrics(np.ones(len(labels))))}

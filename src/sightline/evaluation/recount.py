@@ -1,4 +1,4 @@
-"""The main figures counted again from the words of a table alone: nothing here is shared with ``metrics``.
+"""The main metrics counted again from the words of a table alone: nothing here is shared with ``metrics``.
 
 Plain Python over class names, so that a fault in the arrays, their order or their formulas would show as a difference.
 """
@@ -13,7 +13,7 @@ __all__ = ["recount"]
 
 
 def recount(rows: Sequence[dict[str, str]], classes: Sequence[str]) -> dict[str, Any]:
-    """Return counts, accuracy, macro figures, the figures of each class and the confusion matrix.
+    """Return counts, accuracy, macro metrics, the metrics of each class and the confusion matrix.
 
     The keys are those of ``metrics.json``; what it has besides is not counted here.
 
@@ -34,7 +34,7 @@ def recount(rows: Sequence[dict[str, str]], classes: Sequence[str]) -> dict[str,
         raise ValueError("no row is left to count")
     strange = sorted({row[column] for row in used for column in ("label", "predicted")} - set(classes))
     if strange:
-        raise ValueError(f"a row names {strange[0]!r}, which is no class")
+        raise ValueError(f"a row names {strange[0]!r}, which is not one of the classes")
     pairs = Counter((row["label"], row["predicted"]) for row in used)
     support = Counter(row["label"] for row in used)
     said = Counter(row["predicted"] for row in used)
@@ -53,7 +53,7 @@ def recount(rows: Sequence[dict[str, str]], classes: Sequence[str]) -> dict[str,
         "count_leaked": sum(row["leaked"] == "1" and not row["error"] for row in rows),
         "accuracy": {"value": sum(hits.values()) / len(used), "n": len(used)},
         "macro_precision": macro(hits, said),
-        "macro_recall": macro(hits, support),
+        "balanced_accuracy": macro(hits, support),
         "macro_f1": macro(twice, both),
         "classes": [
             {

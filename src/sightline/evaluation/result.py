@@ -1,4 +1,4 @@
-"""``Evaluation``: what was said, what was true, and every figure that follows."""
+"""``Evaluation``: predictions, true classes, and every metric that follows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sightline.errors import DataError
 from sightline.evaluation.baselines import majority_class, nearest_class_mean
 from sightline.evaluation.intervals import Interval, Units, proportion
-from sightline.evaluation.metrics import evaluate_predictions
+from sightline.evaluation.metrics import evaluate_predictions, intervals_in
 from sightline.runtime.predictions import Predictions
 
 __all__ = ["Evaluation", "evaluate_rows"]
@@ -20,13 +20,13 @@ __all__ = ["Evaluation", "evaluate_rows"]
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Evaluation:
-    """The figures of a classifier on images whose classes are known.
+    """The metrics of a classifier on images whose classes are known.
 
     Attributes:
-        predictions: what was said, one row an image.
+        predictions: one row an image.
         labels: ``[N] int64``, what is true.
-        metrics: every figure with interval and count; JSON-able.
-        leaked: ``[N] bool``: images that the training saw too; the figures leave them out.
+        metrics: every metric with interval and count; JSON-able.
+        leaked: ``[N] bool``: images that were trained on too; the metrics leave them out.
         units: ``[N]``: images of one unit (a group) are no independent witnesses; None: all are.
         nearest: path of the most similar training image of each, by features; empty where that was not looked up.
     """
@@ -40,7 +40,7 @@ class Evaluation:
 
     @property
     def used(self) -> npt.NDArray[np.bool_]:
-        """``[N] bool``: the images that the figures rest on: readable, and not seen by the training."""
+        """``[N] bool``: the images that the metrics rest on: readable, and not trained on."""
         return self.predictions.is_ok & ~self.leaked
 
     @property
@@ -60,13 +60,13 @@ class Evaluation:
         return Interval(**self.metrics["accuracy"])
 
     def with_part(self, part: str) -> Evaluation:
-        """Return the same figures with the name of the part they were measured on."""
+        """Return the same metrics with the name of the part they were measured on."""
         return replace(self, metrics={"part": part, **self.metrics})
 
     def with_baselines(
         self, train_labels: npt.NDArray[np.int64], train: dict[int, Any], measured: dict[int, Any]
     ) -> Evaluation:
-        """Return the same figures with what needs no learning beside them.
+        """Return the same metrics with those of baselines beside them.
 
         Args:
             train_labels: ``[M]``, classes of the training images.
@@ -79,24 +79,24 @@ class Evaluation:
             images, classes = np.stack(list(train.values())), train_labels[list(train)]
             units = None if self.units is None else self.units[rows]
             shown = np.stack([measured[row] for row in rows])
-            figure = nearest_class_mean(images, classes, shown, self.labels[rows], units)
-            baselines["nearest_class_mean"] = figure.to_dict()
+            accuracy = nearest_class_mean(images, classes, shown, self.labels[rows], units)
+            baselines["nearest_class_mean"] = accuracy.to_dict()
         return replace(self, metrics={**self.metrics, "baselines": baselines})
 
-    def with_figures(self, **figures: Any) -> Evaluation:
-        """Return the same figures with more of them, JSON-able, under their names."""
-        return replace(self, metrics={**self.metrics, **figures})
+    def with_values(self, **values: Any) -> Evaluation:
+        """Return the same metrics with further values, JSON-able, under their names."""
+        return replace(self, metrics={**self.metrics, **values})
 
     def with_nearest(self, nearest: tuple[str, ...]) -> Evaluation:
-        """Return the same figures with the most similar training image of each image."""
+        """Return the same metrics with the most similar training image of each image."""
         return replace(self, nearest=nearest)
 
     def with_views(self, accuracy: Interval, views: int) -> Evaluation:
-        """Return the same figures with the accuracy of probabilities averaged over several views beside them."""
+        """Return the same metrics with the accuracy of probabilities averaged over several views beside them."""
         return replace(self, metrics={**self.metrics, "accuracy_with_views": accuracy.to_dict(), "count_views": views})
 
     def headline(self) -> str:
-        """Return the main figure in words."""
+        """Return the accuracy in words."""
         part = {"test": "Test", "val": "Validation"}.get(self.metrics.get("part", ""), "Measured")
         return f"{part} accuracy {self.accuracy}"
 
@@ -126,8 +126,8 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{name.replace('_', ' ')}</td><td>{html.escape(str(Interval(**self.metrics[name])))}</td></tr>"
-            for name in ("accuracy", "macro_precision", "macro_recall", "macro_f1")
+            f"<tr><td>{html.escape(metric.words)}</td><td>{html.escape(metric.shown(interval))}</td></tr>"
+            for metric, interval in intervals_in(self.metrics).items()
         )
         return f"<table>{rows}</table>"
 
@@ -138,12 +138,12 @@ def evaluate_rows(
     leaked: npt.NDArray[np.bool_] | None = None,
     units: Units | None = None,
 ) -> Evaluation:
-    """Return every figure of predictions and true classes.
+    """Return every metric of predictions and true classes.
 
     Args:
-        predictions: what was said.
+        predictions: of the images.
         labels: ``[N] int64``, what is true.
-        leaked: ``[N] bool``: images that the training saw too. The figures leave them out; where there are any,
+        leaked: ``[N] bool``: images that were trained on too. The metrics leave them out; where there are any,
             the accuracy with them stands beside.
         units: ``[N]``: images of one unit (a group) are not independent; None: all are.
 
@@ -168,7 +168,7 @@ def _metrics(
         raise DataError(
             "evaluation.no-images",
             f"of {len(labels)} images, {said.count_bad} can't be read and {int(leaked.sum())} were trained on",
-            "give images that can be read and that the training did not see",
+            "give images that can be read and were not trained on",
         )
     counts = {
         "count": len(labels),
@@ -176,7 +176,7 @@ def _metrics(
         "count_leaked": int((leaked & said.is_ok).sum()),
     }
     return {
-        "schema_version": 2,
+        "schema_version": 3,
         **counts,
         **evaluate_predictions(
             labels[used], said.probabilities[used], said.classes, None if units is None else units[used]

@@ -1,4 +1,4 @@
-"""Figures of probabilities: how well they rank, and how far they are from the truth. scikit-learn is the oracle."""
+"""Metrics of probabilities: how well they rank, and how far they are from the truth. scikit-learn is the oracle."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import Interval, Units, draw_weights, mean_figure, proportion, wilson
+from sightline.evaluation.intervals import Interval, Units, draw_weights, wilson
 
 __all__ = [
     "Ranking",
     "image_briers",
+    "image_hits",
     "image_losses",
     "log_loss",
+    "macro_average_precision",
+    "macro_roc_auc",
     "rank_classes",
     "rank_scores",
     "roc_auc",
-    "score_figures",
+    "top_hits",
     "true_ranks",
 ]
 
-_TOP = (3, 5)
 _LEAST = 1e-7  # what a probability is raised to before its logarithm
 _AP_CELLS = 200_000  # images times classes up to which average precision gets an interval
 _Z = 1.959963984540054
@@ -36,6 +38,18 @@ Values = npt.NDArray[np.float64]
 def log_loss(labels: Labels, probabilities: Shares) -> float:
     """Return the mean negative log-probability of the true class, in nats; probabilities are clipped at 1e-7."""
     return float(image_losses(labels, probabilities).mean())
+
+
+def image_hits(labels: Labels, probabilities: Shares) -> npt.NDArray[np.bool_]:
+    """Return ``[N]``: whether the most probable class of each image is the true one."""
+    hits: npt.NDArray[np.bool_] = probabilities.argmax(1) == labels
+    return hits
+
+
+def top_hits(k: int, labels: Labels, probabilities: Shares) -> npt.NDArray[np.bool_]:
+    """Return ``[N]``: whether the true class is among the ``k`` most probable ones."""
+    hits: npt.NDArray[np.bool_] = true_ranks(labels, probabilities) < k
+    return hits
 
 
 def image_losses(labels: Labels, probabilities: Shares) -> Values:
@@ -98,30 +112,6 @@ def rank_classes(labels: Labels, probabilities: Shares) -> Ranking:
     return Ranking(rows, parts / max(1, present))
 
 
-def score_figures(
-    labels: Labels, probabilities: Shares, ranking: Ranking, units: Units | None = None, *, seed: int = 0
-) -> dict[str, Interval]:
-    """Return figure -> value with interval: top-k accuracies, log-loss, Brier score, ROC AUC, average precision.
-
-    The last two are means over the classes that have images, each against all others, and are left out where every
-    image is of one class.
-
-    Args:
-        labels, probabilities, units, seed: as for ``evaluate_predictions``.
-        ranking: of these, by ``rank_classes``.
-    """
-    ranks = true_ranks(labels, probabilities)
-    figures = {f"top_{k}": proportion(ranks < k, units) for k in _TOP if k < probabilities.shape[1]}
-    figures["log_loss"] = mean_figure(image_losses(labels, probabilities), labels, units, seed=seed)
-    figures["brier"] = mean_figure(image_briers(labels, probabilities), labels, units, seed=seed)
-    present = [k for k, row in enumerate(ranking.rows) if row["roc_auc"] is not None]
-    if present:
-        figures["roc_auc"] = _macro_auc(labels, ranking, present, units)
-        if probabilities.size <= _AP_CELLS:
-            figures["average_precision"] = _macro_precision(labels, probabilities, present, units, seed)
-    return figures
-
-
 def rank_scores(is_class: npt.NDArray[np.bool_], scores: npt.NDArray[np.floating[Any]]) -> tuple[float, float, Values]:
     """Return the area under the ROC curve, the average precision, and ``[N]`` what each image adds to the area's error.
 
@@ -173,7 +163,23 @@ def roc_auc(is_class: npt.NDArray[np.bool_], scores: npt.NDArray[np.floating[Any
     return rank_scores(is_class, scores)[0]
 
 
-def _macro_auc(labels: Labels, ranking: Ranking, present: list[int], units: Units | None) -> Interval:
+def _present(ranking: Ranking) -> list[int]:
+    """Return the classes that can be ranked: they have images, and so have others."""
+    return [k for k, row in enumerate(ranking.rows) if row["roc_auc"] is not None]
+
+
+def macro_roc_auc(
+    labels: Labels, probabilities: Shares, ranking: Ranking, units: Units | None = None, seed: int = 0
+) -> Interval | None:
+    """Return the mean over classes of the area under the ROC curve, with DeLong's interval; None for one class alone.
+
+    Args:
+        labels, probabilities, units, seed: as for ``evaluate_predictions``; nothing is drawn here.
+        ranking: of these, by ``rank_classes``.
+    """
+    present = _present(ranking)
+    if not present:
+        return None
     value = float(np.mean([ranking.rows[k]["roc_auc"] for k in present]))
     parts = ranking.parts
     if units is not None:
@@ -203,9 +209,19 @@ def _average_precision(is_class: Values, weights: Values, last: npt.NDArray[np.i
     return float((hits * precision).sum() / max(1e-12, float(hits.sum())))
 
 
-def _macro_precision(
-    labels: Labels, probabilities: Shares, present: list[int], units: Units | None, seed: int
-) -> Interval:
+def macro_average_precision(
+    labels: Labels, probabilities: Shares, ranking: Ranking, units: Units | None = None, seed: int = 0
+) -> Interval | None:
+    """Return the mean over classes of average precision, with the interval of a bootstrap.
+
+    None for one class alone, and where images times classes are more than 200,000: the interval would take minutes.
+
+    Args:
+        labels, probabilities, ranking, units, seed: as for ``macro_roc_auc``.
+    """
+    present = _present(ranking)
+    if not present or probabilities.size > _AP_CELLS:
+        return None
     ordered = [(k, *_falling(probabilities[:, k])) for k in present]
 
     def macro(weights: Values) -> float:

@@ -40,7 +40,7 @@ from sightline.pixels.preprocess import Preprocess
 from sightline.reading.source import DataChoices, inspect_source
 from sightline.runs.folder import Run
 from sightline.runs.kept import KeptEvaluation, write_facts
-from sightline.runs.ledger import MANY_LOOKS, count_look, fingerprint_of
+from sightline.runs.ledger import MANY_EVALUATIONS, count_evaluation, fingerprint_of
 from sightline.runs.lookup import run_of_classifier
 from sightline.runs.writer import keep_evaluation, numbered_folder
 from sightline.runtime.classifier import Classifier
@@ -48,7 +48,7 @@ from sightline.runtime.predictions import Predictions
 
 __all__ = [
     "contents_of",
-    "count_looks",
+    "count_evaluations",
     "describe_trust",
     "evaluate_samples",
     "evaluate_source",
@@ -119,12 +119,12 @@ def evaluate_source(
         yield Warned("evaluation.leak", message, "give images that the training did not see")
     measured = evaluate_samples(classifier, samples, rows, number[samples.labels[rows]], leaked)
     evaluation = describe_trust((yield from measured), classifier)
-    evaluation = yield from count_looks(evaluation, samples, rows, classifier)
+    evaluation = yield from count_evaluations(evaluation, samples, rows, classifier)
     if unknown:
         evaluation = yield from _measure_unknown(evaluation, classifier, foreign)
     used = rows[evaluation.used]
     slices = find_slices(evaluation.hits, slice_columns(samples, used), units=evaluation.used_units)
-    evaluation = evaluation.with_figures(slices=slices)
+    evaluation = evaluation.with_values(slices=slices)
     yield from describe_columns(samples, used, evaluation.hits, evaluation.used_units)
     yield from _keep(evaluation, classifier, run, samples, describe_source(source), out)
     return evaluation
@@ -152,23 +152,24 @@ def describe_trust(evaluation: Evaluation, classifier: Classifier) -> Evaluation
     used, said, bundle = evaluation.used, evaluation.predictions, classifier.bundle
     labels, probabilities, target = evaluation.labels[used], said.probabilities[used], bundle.target_error
     units = evaluation.used_units
-    return evaluation.with_figures(
+    return evaluation.with_values(
         calibration=describe_calibration(labels, probabilities, bundle.temperature, units),
         unknown=describe_unknown(labels, probabilities, said.novelty[used], bundle.min_confidence, target, units),
     )
 
 
-def count_looks(
+def count_evaluations(
     evaluation: Evaluation, samples: Samples, rows: npt.NDArray[np.intp], classifier: Classifier
 ) -> Generator[Event, None, Evaluation]:
-    """Count the look at these images, and warn where many classifiers were measured on them."""
+    """Count this evaluation of the images, and warn where many classifiers were evaluated on them."""
     names = np.array(evaluation.predictions.classes, object)[evaluation.labels]
     test_set = fingerprint_of(zip(samples.digests[rows].tolist(), names.tolist(), strict=True))
-    looks = count_look(test_set, classifier.digest)
-    if looks is not None and looks >= MANY_LOOKS:
-        message = f"{looks} classifiers were measured on these images: the best of them looks better than it is"
-        yield Warned("evaluation.many-looks", message, "choose by validation figures, and keep new images for the end")
-    return evaluation.with_figures(test_set=test_set, count_looks=looks)
+    count = count_evaluation(test_set, classifier.digest)
+    if count is not None and count >= MANY_EVALUATIONS:
+        message = f"{count} classifiers were evaluated on these images: the best of them looks better than it is"
+        cure = "choose by validation metrics, and keep new images for the end"
+        yield Warned("evaluation.many-evaluations", message, cure)
+    return evaluation.with_values(test_set=test_set, count_evaluations=count)
 
 
 def _measure_unknown(
@@ -193,7 +194,7 @@ def _measure_unknown(
         "auroc_confidence": separation(-known.probabilities[evaluation.used].max(1), -said),
     }
     yield StageEnded("Evaluating", f"{Interval(**found['new'])} of them called new", time.monotonic() - start)
-    return evaluation.with_figures(unknown={**evaluation.metrics["unknown"], "foreign": found})
+    return evaluation.with_values(unknown={**evaluation.metrics["unknown"], "foreign": found})
 
 
 def _keep(

@@ -18,7 +18,7 @@ from sightline.evaluation.conformal import COVERAGE
 from sightline.events import Event, RunEnded, StageEnded, StageStarted
 from sightline.installation import require_extra
 from sightline.measuring.averaged_views import add_views
-from sightline.measuring.evaluate import count_looks, evaluate_samples, small_images
+from sightline.measuring.evaluate import count_evaluations, evaluate_samples, small_images
 from sightline.measuring.explain import explain_some
 from sightline.pipeline.calibrate import Calibrated, calibrate
 from sightline.pipeline.frozen_features import compare_with_head
@@ -83,7 +83,7 @@ def finish(writer: RunWriter, plan: Plan, workbench: Workbench, split: Split) ->
     evaluation = (yield from measured).with_part(split.headline)
     evaluation = judge_evaluation(evaluation, calibrated, classifier, samples, rows)
     if split.headline == "test":
-        evaluation = yield from count_looks(evaluation, samples, rows, classifier)
+        evaluation = yield from count_evaluations(evaluation, samples, rows, classifier)
     train = split.rows("train")
     evaluation = evaluation.with_baselines(
         samples.labels[train],

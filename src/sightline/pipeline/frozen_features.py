@@ -77,7 +77,7 @@ def compare_with_head(
 
     if not (run.head_checkpoint / "manifest.json").is_file():
         before = run.metrics.get("frozen_head") if run.metrics_file.is_file() else None
-        return evaluation.with_figures(frozen_head=before) if before else evaluation
+        return evaluation.with_values(frozen_head=before) if before else evaluation
     if not run.facts.get("best_epoch"):
         return evaluation  # the head alone is what ships
     settings, samples, store = plan.settings, workbench.samples, workbench.store
@@ -102,7 +102,7 @@ def compare_with_head(
         logits_of(network, features).argmax(1) == labels, said == labels, number_units(samples, rows[places])
     )
     yield StageEnded("Comparing", f"the head alone reaches {Interval(**found['accuracy'])}", time.monotonic() - start)
-    return evaluation.with_figures(frozen_head=found)
+    return evaluation.with_values(frozen_head=found)
 
 
 def _paired(
@@ -112,8 +112,8 @@ def _paired(
     of_units = change if units is None else np.bincount(units, change).round().astype(np.int64)
     return {
         "accuracy": proportion(before, units).to_dict(),
-        "fixed": int((change > 0).sum()),
-        "broken": int((change < 0).sum()),
+        "corrected": int((change > 0).sum()),
+        "newly_wrong": int((change < 0).sum()),
         "p": mid_p(of_units),
     }
 

@@ -64,7 +64,7 @@ def judge_evaluation(
     mass, count = classifier.bundle.set_mass, calibrated.calibration.count
     sets = None if mass is None else describe_sets(labels, probabilities, mass, count, evaluation.used_units)
     counted = {"doubtful_labels": doubtful, "count_doubtful": len(doubts.rows)}
-    judged = evaluation.with_figures(calibration=calibration, unknown=unknown, slices=slices, sets=sets, **counted)
+    judged = evaluation.with_values(calibration=calibration, unknown=unknown, slices=slices, sets=sets, **counted)
     return judged.with_nearest(nearest)
 
 

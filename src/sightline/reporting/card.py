@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sightline.evaluation.intervals import Interval
+from sightline.evaluation.metrics import METRICS, intervals_in
 from sightline.runs.folder import Run
 from sightline.runs.safe_files import write_text
 from sightline.text import printable
@@ -21,7 +21,9 @@ def write_model_card(run: Run) -> None:
 def render_model_card(run: Run) -> str:
     """Return the card as Markdown with a YAML head."""
     facts, metrics = run.facts, run.metrics
-    part = "test images that served no choice" if metrics["part"] == "test" else "validation images"
+    part = "test images, never used to make a choice" if metrics["part"] == "test" else "validation images"
+    found = intervals_in(metrics)
+    accuracy = METRICS["accuracy"]
     names = ", ".join(map(_code, facts["classes"][:50]))
     few = sum(row["too_few"] for row in metrics["classes"])
     return f"""---
@@ -37,24 +39,31 @@ tags:
 An image classifier with {len(facts["classes"])} classes: {names}{", ..." if len(facts["classes"]) > 50 else ""}.
 
 - Network: {_code(facts["model"])}; starting weights: {_code(facts["weights"])} (licence: {facts["licence"]})
-- Accuracy on {part}: {Interval(**metrics["accuracy"])}
-- Macro F1: {Interval(**metrics["macro_f1"])}; balanced accuracy: {Interval(**metrics["macro_recall"])}
+- Accuracy on {part}: {accuracy.shown(found[accuracy])}
 {_calibration(metrics)}- Split: {facts["split_rule"]}
 - Data fingerprint: `{facts["data_fingerprint"]}`
 - Made with Sightline {facts["versions"]["sightline"]}
 
+## Metrics
+
+On {part}; in brackets the 95 % interval and the number of images.
+
+| metric | value |
+| --- | --- |
+{chr(10).join(f"| {metric.words} | {metric.shown(interval)} |" for metric, interval in found.items())}
+
 ## Use
 
 `model.onnx` takes `uint8` RGB pixels `[N, size, size, 3]` and returns `probabilities`, `features` and `novelty`.
-Classes and preprocessing stand in its metadata, and in `classifier.json`.
+Classes and preprocessing are in its metadata, and in `classifier.json`.
 
     sightline predict model.onnx photo.jpg
 
 ## Limits
 
-The figures hold for images like those it was measured on: other cameras, places or seasons may cost more than
-the interval says. Its probabilities choose among its classes, also for an image that shows none of them: a novelty
-above 1 says that an image is unlike the training, and is often but not always right.
+The metrics hold for images like those it was measured on: with other cameras, places or seasons the classifier may
+be worse than the interval says. Its probabilities choose among its classes, also for an image that shows none of
+them: a novelty above 1 means that an image is unlike the training images; that is often right, but not always.
 {f"{few} classes were measured on fewer than 30 images." if few else ""}
 """
 

@@ -1,4 +1,4 @@
-"""The page of ``sightline compare``: which run is better, and the images that one fixes and the other breaks."""
+"""The page of ``sightline compare``: which run is better, and the images that one corrects or gets newly wrong."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.evaluation.compare import Comparison
-from sightline.evaluation.paired import FIGURES
+from sightline.evaluation.metrics import METRICS
 from sightline.pixels.containers import place_of
 from sightline.reporting.page import render_page
 from sightline.reporting.thumbnails import thumbnail
@@ -33,7 +33,7 @@ def render_comparison(
         names: of the runs.
         about: what should be known of the images, a sentence each.
         pairs: one comparison a further run.
-        images: of each pair, ``fixed`` and ``broken`` -> path, label and what both said.
+        images: of each pair, ``corrected`` and ``newly_wrong`` -> path, label and both predictions.
     """
     root, value_range = Path(runs[0].facts["data_root"]), runs[0].value_range
     most = max(4, min(_OF_A_KIND, _IMAGES // (2 * len(pairs))))
@@ -42,7 +42,7 @@ def render_comparison(
             "name": name,
             "pair": pair,
             "verdict": pair.verdict(names[0], name),
-            "figures": [_figure_row(figure, pair) for figure in FIGURES],
+            "metrics": [_metric_row(name, pair) for name in pair.metrics],
             "classes": sorted(pair.classes, key=lambda row: (row.p_adjusted, row.p)),
             "changed": any(row.is_significant for row in pair.classes),
             "galleries": [
@@ -54,7 +54,10 @@ def render_comparison(
                         {**row, **thumbnail(place_of(root, row["path"]), value_range)} for row in found[kind][:most]
                     ],
                 }
-                for kind, title in (("fixed", f"Fixed by {name}"), ("broken", f"Broken by {name}"))
+                for kind, title in (
+                    ("corrected", f"Corrected by {name}"),
+                    ("newly_wrong", f"Newly wrong with {name}"),
+                )
             ],
         }
         for name, pair, found in zip(names[1:], pairs, images, strict=True)
@@ -63,14 +66,14 @@ def render_comparison(
     return render_page("compare.html.jinja", names=names, facts=facts, about=about, pairs=shown)
 
 
-def _figure_row(name: str, pair: Comparison) -> dict[str, Any]:
-    change = pair.figures[name]
+def _metric_row(name: str, pair: Comparison) -> dict[str, Any]:
+    change, metric = pair.metrics[name], METRICS[name]
     first, second, difference = change.cells(name)
-    is_better = (change.difference > 0) == FIGURES[name]
+    is_better = (change.difference > 0) == metric.is_higher_better
     is_sure = pair.is_significant if name == "accuracy" else change.is_clear  # as the verdict above the table says
     verdict = ("better" if is_better else "worse") if is_sure else "can be chance"
     return {
-        "name": name.replace("_", " "),
+        "name": metric.words,
         "first": first,
         "second": second,
         "difference": difference,

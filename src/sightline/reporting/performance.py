@@ -1,4 +1,4 @@
-"""Sections on what is right and wrong: mistakes, confusions, classes, slices, and every figure."""
+"""Sections on what is right and wrong: mistakes, confusions, classes, slices, and every metric."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sightline.evaluation.intervals import Interval
+from sightline.evaluation.metrics import intervals_in
 from sightline.pixels.containers import place_of
 from sightline.reporting.behind import behind_cells
 from sightline.reporting.canvas import both_themes
@@ -15,42 +15,19 @@ from sightline.reporting.ranking import draw_ranking
 from sightline.reporting.thumbnails import thumbnail
 from sightline.runs.folder import Run
 
-__all__ = ["classes", "confusion", "digits_for", "figures", "mistakes", "slices"]
+__all__ = ["all_metrics", "classes", "confusion", "digits_for", "mistakes", "slices"]
 
 _MATRIX_CLASSES = 25
 _MISTAKES = 24
 _DOUBTFUL, _HARD = 12, 12
 _NEAREST_SIDE = 64  # px
 
-# Names of the figures in words, and whether they are shares; the order of the table.
-_FIGURES = {
-    "accuracy": ("accuracy", True),
-    "top_3": ("right among the first 3", True),
-    "top_5": ("right among the first 5", True),
-    "macro_recall": ("balanced accuracy (macro recall)", True),
-    "macro_precision": ("macro precision", True),
-    "macro_f1": ("macro F1", True),
-    "weighted_precision": ("weighted precision", True),
-    "weighted_f1": ("weighted F1", True),
-    "matthews": ("Matthews' correlation", False),
-    "roc_auc": ("area under the ROC curve, mean of classes", False),
-    "average_precision": ("average precision, mean of classes", False),
-    "log_loss": ("log-loss, nats", False),
-    "brier": ("Brier score, 0 to 2", False),
-}
 
-
-def figures(run: Run) -> dict[str, Any]:
-    """Every figure with its interval, and how that was made."""
+def all_metrics(run: Run) -> dict[str, Any]:
+    """Every metric with its interval, and how that was made."""
     metrics = run.metrics
-    shown = []
-    for name, (words, is_share) in _FIGURES.items():
-        if name in metrics:
-            figure = Interval(**metrics[name])
-            text = str(figure) if is_share else figure.plain()
-            shown.append({"name": name, "words": words, "text": text, "method": figure.method, "value": figure.value})
     return {
-        "rows": shown,
+        "rows": [(metric, metric.shown(interval), interval) for metric, interval in intervals_in(metrics).items()],
         "groups": metrics.get("count_groups"),
         "effect": metrics.get("design_effect"),
         "n": metrics["accuracy"]["n"],

@@ -26,7 +26,7 @@ from sightline.reporting.corruptions import robustness
 from sightline.reporting.explanations import explanations
 from sightline.reporting.figures import best_row, draw_curves, draw_rates, draw_steps
 from sightline.reporting.more_data import more_data
-from sightline.reporting.performance import classes, confusion, figures, mistakes, slices
+from sightline.reporting.performance import all_metrics, classes, confusion, mistakes, slices
 from sightline.reporting.preview import describe_mix
 from sightline.reporting.thumbnails import image_uri
 from sightline.reporting.verdicts import measured, repeated, verdict
@@ -160,7 +160,7 @@ def head_alone(found: dict[str, Any] | None) -> str:
         return ""
     chance = "under 0.001" if found["p"] < 0.001 else f"{found['p']:.3f}"
     verdict = "more than chance" if found["p"] < _CHANCE else "which may be chance"
-    did = f"fine-tuning then mended {count_of(found['fixed'], 'answer')} and broke {found['broken']:,}"
+    did = f"fine-tuning corrected {count_of(found['corrected'], 'prediction')} and made {found['newly_wrong']:,} wrong"
     return f"The head on frozen features alone: {Interval(**found['accuracy'])}; {did} (p {chance}: {verdict})."
 
 
@@ -215,7 +215,7 @@ SECTIONS = (
     Section("confidence", "Confidence", confidence),
     Section("unknown", "Unlike the training", unknown),
     Section("map", "Map of the images", embedding_map),
-    Section("figures", "All figures", figures),
+    Section("metrics", "All metrics", all_metrics),
     Section("more_data", "More images", more_data),
     Section("training", "Training", training),
     Section("seen", "What the network sees", seen),
@@ -233,7 +233,7 @@ OF_EVALUATION = (
     Section("slices", "Where it is worse", slices),
     Section("confidence", "Confidence", confidence),
     Section("unknown", "Unlike the training", unknown),
-    Section("figures", "All figures", figures),
+    Section("metrics", "All metrics", all_metrics),
 )
 
 # Of a run that holds several trainings: pooled predictions are there for folds alone.
@@ -242,7 +242,7 @@ OF_FOLDS = (
     Section("mistakes", "Most confident mistakes", mistakes),
     Section("confusion", "What is taken for what", confusion),
     Section("classes", "Each class", classes),
-    Section("figures", "All figures", figures),
+    Section("metrics", "All metrics", all_metrics),
     Section("plan", "Every choice and its reason", plan),
 )
 OF_SEEDS = (OF_FOLDS[0], OF_FOLDS[-1])

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from sightline.evaluation.intervals import Interval
-from sightline.evaluation.repeats import describe_spread
+from sightline.evaluation.metrics import Metric, intervals_in
+from sightline.evaluation.repeats import Spread, describe_spread
 from sightline.runs.folder import Run
-from sightline.runs.ledger import MANY_LOOKS
+from sightline.runs.ledger import MANY_EVALUATIONS
 from sightline.text import count_of
 
 __all__ = ["measured", "repeated", "verdict"]
 
-_UNEVEN = 3  # times as many images in the largest class as in the smallest: figures over classes come first
+_UNEVEN = 3  # times as many images in the largest class as in the smallest: metrics over classes come first
 
 
 def verdict(run: Run) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def verdict(run: Run) -> dict[str, Any]:
     accuracy = Interval(**metrics["accuracy"])
     share, low, high = accuracy.percents()
     baselines = {name.replace("_", " "): Interval(**fields) for name, fields in metrics["baselines"].items()}
-    best = max(baselines.values(), key=lambda figure: figure.value)
+    best = max(baselines.values(), key=lambda interval: interval.value)
     return {
         "accuracy": accuracy,
         "share": f"{share} %",
@@ -30,7 +31,7 @@ def verdict(run: Run) -> dict[str, Any]:
         "split_rule": facts["split_rule"],
         "baselines": baselines,
         "macro_f1": Interval(**metrics["macro_f1"]),
-        "balanced": Interval(**metrics["macro_recall"]),
+        "balanced": Interval(**metrics["balanced_accuracy"]),
         "is_uneven": _is_uneven(metrics),
         "log_loss": Interval(**metrics["log_loss"]).plain(),
         "with_leaks": Interval(**metrics["accuracy_with_leaks"]) if "accuracy_with_leaks" in metrics else None,
@@ -52,7 +53,7 @@ def measured(run: Run) -> dict[str, Any]:
         "share": f"{share} %",
         "range": f"{low} to {high} %",
         "macro_f1": Interval(**metrics["macro_f1"]),
-        "balanced": Interval(**metrics["macro_recall"]),
+        "balanced": Interval(**metrics["balanced_accuracy"]),
         "is_uneven": _is_uneven(metrics),
         "log_loss": Interval(**metrics["log_loss"]).plain(),
         "with_leaks": Interval(**metrics["accuracy_with_leaks"]) if "accuracy_with_leaks" in metrics else None,
@@ -63,15 +64,14 @@ def measured(run: Run) -> dict[str, Any]:
             _check(len(absent), "every class has images", f"classes without images: {', '.join(absent[:5])}"),
             _check(few, "every class has at least 30 images", f"{few} classes have fewer than 30: too few to tell"),
             *_check_confidence(metrics),
-            *_check_looks(metrics),
+            *_check_evaluations(metrics),
         ],
     }
 
 
 def repeated(run: Run) -> dict[str, Any]:
-    """What several trainings of one recipe say together, and each of them."""
+    """The metrics of several trainings of one recipe together, and of each of them."""
     metrics, facts = run.metrics, run.facts
-    names = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
     share, low, high = Interval(**metrics["accuracy"]).percents()
     return {
         "kind": facts["kind"],
@@ -83,24 +83,28 @@ def repeated(run: Run) -> dict[str, Any]:
         "range": f"{low} to {high} %",
         "spread": describe_spread(metrics, facts["kind"]),
         "baselines": {name.replace("_", " "): Interval(**fields) for name, fields in metrics["baselines"].items()},
-        "names": [name.replace("_", " ") for name in names],
-        "rows": [
+        "trainings": [
             {"name": part.folder.name, "seed": part.plan.settings.seed, "n": part.metrics["accuracy"]["n"]}
-            | {"values": [part.metrics[name]["value"] for name in names]}
             for part in run.parts
         ],
-        "summary": {
-            word: [metrics["spread"][name][key] for name in names]
-            for word, key in (
-                ("mean", "mean"),
-                ("standard deviation", "standard_deviation"),
-                ("least", "min"),
-                ("greatest", "max"),
-            )
-        },
+        "rows": [
+            _spread_row(metric, interval, metrics["spread"]) for metric, interval in intervals_in(metrics).items()
+        ],
         "data": facts["data"],
         "folder": str(run.folder),
     }
+
+
+def _spread_row(metric: Metric, together: Interval, spreads: dict[str, Any]) -> dict[str, Any]:
+    """Return the cells of a metric: of all trainings together, their spread, and each training."""
+    row = {"words": metric.words, "together": metric.shown(together), "cells": [], "values": []}
+    if metric.name not in spreads:  # of a run of before it was averaged
+        return row
+    spread = Spread(**spreads[metric.name])
+    cells = spread.mean, spread.standard_deviation, spread.min, spread.max
+    row["cells"] = ["–" if cell is None else metric.number(cell) for cell in cells]
+    row["values"] = [metric.number(value) for value in spread.values]
+    return row
 
 
 def _checks(run: Run, accuracy: Interval, best: Interval) -> list[tuple[bool, str]]:
@@ -128,7 +132,7 @@ def _checks(run: Run, accuracy: Interval, best: Interval) -> list[tuple[bool, st
             f"{few} of {len(rows)} classes have fewer than 30 measured images: too few to tell",
         ),
         *_check_confidence(metrics),
-        *_check_looks(metrics),
+        *_check_evaluations(metrics),
     ]
 
 
@@ -149,13 +153,13 @@ def _check_confidence(metrics: dict[str, Any]) -> list[tuple[bool, str]]:
     return [_check(after["ece"] > high, well, f"confidences are off: {words}")]
 
 
-def _check_looks(metrics: dict[str, Any]) -> list[tuple[bool, str]]:
-    """Return the row on how often the measured images were looked at, where that was counted."""
-    looks = metrics.get("count_looks")
-    if looks is None:
+def _check_evaluations(metrics: dict[str, Any]) -> list[tuple[bool, str]]:
+    """Return the row on how many classifiers were evaluated on these images, where that was counted."""
+    count = metrics.get("count_evaluations")
+    if count is None:
         return []
-    words = f"{count_of(looks, 'classifier')} measured on these images on this machine"
-    return [_check(looks >= MANY_LOOKS, f"{words}: few enough", f"{words}: the best looks better than it is")]
+    words = f"{count_of(count, 'classifier')} evaluated on these images on this machine"
+    return [_check(count >= MANY_EVALUATIONS, f"{words}: few enough", f"{words}: the best looks better than it is")]
 
 
 def _check(faults: int, well: str, ill: str) -> tuple[bool, str]:

@@ -62,12 +62,12 @@ class Compared:
         return f"Compared({', '.join(self.names)}; {' '.join(self.verdicts())})"
 
     def verdicts(self) -> list[str]:
-        """Return one sentence a pair: which is better, or that no difference can be told."""
+        """Return one sentence a pair: which is better, or that the difference is not significant."""
         return [pair.verdict(self.names[0], name) for pair, name in zip(self.pairs, self.names[1:], strict=True)]
 
     def images(self) -> str:
         """Return in words which images were compared, and which were left out."""
-        groups = f" of {count_of(self.count_groups, 'group')} (a group counts as one witness)"
+        groups = f" of {count_of(self.count_groups, 'group')} (a group counts once)"
         text = f"{count_of(len(self.paths), 'image')}{groups if self.count_groups else ''}, the same for all runs"
         if self.count_leaked:
             text += f"; {self.count_leaked:,} more left out: a run was trained on them"
@@ -76,11 +76,11 @@ class Compared:
         return text
 
     def rows(self, pair: int) -> dict[str, list[dict[str, Any]]]:
-        """Return the images of a pair that the second run ``fixed`` and ``broke``, the surest change first."""
+        """Return the images of a pair that the second run ``corrected`` and the ``newly_wrong``, by size of change."""
         said = self.probabilities[0], self.probabilities[pair + 1]
         change = [array[np.arange(len(self.labels)), self.labels] for array in said]
         size = np.abs(change[1] - change[0])
-        both = {"fixed": self.pairs[pair].fixed_rows, "broken": self.pairs[pair].broken_rows}
+        both = {"corrected": self.pairs[pair].corrected_rows, "newly_wrong": self.pairs[pair].newly_wrong_rows}
         return {
             name: [
                 {
@@ -104,7 +104,7 @@ class Compared:
             images = {f"images_{name}": rows for name, rows in self.rows(place).items()}
             pairs.append({"run": str(self.runs[place + 1].folder), "verdict": verdict, **fields, **images})
         return {
-            "schema_version": 1,
+            "schema_version": 2,
             "reference": str(self.runs[0].folder),
             "count": len(self.paths),
             "count_leaked": self.count_leaked,

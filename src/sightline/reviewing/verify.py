@@ -1,4 +1,4 @@
-"""Whether a run is as it was recorded: its files, its data, its tables, and every figure computed again. No torch."""
+"""Whether a run is as it was recorded: its files, its data, its tables, and every metric computed again. No torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sightline.errors import ModelError, SightlineError
 from sightline.events import Event, StageEnded, StageStarted
 from sightline.measuring.repeated import join_metrics, join_tables
 from sightline.reviewing.verify_data import check_answers, check_images, check_labels
-from sightline.reviewing.verify_metrics import CHECKS, Recorded, check_files, compare_figures
+from sightline.reviewing.verify_metrics import CHECKS, Recorded, check_files, compare_metrics
 from sightline.runs.folder import Run
 from sightline.runs.verification import Checked, Difference, compare_leaves
 from sightline.text import count_of
@@ -101,7 +101,7 @@ def _verify_one(run: Run, *, with_data: bool) -> Generator[Event, None, list[Che
             images, gone = Checked("images", "", (_unusable("data/samples.csv", error),)), frozenset()
         checks += [images, _guarded("labels", "data/samples.csv", lambda run: check_labels(run, gone), run)]
     if not run.metrics_file.is_file():
-        return [*checks, Checked("figures", "", (), ("figures: the run was not evaluated",))]
+        return [*checks, Checked("metrics", "", (), ("metrics: the run was not evaluated",))]
     if with_data:
         checks.append(_guarded("answers", "classifier/model.onnx", check_answers, run))
     recorded = Recorded(run)
@@ -128,7 +128,7 @@ def _check_together(run: Run) -> Checked:
     parts, kind = run.parts, run.facts["kind"]
     leaves = compare_leaves(run.metrics, json.loads(json.dumps(join_metrics(parts, kind))))
     leaves.only_recorded = [place for place in leaves.only_recorded if place not in ("kind", "times", "done")]
-    differences, left = compare_figures(leaves, run.facts.get("versions", {}))
+    differences, left = compare_metrics(leaves, run.facts.get("versions", {}))
     table = "evaluation/predictions.csv"
     rows, wanted = run.predictions, join_tables(parts)
     for name, values in wanted.items():

@@ -1,4 +1,4 @@
-"""The tables and figures of one run, compared with each other and with what is computed from them again."""
+"""The tables and metrics of one run, compared with each other and with what is computed from them again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sightline.runtime.bundle import Bundle
 from sightline.runtime.predictions import Predictions
 from sightline.text import count_of, listed
 
-__all__ = ["CHECKS", "Recorded", "check_files", "compare_figures"]
+__all__ = ["CHECKS", "Recorded", "check_files", "compare_metrics"]
 
 _SHOWN = 8
 _DRAWN = ("low", "high", "method", "ece_chance")  # may rest on random draws
@@ -87,12 +87,12 @@ class Recorded:
             labels[used], probabilities[used], self.bundle.temperature, evaluation.used_units
         )
         test_set = fingerprint_of(zip(samples.digests[places].tolist(), names.tolist(), strict=True))
-        evaluation = evaluation.with_figures(calibration=calibration, test_set=test_set)
+        evaluation = evaluation.with_values(calibration=calibration, test_set=test_set)
         return evaluation.with_baselines(samples.labels[split.rows("train")], {}, {})
 
 
 def check_files(run: Run) -> Checked:
-    """Compare the sha256 of weights, tables and figures with those in ``run.json``."""
+    """Compare the sha256 of weights, tables and metrics with those in ``run.json``."""
     recorded = run.facts.get("files")
     if recorded is None:
         why = "files: run.json holds no sha256 of them (an earlier version made the run, or it was not finished)"
@@ -148,20 +148,20 @@ def _check_predictions(recorded: Recorded) -> Checked:
     return Checked("predictions", f"{len(rows):,} rows of predictions.csv, made again", tuple(differences), left)
 
 
-def _check_figures(recorded: Recorded) -> Checked:
-    """Compare every figure in ``metrics.json`` with what the arrays give when they are evaluated again."""
+def _check_metrics(recorded: Recorded) -> Checked:
+    """Compare every metric in ``metrics.json`` with what the arrays give when they are evaluated again."""
     evaluation, facts = recorded.evaluation, recorded.facts
     leaves = compare_leaves(recorded.metrics, json.loads(json.dumps(evaluation.metrics)))
-    differences, left = compare_figures(leaves, facts.get("versions", {}))
+    differences, left = compare_metrics(leaves, facts.get("versions", {}))
     if facts.get("headline") != evaluation.headline():
         differences.append(Difference("run.json", "headline", repr(facts.get("headline")), repr(evaluation.headline())))
     return Checked(
-        "figures", f"{leaves.same:,} values of metrics.json, computed again", tuple(differences), tuple(left)
+        "metrics", f"{leaves.same:,} values of metrics.json, computed again", tuple(differences), tuple(left)
     )
 
 
-def compare_figures(leaves: Leaves, versions: dict[str, Any]) -> tuple[list[Difference], list[str]]:
-    """Return (differences, what can't be compared) of ``metrics.json`` and figures that were computed again.
+def compare_metrics(leaves: Leaves, versions: dict[str, Any]) -> tuple[list[Difference], list[str]]:
+    """Return (differences, what can't be compared) of ``metrics.json`` and metrics that were computed again.
 
     Ends of intervals that rest on random draws are compared where the versions are those of then: others may draw
     other numbers.
@@ -183,7 +183,7 @@ def compare_figures(leaves: Leaves, versions: dict[str, Any]) -> tuple[list[Diff
 
 
 def _check_recount(recorded: Recorded) -> Checked:
-    """Compare the main figures with a count of the words in ``predictions.csv``."""
+    """Compare the main metrics with a count of the words in ``predictions.csv``."""
     leaves = compare_leaves(recorded.metrics, recount(recorded.rows, recorded.facts["classes"]))
     differences = [
         Difference(_METRICS, place, repr(one), f"{two!r} by counting predictions.csv")
@@ -196,6 +196,6 @@ def _check_recount(recorded: Recorded) -> Checked:
 CHECKS: tuple[tuple[str, str, Callable[[Recorded], Checked]], ...] = (
     ("tables", "data/samples.csv", _check_tables),
     ("predictions", _PREDICTIONS, _check_predictions),
-    ("figures", _METRICS, _check_figures),
+    ("metrics", _METRICS, _check_metrics),
     ("recount", _PREDICTIONS, _check_recount),
 )

@@ -12,6 +12,7 @@ from sightline.errors import RunError
 from sightline.pixels.containers import Place, place_of
 from sightline.pixels.modes import Range
 from sightline.runs.cell import run_cell
+from sightline.runs.metrics_file import read_metrics
 from sightline.runs.safe_files import named_damage, read_arrays, read_columns, read_json, read_rows
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
@@ -279,14 +280,14 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """``evaluation/metrics.json``: every figure with its interval and count.
+        """``evaluation/metrics.json``: every metric with its interval and count.
 
         Raises:
             RunError: if the run was not evaluated, or the file is damaged.
         """
         if not self.metrics_file.is_file():
             raise RunError("run.not-evaluated", f"{self.folder} has no evaluation", "train to the end first")
-        metrics: dict[str, Any] = self.once("metrics", lambda: self._read(self.metrics_file, _read_figures))
+        metrics: dict[str, Any] = self.once("metrics", lambda: self._read(self.metrics_file, read_metrics))
         return metrics
 
     @property
@@ -364,13 +365,6 @@ class Run:
     def _repr_html_(self) -> str:
         """Show the run in a notebook: status, headline and the history."""
         return run_cell(self.folder, self.facts, self.history)
-
-
-def _read_figures(path: Path) -> Any:
-    metrics = read_json(path)
-    if not isinstance(metrics, dict) or "accuracy" not in metrics:
-        raise ValueError("it holds no figures")
-    return metrics
 
 
 def list_runs(folder: str | Path = RUNS_FOLDER) -> list[Run]:

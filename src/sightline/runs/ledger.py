@@ -1,7 +1,7 @@
-"""How often a test set was looked at: each look helps to choose, and a set that chose is no test any more.
+"""How many classifiers were evaluated on a test set: a set that helps to choose one is not a test of it any more.
 
 One small file in the user's state folder (``SIGHTLINE_STATE`` overrides it) holds for each set, by a fingerprint of its
-images and labels, which classifiers were measured on it. The same classifier counts once.
+images and labels, which classifiers were evaluated on it. The same classifier counts once.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from filelock import FileLock, Timeout
 from sightline.errors import RunError
 from sightline.runs.safe_files import write_json
 
-__all__ = ["MANY_LOOKS", "count_look", "fingerprint_of", "ledger_file"]
+__all__ = ["MANY_EVALUATIONS", "count_evaluation", "fingerprint_of", "ledger_file"]
 
-MANY_LOOKS = 10  # from so many classifiers on, the best figure among them is too good
+MANY_EVALUATIONS = 10  # from so many classifiers on, the best value among them is too good
 _PATIENCE = 5.0  # seconds that another process may take to write
 
 
 def ledger_file() -> Path:
-    """Return where the looks are counted."""
+    """Return where evaluations are counted."""
     override = os.environ.get("SIGHTLINE_STATE")
     if override:
         return Path(override) / "evaluations.json"
@@ -44,34 +44,35 @@ def fingerprint_of(rows: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256(repr(sorted(rows)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def count_look(test_set: str, classifier: str) -> int | None:
-    """Note that a classifier was measured on a set; returns how many were so far, this one included.
+def count_evaluation(test_set: str, classifier: str) -> int | None:
+    """Note that a classifier was evaluated on a set; returns how many were so far, this one included.
 
     Args:
         test_set: of ``fingerprint_of``.
         classifier: a digest of its file.
 
     Returns:
-        None where the file can't be written: counting must not stop a measurement.
+        None where the file can't be written: counting must not stop an evaluation.
     """
     path = ledger_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock"), timeout=_PATIENCE):
-            looks = _read(path)
-            seen = looks.setdefault(test_set, [])
-            if classifier not in seen:
-                seen.append(classifier)
-                write_json(path, {"schema_version": 1, "looks": looks})
-            return len(seen)
+            evaluations = _read(path)
+            known = evaluations.setdefault(test_set, [])
+            if classifier not in known:
+                known.append(classifier)
+                write_json(path, {"schema_version": 2, "evaluations": evaluations})
+            return len(known)
     except (OSError, Timeout, RunError):
         return None
 
 
 def _read(path: Path) -> dict[str, list[str]]:
-    """Return the looks; a file that is damaged is begun again."""
+    """Return the evaluations of each set; a file that is damaged is begun again."""
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["looks"]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = content["looks" if content["schema_version"] == 1 else "evaluations"]
         return {str(key): [str(one) for one in value] for key, value in found.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sightline.errors import InputError
+from sightline.evaluation.metrics import METRICS, find_metric, intervals_in
 from sightline.runs.folder import RUNS_FOLDER, Run
+from sightline.runs.metrics_file import read_metrics
 from sightline.text import csv_text
 
 __all__ = ["COLUMNS", "RunRow", "read_rows", "rows_csv", "sort_rows"]
@@ -25,35 +28,45 @@ class RunRow:
         status: ``finished``, ``running``, ``interrupted``, ``failed``, or ``damaged``.
         data: what was trained on, as it was typed.
         network: its name.
-        accuracy, accuracy_low, accuracy_high: of the measured images, with the ends of the interval.
+        accuracy_low, accuracy_high: ends of the interval of the accuracy of the measured images.
         n: images that it rests on.
         part: which they are, ``test`` or ``val``.
-        macro_f1: of them.
         seconds: that the run took.
         started: ISO 8601, UTC.
         problem: what is damaged; empty for the others.
+        metrics: name -> value, of all ``METRICS`` that the run has; each is a column too.
     """
 
     name: str
     status: str
     data: str | None = None
     network: str | None = None
-    accuracy: float | None = None
     accuracy_low: float | None = None
     accuracy_high: float | None = None
     n: int | None = None
     part: str | None = None
-    macro_f1: float | None = None
     seconds: float | None = None
     started: str | None = None
     problem: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    def value(self, column: str) -> str | float | None:
+        """Return what stands in one of ``COLUMNS``; None where the run does not tell."""
+        value: str | float | None = self.metrics.get(column) if column in METRICS else getattr(self, column)
+        return value
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON-able values."""
-        return asdict(self)
+        """Return every column as a JSON-able value."""
+        return {column: self.value(column) for column in COLUMNS}
 
 
-COLUMNS = tuple(RunRow.__dataclass_fields__)
+_ABOUT_ACCURACY = ("accuracy", "accuracy_low", "accuracy_high", "n", "part")
+COLUMNS = (
+    *("name", "status", "data", "network"),
+    *_ABOUT_ACCURACY,
+    *(name for name in METRICS if name != "accuracy"),
+    *("seconds", "started", "problem"),
+)
 
 
 def read_rows(folder: str | Path = RUNS_FOLDER) -> list[RunRow]:
@@ -87,7 +100,7 @@ def _read_row(folder: Path) -> RunRow:
             "started": _text(facts.get("started")),
         }
         file = run.metrics_file
-        return RunRow(folder.name, **known, **(_figures(file) if file.is_file() else {}))  # type: ignore[arg-type]
+        return RunRow(folder.name, **known, **(_measured(file) if file.is_file() else {}))  # type: ignore[arg-type]
     except (OSError, ValueError, LookupError, TypeError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
         started = facts.get("started") if isinstance(facts, dict) else None
@@ -95,16 +108,16 @@ def _read_row(folder: Path) -> RunRow:
         return RunRow(folder.name, "damaged", started=started if isinstance(started, str) else None, problem=problem)
 
 
-def _figures(file: Path) -> dict[str, Any]:
-    metrics = _object(json.loads(file.read_bytes()))
-    accuracy = _object(metrics["accuracy"])
+def _measured(file: Path) -> dict[str, Any]:
+    metrics = read_metrics(file)
+    found = intervals_in(metrics)
+    accuracy = found[METRICS["accuracy"]]
     return {
-        "accuracy": float(accuracy["value"]),
-        "accuracy_low": float(accuracy["low"]),
-        "accuracy_high": float(accuracy["high"]),
-        "n": int(accuracy["n"]),
+        "accuracy_low": float(accuracy.low),
+        "accuracy_high": float(accuracy.high),
+        "n": int(accuracy.n),
         "part": _text(metrics.get("part")),
-        "macro_f1": float(_object(metrics["macro_f1"])["value"]),
+        "metrics": {metric.name: float(interval.value) for metric, interval in found.items()},
     }
 
 
@@ -123,7 +136,9 @@ def _number(value: Any) -> float | None:
 
 
 def sort_rows(rows: Sequence[RunRow], column: str, *, reverse: bool = False) -> list[RunRow]:
-    """Return rows by a column: numbers from the greatest down, text from A to Z; rows without a value come last.
+    """Return rows by a column; rows without a value come last.
+
+    Metrics are sorted from the best value on, other numbers from the greatest down, text from A to Z.
 
     Args:
         rows: of ``read_rows``.
@@ -134,16 +149,23 @@ def sort_rows(rows: Sequence[RunRow], column: str, *, reverse: bool = False) -> 
         InputError: if there is no such column.
 
     Example:
-        >>> rows = [RunRow("a", "finished", accuracy=0.8), RunRow("b", "finished", accuracy=0.9), RunRow("c", "failed")]
-        >>> [row.name for row in sort_rows(rows, "accuracy")]
-        ['b', 'a', 'c']
+        >>> rows = [RunRow("a", "finished", metrics={"log_loss": 0.4}), RunRow("b", "failed")]
+        >>> rows.append(RunRow("c", "finished", metrics={"log_loss": 0.3}))
+        >>> [row.name for row in sort_rows(rows, "log_loss")]
+        ['c', 'a', 'b']
     """
+    metric = find_metric(column)
+    column = metric.name if metric else column
     if column not in COLUMNS:
-        raise InputError("runs.column", f"there is no column {column!r}", f"sort by {', '.join(COLUMNS)}")
-    valued = [row for row in rows if (value := getattr(row, column)) not in (None, "") and not _is_nan(value)]
+        near = difflib.get_close_matches(column, COLUMNS, 1)
+        cure = f"{f'did you mean {near[0]}? ' if near else ''}sort by {', '.join(COLUMNS)}"
+        raise InputError("runs.column", f"there is no column {column!r}", cure)
+    valued = [row for row in rows if (value := row.value(column)) not in (None, "") and not _is_nan(value)]
     known = {id(row) for row in valued}
-    numeric = bool(valued) and not isinstance(getattr(valued[0], column), str)
-    valued.sort(key=lambda row: getattr(row, column), reverse=numeric != reverse)
+    is_falling = not isinstance(valued[0].value(column), str) if valued else False
+    if metric:
+        is_falling = metric.is_higher_better
+    valued.sort(key=lambda row: row.value(column), reverse=is_falling != reverse)  # type: ignore[arg-type, return-value]
     return [*valued, *(row for row in rows if id(row) not in known)]
 
 
