@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sightline.installation import process_start
+from sightline.machine import process_start
 
 if TYPE_CHECKING:
     from sightline.runs.folder import Run
