@@ -36,7 +36,7 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
     """Draw which places of images moved the score of a class. Unreadable files are error rows: exit code 3."""
-    from sightline.api import measuring
+    from sightline.api import loading, measuring
     from sightline.errors import InputError
     from sightline.installation import require_extra
     from sightline.reporting.explained import CAVEAT
@@ -44,7 +44,7 @@ def explain(
     require_extra("report", "drawing explanations")
     if out.exists() and not out.is_dir():
         raise InputError("explain.output", f"{out} is a file", "give --out the name of a folder")
-    classifier = measuring.load(model, runs=runs)
+    classifier = loading.load(model, runs=runs)
     if model == "latest" and classifier.path is not None:
         print(f"latest is {classifier.path.parent.parent}", file=sys.stderr)
     files = _find(images)

@@ -49,7 +49,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
     """Predict the classes of images. Unreadable files are error rows, and the exit code is 3."""
-    from sightline.api.measuring import load
+    from sightline.api.loading import load
 
     limits: dict[str, Any] = {"min_confidence": _parse_least(least), "max_novelty": most}
     classifier = load(model, runs=runs)

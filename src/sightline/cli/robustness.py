@@ -23,10 +23,10 @@ def robustness(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
     """Measure a classifier on images with harm done to them: 8 kinds in 3 severities, on the same images."""
-    from sightline.api import measuring
+    from sightline.api import loading, measuring
     from sightline.runs.lookup import run_of_classifier
 
-    classifier = measuring.load(model, runs=runs)
+    classifier = loading.load(model, runs=runs)
     measured = measuring.measure_robustness(classifier, data, images=images)
     if as_json:
         print(json.dumps(measured))
