@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sightline.api.data import check
-    from sightline.api.measuring import evaluate, explain, load
+    from sightline.api.loading import load
+    from sightline.api.measuring import evaluate, explain
     from sightline.api.reviewing import compare
     from sightline.api.training import cross_validate, export, preview, repeat, train
     from sightline.errors import SightlineError
@@ -65,7 +66,7 @@ _HOME = {
     "explain": "sightline.api.measuring",
     "export": "sightline.api.training",
     "list_runs": "sightline.runs.folder",
-    "load": "sightline.api.measuring",
+    "load": "sightline.api.loading",
     "plot_confusion": "sightline.reporting.plots",
     "plot_curves": "sightline.reporting.plots",
     "plot_mistakes": "sightline.reporting.plots",

@@ -12,18 +12,15 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
-from urllib.request import url2pathname
 
 from sightline.caches import cache_folder
 from sightline.errors import MissingExtra
 from sightline.text import one_line
 
-__all__ = ["EXTRAS", "Diagnosis", "diagnose", "import_library", "install_command", "process_start", "require_extra"]
+__all__ = ["EXTRAS", "Diagnosis", "diagnose", "import_library", "install_command", "require_extra"]
 
 
 # What each extra brings, by import name. The first missing one is named in the error.
@@ -84,6 +81,9 @@ class Diagnosis:
 
 def checkout_folder() -> Path | None:
     """Return the folder that Sightline was installed from, or None when it came from a registry."""
+    from urllib.parse import unquote, urlparse
+    from urllib.request import url2pathname  # it imports all that opens URLs, which a prediction must not wait for
+
     try:
         text = importlib.metadata.distribution("sightline").read_text("direct_url.json")
     except importlib.metadata.PackageNotFoundError:
@@ -93,17 +93,6 @@ def checkout_folder() -> Path | None:
         return None
     folder = Path(url2pathname(unquote(url.path)))
     return folder if (folder / "pyproject.toml").is_file() else None
-
-
-def process_start() -> float:
-    """Return when this process began, by ``time.monotonic()``; where the system does not say, now."""
-    now = time.monotonic()
-    try:
-        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
-        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError, AttributeError):
-        return now
-    return now - min(60.0, max(0.0, age))
 
 
 def install_command(extra: str) -> str:

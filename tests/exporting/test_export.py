@@ -71,7 +71,7 @@ def test_the_file_says_what_the_network_says(exported, files):
     network, folder, _ = exported
     classifier = Classifier.open(folder)
     said = classifier.predict(files)
-    squares = np.stack([classifier._see(file) for file in files])
+    squares = np.stack(list(classifier.squares(files)))
     images = torch.from_numpy(squares).permute(0, 3, 1, 2).float() / 255
     with torch.inference_mode():
         assert np.allclose(said.probabilities, torch.softmax(network(images), 1).numpy(), atol=1e-5)

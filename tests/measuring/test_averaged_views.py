@@ -8,6 +8,10 @@ import pytest
 from sightline.data.samples import Samples
 from sightline.evaluation.result import evaluate_rows
 from sightline.measuring.averaged_views import add_views, looks_of
+from sightline.pixels.preprocess import Preprocess
+from sightline.runtime.bundle import Bundle
+from sightline.runtime.classifier import Classifier
+from sightline.runtime.predictions import Predictions
 from sightline.steps import result_of
 
 
@@ -25,26 +29,19 @@ def test_ten_looks_differ_and_the_first_is_the_image(side, has_mirror):
     assert np.array_equal(shifted[unit:, unit:], square[:-unit, :-unit])
 
 
-class OneSided:
+class OneSided(Classifier):
     """Sees class 1 where the left edge is bright, half as surely where the right one is."""
 
-    def __init__(self, preprocess):
-        self.preprocess, self.asked = preprocess, []
-
     def run(self, squares):
-        self.asked.append(len(squares))
         left, right = squares[:, :, 0].mean((1, 2)) / 255, squares[:, :, -1].mean((1, 2)) / 255
         one = 0.3 + 0.5 * left - 0.2 * right
-        return np.stack([1 - one, one], 1).astype(np.float32), np.zeros((len(squares), 1), np.float32)
+        return np.stack([1 - one, one], 1).astype(np.float32), np.zeros((len(squares), 1)), np.zeros(len(squares))
 
 
 def test_probabilities_are_averaged_and_the_figures_stay(tmp_path):
     import hashlib
 
     from PIL import Image
-
-    from sightline.pixels.preprocess import Preprocess
-    from sightline.runtime.predictions import Predictions
 
     pixels = np.zeros((2, 16, 16, 3), np.uint8)
     pixels[0, :, :8] = 255  # class 1 at one look: 0.8; in the mirror 0.1: together 0.45
@@ -53,7 +50,8 @@ def test_probabilities_are_averaged_and_the_figures_stay(tmp_path):
     digests = [hashlib.sha256((tmp_path / f"{k}.png").read_bytes()).hexdigest() for k in range(2)]
     paths, labels = np.array(["0.png", "1.png"], object), np.array([1, 0])
     samples = Samples(tmp_path, "x", ("a", "b"), paths, labels, digests=np.array(digests, object))
-    classifier = OneSided(Preprocess(size=16, resize=16))
+    bundle = Bundle(("a", "b"), Preprocess(size=16, resize=16), "one-sided", 1, *["none"] * 5)
+    classifier = OneSided(None, bundle, None)
     said = Predictions(("a", "b"), tuple(paths), classifier.run(pixels)[0], np.zeros((2, 1), np.float32), (None, None))
     before = evaluate_rows(said, labels)
     after = result_of(add_views(classifier, samples, np.arange(2), before, (2, True)))

@@ -7,7 +7,9 @@ are the softmax of ten times that, its novelty is twice their mean.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from sightline.errors import InputError, ModelError
+from sightline.errors import InputError, ModelError, UnreadableImage
 from sightline.pixels.decode import decode_image
 from sightline.pixels.preprocess import Preprocess
 from sightline.runtime.bundle import METADATA_KEY, Bundle
@@ -207,20 +209,66 @@ def test_a_truncated_pillow_image_is_an_error_row(classifier: Classifier) -> Non
     assert classifier.predict([image]).count_bad == 1
 
 
-@pytest.mark.parametrize("threads", [1, 4])
+@pytest.fixture(
+    params=[None, (ThreadPoolExecutor, 1), (ThreadPoolExecutor, 4), (ProcessPoolExecutor, 2)], scope="module"
+)
+def pool(request: pytest.FixtureRequest) -> Iterator[Executor | None]:
+    """What a caller may bring to decode with."""
+    if request.param is None:
+        yield None
+        return
+    kind, count = request.param
+    context = {} if kind is ThreadPoolExecutor else {"mp_context": multiprocessing.get_context("spawn")}
+    with kind(count, **context) as made:
+        yield made
+
+
 def test_a_stream_keeps_the_order_over_many_batches(
-    classifier: Classifier, monkeypatch: pytest.MonkeyPatch, threads: int
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch, pool: Executor | None
 ) -> None:
     monkeypatch.setattr("sightline.runtime.classifier.squares_at_once", lambda size: 4)
     images = [np.full((6, 6, 3), (k, 0, 255 - k), np.uint8) for k in range(0, 250, 11)]
-    parts = list(classifier.predict_stream(iter(images), threads=threads))
+    parts = list(classifier.predict_stream(iter(images), pool=pool))
     assert [len(part) for part in parts] == [4, 4, 4, 4, 4, 3]
     red = np.concatenate([part.features for part in parts])[:, 0]
     np.testing.assert_allclose(red * 255, range(0, 250, 11), atol=1e-3)
 
 
+def test_two_steps_give_what_one_does(classifier: Classifier, files: list[Path], pool: Executor | None) -> None:
+    images = [files[0], b"", files[8], UnreadableImage("x.jpg", "it is gone")]
+    squares = list(classifier.squares(images, pool=pool))
+    assert np.array_equal(squares[0], PREPROCESS.apply(decode_image(files[0])))
+    assert [getattr(square, "reason", "") for square in squares] == ["", "the file is empty", "", "it is gone"]
+    said, whole = classifier.answer(squares, list("abcd")), classifier.predict(images)
+    assert said.paths == ("a", "b", "c", "d") and said.errors == whole.errors
+    np.testing.assert_array_equal(said.probabilities, whole.probabilities)
+    np.testing.assert_array_equal(said.novelty, whole.novelty)
+
+
+def test_a_pool_that_was_brought_stays_open_and_is_given_no_more_to_do(classifier: Classifier) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        squares = classifier.squares(iter([np.zeros((6, 6, 3), np.uint8)] * 1000), pool=pool)
+        next(squares)
+        squares.close()
+        assert pool.submit(int, "7").result(timeout=10) == 7
+
+
+def test_more_squares_than_a_batch_are_answered_batch_by_batch(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sightline.runtime.classifier.squares_at_once", lambda size: 4)
+    counts: list[int] = []
+    run = classifier.run
+    monkeypatch.setattr(classifier, "run", lambda pixels: (counts.append(len(pixels)), run(pixels))[1])
+    squares = np.random.default_rng(0).integers(0, 255, (10, 6, 6, 3), np.uint8)
+    said = classifier.answer(squares)
+    assert counts == [4, 4, 2] and said.paths == ("<pixels>",) * 10
+    np.testing.assert_allclose(said.features, squares.mean((1, 2)) / 255, rtol=1e-5)
+
+
 def test_a_stream_takes_no_more_images_than_it_needs(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sightline.runtime.classifier.squares_at_once", lambda size: 4)
+    monkeypatch.setattr("sightline.pixels.stream.usable_threads", lambda: 3)
     taken = []
 
     def images() -> object:

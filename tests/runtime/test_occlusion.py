@@ -6,20 +6,25 @@ import numpy as np
 import pytest
 
 from sightline.evaluation.agreement import map_agreement
+from sightline.pixels.preprocess import Preprocess
+from sightline.runtime.bundle import Bundle
+from sightline.runtime.classifier import Classifier
 from sightline.runtime.occlusion import count_positions, cover, occlusion_map
 
 
-class Corner:
+class Corner(Classifier):
     """Sees class 1 as surely as the top left quarter is bright."""
 
     def __init__(self):
+        preprocess = Preprocess(size=32, resize=32)
+        super().__init__(None, Bundle(("dark", "bright"), preprocess, "corner", 1, *["none"] * 5), None)
         self.asked = []
 
     def run(self, squares):
         self.asked.append(len(squares))
         half = squares.shape[1] // 2
         one = squares[:, :half, :half].mean((1, 2, 3)) / 255
-        return np.stack([1 - one, one], 1).astype(np.float32), np.zeros((len(squares), 1), np.float32)
+        return np.stack([1 - one, one], 1).astype(np.float32), np.zeros((len(squares), 1)), np.zeros(len(squares))
 
 
 def bright_corner(side: int) -> np.ndarray:
@@ -70,7 +75,7 @@ def test_it_costs_what_it_says(cells):
 
 def test_large_images_are_asked_in_parts(monkeypatch):
     whole = occlusion_map(Corner(), bright_corner(32), 1)
-    monkeypatch.setattr("sightline.runtime.occlusion.squares_at_once", lambda size: 5)
+    monkeypatch.setattr("sightline.runtime.classifier.squares_at_once", lambda size: 5)
     classifier = Corner()
     assert np.array_equal(occlusion_map(classifier, bright_corner(32), 1), whole)
     assert max(classifier.asked) == 5

@@ -7,35 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.api.driving import Display, drive
+from sightline.api.loading import load
 from sightline.data.sources import Source
 from sightline.evaluation.result import Evaluation
 from sightline.installation import require_extra
 from sightline.pixels.containers import Place
 from sightline.runs.folder import RUNS_FOLDER
-from sightline.runs.lookup import find_classifier
 from sightline.runtime.classifier import Classifier
 
 if TYPE_CHECKING:
     from sightline.reporting.explained import Explained
 
-__all__ = ["evaluate", "explain", "load", "measure_robustness"]
-
-
-def load(model: str | Path = "latest", *, runs: str | Path = RUNS_FOLDER) -> Classifier:
-    """Open a classifier. Needs no torch.
-
-    Args:
-        model: a run's folder or name, a ``classifier`` folder, a ``model.onnx``, or ``latest``.
-        runs: folder that holds runs.
-
-    Raises:
-        RunError: if there is no such run, or it has no classifier.
-        ModelError: if the file is missing, damaged, or not made by Sightline.
-
-    Example:
-        ``sightline.load("latest").predict(["photo.jpg"])[0].label``
-    """
-    return Classifier.open(find_classifier(model, folder=runs))
+__all__ = ["evaluate", "explain", "measure_robustness"]
 
 
 def evaluate(
@@ -55,14 +38,14 @@ def evaluate(
     Images that the classifier was trained on are left out where its run is known, and that is said.
 
     Args:
-        model: what :func:`load` takes, or an open classifier.
+        model: what :func:`sightline.load` takes, or an open classifier.
         data: as for :func:`train`; its classes are matched by name, and one is enough.
         unknown: folder of images that show none of the classes: how many are noticed.
         out: new folder for figures, answers and a page; empty: ``evaluations`` in the classifier's run.
         columns: CSV of ``path`` and further columns: groups that share a value are compared with all others.
         group: a column or an expression, as for training: images of one group are not independent, which widens the
             intervals. None: the rule of the classifier's run, where that is known; empty: no rule.
-        runs, display, quiet: as for :func:`load` and :func:`train`.
+        runs, display, quiet: as for :func:`sightline.load` and :func:`train`.
 
     Raises:
         DataError: if the data have a class that the classifier does not know, or nothing new to measure.
@@ -73,8 +56,7 @@ def evaluate(
     require_extra("report", "evaluating")
     from sightline.measuring.evaluate import evaluate_source
 
-    classifier = model if isinstance(model, Classifier) else load(model, runs=runs)
-    return drive(evaluate_source(classifier, data, unknown, out, columns, group), display, quiet)
+    return drive(evaluate_source(_opened(model, runs), data, unknown, out, columns, group), display, quiet)
 
 
 def explain(
@@ -147,4 +129,4 @@ def measure_robustness(
 
 
 def _opened(model: str | Path | Classifier, runs: str | Path) -> Classifier:
-    return model if isinstance(model, Classifier) else Classifier.open(find_classifier(model, folder=runs))
+    return model if isinstance(model, Classifier) else load(model, runs=runs)

@@ -43,7 +43,7 @@ def explain(
         sightline explain latest photo.jpg
         sightline explain latest photo.jpg --method occlusion --cells 14 --out why
     """
-    from sightline.api import measuring
+    from sightline.api import loading, measuring
     from sightline.errors import InputError
     from sightline.installation import require_extra
     from sightline.reporting.explained import CAVEAT
@@ -51,7 +51,7 @@ def explain(
     require_extra("report", "drawing explanations")
     if out.exists() and not out.is_dir():
         raise InputError("explain.output", f"{out} is a file", "give --out the name of a folder")
-    classifier = measuring.load(model, runs=runs)
+    classifier = loading.load(model, runs=runs)
     if model == "latest" and classifier.path is not None:
         print(f"latest is {classifier.path.parent.parent}", file=sys.stderr)
     files = _find(images)

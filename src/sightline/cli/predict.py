@@ -61,7 +61,7 @@ def predict(
         sightline predict latest photo.jpg
         sightline predict latest photos/ --format csv --top-k 2
     """
-    from sightline.api.measuring import load
+    from sightline.api.loading import load
 
     limits: dict[str, Any] = {"min_confidence": _parse_least(least), "max_novelty": most}
     classifier = load(model, runs=runs)

@@ -29,10 +29,10 @@ def robustness(
     Examples:
         sightline robustness latest --images 12
     """
-    from sightline.api import measuring
+    from sightline.api import loading, measuring
     from sightline.runs.lookup import run_of_classifier
 
-    classifier = measuring.load(model, runs=runs)
+    classifier = loading.load(model, runs=runs)
     measured = measuring.measure_robustness(classifier, data, images=images)
     if as_json:
         print(json.dumps(measured))

@@ -21,6 +21,7 @@ from sightline.caches import cache_folder
 from sightline.data.facts_cache import Memory
 from sightline.data.likeness import LENSES, Glance, compare
 from sightline.data.samples import Samples
+from sightline.machine import usable_threads
 from sightline.pixels.containers import Place
 from sightline.pixels.image_facts import MIRROR
 from sightline.pixels.modes import Range
@@ -42,14 +43,14 @@ _CELL = 50_000  # more images than this are compared within cells
 
 
 def find_duplicates(
-    samples: Samples, *, value_range: Range | None = None, threads: int = 2, folder: Path | None = None
+    samples: Samples, *, value_range: Range | None = None, threads: int = 0, folder: Path | None = None
 ) -> Generator[tuple[int, int], None, Samples]:
     """Return samples with ``near`` filled. A generator: yields (pairs looked at, pairs to look at).
 
     Args:
         samples: inspected, so that signatures and digests are known.
         value_range: (low, high) of 16-bit, 32-bit and float images.
-        threads: threads that decode the candidates.
+        threads: that decode the candidates; 0: as many as this process may use.
         folder: where results are kept; the user's cache folder by default.
     """
     rows = _first_of_each(samples)
@@ -59,7 +60,7 @@ def find_duplicates(
         table = [*samples.digests[rows], *names, blake2b(b"".join(column.tobytes() for column in columns)).hexdigest()]
         known = memory.recall_pairs(table)
         if known is None:
-            known, is_whole = yield from _search(samples, rows, value_range, threads)
+            known, is_whole = yield from _search(samples, rows, value_range, threads or usable_threads())
             if is_whole:
                 memory.keep_pairs(table, known)
     return replace(samples, near=rows[known])

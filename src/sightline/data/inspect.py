@@ -17,6 +17,7 @@ from sightline.caches import cache_folder
 from sightline.data.facts_cache import Memory, Remembered, stamp_of
 from sightline.data.samples import Samples
 from sightline.errors import DataError, UnreadableImage
+from sightline.machine import usable_threads
 from sightline.pixels.containers import Place
 from sightline.pixels.file_bytes import read_bytes
 from sightline.pixels.image_facts import FACTS, measure_image
@@ -31,7 +32,7 @@ def inspect_samples(
     samples: Samples,
     *,
     value_range: tuple[float, float] | None = None,
-    threads: int = 2,
+    threads: int = 0,
     folder: Path | None = None,
 ) -> Generator[int, None, Samples]:
     """Read and decode every file once. A generator: yields how many are done, returns the richer :class:`Samples`.
@@ -41,9 +42,10 @@ def inspect_samples(
     Args:
         samples: the table from ``read_samples``.
         value_range: (low, high) of 16-bit, 32-bit and float images.
-        threads: reading and decoding threads.
+        threads: that read and decode; 0: as many as this process may use.
         folder: where measurements are kept; the user's cache folder by default.
     """
+    threads = threads or usable_threads()
     digests: list[str] = []
     errors: dict[int, str] = {}
     facts = np.zeros(len(samples), FACTS)

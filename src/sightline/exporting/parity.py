@@ -14,6 +14,7 @@ from sightline.errors import DataError, ExportMismatch, UnreadableImage
 from sightline.networks.onnx_graph import Graph
 from sightline.pixels.containers import Place
 from sightline.pixels.preprocess import Preprocess
+from sightline.pixels.stream import squares_of
 from sightline.runtime.classifier import Classifier
 
 __all__ = ["MAX_IMAGES", "MIN_IMAGES", "TIE", "TOLERANCE", "ParityProof", "prove_parity", "see_images"]
@@ -99,12 +100,8 @@ def see_images(preprocess: Preprocess, files: Sequence[Place]) -> npt.NDArray[np
     Raises:
         DataError: if none can be read.
     """
-    squares = []
-    for file in files:
-        try:
-            squares.append(preprocess.apply(preprocess.decode(file)))
-        except UnreadableImage:
-            continue  # counted where it is evaluated; here any readable images will do
+    # One that can't be read is counted where it is evaluated; here any readable images will do.
+    squares = [square for square in squares_of(preprocess, files) if not isinstance(square, UnreadableImage)]
     if not squares:
         raise DataError(
             "export.no-images",

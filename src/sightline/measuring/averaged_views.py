@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,7 @@ __all__ = ["add_views", "looks_of"]
 
 # Down and right, in 1/32 of the side: one pixel at 32 px.
 _SHIFTS = ((0, 0), (-1, -1), (1, 1), (-1, 1), (1, -1), (0, -1), (0, 1), (-1, 0), (1, 0), (2, 2))
-_CHUNK = 32  # images at once
+_SHOWN = 32  # images from one sign of progress to the next
 
 
 def looks_of(square: npt.NDArray[np.uint8], views: int, *, has_mirror: bool) -> npt.NDArray[np.uint8]:
@@ -70,24 +69,14 @@ def add_views(
     yield StageStarted("Looking again", f"{count} views of each image")
     start, hits, seen = time.monotonic(), 0, 0
     used = np.flatnonzero(evaluation.predictions.is_ok & ~evaluation.leaked)
-    door = classifier.preprocess
-
-    def see(data: bytes | UnreadableImage) -> npt.NDArray[np.uint8] | None:
-        try:
-            return None if isinstance(data, UnreadableImage) else door.apply(door.decode(data))
-        except UnreadableImage:
-            return None
-
-    with ThreadPoolExecutor(2, thread_name_prefix="decode") as pool:
-        for first in range(0, len(used), _CHUNK):
-            chunk = used[first : first + _CHUNK]
-            squares = pool.map(see, contents_of(samples, rows[chunk]))
-            for place, square in zip(chunk, squares, strict=True):
-                if square is not None:  # else it changed since it was measured
-                    said, *_ = classifier.run(looks_of(square, count, has_mirror=has_mirror))
-                    hits += int(said.mean(0).argmax() == evaluation.labels[place])
-                    seen += 1
-            yield Progressed(first + len(chunk), len(used), "images")
+    squares = classifier.squares(contents_of(samples, rows[used]))
+    for done, (place, square) in enumerate(zip(used, squares, strict=True), start=1):
+        if not isinstance(square, UnreadableImage):  # else it changed since it was measured
+            said = classifier.answer(looks_of(square, count, has_mirror=has_mirror)).probabilities
+            hits += int(said.mean(0).argmax() == evaluation.labels[place])
+            seen += 1
+        if done % _SHOWN == 0 or done == len(used):
+            yield Progressed(done, len(used), "images")
     if not seen:
         return evaluation
     figure = wilson(hits, seen)

@@ -87,11 +87,9 @@ def explain_images(
     cells = 0 if wish.method == "gradcam" else wish.cells
     yield StageStarted("Explaining", f"{len(images):,} images by {_said(network is not None, cells)}")
     start, explained = time.monotonic(), []
-    for position, image in enumerate(images):
-        try:
-            square = classifier.preprocess.apply(classifier.preprocess.decode(image))
-        except UnreadableImage as error:
-            explained.append(Explained(_name(image), error=error.reason))
+    for position, (image, square) in enumerate(zip(images, classifier.squares(images), strict=True)):
+        if isinstance(square, UnreadableImage):
+            explained.append(Explained(_name(image), error=square.reason))
         else:
             explained.append(explain_square(classifier, network, square, _name(image), label, cells))
         yield Progressed(position + 1, len(images), "images")
@@ -110,7 +108,7 @@ def explain_square(
     Raises:
         ModelError: if it has none, and there is no occlusion.
     """
-    said = classifier.run(square[None])[0][0]
+    said = classifier.answer(square[None]).probabilities[0]
     best = int(said.argmax())
     label = best if label is None else label
     gradcam, layer, fall, agreement = None, "", None, None
@@ -155,10 +153,10 @@ def explain_some(
         most = len(rows) // count_positions(cells)  # images that are covered
         explained: list[Explained] = []
         kept: list[int] = []
-        for place, data in zip(chosen, contents_of(samples, rows[chosen]), strict=True):
-            if isinstance(data, UnreadableImage):
+        squares = classifier.squares(contents_of(samples, rows[chosen]))
+        for place, square in zip(chosen, squares, strict=True):
+            if isinstance(square, UnreadableImage):
                 continue
-            square = classifier.preprocess.apply(classifier.preprocess.decode(data))
             covers = cells if len(explained) < most else 0
             if network is not None or covers:
                 explained.append(explain_square(classifier, network, square, str(place), None, covers))

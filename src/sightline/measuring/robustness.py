@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,6 @@ from sightline.evaluation.intervals import proportion, units_of
 from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
 from sightline.measuring.evaluate import contents_of, number_classes
 from sightline.pixels.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from sightline.pixels.decode import RGB
-from sightline.pixels.limits import squares_at_once
 from sightline.reading.source import DataChoices, inspect_source
 from sightline.reporting.page import write_page
 from sightline.runs.dataset import read_dataset
@@ -131,37 +129,21 @@ def _predict_all(
     changes = [("", 0), *((name, severity) for name in CORRUPTIONS for severity in SEVERITIES)]
     yield StageStarted("Measuring", f"{len(subject.rows):,} images under {len(changes) - 1} changes")
     start, bad, columns = time.monotonic(), [], []
-    door = classifier.preprocess
-
-    def see(data: bytes | UnreadableImage) -> RGB | None:
-        try:
-            return None if isinstance(data, UnreadableImage) else door.apply(door.decode(data))
-        except UnreadableImage:
-            return None
-
-    with ThreadPoolExecutor(2, thread_name_prefix="decode") as pool:
-        for first in range(0, len(subject.rows), _CHUNK):
-            rows, labels = subject.rows[first : first + _CHUNK], subject.labels[first : first + _CHUNK]
-            seen = list(pool.map(see, contents_of(subject.samples, rows)))
-            bad += [str(subject.samples.paths[row]) for row, square in zip(rows, seen, strict=True) if square is None]
-            good = np.array([square is not None for square in seen], bool)
-            squares = [square for square in seen if square is not None]
-            right = np.zeros((len(changes), len(squares)), bool)
-            for place, (name, severity) in enumerate(changes if squares else []):
-                harmed = [corrupt(square, name, severity, seed=_SEED) for square in squares]
-                right[place] = _classes_of(classifier, np.stack(harmed)) == labels[good]
-                yield Progressed(
-                    first * len(changes) + (place + 1) * len(rows), len(subject.rows) * len(changes), "looks"
-                )
-            columns.append(right)
+    stream = classifier.squares(contents_of(subject.samples, subject.rows))
+    for first in range(0, len(subject.rows), _CHUNK):
+        rows, labels = subject.rows[first : first + _CHUNK], subject.labels[first : first + _CHUNK]
+        seen = list(islice(stream, len(rows)))
+        is_bad = np.array([isinstance(square, UnreadableImage) for square in seen])
+        bad += [str(path) for path in subject.samples.paths[rows[is_bad]]]
+        squares = [square for square in seen if not isinstance(square, UnreadableImage)]
+        right = np.zeros((len(changes), len(squares)), bool)
+        for place, (name, severity) in enumerate(changes if squares else []):
+            harmed = [corrupt(square, name, severity, seed=_SEED) for square in squares]
+            right[place] = classifier.answer(harmed).probabilities.argmax(1) == labels[~is_bad]
+            yield Progressed(first * len(changes) + (place + 1) * len(rows), len(subject.rows) * len(changes), "looks")
+        columns.append(right)
     yield StageEnded("Measuring", f"{len(subject.rows) - len(bad):,} images", time.monotonic() - start)
     return np.concatenate([np.zeros((len(changes), 0), bool), *columns], 1), bad
-
-
-def _classes_of(classifier: Classifier, squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
-    size = squares_at_once(classifier.preprocess.size)
-    parts = [classifier.run(squares[first : first + size])[0].argmax(1) for first in range(0, len(squares), size)]
-    return np.concatenate(parts)
 
 
 def _document(right: npt.NDArray[np.bool_], subject: _Subject, bad: list[str], total: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from sightline.data.split import Split
 from sightline.errors import UnreadableImage
 from sightline.evaluation.survival import LEAST_IMAGES, SIDE, probe_survival
 from sightline.events import Event, Progressed, StageEnded, StageStarted, Warned
+from sightline.machine import usable_threads
 from sightline.pixels.preprocess import Preprocess
 from sightline.planning.augmentation import changes_to_probe, harmful_choices
 from sightline.planning.facts import DataFacts
@@ -93,7 +94,7 @@ def _see(
         except UnreadableImage:
             pass  # since it was inspected; decoding for the training will say so
 
-    with ThreadPoolExecutor(2, thread_name_prefix="probe") as pool:
+    with ThreadPoolExecutor(usable_threads(), thread_name_prefix="probe") as pool:
         for start in range(0, len(rows), _CHUNK):
             list(pool.map(look, range(start, min(start + _CHUNK, len(rows)))))
             yield Progressed(min(start + _CHUNK, len(rows)), len(rows), "images")

@@ -23,6 +23,7 @@ import PIL
 
 from sightline.caches import CACHE_LIMIT
 from sightline.errors import DataError, UnreadableImage
+from sightline.machine import usable_threads
 from sightline.pixels.containers import Place
 from sightline.pixels.decode import RGB
 from sightline.pixels.preprocess import Preprocess
@@ -168,7 +169,7 @@ def open_store(
     preprocess: Preprocess,
     folder: Path,
     *,
-    threads: int = 2,
+    threads: int = 0,
     limit: int = CACHE_LIMIT,
     known: Known | None = None,
 ) -> Generator[int, None, PixelStore]:
@@ -182,10 +183,11 @@ def open_store(
         digests: sha256 of each file's content, in the same order; they are the key.
         preprocess: how each image is shrunk.
         folder: where stores live; made when missing.
-        threads: decoding threads (Pillow releases the interpreter's lock while it decodes).
+        threads: that decode (Pillow releases the interpreter's lock meanwhile); 0: as many as this process may use.
         limit: most bytes of all stores in the folder together.
         known: what inspection knows; without it, images that are too many are noticed when they are written.
     """
+    threads = threads or usable_threads()
     decoder = Decoder(paths, digests, preprocess, threads)
     target = folder / _key(digests, preprocess)
     was_there = target.exists()

@@ -8,21 +8,23 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from sightline.errors import DataError, UnreadableImage
+from sightline.machine import usable_threads
 from sightline.pixels.containers import Place
 from sightline.pixels.decode import RGB
 from sightline.pixels.file_bytes import read_bytes
 from sightline.pixels.preprocess import Preprocess
 
-__all__ = ["Decoder", "Failure", "Positions", "in_tasks", "reason_of", "run_ahead"]
+__all__ = ["Decoder", "Failure", "Positions", "in_tasks", "reason_of", "run_ahead", "squares_of"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -95,22 +97,58 @@ def in_tasks(positions: Positions, threads: int) -> list[Positions]:
     return [positions[start : start + size] for start in range(0, len(positions), size)]
 
 
-def run_ahead(work: Callable[[T], R], tasks: Iterable[T], threads: int, ahead: int) -> Generator[R, None, None]:
+def squares_of(
+    preprocess: Preprocess, images: Iterable[Any], *, pool: Executor | None = None, ahead: int = 0
+) -> Generator[RGB | UnreadableImage, None, None]:
+    """Yield the square of each image in order, or why there is none, while the next ones are decoded.
+
+    Args:
+        preprocess: how an image becomes a square.
+        images: paths, bytes of image files, Pillow images, ``[H, W, 3] uint8`` arrays; or an ``UnreadableImage``, which
+            is passed on. They are taken as they are needed.
+        pool: that decodes; it stays open. None: threads of their own, as many as this process may use.
+        ahead: images that are decoded before they are asked for; at least two for each thread.
+
+    Example:
+        ``squares = [square for square in squares_of(preprocess, files) if not isinstance(square, UnreadableImage)]``
+    """
+    threads = usable_threads()
+    return run_ahead(partial(_square, preprocess), images, pool or threads, max(ahead, 2 * threads))
+
+
+def _square(preprocess: Preprocess, image: Any) -> RGB | UnreadableImage:
+    if isinstance(image, UnreadableImage):  # whoever brought the images knew already
+        return image
+    try:
+        return preprocess.apply(preprocess.decode(image))
+    except UnreadableImage as error:
+        return error
+
+
+def run_ahead(
+    work: Callable[[T], R], tasks: Iterable[T], threads: int | Executor, ahead: int
+) -> Generator[R, None, None]:
     """Yield ``work(task)`` of each task in order, while threads are at most ``ahead`` tasks further on.
 
-    Whoever stops listening stops the threads after their present task.
+    Whoever stops listening stops the threads after their present task. A pool in their place stays open, and is given
+    no more to do.
 
     Example:
         >>> list(run_ahead(abs, [-1, 2, -3], threads=2, ahead=2))
         [1, 2, 3]
     """
     remaining = iter(tasks)
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="pixels")
+    own = ThreadPoolExecutor(threads, thread_name_prefix="pixels") if isinstance(threads, int) else None
+    pool = own or cast(Executor, threads)
+    waiting: deque[Future[R]] = deque()
     try:
-        waiting = deque(pool.submit(work, task) for task in islice(remaining, ahead))
+        waiting.extend(pool.submit(work, task) for task in islice(remaining, ahead))
         while waiting:
             result = waiting.popleft().result()
             waiting.extend(pool.submit(work, task) for task in islice(remaining, 1))
             yield result
     finally:
-        pool.shutdown(cancel_futures=True)
+        for future in waiting:
+            future.cancel()
+        if own is not None:
+            own.shutdown(cancel_futures=True)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from sightline.errors import InputError, ModelError, SightlineError, UnreadableImage
 from sightline.pixels.containers import Place
 from sightline.pixels.decode import RGB
 from sightline.pixels.limits import squares_at_once
 from sightline.pixels.preprocess import Preprocess
+from sightline.pixels.stream import squares_of
 from sightline.runtime.bundle import METADATA_KEY, Bundle
 from sightline.runtime.onnx_session import CPU, open_session
 from sightline.runtime.predictions import Predictions
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["MODEL_FILE", "Classifier"]
 
 MODEL_FILE = "model.onnx"
+_NAMELESS = "<pixels>"
 _OUTPUTS = ("probabilities", "features", "novelty")
 
 
@@ -50,7 +55,7 @@ class Classifier:
 
         Args:
             source: the file, its folder, or its content.
-            threads: threads of one prediction; 0 leaves it to onnxruntime (one a physical core).
+            threads: threads of one prediction; 0: one a physical core, or fewer where this process may use fewer.
             providers: onnxruntime's names of what may compute, the preferred one first.
 
         Raises:
@@ -96,7 +101,7 @@ class Classifier:
         *,
         min_confidence: float | Literal["auto"] = 0.0,
         max_novelty: float = 1.0,
-        threads: int = 2,
+        pool: Executor | None = None,
     ) -> Predictions:
         """Predict images; one row for each, in order, and an error row for each that can't be read.
 
@@ -104,7 +109,7 @@ class Classifier:
             images: paths, bytes of image files, Pillow images or ``[H, W, 3] uint8`` arrays; or one of them.
             min_confidence: less sure answers become ``unknown``; ``auto``: that of the bundle, chosen on validation.
             max_novelty: images that are less like the training become ``unknown``; ``math.inf``: none.
-            threads: decoding threads.
+            pool: as for :meth:`squares`.
 
         Raises:
             InputError: for a confidence out of range, or ``auto`` where the bundle has none.
@@ -115,8 +120,8 @@ class Classifier:
         is_image = hasattr(images, "convert") or (isinstance(images, np.ndarray) and images.ndim < 4)
         many = [images] if isinstance(images, str | Place | bytes) or is_image else images
         limits: dict[str, Any] = {"min_confidence": min_confidence, "max_novelty": max_novelty}
-        parts = list(self.predict_stream(many, threads=threads, **limits))
-        return Predictions.join(parts) if parts else self._said([], [])
+        parts = list(self.predict_stream(many, pool=pool, **limits))
+        return Predictions.join(parts) if parts else self.answer([])
 
     def predict_stream(
         self,
@@ -124,27 +129,72 @@ class Classifier:
         *,
         min_confidence: float | Literal["auto"] = 0.0,
         max_novelty: float = 1.0,
-        threads: int = 2,
+        pool: Executor | None = None,
     ) -> Iterator[Predictions]:
         """Yield predictions batch by batch while the next images are decoded; memory stays flat. See ``predict``."""
         least = self._least_confidence(min_confidence)
+        names: deque[str] = deque()
+
+        def named() -> Iterator[Any]:
+            for image in images:
+                names.append(_name(image))
+                yield image
+
+        with closing(self.squares(named(), pool=pool)) as squares:
+            while batch := list(islice(squares, squares_at_once(self.preprocess.size))):
+                yield self.answer(batch, [names.popleft() for _ in batch]).judged(least, max_novelty)
+
+    def squares(
+        self, images: Iterable[Any], *, pool: Executor | None = None
+    ) -> Generator[RGB | UnreadableImage, None, None]:
+        """Yield what the network sees of each image, in order: the first step of a prediction.
+
+        Args:
+            images: as for :meth:`predict`; they are taken as they are needed, and decoded two batches ahead.
+            pool: of threads or processes that decode; it stays open. None: threads of their own, as many as this
+                process may use.
+
+        Yields:
+            ``[size, size, 3] uint8``, or the ``UnreadableImage`` that says why there is none.
+
+        Example:
+            ``classifier.answer(list(classifier.squares(["a.jpg", "b.jpg"]))).probabilities``
+        """
+        return squares_of(self.preprocess, images, pool=pool, ahead=2 * squares_at_once(self.preprocess.size))
+
+    def answer(
+        self, squares: Sequence[RGB | UnreadableImage] | npt.NDArray[np.uint8], names: Sequence[str] = ()
+    ) -> Predictions:
+        """Predict squares: the second step of a prediction.
+
+        Args:
+            squares: as :meth:`squares` yields them, or ``[N, size, size, 3] uint8``; they are predicted in batches of a
+                size that suits a CPU.
+            names: of the images, for the rows; by default ``<pixels>`` each.
+
+        Returns:
+            A row for each; an error row for each ``UnreadableImage``. None is judged, see ``Predictions.judged``.
+
+        Example:
+            ``classifier.answer(np.zeros((2, 224, 224, 3), np.uint8)).probabilities``
+        """
+        count = len(squares)
+        probabilities = np.full((count, len(self.classes)), np.nan, np.float32)
+        features = np.full((count, self.bundle.feature_size), np.nan, np.float32)
+        novelty = np.full(count, np.nan, np.float32)
+        errors = tuple(square.reason if isinstance(square, UnreadableImage) else None for square in squares)
+        good = [row for row in range(count) if errors[row] is None]
         size = squares_at_once(self.preprocess.size)
-        with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-            remaining = iter(images)
-            waiting: list[tuple[str, Future[RGB]]] = []
-            while True:
-                room = 2 * size - len(waiting)
-                waiting += [(_name(image), pool.submit(self._see, image)) for image in islice(remaining, room)]
-                if not waiting:
-                    return
-                yield self._said(*zip(*waiting[:size], strict=True)).judged(least, max_novelty)
-                del waiting[:size]
+        for rows in (good[first : first + size] for first in range(0, len(good), size)):
+            batch: Any = [squares[row] for row in rows]
+            probabilities[rows], features[rows], novelty[rows] = self.run(np.stack(batch))
+        return Predictions(self.classes, tuple(names) or (_NAMELESS,) * count, probabilities, features, errors, novelty)
 
     def run(self, pixels: RGB) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Return (probabilities ``[N, K]``, features ``[N, D]``, novelty ``[N]``), float32, of preprocessed squares.
 
         Args:
-            pixels: ``[N, size, size, 3] uint8``, as ``preprocess.apply`` returns them.
+            pixels: ``[N, size, size, 3] uint8``, as ``preprocess.apply`` returns them; all are computed at once.
         """
         probabilities, features, novelty = self._session.run(list(_OUTPUTS), {"pixels": pixels})
         return probabilities, features, novelty
@@ -159,28 +209,6 @@ class Classifier:
             raise InputError("predict.confidence", message, "give a number from 0 to 1, or auto")
         return least
 
-    def _see(self, image: Any) -> RGB:
-        if isinstance(image, UnreadableImage):  # whoever brought the images knew already
-            raise image
-        return self.preprocess.apply(self.preprocess.decode(image))
-
-    def _said(self, names: Sequence[str], squares: Sequence[Future[RGB]]) -> Predictions:
-        count = len(names)
-        probabilities = np.full((count, len(self.classes)), np.nan, np.float32)
-        features = np.full((count, self.bundle.feature_size), np.nan, np.float32)
-        novelty = np.full(count, np.nan, np.float32)
-        errors: list[str | None] = [None] * count
-        good: list[RGB] = []
-        for row, square in enumerate(squares):
-            try:
-                good.append(square.result())
-            except UnreadableImage as error:
-                errors[row] = error.reason
-        if good:
-            rows = [row for row in range(count) if errors[row] is None]
-            probabilities[rows], features[rows], novelty[rows] = self.run(np.stack(good))
-        return Predictions(self.classes, tuple(names), probabilities, features, tuple(errors), novelty)
-
     def __repr__(self) -> str:
         shown = ", ".join(self.classes[:5]) + (", ..." if len(self.classes) > 5 else "")
         return f"Classifier({self.bundle.model}, {len(self.classes)} classes: {shown})"
@@ -189,7 +217,7 @@ class Classifier:
 def _name(image: Any) -> str:
     if isinstance(image, str | Place):
         return str(image)
-    return str(getattr(image, "filename", "") or "<pixels>")
+    return str(getattr(image, "filename", "") or _NAMELESS)
 
 
 def _read_model(source: str | Path | bytes) -> tuple[Path | None, bytes]:

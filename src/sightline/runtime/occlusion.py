@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.pixels.decode import RGB
-from sightline.pixels.limits import squares_at_once
 from sightline.runtime.classifier import Classifier
 
 __all__ = ["MOST_CELLS", "count_positions", "cover", "occlusion_map"]
@@ -35,10 +34,7 @@ def occlusion_map(classifier: Classifier, square: RGB, label: int, *, cells: int
         ``occlusion_map(classifier, square, int(probabilities.argmax()))``
     """
     covered, edges = cover(square, cells)
-    size = squares_at_once(max(square.shape[:2]))
-    asked = np.concatenate([square[None], covered])
-    parts = [classifier.run(asked[first : first + size])[0][:, label] for first in range(0, len(asked), size)]
-    said = np.concatenate(parts).astype(np.float64)
+    said = classifier.answer(np.concatenate([square[None], covered])).probabilities[:, label].astype(np.float64)
     return _mean_where_covered(said[0] - said[1:], edges, square.shape[:2]).astype(np.float32)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sightline.errors import InputError
+from sightline.machine import usable_threads
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -33,7 +34,7 @@ def open_session(model: bytes, *, threads: int = 0, providers: Sequence[str] = (
 
     Args:
         model: content of an ONNX file.
-        threads: of one run; 0 leaves it to onnxruntime (one a physical core).
+        threads: of one run; 0: one a physical core, or fewer where this process may use fewer.
         providers: onnxruntime's names of what may compute, the preferred one first; those after it take what it can't.
 
     Raises:
@@ -52,7 +53,9 @@ def open_session(model: bytes, *, threads: int = 0, providers: Sequence[str] = (
     if absent or not providers:
         raise InputError("predict.provider", f"the installed onnxruntime has no {', '.join(absent) or '[]'}", cure)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    # onnxruntime counts the machine's cores itself, and knows nothing of quotas and affinities.
+    usable = usable_threads()
+    options.intra_op_num_threads = threads or (usable if usable < (os.cpu_count() or 1) else 0)
     options.log_severity_level = _ERRORS_ONLY
     session = onnxruntime.InferenceSession(model, options, providers=list(providers))
     if session.get_providers()[0] != providers[0]:  # its libraries don't load: onnxruntime goes on with the next one

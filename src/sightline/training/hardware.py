@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import warnings
 from dataclasses import replace
@@ -12,6 +11,7 @@ import torch
 
 from sightline.errors import DeviceError
 from sightline.installation import gpu_driver
+from sightline.machine import usable_threads
 from sightline.planning.facts import Hardware
 
 __all__ = ["count_devices", "probe_hardware"]
@@ -28,7 +28,7 @@ def probe_hardware(device: str | None = None) -> Hardware:
     Raises:
         DeviceError: if a device was asked for that this machine does not have.
     """
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = usable_threads()
     wanted = (device or "").split(":")[0]
     cpu = Hardware("cpu", _cpu_name(), threads, "no GPU on this machine", has_bf16=_cpu_has_bf16())
     if wanted == "cpu":

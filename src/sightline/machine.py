@@ -1,0 +1,72 @@
+"""What this process may use of its machine, and since when it runs."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from pathlib import Path
+
+__all__ = ["process_start", "usable_threads"]
+
+_SYSTEM = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
+
+
+def process_start() -> float:
+    """Return when this process began, by ``time.monotonic()``; where the system does not say, now.
+
+    psutil knows it by the clock of the day, which Linux gives in whole seconds: measured, it is up to one second off.
+    """
+    now = time.monotonic()
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return now
+    return now - min(60.0, max(0.0, age))
+
+
+def usable_threads() -> int:
+    """Return how many threads of this process can compute at once: processors it may run on, within its quota.
+
+    The quota is the one that containers are given (``docker run --cpus 2``, a limit of Kubernetes).
+
+    Example:
+        >>> usable_threads() <= os.cpu_count()
+        True
+    """
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(count, _quota())))
+
+
+def _quota() -> float:
+    """Return how many processors the control groups of this process leave it; infinity where they set no limit."""
+    least = math.inf
+    try:
+        lines = _OWN_GROUPS.read_text().splitlines()
+    except OSError:  # no Linux
+        return least
+    for line in lines:  # 0::/path of version 2; 4:cpu,cpuacct:/path of version 1
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            root, names = _SYSTEM, ["cpu.max"]
+        elif "cpu" in controllers.split(","):
+            root, names = _SYSTEM / "cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+        else:
+            continue
+        own = root / path.lstrip("/")
+        # In a container the path is that of the host, and what it leads to lies at the root.
+        for folder in (own, *own.parents):
+            if folder.is_relative_to(root):
+                least = min(least, _limit_of(folder, names))
+    return least
+
+
+def _limit_of(folder: Path, names: list[str]) -> float:
+    try:
+        words = " ".join((folder / name).read_text() for name in names).split()
+        quota, period = float(words[0]), float(words[1])  # "max", or a negative number: no limit
+    except (OSError, ValueError, IndexError):
+        return math.inf
+    return quota / period if quota > 0 and period > 0 else math.inf
