@@ -1,4 +1,4 @@
-"""What one image file may weigh, wherever it lies."""
+"""The largest accepted size of an image file."""
 
 from __future__ import annotations
 
