@@ -210,7 +210,7 @@ def truncated() -> Iterator[Case]:
             yield Case(f"cut-{kind}-{percent}.{kind.lower()}", cut, reason=DAMAGED)
     yield Case("cut-heic.heic", heic()[:600], reason=DAMAGED)
     # Its library ends the process over this one, unless it is looked at first.
-    yield Case("odd-item.heic", heic().replace(b"Exif\0", b"Ex\xfff\0", 1), reason="an item of no known type")
+    yield Case("odd-item.heic", heic().replace(b"Exif\0", b"Ex\xfff\0", 1), reason="an item of unknown type")
     # Without its end marker a JPEG may be whole or not; the decoder reads ahead, and is content with few of them.
     yield Case("without-eoi.jpg", jpeg()[:-2], reason="truncated")
     yield Case("without-eoi-and-whole.jpg", jpeg(quality=92)[:-2], SMOOTH, 8)
@@ -429,7 +429,7 @@ def no_images() -> Iterator[Case]:
         "icon": (encode(SMOOTH, "ICO"), "an icon"),
         "jpeg-2000": (encode(SMOOTH, "JPEG2000"), "a JPEG 2000 image"),
         "jpeg-xl": (b"\xff\x0a\xfa\x1f", "a JPEG XL image"),
-        "film": (b"\0\0\0\x18ftypisom\0\0\0\0isom", "a film"),
+        "film": (b"\0\0\0\x18ftypisom\0\0\0\0isom", "a video"),
         "dicom": (bytes(128) + b"DICM", "a DICOM file"),
         "targa": (encode(SMOOTH, "TGA"), "not an image"),
         "words": (b"just some words", "not an image"),
@@ -493,9 +493,9 @@ def damaged() -> Iterator[Case]:
         yield Case(f"checksum-{kind}.png", bytes(wrong), NOISE, remark="checksum")
     wrong = bytearray(whole)
     wrong[29] ^= 255
-    yield Case("checksum-IHDR.png", bytes(wrong), reason="wrong checksum of its part IHDR")
+    yield Case("checksum-IHDR.png", bytes(wrong), reason="wrong checksum in its chunk IHDR")
     text = chunk(b"tEXt", b"Title\0sky", good=False)
-    yield Case("checksum-tEXt.png", whole[:33] + text + whole[33:], reason="wrong checksum of its part tEXt")
+    yield Case("checksum-tEXt.png", whole[:33] + text + whole[33:], reason="wrong checksum in its chunk tEXt")
     header = bytearray(whole)
     header[25] = 7
     struct.pack_into(">I", header, 29, zlib.crc32(header[12:29]))
@@ -505,7 +505,7 @@ def damaged() -> Iterator[Case]:
     yield Case("no-tables.jpg", data[:20] + data[data.index(b"\xff\xda") :], reason=DAMAGED)
     twelve = bytearray(data)
     twelve[data.index(b"\xff\xc0") + 4] = 12
-    yield Case("12-bit.jpg", bytes(twelve), reason="rare kind of JPEG")
+    yield Case("12-bit.jpg", bytes(twelve), reason="unsupported variant of JPEG")
     for name, at in {"width": 7, "height": 5}.items():
         none = bytearray(data)
         struct.pack_into(">H", none, data.index(b"\xff\xc0") + at, 0)
@@ -518,7 +518,7 @@ def files() -> Iterator[Case]:
     yield Case("missing.jpg", reason="no such file", make=lambda path: None)
     if os.name == "posix":
         yield Case("pipe.jpg", reason="not a regular file", make=os.mkfifo)
-        yield Case("broken-link.jpg", reason="no such file", make=lambda path: path.symlink_to("nowhere.jpg"))
+        yield Case("broken-link.jpg", reason="missing file", make=lambda path: path.symlink_to("nowhere.jpg"))
         yield Case("own-link.jpg", reason="levels of symbolic links", make=lambda path: path.symlink_to(path))
         yield Case("device.jpg", reason="not a regular file", make=lambda path: path.symlink_to("/dev/zero"))
         yield Case("null.jpg", reason="not a regular file", make=lambda path: path.symlink_to("/dev/null"))

@@ -151,7 +151,7 @@ def test_class_names_that_differ_are_no_clash(table: Table) -> None:
     [
         ("hidden", "note"),
         ("not an image (.txt)", "note"),
-        ("outside of any class folder", "warning"),
+        ("outside the class folders", "warning"),
         ("can't be read: Permission denied", "warning"),
         ("a folder without images", "warning"),
     ],

@@ -12,7 +12,7 @@ from sightline.errors import DataError
 @pytest.mark.parametrize("labels", [[0, 1, None, 0], [0, 1, float("nan"), 0], ["a", "b", "", "a"]])
 def test_a_missing_label_is_no_class(labels):
     images = np.zeros((4, 8, 8), np.uint8)
-    with pytest.raises(DataError, match="1 of 4 labels are missing, the first is that of image 2"):
+    with pytest.raises(DataError, match="1 of 4 labels are missing, first that of image 2"):
         read_samples((images, labels))
 
 

@@ -1,4 +1,4 @@
-"""CIFAR as its authors publish it: read from the binary version, refused as pickles."""
+"""CIFAR as its authors publish it: read from the binary version, refused as pickle files."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_without_the_names_it_is_refused(ten: Path) -> None:
 def test_the_pickled_version_is_refused_with_the_cure(tmp_path: Path, names: list[str]) -> None:
     for name in names:
         (tmp_path / name).write_bytes(b"\x80\x02}")
-    with pytest.raises(DataError, match="pickles") as caught:
+    with pytest.raises(DataError, match="pickle files") as caught:
         read_samples(tmp_path)
     assert caught.value.code == "data.pickle"
     assert "binary version" in caught.value.cure

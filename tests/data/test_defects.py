@@ -54,7 +54,7 @@ def test_what_must_be_unreadable_is_and_everything_else_is_not(written) -> None:
         if defect is not None and defect.code == "unreadable":
             with pytest.raises(UnreadableImage) as caught:
                 decode_image(file)
-            assert defect.says in caught.value.reason
+            assert defect.words in caught.value.reason
         else:
             assert decode_image(file).shape[2] == 3
 

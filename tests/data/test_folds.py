@@ -75,7 +75,7 @@ def test_a_class_with_fewer_images_than_folds_is_refused_with_the_number_that_wo
 
 def test_groups_that_leave_too_few_units_are_named(table):
     samples = table([0] * 20 + [1] * 12, groups=[""] * 20 + ["one"] * 6 + ["two"] * 6)
-    with pytest.raises(DataError, match="leave 2 that can be parted") as caught:
+    with pytest.raises(DataError, match="in only 2 units") as caught:
         make_folds(samples, 3)
     assert caught.value.cure == "give at most --folds 2"
 
@@ -88,7 +88,7 @@ def test_a_given_split_is_refused(table):
 
 @pytest.mark.parametrize("folds", [1, 0, -2])
 def test_less_than_two_folds_are_refused(table, folds):
-    with pytest.raises(InputError, match=f"--folds is {folds}"):
+    with pytest.raises(InputError, match=f"--folds {folds} is not valid"):
         make_folds(table(LABELS), folds)
 
 

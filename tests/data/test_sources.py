@@ -92,7 +92,7 @@ def test_an_image_with_an_odd_ending_is_found_by_its_content(tmp_path: Path, nam
     ("name", "reason"),
     [
         ("cat/notes.txt", "not an image (.txt)"),
-        ("cat/README", "not an image (no ending)"),
+        ("cat/README", "not an image (no extension)"),
         ("cat/sound.wav", "not an image (.wav)"),
         ("cat/.DS_Store", "hidden"),
         ("cat/._a.jpg", "hidden"),
@@ -100,8 +100,8 @@ def test_an_image_with_an_odd_ending_is_found_by_its_content(tmp_path: Path, nam
         ("cat/Thumbs.db", "hidden"),
         ("cat/desktop.ini", "hidden"),
         (".DS_Store", "hidden"),
-        ("labels.csv", "outside of any class folder"),
-        ("loose.jpg", "outside of any class folder"),
+        ("labels.csv", "outside the class folders"),
+        ("loose.jpg", "outside the class folders"),
     ],
 )
 def test_what_is_no_sample_is_listed_with_its_reason(tmp_path: Path, name: str, reason: str) -> None:
@@ -175,7 +175,7 @@ def test_a_link_into_its_own_folder_is_read_once(tmp_path: Path) -> None:
     link(tmp_path / "cat" / "loop", tmp_path / "cat")
     samples = read_samples(tmp_path)
     assert samples.counts() == {"cat": 1, "dog": 1}
-    assert ("cat/loop", "a link to a folder that is read elsewhere") in samples.skipped
+    assert ("cat/loop", "a link to a folder that is already read") in samples.skipped
 
 
 def test_a_link_back_to_the_root_gives_no_image_a_second_label(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_link_to_itself_does_not_stop_the_reading(tmp_path: Path, name: str) -
 def test_a_named_pipe_is_not_opened(tmp_path: Path) -> None:
     fill(tmp_path, "cat/a.jpg", "dog/b.jpg")
     os.mkfifo(tmp_path / "cat" / "pipe")
-    assert ("cat/pipe", "not an image (no ending)") in read_samples(tmp_path).skipped
+    assert ("cat/pipe", "not an image (no extension)") in read_samples(tmp_path).skipped
 
 
 def test_find_images_gives_sorted_paths_and_the_rest(tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_a_single_class_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("names", "said"),
-    [([], "nothing at all"), (["a.jpg", "b.jpg"], "2 outside of any class folder"), (["cat/a.txt"], "not an image")],
+    [([], "nothing at all"), (["a.jpg", "b.jpg"], "2 outside the class folders"), (["cat/a.txt"], "not an image")],
 )
 def test_no_images_says_what_was_found_instead(tmp_path: Path, names: list[str], said: str) -> None:
     error = refused(fill(tmp_path, *names), "data.no-images")
@@ -476,7 +476,7 @@ def test_a_listed_file_that_is_missing_stays_a_sample(csv_of: Callable[..., Path
         ("b.jpg", "line 3: path or label is empty"),
         ("b.jpg,dog,train,g,more", "line 3: too many cells"),
         ("b.jpg,dog,holdout", "line 3: unknown split 'holdout'"),
-        ("https://example.org/b.jpg,dog", "is an address, not a file"),
+        ("https://example.org/b.jpg,dog", "is a web address, not a file"),
         ("\nb.jpg,", "line 4: path or label is empty"),
     ],
 )

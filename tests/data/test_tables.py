@@ -133,9 +133,9 @@ def test_missing_values_in_other_columns_are_empty(tmp_path: Path, dress: str, m
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"path": "a.jpg", "label": "cat"}\nnot json\n', "line 2: no JSON"),
-        ('{"path": "a.jpg", "label": "cat"}\n["b.jpg", "dog"]\n', "line 2: no JSON object"),
-        ("[" * 100_000, "no JSON"),
+        ('{"path": "a.jpg", "label": "cat"}\nnot json\n', "line 2: not valid JSON"),
+        ('{"path": "a.jpg", "label": "cat"}\n["b.jpg", "dog"]\n', "line 2: not a JSON object"),
+        ("[" * 100_000, "not valid JSON"),
     ],
 )
 def test_a_line_that_is_no_object_is_named(tmp_path: Path, text: str, said: str) -> None:
@@ -242,7 +242,7 @@ def test_class_names_come_from_the_hubs_notes(tmp_path: Path) -> None:
 
 def test_a_label_beyond_the_names_is_named(tmp_path: Path) -> None:
     path = write_images(tmp_path / "a.parquet", [b"1", b"2"], [0, 2], names=["eel", "cat"])
-    with pytest.raises(DataError, match="row 1: label 2 is none of the 2 classes"):
+    with pytest.raises(DataError, match="row 1: label 2 is out of range: there are 2 classes"):
         read_samples(path)
 
 

@@ -122,7 +122,11 @@ SKIPPED = [
 UNREADABLE = [
     ("encrypted.zip", flagged(zip_of("l.jpg"), 1), "encrypted"),
     ("crc.zip", patched(zip_of("l.jpg"), (struct.pack("<I", zlib.crc32(b"x" * 50)), b"ABCD")), "checksum"),
-    ("lied-size.zip", patched(zip_of("l.jpg"), (struct.pack("<I", 50), struct.pack("<I", 49))), "another size"),
+    (
+        "lied-size.zip",
+        patched(zip_of("l.jpg"), (struct.pack("<I", 50), struct.pack("<I", 49))),
+        "unpacked size differs",
+    ),
     ("method.zip", patched(zip_of("l.jpg"), (b"\x08\0", b"\x63\0")), "method"),
     ("empty.zip", zip_of("l.jpg", data=b""), "empty"),
     ("empty.tar", tar_of(tar_info("l.jpg")), "empty"),
@@ -239,7 +243,7 @@ def test_a_header_that_would_fill_the_memory_is_refused(saved, monkeypatch: pyte
     path = saved("a.tar", tar_of(tar_info("long/" * 500 + "a.jpg", size=50)))
     assert len(open_tar(path).entries) == 2
     monkeypatch.setattr(archives, "MAX_HEADER_BYTES", 2000)
-    with pytest.raises(DataError, match="impossible size"):
+    with pytest.raises(DataError, match="invalid size"):
         open_tar(path)
 
 
@@ -254,7 +258,7 @@ def test_a_member_that_grows_too_much_is_not_unpacked(saved) -> None:
 def test_a_lie_about_the_size_unpacks_no_more_than_it_says(saved) -> None:
     data = zip_of("l.jpg", data=bytes(5_000_000))
     path = saved("a.zip", patched(data, (struct.pack("<I", 5_000_000), struct.pack("<I", 10_000))))
-    with pytest.raises(UnreadableImage, match="another size"):
+    with pytest.raises(UnreadableImage, match="unpacked size differs"):
         open_zip(path).read("l.jpg")
 
 

@@ -173,7 +173,7 @@ def test_threads_get_what_they_ask_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("none.zip", "No such file"), ("photo.rar", "no container"), ("a.zip", "can't be read as an archive")],
+    [("none.zip", "No such file"), ("photo.rar", "not a container"), ("a.zip", "can't be read as an archive")],
 )
 def test_a_container_that_can_not_be_read_is_an_unreadable_image(tmp_path: Path, name: str, said: str) -> None:
     for made in ("photo.rar", "a.zip"):
@@ -222,19 +222,19 @@ def test_a_row_that_is_not_there_is_unreadable(tmp_path: Path, row: str) -> None
 )
 def test_an_array_of_another_form_is_refused(tmp_path: Path, array: np.ndarray) -> None:
     np.save(tmp_path / "a.npy", array)
-    assert "wanted uint8" in reason(Member(tmp_path / "a.npy", "0"))
+    assert "it must be uint8" in reason(Member(tmp_path / "a.npy", "0"))
 
 
 @pytest.mark.parametrize("data", [b"", b"\x93NUMPY", b"\x93NUMPY\x09\x00", b"PK\x03\x04"])
 def test_what_is_no_array_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.npy").write_bytes(data)
-    assert "no numpy file" in reason(Member(tmp_path / "a.npy", "0"))
+    assert "not a numpy file" in reason(Member(tmp_path / "a.npy", "0"))
 
 
 def test_an_array_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros((9, 8, 8), np.uint8))
     (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-1])
-    assert "cut off" in reason(Member(tmp_path / "a.npy", "0"))
+    assert "truncated" in reason(Member(tmp_path / "a.npy", "0"))
 
 
 # -- Parquet ----------------------------------------------------------------------------------------------------

@@ -271,10 +271,10 @@ def test_formats_that_are_no_photos_are_refused(kind: str, reason: str) -> None:
         (b"<?xml version='1.0'?>", "an XML file"),
         (b"%PDF-1.7", "a PDF"),
         (b"PK\x03\x04rest", "a zip archive"),
-        (b"\0\0\0\x18ftypisom\0\0\0\0", "a film"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0", "a video"),
         (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
         (b"\xef\xbb\xbf<html>", "a web page"),
-        (b"\xff\xd8\xff\xe0", "rare kind of JPEG"),
+        (b"\xff\xd8\xff\xe0", "unsupported variant of JPEG"),
         (b"just some words", "not an image of a known format"),
         (b"\0" * 100, "not an image of a known format"),
     ],
@@ -428,7 +428,7 @@ def test_arrays_in_memory_are_taken_as_they_are() -> None:
     ids=["float", "two-channels", "flat", "empty", "none"],
 )
 def test_arrays_that_are_no_image_are_refused(array: object) -> None:
-    with pytest.raises(UnreadableImage, match="wanted uint8"):
+    with pytest.raises(UnreadableImage, match="it must be uint8"):
         to_rgb_array(array)
 
 

@@ -133,7 +133,7 @@ def test_a_writer_who_waits_at_a_pipe_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_lists_that_are_no_array_are_refused() -> None:
-    with pytest.raises(UnreadableImage, match="no array"):
+    with pytest.raises(UnreadableImage, match="not an array"):
         to_rgb_array([[1, 2], [3]])
 
 

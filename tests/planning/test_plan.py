@@ -19,7 +19,7 @@ from sightline.planning.recipe import Recipe
 from sightline.planning.settings import Settings, make_settings, parse_assignment
 
 CPU = Hardware("cpu", "a processor", 2, "no GPU on this machine")
-GPU = Hardware("cuda:0", "a card", 8, "an NVIDIA GPU is here and works")
+GPU = Hardware("cuda:0", "a card", 8, "an NVIDIA GPU is available")
 SMALL = NetworkFacts(SMALL_NETWORK, "small", 32, 32, "bilinear", (0.5,) * 3, (0.25,) * 3, False, "none")
 LARGE = NetworkFacts("net.tag", "timm", 224, 256, "bicubic", (0.4, 0.5, 0.6), (0.2, 0.3, 0.4), True, "apache-2.0")
 
@@ -113,7 +113,7 @@ def test_batch_norms_keep_their_statistics_under_a_thousand_images():
 
 
 def test_a_device_that_had_to_be_left_is_not_claimed():
-    broken = Hardware("cpu", "a processor", 2, "CUDA is broken, so the CPU is used", warning="driver too old")
+    broken = Hardware("cpu", "a processor", 2, "CUDA does not work, so the CPU is used", warning="driver too old")
     plan = decide(options=Recipe(device="cuda"), hardware=broken)
     assert plan.settings.device == "cpu"
     assert "broken" in decision(plan, "device").reason

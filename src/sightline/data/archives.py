@@ -27,7 +27,7 @@ class ArchiveNode:
 
     @property
     def identity(self) -> object:
-        """Its path: nothing in an archive has two names, since links are not followed."""
+        """Its path: links are not followed, so nothing in an archive has two names."""
         return self.path
 
     def children(self) -> list[ArchiveNode]:
@@ -50,7 +50,7 @@ def read_archive(path: Path) -> Found:
     refuse_cifar_names(archive.entries, str(path))
     skipped = [(f"{path.name}{MARK}{name}", reason) for name, reason in archive.skipped]
     root = _tree(archive, path.name + MARK)
-    # Everything in one folder is how most archives are packed; a lone class is no set anyway.
+    # Most archives contain one top folder; a single class would not be a data set anyway.
     visible = [node for node in root.children() if not is_hidden(node.name)]
     if len(visible) == 1 and sum(node.is_folder and not is_hidden(node.name) for node in visible[0].children()) > 1:
         skipped += [(node.text, "hidden") for node in root.children() if node is not visible[0]]
@@ -66,7 +66,7 @@ def _tree(archive: Archive, before: str) -> ArchiveNode:
     for name in archive.entries:
         *folders, last = name.split("/")
         parent = _folder(root, folders)
-        # A member that is both a file and a folder can't be unpacked either; the folder is read.
+        # If a name is both a file and a folder, which could not be unpacked either, the folder is read.
         parent.inside.setdefault(last, ArchiveNode(archive, last, name, before + name, is_folder=False))
     return root
 

@@ -1,7 +1,7 @@
-"""Images that are in memory: a numpy array of them, and their labels.
+"""Images in memory: a numpy array of them, and their labels.
 
-They are stored once in the user's cache folder, as ``arrays/SHA256.npy``, and are places as all others from there on:
-what was trained on can be read again.
+They are stored once in the user's cache folder, as ``arrays/SHA256.npy``, and read from there like any other source,
+so that the images of a run can be read again.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ def read_arrays(images: Any, labels: Any, source: str) -> Found:
     if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or pixels.shape[3:] not in ((), (1,), (3,)):
         raise DataError(
             "data.array",
-            f"images are {pixels.dtype} of shape {list(pixels.shape)}; wanted uint8 [N, H, W] or [N, H, W, 3]",
-            "give brightness as 0 to 255, and the channels last: (images * 255).astype('uint8') of [N, H, W, 3]",
+            f"images are {pixels.dtype} of shape {list(pixels.shape)}; they must be uint8 of [N, H, W] or [N, H, W, 3]",
+            "scale brightness to 0..255 and put the channels last, for example (images * 255).astype('uint8')",
         )
     names = _names(labels)
     if len(names) != len(pixels):
-        text = f"there are {len(pixels):,} images and {len(names):,} labels"
+        text = f"there are {len(pixels):,} images but {len(names):,} labels"
         raise DataError("data.array", text, "give one label for each image")
     if pixels.size == 0:
         return Found(cache_folder(), source, [])
@@ -64,13 +64,13 @@ def _names(labels: Any) -> list[str]:
     names = [class_name(_text(value)) for value in values.tolist()]
     missing = [number for number, name in enumerate(names) if not name]
     if missing:
-        message = f"{len(missing):,} of {len(names):,} labels are missing, the first is that of image {missing[0]}"
+        message = f"{len(missing):,} of {len(names):,} labels are missing, first that of image {missing[0]}"
         raise DataError("data.array", message, "give each image a label, or leave it out")
     return names
 
 
 def _text(value: Any) -> str:
-    """Return a label as text; None and NaN are no label."""
+    """Return a label as text; None and NaN count as missing."""
     if value is None or value != value:
         return ""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

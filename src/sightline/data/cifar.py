@@ -38,7 +38,7 @@ def read_cifar(folder: Path) -> Found:
     """Find the images of CIFAR's binary version; each is a row of one of its files.
 
     Raises:
-        DataError: if it is the pickled version, or the files are not what they should be.
+        DataError: if it is the pickled version, or the files are damaged.
     """
     files, names_file, label_at = _TEN if any((folder / name).is_file() for name in _TEN[0]) else _HUNDRED
     if not any((folder / name).is_file() for name in files):
@@ -46,14 +46,14 @@ def read_cifar(folder: Path) -> Found:
     try:
         names = [class_name(line) for line in (folder / names_file).read_text(encoding="utf-8").splitlines() if line]
     except (OSError, UnicodeDecodeError) as error:
-        text = f"{folder} has no list of class names {names_file} ({error})"
+        text = f"the list of class names {folder / names_file} can't be read ({error})"
         raise DataError("data.array", text, "unpack the archive again") from error
     rows: list[Row] = []
     for name, part in files.items():
         if (folder / name).is_file():
             labels = _labels(folder / name, label_at)
             if len(labels) and labels.max() >= len(names):
-                text = f"{folder / name} has the label {labels.max()}, and {names_file} only {len(names)} names"
+                text = f"{folder / name} has the label {labels.max()}, but {names_file} has only {len(names)} names"
                 raise DataError("data.array", text, "unpack the archive again")
             rows += [Row(f"{name}{MARK}{row}", names[label], part) for row, label in enumerate(labels)]
     return Found(folder, str(folder), rows)
@@ -63,12 +63,12 @@ def _labels(file: Path, label_at: int) -> np.ndarray[tuple[int, ...], np.dtype[n
     size = file.stat().st_size
     record = record_bytes(size)
     if record != label_at + 1 + 3072:
-        raise DataError("data.array", f"{file} is cut off, or no file of CIFAR: {size:,} bytes", "unpack it again")
+        raise DataError("data.array", f"{file} is truncated, or not a CIFAR file: {size:,} bytes", "unpack it again")
     return np.array(np.memmap(file, np.uint8, "r", shape=(size // record, record))[:, label_at])
 
 
 def refuse_cifar_names(names: Iterable[str], source: str) -> None:
-    """Raise ``DataError`` for an archive of CIFAR as its authors pack it: rows inside a file inside a file.
+    """Raise ``DataError`` for CIFAR's own archives: their images are rows of files in the archive.
 
     Example:
         >>> refuse_cifar_names(["cats/1.jpg"], "photos.zip")
@@ -77,13 +77,13 @@ def refuse_cifar_names(names: Iterable[str], source: str) -> None:
     if {"batches.meta", "data_batch_1"} <= last or {"meta", "train", "test"} <= last:
         raise _pickled(source)
     if {"data_batch_1.bin", "test_batch.bin"} & last or {"train.bin", "test.bin"} <= last:
-        text = f"{source} is CIFAR's binary version, still packed: its images are rows of files inside it"
+        text = f"{source} is CIFAR's binary version, still packed; its images can't be read in place"
         raise DataError("data.packed-cifar", text, f"unpack it (tar -xf {source}) and give the folder")
 
 
 def _pickled(source: str) -> DataError:
     return DataError(
         "data.pickle",
-        f"{source} is CIFAR's python version: pickles, which can run any code when they are read",
+        f"{source} is CIFAR's python version: pickle files, which can run any code when opened",
         "give the binary version (cifar-10-binary.tar.gz, unpacked), or the named set: cifar10, cifar100",
     )

@@ -1,4 +1,4 @@
-"""Small data sets each of which is wrong as a whole: a class that is missing, labels that contradict each other ..."""
+"""Small data sets, each with one fault of the set as a whole: a missing class, contradicting labels ..."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from sightline.data.drawn_shapes import SHAPES, Random, draw_shape, encode
 
 __all__ = ["READ", "SETS", "Defect", "write_sets"]
 
-READ = "read"  # what must be said of a file that is odd and is no fault: nothing, and its image is used
+READ = "read"  # the code of an unusual file that is not a fault: nothing is reported, and its image is used
 
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """One thing that is wrong, and what must be said about it.
+    """One fault, and what must be reported about it.
 
     Attributes:
         name: in words.
-        source: what to check: the folder or table that it is in.
+        source: the folder or table to check.
         code: of the finding or the error that must name it; ``READ`` where its image must be used.
-        path: of its file, as the samples of ``source`` name it; empty where it is no file.
-        says: what must stand in the reason.
+        path: of its file, as the samples of ``source`` name it; empty where it is not about one file.
+        words: what the reason must contain.
     """
 
     name: str
     source: Path
     code: str
     path: str = ""
-    says: str = ""
+    words: str = ""
 
 
 def write_sets(folder: Path) -> tuple[Defect, ...]:
-    """Write each set into a folder of its own and return what must be said about it."""
+    """Write each set into a folder of its own and return its faults."""
     defects = []
-    for number, (name, make, code, says) in enumerate(SETS):
+    for number, (name, make, code, words) in enumerate(SETS):
         root = folder / make.__name__.strip("_").replace("_", "-")
         source = make(root, np.random.default_rng([2, number]))
-        defects.append(Defect(name, source, code, says=says))
+        defects.append(Defect(name, source, code, words=words))
     return tuple(defects)
 
 
 def _fill(root: Path, random: Random, counts: dict[str, int]) -> Path:
-    """Write images into folders; what is shown goes by the folder's place, not by its name."""
+    """Write images into folders; which shape they show depends on the folder's position, not on its name."""
     for (where, count), shape in zip(counts.items(), cycle(SHAPES), strict=False):
         (root / where).mkdir(parents=True)
         for number in range(count):
@@ -96,7 +96,7 @@ def _boxes(root: Path, random: Random) -> Path:
 
 
 def _camera(root: Path, random: Random) -> Path:
-    """Each class was taken by a camera of its own: the files tell them apart, whatever is shown."""
+    """Each class comes from a camera of its own: the files alone distinguish the classes."""
     for name, kind in {"disc": "JPEG", "ring": "PNG"}.items():
         (root / name).mkdir(parents=True)
         for number in range(40):
@@ -135,20 +135,20 @@ def _lost_file(root: Path, random: Random) -> Path:
     return _table(root, random, [*rows, "images/lost.png,disc,"])
 
 
-# A new set is one function and one row: what is wrong, how it is made, what must be said, and in which words.
+# A new set is one function and one row: the fault, how it is made, the expected code, and words of the reason.
 SETS: tuple[tuple[str, Callable[[Path, Random], Path], str, str], ...] = (
     ("a class that val lacks", _missing_class, "missing-class", "'ring'"),
     ("a class that only test has", _extra_class, "extra-class", "'rings'"),
     ("a class of three images", _tiny_class, "tiny-class", "'comet'"),
     ("one class under two names", _alike_names, "class-name-clash", "'red disc'"),
-    ("twelve of one class for each of another", _uneven, "uneven-classes", "'ring'"),
+    ("one class twelve times as large as another", _uneven, "uneven-classes", "'ring'"),
     ("a class folder without images", _empty_folder, "skipped", "without images"),
-    ("one class only", _one_class, "data.one-class", "'disc'"),
+    ("a single class", _one_class, "data.one-class", "'disc'"),
     ("no images at all", _no_images, "data.no-images", "not an image"),
     ("boxes instead of classes", _boxes, "data.detection-layout", "images/"),
     ("a camera for each class", _camera, "shortcut", "'disc'"),
     ("several images of each patient", _patients, "group-pattern", "patient"),
     ("a table that contradicts itself", _contradiction, "data.contradiction", "a000.png"),
     ("a table with a split of its own", _unknown_split, "data.table-rows", "'practice'"),
-    ("a table with a file that is not there", _lost_file, "unreadable", "no such file"),
+    ("a table with a missing file", _lost_file, "unreadable", "no such file"),
 )

@@ -1,7 +1,7 @@
-"""The torture set: images of four shapes, and among them one of each thing that can be wrong with an image file.
+"""Images of four shapes, and among them one file for each known fault of an image file.
 
-Made on the spot, for ``sightline selftest`` and for tests. Each defect is a file of its own, so that none hides
-another; what is wrong with a data set as a whole stands in ``defect_sets``.
+Generated for ``sightline selftest`` and for tests. Each fault has a file of its own, so that none hides another;
+faults of a data set as a whole are in ``defect_sets``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sightline.data.drawn_shapes import SHAPES, SIDE, Pixels, Random, draw_shape
 
 __all__ = ["DEFECTS", "READ", "Defect", "write_defects"]
 
-# At least a hundred good images for each that can't be read: more than 1 % of those stop a training.
+# At least a hundred good images for each unreadable one: more than 1 % of unreadable ones stop a training.
 _COUNTS = {"train": 60, "val": 70, "test": 140}
 
 
@@ -39,19 +39,19 @@ def write_defects(folder: Path) -> tuple[Defect, ...]:
             for number in range(count):
                 (photos / part / shape / f"{number:03d}.png").write_bytes(encode(draw_shape(random, shape)))
     defects = []
-    for number, (name, path, make, code, says) in enumerate(DEFECTS):
+    for number, (name, path, make, code, words) in enumerate(DEFECTS):
         if make(photos / path, np.random.default_rng([1, number])):
-            defects.append(Defect(name, photos, code, path, says))
+            defects.append(Defect(name, photos, code, path, words))
     return (*defects, *write_sets(folder / "sets"))
 
 
-# -- how each is made: path and random numbers in; False where this system knows no such thing --------------------
+# -- how each is made: takes a path and random numbers; returns False where the system can't have such a file ------
 
 Maker = Callable[[Path, Random], bool]
 
 
 def _holds(content: Callable[[Pixels], bytes]) -> Maker:
-    """Return a maker of a file from an image of the shape that its folder is named for."""
+    """Return a maker of a file with an image of the shape that its folder is named after."""
 
     def make(path: Path, random: Random) -> bool:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def _with(content: bytes) -> Maker:
 
 
 def _copy_of(source: str, change: Callable[[bytes], bytes] = lambda data: data) -> Maker:
-    """Return a maker of a copy of another file of the set, from the split's folder on."""
+    """Return a maker of a changed copy of another file; ``source`` is relative to the folder of the splits."""
 
     def make(path: Path, random: Random) -> bool:
         path.write_bytes(change((path.parents[2] / source).read_bytes()))
@@ -103,7 +103,7 @@ def _link(target: str) -> Maker:
     def make(path: Path, random: Random) -> bool:
         try:
             path.symlink_to(target)
-        except OSError:  # Windows lets not everybody
+        except OSError:  # on Windows, links need a privilege
             return False
         return True
 
@@ -184,7 +184,7 @@ def _scaled_to(width: int, height: int) -> Callable[[Pixels], bytes]:
 _PAGE = b"<!DOCTYPE html><html><title>404 Not Found</title></html>"
 _POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 
-# A new defect is one function and one row: what is wrong, where, how it is made, what must be said, and in which words.
+# A new defect is one function and one row: the fault, path, how it is made, expected code, words of the reason.
 DEFECTS: tuple[tuple[str, str, Maker, str, str], ...] = (
     ("an empty file", "train/disc/empty.jpg", _with(b""), "unreadable", "empty"),
     ("a web page named .jpg", "train/disc/page.jpg", _with(_PAGE), "unreadable", "web page"),
@@ -196,7 +196,7 @@ DEFECTS: tuple[tuple[str, str, Maker, str, str], ...] = (
         "unreadable",
         "truncated",
     ),
-    ("a PNG with a bit that fell over", "train/cross/flipped.png", _holds(_flipped), "unreadable", "damaged"),
+    ("a PNG with a flipped bit", "train/cross/flipped.png", _holds(_flipped), "unreadable", "damaged"),
     ("900 million pixels in a kilobyte", "train/cross/bomb.png", _holds(_pixel_bomb), "unreadable", "pixels"),
     ("a JPEG of a hundred scans", "train/square/scans.jpg", _holds(_scan_bomb), "unreadable", "scans"),
     (
@@ -207,40 +207,40 @@ DEFECTS: tuple[tuple[str, str, Maker, str, str], ...] = (
         "--range",
     ),
     ("a pipe named .jpg", "train/disc/pipe.jpg", _pipe, "unreadable", "not a regular file"),
-    ("a link to nowhere", "train/disc/broken-link.jpg", _link("nowhere.jpg"), "unreadable", "no such file"),
+    ("a broken link", "train/disc/broken-link.jpg", _link("nowhere.jpg"), "unreadable", "missing file"),
     ("a link to its own folder", "train/ring/loop", _link("."), "skipped", "link"),
     ("a notebook's hidden copies", "train/.ipynb_checkpoints", _notebook, "skipped", "hidden"),
-    ("a Mac's shadow of a file", "train/disc/._000.jpg", _with(b"\0\x05\x16\x07"), "skipped", "hidden"),
-    ("a text among the images", "train/disc/notes.txt", _with(b"the good ones"), "skipped", "not an image"),
-    ("an image in no class", "train/lost.png", _holds(encode), "skipped", "outside of any class"),
-    ("an image without an ending", "train/disc/no-ending", _holds(encode), READ, ""),
-    ("an ending in capitals", "train/disc/CAMERA.JPG", _holds(lambda p: encode(p, "JPEG", quality=95)), READ, ""),
+    ("a hidden file of macOS", "train/disc/._000.jpg", _with(b"\0\x05\x16\x07"), "skipped", "hidden"),
+    ("a text file among the images", "train/disc/notes.txt", _with(b"the good ones"), "skipped", "not an image"),
+    ("an image outside the class folders", "train/lost.png", _holds(encode), "skipped", "outside the class folders"),
+    ("an image without an extension", "train/disc/no-ending", _holds(encode), READ, ""),
+    ("an extension in capitals", "train/disc/CAMERA.JPG", _holds(lambda p: encode(p, "JPEG", quality=95)), READ, ""),
     ("an image one folder deeper", "train/disc/more/deep.png", _holds(encode), READ, ""),
     ("a name that moves the cursor", "train/disc/\x1b[2J\n.png", _odd_name, READ, ""),
     ("a JPEG without its end marker", "train/disc/no-end.jpg", _holds(lambda p: _whole_jpeg(p)), READ, ""),
     ("a PNG named .jpg", "train/ring/really-png.jpg", _holds(encode), "wrong-extension", "PNG"),
-    ("a photo held sideways", "train/ring/sideways.jpg", _holds(_sideways), "sideways", ""),
+    ("a photo stored sideways", "train/ring/sideways.jpg", _holds(_sideways), "sideways", ""),
     (
-        "16 bits a pixel",
+        "16 bits per channel",
         "train/ring/deep.png",
         _holds(lambda p: encode(_grey(p).astype(np.uint16) * 257)),
         "sixteen-bit",
         "",
     ),
     ("a wrong checksum", "train/ring/checksum.png", _holds(_wrong_checksum), "checksum", ""),
-    ("ink without a marker", "train/ring/ink.jpg", _holds(_cmyk_without_marker), "cmyk-no-adobe", ""),
-    ("a film", "train/ring/film.gif", _holds(_film), "animation", ""),
-    ("a test image that train has too", "test/disc/leak.png", _copy_of("train/disc/000.png"), "leak", ""),
+    ("a CMYK JPEG without Adobe's marker", "train/ring/ink.jpg", _holds(_cmyk_without_marker), "cmyk-no-adobe", ""),
+    ("an animated GIF", "train/ring/film.gif", _holds(_film), "animation", ""),
+    ("a test image that is also in train", "test/disc/leak.png", _copy_of("train/disc/000.png"), "leak", ""),
     (
-        "a test image that train has, saved again",
+        "a test image that is in train, saved again",
         "test/disc/near-leak.jpg",
         _copy_of("train/disc/001.png", _saved_again),
         "near-leak",
         "",
     ),
-    ("one file under two labels", "train/ring/conflict.png", _copy_of("train/disc/002.png"), "label-conflict", ""),
+    ("one file with two labels", "train/ring/conflict.png", _copy_of("train/disc/002.png"), "label-conflict", ""),
     (
-        "one image under two labels, resized",
+        "one image with two labels, resized",
         "train/ring/near-conflict.png",
         _copy_of("train/disc/003.png", _resized),
         "near-conflict",
@@ -250,16 +250,16 @@ DEFECTS: tuple[tuple[str, str, Maker, str, str], ...] = (
     ("a mirrored copy", "train/disc/mirrored.png", _copy_of("train/disc/005.png", _mirrored), "near-copies", ""),
     ("a thumbnail", "train/square/thumbnail.png", _holds(_scaled_to(3, 3)), "odd-size", "3x3"),
     ("a banner", "train/square/banner.png", _holds(_scaled_to(200, 32)), "odd-aspect", "200x32"),
-    ("the lens cap was on", "train/square/dark.png", _holds(_levels(0.14, 0)), "dark", ""),
-    ("far too much light", "train/square/bright.png", _holds(_levels(0.15, 225)), "bright", ""),
-    ("one colour all over", "train/square/flat.png", _holds(lambda p: encode(p * 0 + np.uint8(120))), "flat", ""),
-    ("out of focus", "train/square/blurred.png", _holds(_blurred), "blurred", ""),
-    ("one grey image among coloured ones", "train/square/grey.png", _holds(lambda p: encode(_grey(p))), "grey", ""),
+    ("a very dark image", "train/square/dark.png", _holds(_levels(0.14, 0)), "dark", ""),
+    ("a very bright image", "train/square/bright.png", _holds(_levels(0.15, 225)), "bright", ""),
+    ("an image of one colour", "train/square/flat.png", _holds(lambda p: encode(p * 0 + np.uint8(120))), "flat", ""),
+    ("a blurred image", "train/square/blurred.png", _holds(_blurred), "blurred", ""),
+    ("a grey image among coloured ones", "train/square/grey.png", _holds(lambda p: encode(_grey(p))), "grey", ""),
 )
 
 
 def _whole_jpeg(pixels: Pixels) -> bytes:
-    """Return a JPEG without its last two bytes that decodes all the same: a decoder reads ahead, mostly too far."""
+    """Return a JPEG without its last two bytes that still decodes; most do not, as decoders read ahead."""
     for quality in range(95, 60, -1):
         data = encode(pixels, "JPEG", quality=quality)[:-2]
         try:

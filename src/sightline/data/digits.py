@@ -1,4 +1,4 @@
-"""1,797 real handwritten digits as PNG class folders: data that is always at hand.
+"""1,797 real handwritten digits as PNG class folders: a data set that needs no download.
 
 Source: the test set of E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits (UCI Machine
 Learning Repository, CC BY 4.0), as it ships with scikit-learn.
@@ -19,7 +19,7 @@ __all__ = ["write_digits"]
 def write_digits(folder: Path) -> int:
     """Write the digits as ``folder/0/0000.png`` ... (8 x 8 grey pixels); returns how many.
 
-    Files that are there already are left alone, so a second call costs nothing and changes nothing.
+    Existing files are kept, so a second call is fast and changes nothing.
 
     Raises:
         MissingExtra: without scikit-learn.

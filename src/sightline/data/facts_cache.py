@@ -1,9 +1,9 @@
-"""What was measured of each file, kept between runs: a file that did not change is not read again.
+"""A cache of what was measured for each file, so that an unchanged file is not read again.
 
-Files that can't be read are not kept: what they lack may be there the next time.
+Unreadable files are not cached: they may be readable the next time.
 
-One SQLite file in the user's cache folder. A file is the same as long as its size, times and inode are; one
-that was changed within the last two seconds is not kept, since a clock's tick could hide a second change.
+One SQLite file in the user's cache folder. A file counts as unchanged as long as its size, times and inode are the
+same; one that was written within the last two seconds is not cached, since a coarse clock could hide a later change.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ import numpy.typing as npt
 from sightline.pixels.containers import Member, Place
 from sightline.pixels.image_facts import FACTS
 
-__all__ = ["Memory", "Remembered", "stamp_of"]
+__all__ = ["FactsCache", "FileFacts", "stamp_of"]
 
-_VERSION = 4  # raise it when decode.py, facts.py or duplicates.py change what is found
+_VERSION = 4  # raise it when decode.py, image_facts.py or duplicates.py change their results
 _FRESH_SECONDS = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (place BLOB PRIMARY KEY, stamp BLOB, digest TEXT, row BLOB);
@@ -35,15 +35,15 @@ CREATE TABLE IF NOT EXISTS pairs (contents BLOB PRIMARY KEY, pairs BLOB);
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
-    """What is known of one readable file: sha256 of its content, and its row of FACTS."""
+class FileFacts:
+    """The cached facts of one readable file: sha256 of its content, and its row of FACTS."""
 
     digest: str
     row: np.void
 
 
 def stamp_of(place: Place) -> bytes | None:
-    """Return what changes whenever a file does, or None where that can't be told (no file, or just written)."""
+    """Return a value that changes whenever the file does, or None where it can't (no file, or just written)."""
     path = place.container if isinstance(place, Member) else place
     try:
         status = os.stat(path)  # noqa: PTH116  (60,000 of them: twice as fast as through pathlib)
@@ -54,50 +54,50 @@ def stamp_of(place: Place) -> bytes | None:
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}".encode()
 
 
-class Memory:
-    """The store of facts; without a place to write, it forgets everything and says nothing wrong.
+class FactsCache:
+    """The cache of facts; where its file can't be written, it is empty and nothing fails.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     with Memory(Path(folder), "") as memory:
-        ...         memory.recall([Path("no-such-file.jpg")])
+        ...     with FactsCache(Path(folder), "") as cache:
+        ...         cache.get([Path("no-such-file.jpg")])
         [None]
     """
 
     def __init__(self, folder: Path, rules: str) -> None:
-        """Open the store; ``rules`` are options that change what is measured, such as a range of values."""
+        """Open the cache; ``rules`` are options that change what is measured, such as a range of values."""
         self._salt = f"{_VERSION} {FACTS.itemsize} {rules}".encode()
         self._database: sqlite3.Connection | None = None
         with contextlib.suppress(OSError, sqlite3.Error):
             folder.mkdir(parents=True, exist_ok=True)
             self._database = _opened(folder / "facts.sqlite")
 
-    def __enter__(self) -> Memory:
+    def __enter__(self) -> FactsCache:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._database is not None:
             self._database.close()
 
-    def recall(self, places: Sequence[Place]) -> list[Remembered | None]:
-        """Return what is known of each file as it is now, in order; None for those that must be read."""
+    def get(self, places: Sequence[Place]) -> list[FileFacts | None]:
+        """Return the facts of each file, in order; None for those that must be read."""
         keys = [self._key(place) for place in places]
         known: dict[bytes, tuple[bytes, str, bytes]] = {}
         for part in _parts(keys, 500):
             marks = ",".join("?" * len(part))
             query = f"SELECT place, stamp, digest, row FROM facts WHERE place IN ({marks})"
             known |= {row[0]: row[1:] for row in self._fetch(query, part)}
-        found: list[Remembered | None] = []
+        found: list[FileFacts | None] = []
         for place, key in zip(places, keys, strict=True):
             stamp, digest, row = known.get(key, (None, "", b""))
             if stamp is None or len(row) != FACTS.itemsize or stamp != stamp_of(place):
                 found.append(None)
             else:
-                found.append(Remembered(digest, np.frombuffer(row, FACTS)[0]))
+                found.append(FileFacts(digest, np.frombuffer(row, FACTS)[0]))
         return found
 
-    def keep(self, rows: Iterable[tuple[Place, bytes | None, Remembered]]) -> None:
+    def put(self, rows: Iterable[tuple[Place, bytes | None, FileFacts]]) -> None:
         """Store rows of (file, its stamp before it was read, what was measured).
 
         A file that changed while it was read has another stamp by now, and is read again the next time.
@@ -111,12 +111,12 @@ class Memory:
             with contextlib.suppress(sqlite3.Error), self._database:
                 self._database.executemany("INSERT OR REPLACE INTO facts VALUES (?,?,?,?)", values)
 
-    def recall_pairs(self, table: Iterable[str]) -> npt.NDArray[np.intp] | None:
-        """Return the near-duplicates ``[M, 2]`` that were found in a table, whose rows are given as text."""
+    def get_pairs(self, table: Iterable[str]) -> npt.NDArray[np.intp] | None:
+        """Return the cached near-duplicates ``[M, 2]`` of a table, whose rows are given as text."""
         found = self._fetch("SELECT pairs FROM pairs WHERE contents = ?", [self._key_of(table)])
         return np.frombuffer(found[0][0], "<i8").reshape(-1, 2).astype(np.intp) if found else None
 
-    def keep_pairs(self, table: Iterable[str], pairs: npt.NDArray[np.intp]) -> None:
+    def put_pairs(self, table: Iterable[str], pairs: npt.NDArray[np.intp]) -> None:
         """Store the near-duplicates of a table."""
         if self._database is not None:
             row = self._key_of(table), pairs.astype("<i8").tobytes()
@@ -144,17 +144,17 @@ class Memory:
 
 
 def _opened(file: Path) -> sqlite3.Connection:
-    """Open the database; one that is damaged is made again."""
+    """Open the database; a damaged one is created again."""
     for attempt in range(2):
         database = sqlite3.connect(file, timeout=10)
         try:
             database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=OFF")  # it can be measured again
+            database.execute("PRAGMA synchronous=OFF")  # losing it only costs time
             database.executescript(_SCHEMA)
             return database
         except sqlite3.DatabaseError as error:
             database.close()
-            # Only what is no database is made again: one that is locked or full belongs to another process too.
+            # Only a damaged file is replaced: one that is locked or full is in use by another process too.
             if attempt or not any(word in str(error) for word in ("not a database", "malformed")):
                 raise
             for name in (file.name, f"{file.name}-wal", f"{file.name}-shm"):

@@ -1,4 +1,4 @@
-"""``fixes.csv``: what a person decided about single images, applied to the table and never to the files."""
+"""``fixes.csv``: a person's decisions about single images, applied to the table and never to the files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COLUMNS = ("path", "action", "value", "reason")
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """What is to be done about one image; its file is not touched.
+    """A decision about one image; its file is not touched.
 
     Attributes:
         path: the image, as the table of samples names it.
@@ -40,7 +40,7 @@ class Fix:
 
 
 def fixes_text(fixes: Iterable[Fix]) -> str:
-    """Return fixes as CSV with a header; a line that is deleted undoes its fix.
+    """Return fixes as CSV with a header; deleting a line undoes its fix.
 
     Example:
         >>> print(fixes_text([Fix("cat/1.jpg", "exclude", reason="unreadable")]), end="")
@@ -51,10 +51,10 @@ def fixes_text(fixes: Iterable[Fix]) -> str:
 
 
 def read_fixes(file: str | Path) -> list[Fix]:
-    """Read what ``fixes_text`` wrote, or a person did.
+    """Read a list of fixes, written by ``fixes_text`` or by hand.
 
     Raises:
-        InputError: if there is no such file, or a line says nothing that can be done.
+        InputError: if there is no such file, or a line is not a valid fix.
     """
     path = Path(file)
     try:
@@ -67,24 +67,24 @@ def read_fixes(file: str | Path) -> list[Fix]:
         reason = "it is not UTF-8" if is_encoding else getattr(error, "strerror", None) or str(error)
         raise InputError("fixes.unreadable", f"{path} can't be read: {reason}", _HOW) from error
     if not table or tuple(table[0][:3]) != _COLUMNS[:3]:
-        raise InputError("fixes.form", f"{path} does not begin with path,action,value", _HOW)
+        raise InputError("fixes.form", f"{path} must begin with the header path,action,value", _HOW)
     fixes = []
     for number, row in enumerate(table[1:], 2):
         if not any(row):
             continue
         name, action, value, reason = (*row, "", "", "", "")[:4]
         if action not in ACTIONS or not name or (action == "exclude") == bool(value):
-            message = f"{path}: line {number}: {action!r} of {name!r} to {value!r} can't be done"
+            message = f"{path}: line {number}: not a valid fix: path {name!r}, action {action!r}, value {value!r}"
             raise InputError("fixes.form", message, _HOW)
         fixes.append(Fix(name, action, value, reason))  # type: ignore[arg-type]
     return fixes
 
 
-_HOW = f"write lines of path,action,value with {', '.join(ACTIONS)}, as sightline check DATA --fix-list FILE does"
+_HOW = f"write path,action,value with {', '.join(ACTIONS)} as action, as sightline check DATA --fix-list FILE does"
 
 
 def apply_fixes(samples: Samples, fixes: Iterable[Fix]) -> Samples:
-    """Return the table as the fixes want it; what is excluded is listed among ``skipped``.
+    """Return the table with the fixes applied; excluded images are listed in ``skipped``.
 
     Raises:
         DataError: if an image is not in the table, a class does not exist, or two fixes contradict each other.
@@ -110,9 +110,8 @@ def apply_fixes(samples: Samples, fixes: Iterable[Fix]) -> Samples:
         elif fix.value in samples.classes:
             labels[row] = samples.classes.index(fix.value)
         else:
-            raise DataError(
-                "fixes.unknown-class", f"{fix.path!r}: no class {fix.value!r}", _near(fix.value, samples.classes)
-            )
+            message = f"{fix.path!r}: there is no class {fix.value!r}"
+            raise DataError("fixes.unknown-class", message, _near(fix.value, samples.classes))
     if len(excluded) == len(samples):
         raise DataError("fixes.nothing-left", "the list of fixes excludes every image", "delete some of its lines")
     kept = np.array([row for row in range(len(samples)) if row not in excluded], np.intp)
@@ -132,7 +131,7 @@ def describe_fixes(fixes: Iterable[Fix]) -> str:
 
 
 def _same_name(path: str, paths: Iterable[str]) -> str:
-    """Name the image of the same file name elsewhere; another name would be another image."""
+    """Suggest the image with the same file name in another folder."""
     name = path.rpartition("/")[2]
     same = [other for other in paths if other.rpartition("/")[2] == name]
     return f"did you mean {same[0]!r}?" if len(same) == 1 else "remove the line, or correct the path"

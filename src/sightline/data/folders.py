@@ -1,6 +1,6 @@
 """Class folders and split folders, on the disk or in the listing of an archive: one way to read both.
 
-Hidden files and folders are never data. What is found and is no sample is listed with its reason.
+Hidden files and folders are never data. Everything that is not used as a sample is listed with its reason.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ IMAGE_SUFFIXES = frozenset(
         ".heif",
     ]
 )
-# Signatures of image files, for those with an unknown ending.
+# Signatures of image files, for those with an unknown extension.
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\x00", b"MM\x00*")
 _HIDDEN_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
 
@@ -46,7 +46,7 @@ Skipped = list[tuple[str, str]]
 
 
 class Node(Protocol):
-    """A file or folder, wherever it lies."""
+    """A file or folder, on the disk or in an archive."""
 
     @property
     def name(self) -> str:
@@ -54,7 +54,7 @@ class Node(Protocol):
 
     @property
     def text(self) -> str:
-        """Its path as a table of samples has it."""
+        """Its path as written in a table of samples."""
 
     @property
     def is_folder(self) -> bool:
@@ -62,7 +62,7 @@ class Node(Protocol):
 
     @property
     def identity(self) -> object:
-        """What two names of one folder have in common."""
+        """A value that is equal for two names of one folder."""
 
     def children(self) -> Sequence[Node]:
         """Return what a folder holds, sorted by name.
@@ -86,9 +86,9 @@ class DiskNode:
 
     @property
     def identity(self) -> object:
-        """Device and number of the folder; its real path where there are none."""
+        """Device and inode of the folder; its real path where there are none."""
         try:
-            status = os.stat(self.path)  # noqa: PTH116  (a Path for each file costs more than reading its name)
+            status = os.stat(self.path)  # noqa: PTH116  (creating a Path for each file costs more than reading its name)
         except OSError:
             return self.path
         return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(self.path)
@@ -120,7 +120,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Tell whether a file or folder is the system's or a tool's, and never data."""
+    """Tell whether a file or folder belongs to the system or a tool, and is never data."""
     return name.startswith(".") or name.lower() in _HIDDEN_NAMES
 
 
@@ -136,7 +136,7 @@ def read_folder(root: Path) -> Found:
     """Find the images of class folders or split folders on the disk.
 
     Raises:
-        DataError: if it is an object detection set.
+        DataError: if it is an object detection data set.
     """
     rows, skipped = read_tree(DiskNode(str(root)), str(root))
     return Found(root, str(root), rows, skipped)
@@ -146,7 +146,7 @@ def read_tree(top: Node, source: str) -> tuple[list[Row], Skipped]:
     """Return (images, everything else) of class folders or split folders below a node.
 
     Args:
-        top: the root; where it holds nothing but one folder, and that one holds split folders, these are meant.
+        top: the root; where it contains a single folder with split folders in it, that one is read.
         source: what to call it in an error.
     """
     skipped: Skipped = []
@@ -164,12 +164,12 @@ def read_tree(top: Node, source: str) -> tuple[list[Row], Skipped]:
         if _folders(inner):
             rows += _read_class_folders(inner, part, visited, skipped)
         else:
-            skipped.append((node.text, "unlabelled: a split folder without class folders"))
+            skipped.append((node.text, "unlabelled: in a split folder without class folders"))
     taken = {node.name for node, _ in splits}
     for node in _children(root, skipped):
         if node.name not in taken:
             skipped.append((node.text, _beside(node)))
-    if {row.part for row in rows} == {"train"}:  # a lone "train" folder is no split
+    if {row.part for row in rows} == {"train"}:  # a "train" folder alone is not a split
         rows = [row._replace(part="") for row in rows]
     return rows, skipped
 
@@ -187,19 +187,19 @@ def _read_class_folders(folder: Node, part: str, visited: set[object], skipped: 
             skipped.append((class_folder.text, "a folder without images"))
     for node in children:
         if not node.is_folder or is_hidden(node.name):
-            skipped.append((node.text, "hidden" if is_hidden(node.name) else "outside of any class folder"))
+            skipped.append((node.text, "hidden" if is_hidden(node.name) else "outside the class folders"))
     return rows
 
 
 def _walk(folder: Node, skipped: Skipped, visited: set[object]) -> Iterator[Node]:
-    """Yield image files; follow a link to a folder once, whatever its name, and none that leads back."""
+    """Yield image files; a link to a folder is followed once, and not if it leads back."""
     for node in _children(folder, skipped):
         if is_hidden(node.name):
             skipped.append((node.text, "hidden"))
         elif node.is_folder:
             identity = node.identity
             if identity in visited:
-                skipped.append((node.text, "a link to a folder that is read elsewhere"))
+                skipped.append((node.text, "a link to a folder that is already read"))
                 continue
             visited.add(identity)
             yield from _walk(node, skipped, visited)
@@ -208,7 +208,7 @@ def _walk(folder: Node, skipped: Skipped, visited: set[object]) -> Iterator[Node
             if ending in IMAGE_SUFFIXES or _looks_like_image(node.start()):
                 yield node
             else:
-                skipped.append((node.text, f"not an image ({ending or 'no ending'})"))
+                skipped.append((node.text, f"not an image ({ending or 'no extension'})"))
 
 
 def _looks_like_image(start: bytes) -> bool:
@@ -224,12 +224,12 @@ def _children(folder: Node, skipped: Skipped) -> Sequence[Node]:
 
 
 def _folders(node: Node) -> list[Node]:
-    # A folder that can't be read is listed as skipped when its turn comes.
+    # A folder that can't be read is listed as skipped later, when it is visited.
     return [child for child in _children(node, []) if child.is_folder and not is_hidden(child.name)]
 
 
 def _inside_wrapper(top: Node, skipped: Skipped) -> Node:
-    """Go down through folders that hold one folder and nothing to learn from, if they lead to split folders."""
+    """Go down through folders that contain a single folder, if they lead to split folders."""
     node, passed = top, []
     while not _has_train(node):
         folders = _folders(node)
@@ -247,7 +247,7 @@ def _has_train(node: Node) -> bool:
 
 
 def _inside_twin(node: Node, part: str, skipped: Skipped) -> Node:
-    """Go down where a split folder holds nothing but a folder of the same meaning: ``seg_train/seg_train``."""
+    """Go down where a split folder contains only another one of the same part: ``seg_train/seg_train``."""
     folders = _folders(node)
     if len(folders) != 1 or SPLIT_NAMES.get(folders[0].name.lower()) != part:
         return node
@@ -259,7 +259,7 @@ def _inside_twin(node: Node, part: str, skipped: Skipped) -> Node:
 
 def _others(folder: Node, taken: Node) -> Skipped:
     return [
-        (node.text, "hidden" if is_hidden(node.name) else "outside of any class folder")
+        (node.text, "hidden" if is_hidden(node.name) else "outside the class folders")
         for node in _children(folder, [])
         if node.name != taken.name
     ]
@@ -283,7 +283,7 @@ def _refuse_detection_layout(root: Node, source: str) -> None:
     if {"images", "labels"} <= names or {"images", "labels"} <= inner or {"images", "annotations"} <= names:
         raise DataError(
             "data.detection-layout",
-            f"{source!r} looks like an object detection set (images/ beside labels/): boxes, not classes",
-            "Sightline sorts whole images into classes; cut the objects out into one folder per class, "
+            f"{source!r} looks like an object detection data set (images/ beside labels/): it has boxes, not classes",
+            "Sightline classifies whole images; crop the objects into one folder per class, "
             "or write a CSV with the columns path and label",
         )

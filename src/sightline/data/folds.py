@@ -16,8 +16,8 @@ def make_folds(samples: Samples, folds: int, *, seed: int = 0, val_share: float 
     """Split inspected samples into folds: each readable image is tested in one of them, and trained on in the others.
 
     Groups, exact copies and near-duplicates stay in one fold, as they stay on one side of any split. Classes are
-    spread evenly: of each, units go to the folds one by one, large ones first, always to the one that has fewest
-    images of it. Within a fold validation is drawn from what is left for training.
+    spread evenly: the units of a class go to the folds one by one, large ones first, always to the fold with the
+    fewest images of the class. Within a fold, validation images are drawn from the training images.
 
     Args:
         samples: with ``digests``.
@@ -27,30 +27,32 @@ def make_folds(samples: Samples, folds: int, *, seed: int = 0, val_share: float 
         val_share: share of the rest that selects the epoch; by default as for any split.
 
     Raises:
-        InputError: if the number or the share is impossible.
+        InputError: if the number or the share is out of range.
         DataError: if a split is given, or a class has fewer units than there are folds.
 
     References:
         R. Kohavi, IJCAI 1995, for stratified folds.
     """
     if folds < 2:
-        raise InputError("split.folds", f"--folds is {folds}", "give 2 or more, for example --folds 5")
+        raise InputError(
+            "split.folds", f"--folds {folds} is not valid: at least 2 are needed", "give, for example, --folds 5"
+        )
     check_shares(val_share, 0)
     if any(samples.given):
         given = ", ".join(sorted(set(samples.given) - {""}))
-        message = f"folds test every image once, but the data come with a split: {given}"
-        raise DataError("split.folds-given", message, "give the class folders without it, or leave out --folds")
+        message = f"--folds tests every image once, but the data have a split already: {given}"
+        raise DataError("split.folds-given", message, "give the class folders without the split, or leave out --folds")
     number = _assign(samples, folds, seed)
     val = default_shares(samples)[0] if val_share is None else val_share
     groups = len(set(samples.groups) - {""})
-    notes = (f"{groups:,} groups are kept whole",) if groups else ()
+    notes = (f"{groups:,} groups are kept together",) if groups else ()
     splits = []
     for fold in range(folds):
         parts = np.full(len(samples), "train", object)
         parts[number == fold] = "test"
         parts[~samples.is_ok] = ""
         parts = draw_parts(samples, parts, {"val": val}, seed + fold)
-        rule = f"fold {fold + 1} of {folds}: every image is tested in one of them; {val:.0%} of the others validate"
+        rule = f"fold {fold + 1} of {folds}: every image is tested in one fold; {val:.0%} of the others validate"
         splits.append(Split(parts, seed, rule, notes, "test", np.zeros(len(samples), bool)))
     if any(not split.counts()["val"] for split in splits):
         message = f"{folds} folds leave no image for validation"
@@ -86,6 +88,6 @@ def _refuse_small(samples: Samples, by_class: dict[int, list[npt.NDArray[np.intp
             images = int(((samples.labels == label) & samples.is_ok).sum())
             what = f"{images} readable image{'' if images == 1 else 's'}"
             if len(units) < images:
-                what += f", of which groups and copies leave {len(units)} that can be parted"
+                what += f", in only {len(units)} units, because groups and copies stay together"
             cure = f"give at most --folds {len(units)}" if len(units) > 1 else "add images to it, or leave it out"
             raise DataError("split.small-class", f"class {name!r} has {what}: too few for {folds} folds", cure)

@@ -1,4 +1,4 @@
-"""What a reader of sources hands on, and what holds for all of them: one label an image, and known classes."""
+"""The result of every reader of sources, and the checks that all share: one label per image, and known classes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SPLIT_NAMES = {
 
 
 class Row(NamedTuple):
-    """One image as it was found."""
+    """One image of a source."""
 
     path: str  # as Samples has it: relative to the root with forward slashes, or absolute
     name: str  # of its class
@@ -44,7 +44,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a source holds, before it is checked.
+    """The contents of a source, before they are checked.
 
     Attributes:
         root: what the paths of ``rows`` and ``skipped`` are relative to.
@@ -67,7 +67,7 @@ def class_name(text: str) -> str:
 
 
 def relative_to(root: Path, path: Path) -> str:
-    """Return a file's path as a table of samples has it."""
+    """Return a file's path as written in a table of samples."""
     try:
         return path.relative_to(root).as_posix()
     except ValueError:
@@ -75,13 +75,13 @@ def relative_to(root: Path, path: Path) -> str:
 
 
 def to_samples(found: Found, *, strict: bool = True, least_classes: int = 2) -> Samples:
-    """Check what holds for every source, and number the classes by name.
+    """Apply the checks that all sources share, and number the classes by name.
 
     Args:
         found: what a reader found.
-        strict: raise for a class that ``val`` or ``test`` has and ``train`` has not; otherwise its images are skipped
-            and the class stands in ``extra_classes``.
-        least_classes: 2 to tell classes apart; 1 where a classifier brings them.
+        strict: raise for a class that is in ``val`` or ``test`` but not in ``train``; otherwise its images are skipped
+            and the class is listed in ``extra_classes``.
+        least_classes: 2 for training; 1 where the classes come from a classifier.
 
     Raises:
         DataError: if there are no images, fewer classes than that, or labels that can't be matched.
@@ -89,8 +89,8 @@ def to_samples(found: Found, *, strict: bool = True, least_classes: int = 2) -> 
     rows = _without_repeats(found.rows)
     if not rows:
         reasons = Counter(reason for _, reason in found.skipped)
-        seen = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items())) or "nothing at all"
-        raise DataError("data.no-images", f"no images found in {found.source!r}; found: {seen}", HOW)
+        others = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items())) or "nothing at all"
+        raise DataError("data.no-images", f"no images found in {found.source!r}; found: {others}", HOW)
     trained = {row.name for row in rows if row.part in ("", "train")}
     extra = Counter((row.part, row.name) for row in rows if row.name not in trained)
     if extra and (strict or not trained):
@@ -132,19 +132,19 @@ def _check_classes(classes: tuple[str, ...], source: str, least: int) -> None:
     if odd:
         raise DataError(
             "data.class-name",
-            f"class {odd[0]!r} has a control character in its name; a list of classes has one name a line",
+            f"class {odd[0]!r} has a control character, such as a line break, in its name",
             "rename the folder or the label",
         )
     if len(classes) < least:
         raise DataError(
             "data.one-class",
             f"only one class in {source!r}: {classes[0]!r}",
-            "give at least two folders of images; to find one thing, add a second class of what it is not",
+            "give at least two classes; to detect one thing, add a second class with images of other things",
         )
 
 
 def _without_repeats(rows: list[Row]) -> list[Row]:
-    """Drop lines that say the same twice; refuse those that contradict each other."""
+    """Drop repeated lines; refuse contradicting ones."""
     seen: dict[str, Row] = {}
     for row in rows:
         other = seen.setdefault(row.path, row)

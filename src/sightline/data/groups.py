@@ -17,15 +17,15 @@ __all__ = ["Suggestion", "assign_groups", "suggest_groups"]
 
 
 def assign_groups(samples: Samples, rule: str) -> Samples:
-    """Return the table with its groups named by a rule; without one, as it is.
+    """Return the table with groups assigned by a rule; unchanged without one.
 
     Args:
         samples: the table.
-        rule: the name of a column of the table, or a regular expression that is searched in each path. What its
-            first parenthesis holds (or all of the match) is the group; a path without a match has none.
+        rule: the name of a column of the table, or a regular expression that is searched for in each path. The match
+            of its first parenthesis (or all of the match) is the group; a path without a match has none.
 
     Raises:
-        InputError: if it is no column and no regular expression, or nothing matches.
+        InputError: if it is neither a column nor a regular expression, or nothing matches.
 
     Example:
         ``assign_groups(samples, r"(patient[0-9]+)_")``
@@ -40,7 +40,7 @@ def assign_groups(samples: Samples, rule: str) -> Samples:
         pattern = re.compile(rule)
     except re.error as error:
         raise InputError(
-            "split.group", f"--group {rule!r} is no column and no regular expression: {error}", _HOW
+            "split.group", f"--group {rule!r} is neither a column nor a valid regular expression: {error}", _HOW
         ) from error
     groups = np.full(len(samples), "", object)
     for row, path in enumerate(samples.paths):
@@ -49,18 +49,18 @@ def assign_groups(samples: Samples, rule: str) -> Samples:
     if not any(groups):
         columns = ", ".join(samples.extra) or "none"
         message = (
-            f"--group {rule!r} is no column (there are: {columns}) and matches no path, such as {samples.paths[0]!r}"
+            f"--group {rule!r} is not a column (columns: {columns}) and matches no path, such as {samples.paths[0]!r}"
         )
         raise InputError("split.group", message, _HOW)
     return replace(samples, groups=groups)
 
 
-_HOW = "name a column, or give an expression with one parenthesis, for example --group '(patient[0-9]+)_'"
+_HOW = "name a column, or give a regular expression with one parenthesis, for example --group '(patient[0-9]+)_'"
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A pattern in file names that may tell which images belong together.
+    """A pattern in file names that may show which images belong together.
 
     Attributes:
         pattern: regular expression for ``--group``.
@@ -81,7 +81,7 @@ def suggest_groups(paths: Sequence[str]) -> Suggestion | None:
     """Return the pattern that most of the paths follow and that makes groups of several images, or None.
 
     Names such as ``patient12_03.png``, ``scan-7-slice-031.dcm.png`` or ``clip3/frame0042.jpg``: the last number
-    counts within a group, what stands before it names the group, and groups have numbers of their own.
+    counts within a group, what comes before it names the group, and groups are numbered too.
 
     Example:
         >>> found = suggest_groups([f"cat/patient{p}_{k}.png" for p in range(20) for k in range(5)])
@@ -102,9 +102,9 @@ _LEAST_GROUPS = 3
 
 
 def _patterns(paths: Sequence[str]) -> Iterator[str]:
-    """Yield expressions for the forms that names take: the commonest ones, and folders inside the class's.
+    """Yield expressions for the most common forms of names, and for folders inside the class folders.
 
-    Those with the names' own words come before those with any word, and win where both match as much.
+    Expressions with the words of the names come before those with any word, and win where both match as much.
     """
     for is_literal in (True, False):
         forms: dict[str, int] = defaultdict(int)
@@ -117,14 +117,14 @@ def _patterns(paths: Sequence[str]) -> Iterator[str]:
 
 
 def _form(stem: str, is_literal: bool) -> str:
-    """Return a name's form as an expression: its last number counts, what stands before it is the group."""
+    """Return a name's form as an expression: its last number is a counter, what comes before it is the group."""
     pieces = _PIECE.findall(stem)
     numbers = [place for place, piece in enumerate(pieces) if piece.isdigit()]
     if len(numbers) < 2 or len(pieces) > 12:
         return ""
     written = [r"\d+" if piece.isdigit() else _word(piece, is_literal) for piece in pieces]
     last = numbers[-1]
-    # What parts the group from the count ("_", "-img-", ...) belongs to neither.
+    # The separator between group and counter ("_", "-img-", ...) belongs to neither.
     end = max(numbers[:-1]) + 1
     return rf"(?:^|/)({''.join(written[:end])}){''.join(written[end:last])}\d+{''.join(written[last + 1 :])}\.\w+$"
 
@@ -143,7 +143,7 @@ def _tried(pattern: str, paths: Sequence[str]) -> Suggestion | None:
     images = sum(map(len, groups.values()))
     several = [name for name, members in groups.items() if len(members) > 1]
     in_several = sum(len(groups[name]) for name in several)
-    # Groups of one are no groups; two or three huge ones are classes or splits in another word.
+    # Groups of one image do not count; two or three huge ones are rather classes or splits.
     is_plausible = images >= _LEAST_SHARE * len(paths) and len(several) >= _LEAST_GROUPS and in_several >= 0.8 * images
     if not is_plausible or max(map(len, groups.values())) > images / 2:
         return None

@@ -1,7 +1,7 @@
-"""Sets of the Hugging Face hub: named ones, and ``hf:OWNER/NAME``, as Parquet files in the hub's own cache.
+"""Data sets of the Hugging Face hub: named ones, and ``hf:OWNER/NAME``, as Parquet files in the hub's own cache.
 
-A set is downloaded on request, each file checked against the sha256 that the hub states. What was downloaded, of which
-revision, is noted in the user's cache folder; from then on the set is read without a connection.
+A set is downloaded on request, and each file is checked against the sha256 on the hub. The files and the revision are
+noted in the user's cache folder; from then on the set is read without a connection.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from sightline.text import nearest
 __all__ = ["NAMED_SETS", "NamedSet", "download_set", "is_set", "nearest_set", "read_set"]
 
 PREFIX = "hf:"
-# Where the hub keeps the Parquet files that it makes of sets published in another form.
+# The hub converts sets of other formats to Parquet in the second one.
 _REVISIONS = ("main", "refs/convert/parquet")
 
 
 @dataclass(frozen=True, slots=True)
 class NamedSet:
-    """A set of the hub that has a short name here.
+    """A data set of the hub with a short name.
 
     Attributes:
         repository: its name on the hub.
@@ -60,7 +60,7 @@ NAMED_SETS = {
 
 
 def is_set(name: str) -> bool:
-    """Tell whether a name is one of a set that can be downloaded.
+    """Tell whether a name is that of a set that can be downloaded.
 
     Example:
         >>> is_set("cifar10"), is_set("hf:uoft-cs/cifar10"), is_set("photos")
@@ -81,27 +81,27 @@ def nearest_set(name: str) -> str | None:
 
 
 def read_set(name: str) -> Found:
-    """Find the images of a set that was downloaded.
+    """Find the images of a downloaded set.
 
     Raises:
-        DataError: if it was not, or its files are gone.
+        DataError: if it was not downloaded, or its files are gone.
         MissingExtra: without pyarrow.
     """
     files = _downloaded(name)
     if files is None:
         raise DataError(
             "data.not-downloaded",
-            f"the set {name!r} is not on this machine",
+            f"the data set {name!r} is not on this machine",
             f"connect to the network once; sightline check {name} downloads it",
         )
     return read_parquet_files(files, name)
 
 
 def download_set(name: str) -> Generator[tuple[int, int], None, Path]:
-    """Download a set unless it is here; yields (bytes done, bytes in all), returns the note of what was downloaded.
+    """Download a set unless it is here; yields (bytes done, bytes in all), returns the note about its files.
 
     Raises:
-        DataError: if the hub can't be reached, has no such set, or a file that came is not the one that it states.
+        DataError: if the hub can't be reached, has no such set, or a file differs from its checksum.
         MissingExtra: without huggingface_hub or pyarrow.
     """
     note = _note(name)
@@ -132,7 +132,7 @@ def download_set(name: str) -> Generator[tuple[int, int], None, Path]:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file as the hub states it."""
+    """A file as the hub describes it."""
 
     name: str
     part: str
@@ -148,7 +148,7 @@ def _address(name: str) -> tuple[str, str]:
     repository, _, folder = rest.partition("/")
     if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", f"{owner}/{repository}"):
         raise DataError(
-            "data.hub-layout", f"{name!r} is no name of a set", "write hf:OWNER/NAME, or hf:OWNER/NAME/FOLDER"
+            "data.hub-layout", f"{name!r} is not a valid data set name", "write hf:OWNER/NAME, or hf:OWNER/NAME/FOLDER"
         )
     return f"{owner}/{repository}", folder
 
@@ -175,7 +175,7 @@ def _list_files(name: str, repository: str, folder: str) -> tuple[str, list[_Fil
         if found:
             break
     if found:
-        text = f"{repository} holds several sets: {', '.join(sorted(found))}"
+        text = f"{repository} contains several data sets: {', '.join(sorted(found))}"
         raise DataError("data.hub-layout", text, f"choose one: {PREFIX}{repository}/{sorted(found)[0]}")
     raise DataError(
         "data.hub-layout",
@@ -185,13 +185,13 @@ def _list_files(name: str, repository: str, folder: str) -> tuple[str, list[_Fil
 
 
 def _by_folder(siblings: list[Any]) -> dict[str, list[_File]]:
-    """Return the Parquet files of each folder, with the part of the split that their names say."""
+    """Return the Parquet files of each folder, with the part of the split that their names give."""
     found: dict[str, list[_File]] = {}
     for sibling in sorted(siblings, key=lambda one: str(one.rfilename)):
         name = str(sibling.rfilename)
         if name.lower().endswith(".parquet"):
             head, _, last = name.rpartition("/")
-            # A folder that is called like a part belongs to the name of the file: default/train/0000.parquet
+            # A folder named after a part belongs to the name of the file: default/train/0000.parquet
             outer, _, inner = head.rpartition("/")
             folder, rest = (outer, f"{inner}/{last}") if inner.lower() in SPLIT_NAMES else (head, last)
             checksum = getattr(sibling.lfs, "sha256", "") if sibling.lfs else ""
@@ -205,14 +205,14 @@ def _by_folder(siblings: list[Any]) -> dict[str, list[_File]]:
 def _download(
     name: str, source: tuple[str, str], file: _File, before: tuple[int, int]
 ) -> Generator[tuple[int, int], None, Path]:
-    """Download one file in a thread, since the hub's library counts its bytes to a bar and to nobody else."""
+    """Download one file in a thread, since the hub's library reports progress only through a tqdm bar."""
     from huggingface_hub import hf_hub_download
     from tqdm.auto import tqdm
 
     counts: queue.SimpleQueue[tuple[int, int] | Path | BaseException] = queue.SimpleQueue()
 
     class Counting(tqdm):  # type: ignore[misc]
-        """A bar that shows nothing and passes its counts on."""
+        """A bar that shows nothing and forwards its counts."""
 
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **{**options, "disable": True})
@@ -233,7 +233,7 @@ def _download(
 
     threading.Thread(target=work, name="download", daemon=True).start()
     done, total = before
-    bars: Counter[int] = Counter()  # there may be two: bytes that came, and bytes that were written
+    bars: Counter[int] = Counter()  # there may be two: bytes received, and bytes written
     while True:
         count = counts.get()
         if isinstance(count, Path):
@@ -245,7 +245,7 @@ def _download(
 
 
 def _check(path: Path, file: _File) -> None:
-    """Compare a file with what the hub states of it; one that differs is removed, so that it is fetched again."""
+    """Compare a file with its checksum on the hub; one that differs is removed, so that it is downloaded again."""
     digest = hashlib.sha256()
     with path.open("rb") as opened:
         while piece := opened.read(2**20):
@@ -256,8 +256,8 @@ def _check(path: Path, file: _File) -> None:
         path.unlink(missing_ok=True)
         raise DataError(
             "data.checksum",
-            f"{file.name} came as {size:,} bytes with another content than the hub states; it was removed",
-            "try again; if it happens twice, something between here and the hub changes files",
+            f"{file.name} ({size:,} bytes) differs from its checksum on the hub; it was removed",
+            "try again; if it happens again, a proxy on the way may be changing files",
         )
 
 
@@ -266,7 +266,7 @@ def _note(name: str) -> Path:
 
 
 def _downloaded(name: str) -> list[tuple[Path, str]] | None:
-    """Return (file, part) of what was downloaded, or None where it was not, or is not there any more."""
+    """Return (file, part) of a downloaded set, or None where it was not downloaded or is gone."""
     try:
         facts = json.loads(_note(name).read_text(encoding="utf-8"))
         files = [(Path(file["path"]), str(file["part"]), int(file["size"])) for file in facts["files"]]
@@ -292,7 +292,7 @@ def _unreachable(name: str, error: BaseException) -> DataError:
     text = str(error).strip().splitlines()
     return DataError(
         "data.download",
-        f"the set {name!r} is not on this machine and can't be downloaded "
+        f"the data set {name!r} is not on this machine and can't be downloaded "
         f"({type(error).__name__}: {text[0][:160] if text else 'no details'})",
         "connect to the network once, or check the name; without a network: digits, or a folder of your own",
     )

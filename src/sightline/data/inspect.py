@@ -1,4 +1,4 @@
-"""Open every image once: what it contains, how large it is, whether it can be read, what it looks like."""
+"""Open every image once: its digest, its size, whether it can be read, and facts about its pixels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import PIL
 
 from sightline.caches import cache_folder
-from sightline.data.facts_cache import Memory, Remembered, stamp_of
+from sightline.data.facts_cache import FactsCache, FileFacts, stamp_of
 from sightline.data.samples import Samples
 from sightline.errors import DataError, UnreadableImage
 from sightline.machine import usable_threads
@@ -37,13 +37,13 @@ def inspect_samples(
 ) -> Generator[int, None, Samples]:
     """Read and decode every file once. A generator: yields how many are done, returns the richer :class:`Samples`.
 
-    What was measured is kept in the user's cache folder: a second call reads only the files that changed.
+    Results are cached in the user's cache folder: a second call reads only the files that changed.
 
     Args:
         samples: the table from ``read_samples``.
         value_range: (low, high) of 16-bit, 32-bit and float images.
-        threads: that read and decode; 0: as many as this process may use.
-        folder: where measurements are kept; the user's cache folder by default.
+        threads: reading and decoding threads; 0: as many as this process may use.
+        folder: of the cache; the user's cache folder by default.
     """
     threads = threads or usable_threads()
     digests: list[str] = []
@@ -51,47 +51,51 @@ def inspect_samples(
     facts = np.zeros(len(samples), FACTS)
     files = samples.files
     with (
-        Memory(folder or cache_folder(), f"{value_range or ''} {_rules()}") as memory,
+        FactsCache(folder or cache_folder(), f"{value_range or ''} {_rules()}") as cache,
         ThreadPoolExecutor(threads, thread_name_prefix="inspect") as pool,
     ):
         chunks = (files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK))
-        waiting = [_Chunk.start(chunk, memory, pool, value_range) for chunk in islice(chunks, 2 * threads)]
+        waiting = [_Chunk.start(chunk, cache, pool, value_range) for chunk in islice(chunks, 2 * threads)]
         while waiting:
-            for known in waiting.pop(0).finish(memory):
-                if isinstance(known, Remembered):
+            for known in waiting.pop(0).finish(cache):
+                if isinstance(known, FileFacts):
                     facts[len(digests)] = known.row
                 else:
                     errors[len(digests)] = known[1]
-                digests.append(known.digest if isinstance(known, Remembered) else known[0])
+                digests.append(known.digest if isinstance(known, FileFacts) else known[0])
             yield len(digests)
-            waiting += [_Chunk.start(chunk, memory, pool, value_range) for chunk in islice(chunks, 1)]
+            waiting += [_Chunk.start(chunk, cache, pool, value_range) for chunk in islice(chunks, 1)]
     return replace(samples, digests=np.array(digests, object), facts=facts, errors={**samples.errors, **errors})
 
 
-Measured = Remembered | tuple[str, str]  # the latter: sha256 and reason of a file that can't be read
+Measured = FileFacts | tuple[str, str]  # the latter: sha256 and reason of a file that can't be read
 
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """Some files: what is known of them, and the threads' answer for the others."""
+    """Some files: the cached facts, and a future with those of the others."""
 
     places: Sequence[Place]
-    known: list[Remembered | None]
-    stamps: dict[Place, bytes | None]  # of the files that are read, before they are
+    known: list[FileFacts | None]
+    stamps: dict[Place, bytes | None]  # of the files to read, taken before reading them
     fresh: Future[list[Measured]]
 
     @classmethod
     def start(
-        cls, places: Sequence[Place], memory: Memory, pool: ThreadPoolExecutor, value_range: tuple[float, float] | None
+        cls,
+        places: Sequence[Place],
+        cache: FactsCache,
+        pool: ThreadPoolExecutor,
+        value_range: tuple[float, float] | None,
     ) -> _Chunk:
-        known = memory.recall(places)
+        known = cache.get(places)
         new = [place for place, one in zip(places, known, strict=True) if one is None]
         stamps = {place: stamp_of(place) for place in new}
         return cls(places, known, stamps, pool.submit(lambda: [_measure(place, value_range) for place in new]))
 
-    def finish(self, memory: Memory) -> list[Measured]:
+    def finish(self, cache: FactsCache) -> list[Measured]:
         fresh = dict(zip(self.stamps, self.fresh.result(), strict=True))
-        memory.keep((place, self.stamps[place], one) for place, one in fresh.items() if isinstance(one, Remembered))
+        cache.put((place, self.stamps[place], one) for place, one in fresh.items() if isinstance(one, FileFacts))
         return [one or fresh[place] for place, one in zip(self.places, self.known, strict=True)]
 
 
@@ -99,18 +103,18 @@ def _measure(place: Place, value_range: tuple[float, float] | None) -> Measured:
     data = b""
     try:
         data = read_bytes(place)
-        return Remembered(_digest(data), measure_image(data, name=str(place), value_range=value_range))
+        return FileFacts(_digest(data), measure_image(data, name=str(place), value_range=value_range))
     except UnreadableImage as error:
         return _digest(data), error.reason
 
 
 def _rules() -> str:
-    """Return what else decides whether and how a file is read: what was remembered under others does not count."""
+    """Return the other conditions that decide how a file is read; facts cached under other ones are not used."""
     return f"{PIL.__version__} {os.environ.get('SIGHTLINE_MAX_PIXELS', '')}"
 
 
 def has_too_many_bad(samples: Samples) -> bool:
-    """Tell whether more than 1 % of the images can't be read; a single one is always let pass."""
+    """Tell whether more than 1 % of the images can't be read; a single one is always allowed."""
     return len(samples.errors) > max(1, MAX_BAD_SHARE * len(samples))
 
 
@@ -122,12 +126,12 @@ def refuse_bad(samples: Samples, on_bad: str) -> None:
 
 
 def refuse_too_many_bad(samples: Samples) -> None:
-    """Raise ``DataError`` when more than 1 % of the images can't be read: then something is wrong as a whole.
+    """Raise ``DataError`` when more than 1 % of the images can't be read: then the data as a whole are at fault.
 
-    A single bad file is always let pass, however few there are.
+    A single unreadable file is always allowed, however few images there are.
     """
     if has_too_many_bad(samples):
-        _refuse(samples, f"more than {MAX_BAD_SHARE:.0%}")
+        _refuse(samples, f"the limit is {MAX_BAD_SHARE:.0%}")
 
 
 def _refuse(samples: Samples, rule: str) -> None:
@@ -136,7 +140,7 @@ def _refuse(samples: Samples, rule: str) -> None:
     shown = "; ".join(f"{samples.paths[i]}: {samples.errors[i]}" for i in first)
     raise DataError(
         "data.too-many-bad",
-        f"{bad:,} of {len(samples):,} images can't be read, {rule}: {shown}" + (" ..." if bad > 3 else ""),
+        f"{bad:,} of {len(samples):,} images can't be read ({rule}): {shown}" + (" ..." if bad > 3 else ""),
         f"repair or remove them; sightline check {samples.source} lists them all",
     )
 

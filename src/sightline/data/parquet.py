@@ -18,14 +18,14 @@ from sightline.pixels.parquet import image_column, parquet_file
 
 __all__ = ["is_parquet_folder", "part_of", "read_parquet", "read_parquet_files", "read_parquet_folder"]
 
-# Columns that hold the label, by the sets of the hub: CIFAR-100 has two, of which the fine one is meant.
+# Usual names of the label column on the hub; CIFAR-100 has two label columns, and the fine one is used.
 _LABELS = ("label", "labels", "fine_label")
 _ROWS = 50_000
 _PART = re.compile(r"(?:^|[/._-])(" + "|".join(name for name in SPLIT_NAMES if "_" not in name) + r")(?=[/._-])")
 
 
 def part_of(name: str) -> str:
-    """Return the part of the split that the name of a file says, or an empty string.
+    """Return the part of the split that a file name gives, or an empty string.
 
     Example:
         >>> part_of("data/train-00000-of-00002.parquet"), part_of("default/validation/0.parquet"), part_of("a.parquet")
@@ -36,7 +36,7 @@ def part_of(name: str) -> str:
 
 
 def is_parquet_folder(folder: Path) -> bool:
-    """Tell whether a folder holds Parquet files, itself or in ``data``, as sets of the hub do."""
+    """Tell whether a folder contains Parquet files, directly or in ``data``, as sets of the hub do."""
     return folder.is_dir() and any(next(folder.glob(form), None) for form in ("*.parquet", "data/*.parquet"))
 
 
@@ -56,7 +56,7 @@ def read_parquet_files(files: Sequence[tuple[Path, str]], source: str, root: Pat
 
     Args:
         files: (file, part of the split).
-        source: what to call them.
+        source: their name in messages.
         root: what paths are relative to; by default the folder that holds them all.
 
     Raises:
@@ -65,10 +65,10 @@ def read_parquet_files(files: Sequence[tuple[Path, str]], source: str, root: Pat
     root = root or Path(os.path.commonpath([path.parent for path, _ in files]))
     parts = [read_parquet(path, root=root, part=part) for path, part in files]
     if len({found.columns for found in parts}) > 1:
-        text = f"the Parquet files of {source} have different columns; they are several sets"
+        text = f"the Parquet files of {source} have different columns, so they are several data sets"
         raise DataError("data.hub-layout", text, "give one of them, or one of its folders")
     rows = [row for found in parts for row in found.rows]
-    if {row.part for row in rows} == {"train"}:  # train alone is no split
+    if {row.part for row in rows} == {"train"}:  # train alone is not a split
         rows = [row._replace(part="") for row in rows]
     return Found(root, source, rows, [pair for found in parts for pair in found.skipped], parts[0].columns)
 
@@ -79,11 +79,11 @@ def read_parquet(path: Path, *, root: Path | None = None, part: str = "") -> Fou
     Args:
         path: the file.
         root: what paths are relative to; the file's folder by default.
-        part: the split of every row, where there is no column of it.
+        part: the split of every row, where no column gives it.
 
     Raises:
         MissingExtra: without pyarrow.
-        DataError: if it is damaged, lacks columns, has several that could be the label, or rows that can't be used.
+        DataError: if it is damaged, lacks columns, has several possible label columns, or rows that can't be used.
     """
     file = parquet_file(path)
     schema = file.schema_arrow
@@ -121,7 +121,7 @@ def _records(
 
 
 def _features(schema: Any) -> dict[str, Any]:
-    """Return what the hub's library wrote about the columns."""
+    """Return the hub's metadata about the columns."""
     try:
         text = (schema.metadata or {}).get(b"huggingface", b"{}")
         features = json.loads(text).get("info", {}).get("features", {})
@@ -148,12 +148,12 @@ def _label_column(names: list[str], features: dict[str, Any], source: str) -> st
     raise DataError(
         "data.table-columns",
         f"{source} has no column label; it has {', '.join(names) or 'nothing'}",
-        f"rename the one that is meant to label{f'; it could be {chr(44).join(labels)}' if labels else ''}",
+        f"rename the label column to label{f'; candidates: {chr(44).join(labels)}' if labels else ''}",
     )
 
 
 def _plain(schema: Any) -> list[str]:
-    """Return the columns whose cells are one value each."""
+    """Return the columns with a single value per cell."""
     import pyarrow.types as types
 
     def is_plain(kind: Any) -> bool:

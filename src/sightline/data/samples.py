@@ -1,4 +1,4 @@
-"""``Samples``: one row an image, as columns."""
+"""``Samples``: a table with one row per image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PARTS = ("train", "val", "test")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """The images and their labels, as they were found; never changed, only replaced by a richer copy.
+    """The images and their labels, as they were found; never changed in place, only replaced by a more complete copy.
 
     Attributes:
         root: what relative paths are relative to.
@@ -32,14 +32,14 @@ class Samples:
         paths: ``[N] str``, relative to ``root`` with forward slashes, or absolute.
         labels: ``[N] int64``, positions in ``classes``.
         given: ``[N] str``: ``train``, ``val``, ``test`` or an empty string where no split was given.
-        groups: ``[N] str``: samples of one group never stand on both sides; empty is no group.
+        groups: ``[N] str``: images of one group stay on one side of the split; empty means no group.
         digests: ``[N] str``: sha256 of the content; empty before ``inspect_samples``, or if unreadable.
         facts: ``[N]`` rows of :data:`~sightline.pixels.image_facts.FACTS`: size, brightness ...; zeros if unknown.
-        near: ``[M, 2] intp``: pairs of positions that show one image, though their files differ.
+        near: ``[M, 2] intp``: pairs of positions of near-duplicates: files that differ but show the same image.
         extra: the further columns of a table, by name: ``[N] str`` each.
         errors: position -> reason, for images that can't be read.
-        skipped: (path, reason) of everything that was found and is no sample.
-        extra_classes: (part, class, images) of classes of a given part that train lacks; their images are skipped.
+        skipped: (path, reason) of everything that is not used as a sample.
+        extra_classes: (part, class, images) of classes in a given part that train lacks; their images are skipped.
 
     Example:
         >>> cat = np.array(["a.png"], object), np.array([0])
@@ -83,23 +83,23 @@ class Samples:
         return self.facts["height"]
 
     def file(self, position: int) -> Place:
-        """Return where an image lies."""
+        """Return the location of an image."""
         return place_of(self.root, str(self.paths[position]))
 
     @property
     def files(self) -> Sequence[Place]:
-        """Where all images lie, in order; each is made when it is looked at, which for a million saves 0.3 GB."""
+        """Locations of all images, in order; created on access, which saves 0.3 GB for a million images."""
         return _Files(self)
 
     @property
     def is_ok(self) -> npt.NDArray[np.bool_]:
-        """``[N] bool``: True where no reason against the image is known."""
+        """``[N] bool``: True for images that are not known to be unreadable."""
         ok = np.ones(len(self), bool)
         ok[list(self.errors)] = False
         return ok
 
     def take(self, rows: npt.NDArray[np.intp]) -> Samples:
-        """Return the table of these rows alone, in their order."""
+        """Return a table of these rows, in this order."""
         place = np.full(len(self), -1, np.intp)
         place[rows] = np.arange(len(rows))
         near = place[self.near]
@@ -117,7 +117,7 @@ class Samples:
         )
 
     def with_errors(self, errors: dict[int, str]) -> Samples:
-        """Return a copy that knows more unreadable images."""
+        """Return a copy with more unreadable images."""
         return replace(self, errors={**self.errors, **errors})
 
     def counts(self) -> dict[str, int]:
@@ -142,7 +142,7 @@ class Samples:
         return pandas.DataFrame(self.columns())
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return the table as lists, one a column, as ``data/samples.csv`` holds it."""
+        """Return the table as a list per column, as in ``data/samples.csv``."""
         return {
             "path": [str(path) for path in self.paths],
             "label": [self.classes[label] for label in self.labels],
@@ -163,7 +163,7 @@ class Samples:
 
 
 class _Files(Sequence[Place]):
-    """The places of a table's images, made one by one."""
+    """The locations of a table's images, created on access."""
 
     def __init__(self, samples: Samples) -> None:
         self._samples = samples

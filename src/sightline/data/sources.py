@@ -1,6 +1,6 @@
-"""Whatever holds images, to :class:`Samples`: the table of kinds, and the way to fetch what is not here yet.
+"""From a source of images to :class:`Samples`: the table of kinds of sources, and how remote ones are fetched.
 
-Labels are names everywhere; a class has the same number in every split, whatever each split's folder holds.
+Labels are names everywhere; a class has the same number in every split, whatever classes a split's folder has.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Source: TypeAlias = "str | Path | pandas.DataFrame | Sequence[tuple[str | Path, 
 
 
 def describe_source(source: Source) -> str:
-    """Return what to call a source in messages.
+    """Return the name of a source in messages.
 
     Example:
         >>> describe_source("photos/"), describe_source([("a.jpg", "cat"), ("b.jpg", "dog")])
@@ -70,12 +70,12 @@ def read_samples(source: Source, *, strict: bool = True, least_classes: int = 2)
             JSONL or Parquet file with the columns ``path,label[,split,group]``; CIFAR's binary version; ``digits`` or
             another named set, or ``hf:OWNER/NAME``, once it was downloaded. From Python also a ``DataFrame``, a list
             of (path, label), or (images, labels) with images as ``uint8`` of ``[N, H, W]`` or ``[N, H, W, 3]``.
-        strict: raise for classes that ``val`` or ``test`` has and ``train`` has not; otherwise they are listed in
+        strict: raise for classes that are in ``val`` or ``test`` but not in ``train``; otherwise they are listed in
             ``extra_classes`` and their images skipped.
-        least_classes: 2 to tell classes apart; 1 where a classifier brings them.
+        least_classes: 2 for training; 1 where the classes come from a classifier.
 
     Raises:
-        InputError: if the path is missing or is of no known kind.
+        InputError: if the path is missing, or not a kind of source that is known.
         DataError: if there are no images, fewer classes than that, or labels that can't be matched.
 
     Example:
@@ -90,7 +90,7 @@ def fetch_source(source: Source) -> Generator[tuple[int, int], None, Source]:
     A generator: it yields (bytes done, bytes in all) and returns the source, for ``read_samples``.
 
     Raises:
-        DataError: if it can't be downloaded or unpacked, or what came is not what was published.
+        DataError: if it can't be downloaded or unpacked, or a file differs from its published checksum.
         MissingExtra: without the libraries that a named set needs.
     """
     if isinstance(source, str | Path):
@@ -111,7 +111,7 @@ def _find(source: Source) -> Found:
         for _, matches, read in SOURCES:
             if matches(path):
                 return read(path)
-        raise InputError("data.not-a-source", f"{str(path)!r} is a single file and no table or archive", HOW)
+        raise InputError("data.not-a-source", f"{str(path)!r} is a file, but not a table or an archive", HOW)
     name = str(source)
     if name == "digits":
         write_digits(cache_folder() / "digits")
@@ -132,7 +132,7 @@ def _find_in_memory(source: Any) -> Found:
         return read_pairs(source, describe_source(source))
     raise InputError(
         "data.not-a-source",
-        f"a {type(source).__name__} is no source of images",
+        f"a {type(source).__name__} can't be used as a source of images",
         "give a path, a DataFrame with the columns path and label, a list of (path, label), or (images, labels)",
     )
 
@@ -147,7 +147,7 @@ def _is_arrays(source: Any) -> bool:
 
 def _expanded(source: str | Path) -> Path:
     path = Path(source)
-    with contextlib.suppress(RuntimeError):  # the home of nobody: the path is missing, as it stands
+    with contextlib.suppress(RuntimeError):  # there is no such user: the path is then reported as missing
         path = path.expanduser()
     return path
 

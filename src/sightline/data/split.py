@@ -1,7 +1,7 @@
-"""Which sample serves for what: train, val or test. Seeded, stratified, and safe against leaks.
+"""The split into train, val and test: seeded, stratified, and safe against leaks.
 
-What must stay together (a group, copies of one image) is one unit, and a unit stands on one side. The rules
-are those of the table in ``docs/data.md``; the rule that was used and its reasons are part of the result.
+Images that must stay together (a group, copies of one image) are one unit, and a unit stays on one side. The rules
+are those of the table in ``docs/data.md``; the rule that was applied is part of the result.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from sightline.data.samples import PARTS, Samples
 from sightline.errors import DataError, InputError
+from sightline.text import count_of
 
 __all__ = [
     "HALVED_FROM",
@@ -36,12 +37,12 @@ __all__ = [
     "with_seen",
 ]
 
-# A smaller class can't spare an image for measuring: all of it is used for training, and that is said.
+# All images of a smaller class are used for training, and that is reported: none can be spared for evaluation.
 MIN_CLASS_SIZE = 5
 _MOST_TWINS = 20
-_VAL_SHARE, _MOST_VAL = 0.15, 5_000  # more images would say little more: these know an accuracy to within a point
+_VAL_SHARE, _MOST_VAL = 0.15, 5_000  # more would add little: these give an accuracy to within a point
 _TEST_SHARE, _MOST_TEST = 0.15, 10_000
-HALVED_FROM = 1_000  # validation images that choose the epoch and calibrate by halves
+HALVED_FROM = 1_000  # validation images from which on one half chooses the epoch and the other calibrates
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,14 +50,14 @@ class Split:
     """Sample -> part, and how that was decided.
 
     Attributes:
-        parts: ``[N] str``: ``train``, ``val``, ``test``, or an empty string for images that can't be read (but
-            those of a given test set stay in it, and are counted as errors there).
+        parts: ``[N] str``: ``train``, ``val``, ``test``, or an empty string for images that can't be read (those
+            of a given test set stay in it and count as errors there).
         seed: seed of the draw.
         rule: the rule in one sentence.
         notes: what else the user should know.
-        headline: part that the headline figure is measured on: ``test``, or ``val`` where there is no test.
-        leaked: ``[N] bool``: images of the measured part that stand in what chose or trained the network too, as
-            a copy or a near-duplicate (given splits, and networks that go on from an earlier run).
+        headline: part on which the headline metric is measured: ``test``, or ``val`` without a test set.
+        leaked: ``[N] bool``: images of the measured part with a copy or a near-duplicate among the images that
+            trained or chose the network (given splits, and networks that continue an earlier run).
     """
 
     parts: npt.NDArray[np.object_]
@@ -71,7 +72,7 @@ class Split:
         return np.flatnonzero(self.parts == part)
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return part and leak of each image as lists, as ``data/split.csv`` holds them."""
+        """Return part and leak of each image as lists, as in ``data/split.csv``."""
         return {"split": list(self.parts), "leaked": self.leaked.astype(int).tolist()}
 
     def without_test(self) -> Split:
@@ -98,12 +99,12 @@ def make_split(
         samples: with ``digests``, so that copies of one file stay together.
         seed: the same seed and data give the same split, whatever the order of files.
         val_share: share of the images that selects the epoch; None for that of ``default_shares``.
-        test_share: share that is measured in the end; None for that of ``default_shares``. 0 leaves no test set:
-            then the result is a validation figure. Ignored where a test set is given.
+        test_share: share that is evaluated in the end; None for that of ``default_shares``. With 0 there is no test
+            set, and the metrics are those of validation. Ignored where a test set is given.
         select_on_val: with only ``train`` and ``val`` given, select on ``val`` instead of testing on it.
 
     Raises:
-        InputError: if the shares are impossible.
+        InputError: if the shares are out of range.
         DataError: if no image is left for training or for validation.
     """
     check_shares(val_share, test_share)
@@ -112,7 +113,7 @@ def make_split(
     test = usual[1] if test_share is None else test_share
     parts = samples.given.copy()
     if any(parts):
-        parts[parts == ""] = "train"  # a table may name only what is kept for the test
+        parts[parts == ""] = "train"  # a table may mark only the test images
     given = set(parts) - {""}
     if given == {"train", "val", "test"} or (given == {"train", "val"} and (select_on_val or test_share == 0)):
         rule = (
@@ -123,8 +124,8 @@ def make_split(
         parts, rule = (
             draw_parts(samples, parts, {"val": val}, seed),
             (
-                f"the given validation images are kept untouched as the test set; {_percent(val)} of train is drawn "
-                "for validation (--select-on-val for the other way)"
+                f"the given validation images become the test set; {_percent(val)} of train is drawn for validation "
+                "(--select-on-val keeps them for validation)"
             ),
         )
     elif given == {"train", "test"}:
@@ -141,9 +142,9 @@ def make_split(
     parts[~samples.is_ok & (parts != "test")] = ""  # a test image that can't be read is counted as such
     notes = _notes(samples, parts)
     if "test" in given and test_share:
-        notes += (f"--test {test_share:g} does not count: a test set is given",)
+        notes += (f"--test {test_share:g} is ignored: a test set is given",)
     if given >= {"val", "test"} and val_share:
-        notes += (f"--val {val_share:g} does not count: a validation set is given",)
+        notes += (f"--val {val_share:g} is ignored: a validation set is given",)
     headline = "test" if (parts == "test").any() else "val"
     split = Split(parts, seed, rule, notes, headline, find_leaked(samples, parts, headline))
     _refuse_empty(split, samples)
@@ -151,13 +152,13 @@ def make_split(
 
 
 def default_shares(samples: Samples) -> tuple[float, float]:
-    """Return the shares drawn for validation and test where nothing is chosen: 15 % each, of many images less."""
+    """Return the shares drawn for validation and test by default: 15 % each, less for many images."""
     count = max(1, int(((samples.given == "") | (samples.given == "train")).sum()))
     return round(min(_VAL_SHARE, _MOST_VAL / count), 4), round(min(_TEST_SHARE, _MOST_TEST / count), 4)
 
 
 def selection_rows(split: Split, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
-    """Return the validation images that choose the epoch: every other one of a class, of 1,000 or more; else all.
+    """Return the validation images that choose the epoch: every other one of a class from 1,000 on, else all.
 
     Args:
         split: of all samples.
@@ -167,8 +168,8 @@ def selection_rows(split: Split, labels: npt.NDArray[np.int64]) -> npt.NDArray[n
 
 
 def calibration_rows(split: Split, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
-    """Return the validation images for temperature and thresholds: those that did not choose the epoch, of 1,000 or
-    more; else all, which are then cross-fitted. Arguments as for ``selection_rows``."""
+    """Return the validation images for temperature and thresholds: those that did not choose the epoch if there are
+    1,000 or more, else all, which are then cross-fitted. Arguments as for ``selection_rows``."""
     return _halves(split, labels)[1]
 
 
@@ -181,7 +182,7 @@ def _halves(split: Split, labels: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np
 
 
 def make_split_of_nothing(samples: Samples) -> Split:
-    """Return a split in which every sample serves for nothing, for data that can't be split."""
+    """Return a split without any images, for data that can't be split."""
     empty = np.full(len(samples), "", object)
     return Split(empty, 0, "no split", (), "test", np.zeros(len(samples), bool))
 
@@ -191,22 +192,24 @@ def _percent(share: float) -> str:
 
 
 def check_shares(val: float | None, test: float | None) -> None:
-    """Raise ``InputError`` for shares of validation and test that leave nothing; None is the default."""
+    """Raise ``InputError`` for shares that leave no training or validation images; None is the default share."""
     for name, share in (("--val", val), ("--test", test)):
         if share is not None and not 0 <= share < 1:
-            raise InputError("split.share", f"{name} is {share}", "give a share from 0 to below 1, for example 0.2")
+            raise InputError(
+                "split.share", f"{name} {share} must be at least 0 and less than 1", f"give, for example, {name} 0.2"
+            )
     if val == 0:
         raise InputError(
-            "split.share", "--val is 0, and the best epoch is chosen on validation images", "give --val 0.1"
+            "split.share", "--val 0 is not possible: the best epoch is chosen on validation images", "give --val 0.1"
         )
     val, test = _VAL_SHARE if val is None else val, _TEST_SHARE if test is None else test
     if val + test >= 1:
-        message = f"--val {val:g} and --test {test:g} leave nothing to train on"
+        message = f"--val {val:g} and --test {test:g} leave no images for training"
         raise InputError("split.share", message, "give smaller shares")
 
 
 def find_units(samples: Samples, rows: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
-    """Return arrays of positions that must stay together: one group, copies, near-duplicates, or all three."""
+    """Return arrays of positions that must stay together, as a group, copies or near-duplicates."""
     parent = {int(row): int(row) for row in rows}
 
     def find(row: int) -> int:
@@ -264,14 +267,14 @@ def draw_parts(
             for unit in _take(units, max(1, round(carried[part])), leave=to_come + 1):
                 parts[unit] = part
                 carried[part] -= len(unit)
-            carried[part] = min(0.5, max(-0.5, carried[part]))  # rounding only: no class pays for another
+            carried[part] = min(0.5, max(-0.5, carried[part]))  # carry rounding errors only
     return parts
 
 
 def _take(units: list[npt.NDArray[np.intp]], wanted: int, *, leave: int) -> list[npt.NDArray[np.intp]]:
-    """Remove units of about ``wanted`` images in all from a list: each that brings the sum nearer to it.
+    """Remove units with about ``wanted`` images in all from a list, each if it brings the sum closer to that.
 
-    At least one unit is taken, and ``leave`` are left: one for each part that is still to come, and for training.
+    At least one unit is taken, and ``leave`` are left: one for each part still to be drawn, and one for training.
     """
     taken: list[npt.NDArray[np.intp]] = []
     missing = wanted
@@ -293,38 +296,38 @@ def _notes(samples: Samples, parts: npt.NDArray[np.object_]) -> tuple[str, ...]:
     ]
     if small:
         shown = ", ".join(small[:5]) + (" ..." if len(small) > 5 else "")
-        notes.append(f"{len(small)} class(es) are used for training only and can't be measured: {shown}")
+        notes.append(f"{count_of(len(small), 'class')} too small to be evaluated, used for training only: {shown}")
     groups = set(samples.groups) - {""}
     torn = find_torn(samples.groups, parts)
     if torn:
-        notes.append(f"the given split tears groups: {len(torn):,} stand on several sides")
+        notes.append(f"the given split separates {count_of(len(torn), 'group')}")
     elif groups:
-        notes.append(f"{len(groups):,} groups are kept whole")
+        notes.append(f"{len(groups):,} groups are kept together")
     return tuple(notes)
 
 
 def find_torn(groups: npt.NDArray[np.object_], parts: npt.NDArray[np.object_]) -> list[str]:
-    """Return the groups that stand in several parts, sorted.
+    """Return the groups with images in several parts, sorted.
 
     Args:
-        groups, parts: ``[N] str``, of each image; an empty string is no group, and no part.
+        groups, parts: ``[N] str``, of each image; an empty string means no group or no part.
     """
     sides: dict[str, set[str]] = {}
     for group, part in zip(groups, parts, strict=True):
         if group and part:
             sides.setdefault(group, set()).add(part)
-    return sorted(group for group, seen in sides.items() if len(seen) > 1)
+    return sorted(group for group, parts_of_it in sides.items() if len(parts_of_it) > 1)
 
 
 def find_twins(
     samples: Samples, parts: npt.NDArray[np.object_], part: str, *, near: bool = True
 ) -> dict[int, list[int]]:
-    """Return image of ``part`` -> its copies and near-duplicates in earlier parts, exact copies first; some of many.
+    """Return image of ``part`` -> its copies and near-duplicates in earlier parts, exact copies first, at most 20.
 
     Args:
         samples: inspected.
         parts: ``[N] str``, the part of each image.
-        part: the part that is looked at.
+        part: the part to search.
         near: whether near-duplicates count, or exact copies only.
     """
     earlier: dict[str, list[int]] = {}
@@ -345,19 +348,19 @@ def find_twins(
 
 
 def find_leaked(samples: Samples, parts: npt.NDArray[np.object_], part: str) -> npt.NDArray[np.bool_]:
-    """Return ``[N] bool``: images of ``part`` that stand in an earlier part too, as a copy or a near-duplicate."""
+    """Return ``[N] bool``: images of ``part`` with a copy or a near-duplicate in an earlier part."""
     leaked = np.zeros(len(samples), bool)
     leaked[list(find_twins(samples, parts, part))] = True
     return leaked
 
 
 def with_seen(samples: Samples, split: Split, seen: AbstractSet[str]) -> Split:
-    """Return the split with images of the measured part as leaked that are ``seen``, or near-duplicates of such.
+    """Return the split with images of the measured part marked as leaked if they, or near-duplicates, were ``seen``.
 
     Args:
         samples: inspected.
         split: of them.
-        seen: sha256 of images that a network saw before.
+        seen: sha256 of images that the network was trained or chosen on before.
     """
     pairs = samples.digests[samples.near].tolist()
     alike = {twin for pair in pairs for twin in pair if seen & set(pair)}
@@ -366,9 +369,9 @@ def with_seen(samples: Samples, split: Split, seen: AbstractSet[str]) -> Split:
 
 
 def keep_share(samples: Samples, split: Split, share: float) -> Split:
-    """Return the split with a share of its training images, whole units drawn class by class; the others serve nothing.
+    """Return the split with a share of its training images, whole units drawn class by class; the others are not used.
 
-    What is measured stays the same, so that a training on fewer images can be compared with one on all.
+    The test images stay the same, so that a training on fewer images can be compared with one on all.
     """
     if share == 1:
         return split
@@ -384,21 +387,21 @@ def _refuse_empty(split: Split, samples: Samples) -> None:
     more = "add images (a class needs at least five), or choose other shares with --val and --test"
     units = len(find_units(samples, np.flatnonzero(samples.is_ok)))
     if units < 3 * len(samples.classes) and units < len(samples) / 2 and any(samples.groups):
-        more = f"the groups leave only {units:,} units that can be parted: give more groups, or none"
+        more = f"there are only {units:,} units to split, because groups stay together: give more groups, or none"
     if not counts["train"] or not counts["val"]:
         raise DataError(
             "split.empty",
-            f"of {len(samples):,} images {counts['train']} are left for training and {counts['val']} for validation",
+            f"of {len(samples):,} images, {counts['train']} are left for training and {counts['val']} for validation",
             more,
         )
     missing = set(range(len(samples.classes))) - set(samples.labels[split.rows("train")].tolist())
     if missing:
         names = ", ".join(repr(samples.classes[label]) for label in sorted(missing)[:5])
-        raise DataError("split.class-without-training", f"no readable training image of class {names}", more)
+        raise DataError("split.class-without-training", f"there is no readable training image of class {names}", more)
     measured = split.rows(split.headline)
     if split.leaked[measured].all():
         raise DataError(
             "split.all-leaked",
-            f"every one of the {len(measured):,} {split.headline} images stands in an earlier part too",
-            "give other images, or leave the folder out and let Sightline draw one",
+            f"all {len(measured):,} {split.headline} images are also in an earlier part of the split",
+            "give other images, or leave this part out and let Sightline draw one",
         )

@@ -1,7 +1,7 @@
 """Tables of images: CSV, TSV, JSONL, Parquet, DataFrames and lists of (path, label).
 
-All of them become records, one a row, and are read by one function. Cells are text; a label that is a list is
-several labels, and refused.
+All of them become records, one per row, and are read by one function. Cells are text; a label that is a list would be
+several labels, and is refused.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ __all__ = ["Table", "read_csv", "read_frame", "read_jsonl", "read_pairs", "read_
 
 KNOWN = ("path", "label", "split", "group")
 _HOW = "name the columns path,label (and split, group if you have them)"
-_PLAIN = re.compile(r"(?:(?!\.\.?/)[^/\\:]+/)*(?!\.\.?$)[^/\\:]+")  # relative, and already in its one spelling
+_PLAIN = re.compile(r"(?:(?!\.\.?/)[^/\\:]+/)*(?!\.\.?$)[^/\\:]+")  # relative and normalised already
 Records = Iterable[tuple[str, Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table before its cells are looked at.
+    """A table before its cells are read.
 
     Attributes:
-        source: what to call it.
+        source: its name in messages.
         root: what its paths are relative to.
         columns: names, those of ``KNOWN`` in lower case.
         records: (where, record) of each row; ``where`` is a line or row for messages.
-        names: of the classes, where labels are numbers of a list of names.
-        part: the split of every row, for a table that has no column of it.
+        names: of the classes, where labels are positions in this list.
+        part: the split of every row, for a table without a column split.
     """
 
     source: str
@@ -65,10 +65,10 @@ def read_csv(path: Path) -> Found:
 
 
 def read_jsonl(path: Path) -> Found:
-    """Find the images that a file with one JSON object a line lists.
+    """Find the images that a file with one JSON object per line lists.
 
     Raises:
-        DataError: if it is not UTF-8, a line is no object, or a row can't be used.
+        DataError: if it is not UTF-8, a line is not an object, or a row can't be used.
     """
     records: list[tuple[str, dict[str, Any]]] = []
     for number, line in enumerate(_text_of(path).split("\n"), 1):
@@ -76,9 +76,9 @@ def read_jsonl(path: Path) -> Found:
             try:
                 record = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise _bad_rows(str(path), [f"line {number}: no JSON ({error})"]) from error
+                raise _bad_rows(str(path), [f"line {number}: not valid JSON ({error})"]) from error
             if not isinstance(record, dict):
-                raise _bad_rows(str(path), [f"line {number}: no JSON object"])
+                raise _bad_rows(str(path), [f"line {number}: not a JSON object"])
             records.append((f"line {number}", dict(zip(_names(record), record.values(), strict=True))))
     columns = dict.fromkeys(name for _, record in records for name in record)
     return read_table(Table(str(path), path.parent, tuple(columns), records))
@@ -100,12 +100,12 @@ def read_pairs(pairs: Sequence[Any], source: str) -> Found:
     """Find the images of a list of (path, label); paths are relative to the current folder.
 
     Raises:
-        DataError: if an element is no pair, or can't be used.
+        DataError: if an element is not a pair, or can't be used.
     """
     records: list[tuple[str, dict[str, Any]]] = []
     for number, pair in enumerate(pairs):
         if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise _bad_rows(source, [f"element {number} is no pair of path and label"])
+            raise _bad_rows(source, [f"element {number} is not a pair of path and label"])
         records.append((f"element {number}", {"path": pair[0], "label": pair[1]}))
     return read_table(Table(source, Path.cwd(), KNOWN[:2], records))
 
@@ -151,13 +151,13 @@ def _row(table: Table, where: str, record: Mapping[str, Any]) -> Row | str:
     if not path or not label:
         return "path or label is empty"
     if "://" in path:
-        return f"{path!r} is an address, not a file"
+        return f"{path!r} is a web address, not a file"
     if part is None:
         return f"unknown split {split!r}"
     if table.names:
         number = int(label) if label.lstrip("-").isdigit() else len(table.names)
         if number >= len(table.names):
-            return f"label {label} is none of the {len(table.names)} classes"
+            return f"label {label} is out of range: there are {len(table.names)} classes"
         label = table.names[number] if number >= 0 else ""  # -1 is how the hub writes "no label"
     return Row(_path_of(table.root, path), class_name(label), part, group)
 
@@ -173,7 +173,7 @@ def refuse_several_labels(label: Any, where: str) -> None:
 
 
 def _path_of(root: Path, text: str) -> str:
-    """Return a path as the table of samples has it; Windows' separators are taken where nothing has that name."""
+    """Return a path as written in a table of samples; backslashes are separators unless a file has that name."""
     if _PLAIN.fullmatch(text):  # most of a million paths
         return text
     container, mark, name = text.partition(MARK)
@@ -186,7 +186,7 @@ def _path_of(root: Path, text: str) -> str:
 
 
 def _cell(value: Any) -> str:
-    """Return a cell as text; what is missing is empty."""
+    """Return a cell as text; a missing value is empty."""
     if value is None or isinstance(value, bytes) or type(value).__name__ in ("NAType", "NaTType"):
         return ""
     if isinstance(value, float) and value != value:
@@ -210,13 +210,13 @@ def _text_of(path: Path) -> str:
 
 
 def _csv_records(table: csv.DictReader[str], path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield (line, record) of a table; a fault of its form is an error of the data."""
+    """Yield (line, record) of a table; a malformed table is a DataError."""
     try:
         for record in table:
             yield f"line {table.line_num}", record
     except csv.Error as error:
         raise DataError(
-            "data.table-rows", f"{path}: line {table.line_num}: {error}", "look for a quote that is never closed"
+            "data.table-rows", f"{path}: line {table.line_num}: {error}", "look for an unclosed quotation mark"
         ) from error
 
 

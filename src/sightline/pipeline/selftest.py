@@ -83,13 +83,13 @@ def judge(defect: Defect, samples: Samples, findings: Findings) -> Verdict:
         used = bool(rows) and rows[0] not in samples.errors
         said = "read" if used else samples.errors.get(rows[0], "") if rows else "no sample"
         return Verdict(defect.name, READ, said, used)
-    expected = defect.code + (f": {defect.says}" if defect.says else "")
+    expected = defect.code + (f": {defect.words}" if defect.words else "")
     words = []
     for finding in findings:
         if finding.code == defect.code:
             named = [case.note for case in finding.cases if not defect.path or defect.path in case.paths]
             words += [f"{finding.message} {note}" for note in named or ([] if defect.path else [""])]
-    if any(defect.says in text for text in words):
+    if any(defect.words in text for text in words):
         return Verdict(defect.name, expected, defect.code, True)
     others = [f.code for f in findings if any(defect.path in case.paths for case in f.cases)] if defect.path else []
     return Verdict(defect.name, expected, "; ".join(words) or ", ".join(others) or "nothing", False)
@@ -118,8 +118,8 @@ def _check(source: Path, defects: Sequence[Defect]) -> Generator[Verdict, None, 
         up = result_of(check_source(source, DataChoices()))
     except SightlineError as error:
         for defect in defects:
-            ok = error.code == defect.code and defect.says in error.message
-            yield Verdict(defect.name, f"{defect.code}: {defect.says}", error.code if ok else str(error), ok)
+            ok = error.code == defect.code and defect.words in error.message
+            yield Verdict(defect.name, f"{defect.code}: {defect.words}", error.code if ok else str(error), ok)
         return
     for defect in defects:
         yield judge(defect, up.samples, up.findings)

@@ -1,7 +1,7 @@
 """Images inside a zip or a tar: listed once, then read by their offset. Nothing is ever extracted.
 
-A member's name is only ever looked up in the listing; no file is made from it. What is no plain file, or could mean
-two things, is listed with its reason and not read.
+A member's name is only looked up in the listing; no file is created from it. Members that are not plain files, or are
+ambiguous, are listed with the reason and not read.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 
 
 class Entry(NamedTuple):
-    """Where a member lies in its archive, and how it is packed."""
+    """The position of a member in its archive, and how it is packed."""
 
     offset: int  # of a zip's local header, of a tar's content
     stored: int  # bytes in the archive
     size: int  # bytes unpacked
     method: int = _STORED
     checksum: int | None = None  # of a zip
-    raw_name: bytes = b""  # of a zip, as its local header must say it too
-    problem: str = ""  # why it is not read, or empty
+    raw_name: bytes = b""  # of a zip; its local header must have the same
+    problem: str = ""  # why it can't be read, or empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,11 @@ class Archive:
 
     Attributes:
         path: what the user gave.
-        file: what is read: the same, or the tar unpacked from it.
+        file: the file to read: the same, or the plain tar unpacked from it.
         stamp: size and time of ``file`` when it was listed.
-        entries: name, with forward slashes and without ``.`` -> where it lies.
+        entries: name, with forward slashes and without ``.`` -> its position.
         folders: names of the folders that the archive lists itself.
-        skipped: (name, reason) of what is listed and never read.
+        skipped: (name, reason) of members that are never read.
     """
 
     path: Path
@@ -77,9 +77,9 @@ class Archive:
         entry = self._entry(name)
         data = _unpack(self._packed(entry, entry.stored), entry, name, entry.size + 1)
         if len(data) != entry.size:
-            raise UnreadableImage(name, "damaged: it unpacks to another size than its archive says")
+            raise UnreadableImage(name, "damaged: its unpacked size differs from the size in the archive")
         if entry.checksum is not None and zlib.crc32(data) != entry.checksum:
-            raise UnreadableImage(name, "damaged: its checksum in the archive is another")
+            raise UnreadableImage(name, "damaged: its checksum differs from the one in the archive")
         if not data:
             raise UnreadableImage(name, "the file is empty")
         return data
@@ -109,7 +109,7 @@ class Archive:
                 _skip_local_header(file, entry)
             data = file.read(count)
         if len(data) != count:
-            raise UnreadableImage(str(self.path), "the archive is cut off")
+            raise UnreadableImage(str(self.path), "the archive is truncated")
         return data
 
 
@@ -146,7 +146,7 @@ def open_zip(path: Path) -> Archive:
 
 
 def open_tar(path: Path) -> Archive:
-    """List a tar; one that is compressed is unpacked once into the cache folder, as a whole, and listed there.
+    """List a tar; a compressed one is first unpacked once, as a whole, into the cache folder.
 
     Raises:
         DataError: if it is damaged, or beyond a limit.
@@ -168,18 +168,18 @@ def open_tar(path: Path) -> Archive:
                 else:
                     entry = Entry(info.offset_data, info.size, info.size)
                     listing.add(info.name, entry._replace(problem=_problem(entry, 0)))
-        # tarfile trusts its numbers: a hostile header ends in any of these.
+        # tarfile does not validate the numbers of a header, so a hostile one can raise any of these.
         except (tarfile.TarError, ValueError, OverflowError, EOFError, IndexError, KeyError, RecursionError) as error:
             raise _damaged(path, error) from error
     return listing.archive(file_path, stamp)
 
 
 class _Listing:
-    """An archive's members while they are listed, one after another."""
+    """The members of an archive, collected one after another."""
 
     def __init__(self, path: Path, *, has_backslashes: bool = False) -> None:
         self.path = path
-        # Zips made on Windows have backslashes at times; there they can mean nothing but a slash.
+        # Zips made on Windows may have backslashes as separators.
         self.has_backslashes = has_backslashes
         self.entries: dict[str, Entry] = {}
         self.folders: dict[str, None] = {}
@@ -188,7 +188,7 @@ class _Listing:
     def add(self, raw: str, entry: Entry) -> None:
         name = self._clean(raw)
         if name in self.entries:
-            # Unpacking would leave the last one; so it is the one that is read.
+            # Unpacking would keep the last one, so that one is read.
             self.skip(raw, "replaced by a later member of the same name")
         if name:
             self.entries[name] = entry
@@ -210,7 +210,7 @@ class _Listing:
             raise _too_large(self.path, f"more than {MAX_MEMBERS:,} members")
 
     def _clean(self, raw: str) -> str:
-        """Return a member's name in its one spelling; one that could lead elsewhere is skipped, and empty."""
+        """Return a member's normalised name; an unsafe one is skipped, and an empty string is returned."""
         text = raw.replace("\\", "/") if self.has_backslashes else raw
         parts = [part for part in text.split("/") if part not in ("", ".")]
         reason = ""
@@ -229,11 +229,11 @@ class _Listing:
 
 
 def _problem(entry: Entry, flags: int) -> str:
-    """Return why a member is not read, or an empty string."""
+    """Return why a member can't be read, or an empty string."""
     if flags & 0x1:
         return "encrypted; unpack the archive with its password"
     if entry.method not in (_STORED, _DEFLATED, _BZIP2):
-        return f"packed by a method that is not read (number {entry.method}); unpack the archive"
+        return f"packed by an unsupported method (number {entry.method}); unpack the archive"
     if max(entry.size, entry.stored) > MAX_FILE_BYTES:
         return f"{max(entry.size, entry.stored):,} bytes, more than {MAX_FILE_BYTES:,}"
     if entry.size > MAX_RATIO * max(entry.stored, 1):
@@ -242,22 +242,22 @@ def _problem(entry: Entry, flags: int) -> str:
 
 
 def _overlapping(members: Iterable[zipfile.ZipInfo], end: int) -> set[int]:
-    """Return which members of a zip share bytes with another one: a bomb's way to be many times its size."""
+    """Return which members of a zip share bytes with another one, as in a zip bomb."""
     order = sorted((info.header_offset, number, info.compress_size) for number, info in enumerate(members))
     found: set[int] = set()
-    reached, holder = 0, -1
+    reached, owner = 0, -1
     for offset, number, size in order:
         if offset < reached:
-            found |= {holder, number}
+            found |= {owner, number}
         if offset < 0 or offset + _LOCAL_HEADER.size + size > end:
             found.add(number)
         if offset + _LOCAL_HEADER.size + size > reached:
-            reached, holder = offset + _LOCAL_HEADER.size + size, number
+            reached, owner = offset + _LOCAL_HEADER.size + size, number
     return found
 
 
 def _refuse_long_directory(path: Path, file: IO[bytes]) -> None:
-    """Refuse a list of members that would fill the memory before it could be counted."""
+    """Refuse a list of members that would fill the memory."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - 66_000))
     tail = file.read()
@@ -271,7 +271,7 @@ def _refuse_long_directory(path: Path, file: IO[bytes]) -> None:
 
 
 def _skip_local_header(file: IO[bytes], entry: Entry) -> None:
-    """Move to a member's content; a local header that names another member is a trick or damage."""
+    """Move to a member's content; a local header with another name means damage or an attack."""
     header = file.read(_LOCAL_HEADER.size)
     if len(header) != _LOCAL_HEADER.size or header[:4] != b"PK\x03\x04":
         raise UnreadableImage("", "damaged: its header in the archive is missing")
@@ -294,9 +294,9 @@ def _unpack(data: bytes, entry: Entry, name: str, most: int) -> bytes:
 
 
 class _Forward:
-    """A tar's file as ``tarfile`` may use it: never back, and no more at once than a header needs.
+    """A tar file for ``tarfile`` that never moves back, and reads no more at once than a header needs.
 
-    A header with a negative size would let it read in a circle for ever, and one with a large size fill the memory.
+    A header with a negative size would make it read in an endless loop, and one with a large size fill the memory.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -305,14 +305,14 @@ class _Forward:
 
     def read(self, count: int) -> bytes:
         if not 0 <= count <= MAX_HEADER_BYTES:
-            raise tarfile.ReadError("a header of impossible size")
+            raise tarfile.ReadError("a header has an invalid size")
         data = self._file.read(count)
         self._reached = max(self._reached, self._file.tell())
         return data
 
     def seek(self, position: int) -> int:
-        if position < self._reached - 1:  # it reads the last byte of a member again, to see that it is there
-            raise tarfile.ReadError("a member of impossible size")
+        if position < self._reached - 1:  # it reads the last byte of a member again, to check that it exists
+            raise tarfile.ReadError("a member has an invalid size")
         return self._file.seek(position)
 
     def tell(self) -> int:
@@ -323,7 +323,7 @@ def _members(file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
     forward: Any = _Forward(file)
     with tarfile.TarFile(fileobj=forward) as opened:
         while (info := opened.next()) is not None:
-            opened.members = []  # type: ignore[attr-defined]  # they would all be kept otherwise
+            opened.members = []  # type: ignore[attr-defined]  # otherwise they would all be kept in memory
             yield info
 
 

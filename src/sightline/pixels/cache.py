@@ -1,9 +1,9 @@
 """Images decoded once, by threads, into one memory-mapped ``uint8`` file; or decoded each time they are used.
 
-The store is keyed by the content of all images and by how they were shrunk, lies in the user's cache folder,
-and is shared between runs. What does not fit there (too large, a full or read-only disk) is streamed: a first
-part stays in memory, as far as a fixed budget goes, and the same threads decode the rest each time. The pixels
-are the same either way.
+The store is keyed by the content of all images and by how they were shrunk, is kept in the user's cache folder, and
+is shared between runs. Images that do not fit there (too large, a full or read-only disk) are streamed: the first ones
+stay in memory, up to a fixed budget, and the same threads decode the others each time. The pixels are the same either
+way.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from sightline.pixels.stream import Decoder, Failure, Positions, in_tasks, reaso
 
 __all__ = ["Known", "PixelStore", "open_store"]
 
-_VERSION = 2  # raise it when decode.py or preprocess.py change what a pixel is
-_MEMORY_BYTES = 256 * 2**20  # of images that are held while the others are streamed
-_MOST_ASPECT = 4  # beyond it ``Preprocess.shrink`` cuts an image off
+_VERSION = 2  # raise it when decode.py or preprocess.py change the pixels
+_MEMORY_BYTES = 256 * 2**20  # of images that are kept in memory while the others are streamed
+_MOST_ASPECT = 4  # ``Preprocess.shrink`` crops longer images to it
 _BATCH = 128  # images that ``readable`` looks up at once
 
 
 class PixelStore:
-    """Shrunk images by their position, read-only: mapped from the cache folder, held, or decoded when needed.
+    """Shrunk images by their position, read-only: mapped from the cache folder, in memory, or decoded when needed.
 
     Attributes:
         errors: position -> reason, for images that could not be read; they have no pixels.
-        fallback: why the images don't lie in the cache folder, or an empty string.
-        is_too_large: True when that is because they are more than it may hold.
+        fallback: why the images are not in the cache folder, or an empty string.
+        is_too_large: True when the reason is that they exceed the cache's limit.
         was_cached: True when nothing had to be decoded.
 
     Example:
@@ -65,7 +65,7 @@ class PixelStore:
         was_cached: bool = False,
     ) -> None:
         self._flat = flat
-        self._index = index  # [n, 3]: offset, height, width; all zero where the decoder is asked
+        self._index = index  # [n, 3]: offset, height, width; all zero where the decoder is used
         self._decoder = decoder
         self.errors = errors
         self.fallback = fallback
@@ -84,8 +84,8 @@ class PixelStore:
         """Return the stored image, ``[h, w, 3] uint8``, without copying; a streamed one is decoded now.
 
         Raises:
-            UnreadableImage: if this image could not be read when the store was filled, or can't be any more.
-            DataError: if the file has another content now.
+            UnreadableImage: if this image could not be read when the store was filled, or can't be read any more.
+            DataError: if the content of the file has changed.
         """
         position = int(position)
         if position in self.errors:
@@ -96,7 +96,7 @@ class PixelStore:
         return self._flat[offset : offset + height * width * 3].reshape(height, width, 3)
 
     def squares(self, side: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.intp]] | None:
-        """Return all images as one array, and where in it each lies, if all are here and are squares of this side.
+        """Return all images as one array and the row of each, if all are stored and are squares of this side.
 
         Returns:
             (``[M, side, side, 3] uint8`` without copying, ``[N]`` rows of it; -1 for one that can't be read), or None.
@@ -113,7 +113,7 @@ class PixelStore:
         """Yield the images of each batch; threads decode the next one while the caller works with this one.
 
         Raises:
-            UnreadableImage, DataError: as ``[position]`` does; there is never a substitute.
+            UnreadableImage, DataError: as ``[position]`` does; no other image takes its place.
         """
         with closing(self._look_up(batches)) as batches_found:
             for found in batches_found:
@@ -123,7 +123,7 @@ class PixelStore:
                 yield found  # type: ignore[misc]  # no failure among them
 
     def readable(self, positions: Positions) -> Iterator[tuple[int, RGB]]:
-        """Yield (place in ``positions``, image) of those that can be read, in the same way."""
+        """Yield (index in ``positions``, image) of those that can be read, in the same way."""
         batches = [positions[start : start + _BATCH] for start in range(0, len(positions), _BATCH)]
         with closing(self._look_up(batches)) as found:
             for place, one in enumerate(chain.from_iterable(found)):
@@ -151,7 +151,7 @@ class PixelStore:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
-    """What inspection knows of the images, and a store need not find out again.
+    """Facts about the images from inspection, so that a store need not find them again.
 
     Attributes:
         errors: position -> reason, for those that can't be read.
@@ -173,19 +173,20 @@ def open_store(
     limit: int = CACHE_LIMIT,
     known: Known | None = None,
 ) -> Generator[int, None, PixelStore]:
-    """Open the store of these images, filling it first where it is not there yet, or is damaged.
+    """Open the store of these images, filling it first where it does not exist yet or is damaged.
 
-    A generator: it yields how many images are decoded (or checked, where a large store is there already), and
+    A generator: it yields how many images are decoded (or checked, where a large store exists already), and
     returns the :class:`PixelStore`.
 
     Args:
         paths: the files, in order.
         digests: sha256 of each file's content, in the same order; they are the key.
         preprocess: how each image is shrunk.
-        folder: where stores live; made when missing.
-        threads: that decode (Pillow releases the interpreter's lock meanwhile); 0: as many as this process may use.
+        folder: folder of the stores; created when missing.
+        threads: decoding threads (Pillow releases the interpreter's lock while it decodes); 0: as many as this process
+            may use.
         limit: most bytes of all stores in the folder together.
-        known: what inspection knows; without it, images that are too many are noticed when they are written.
+        known: facts from inspection; without them, too many images are noticed only while writing.
     """
     threads = threads or usable_threads()
     decoder = Decoder(paths, digests, preprocess, threads)
@@ -204,7 +205,7 @@ def open_store(
         sweep(folder, limit, keep=target)
         stored = yield from read_store(target, threads)
         if stored is None:
-            raise OSError(errno.EIO, "what was written can't be read back")
+            raise OSError(errno.EIO, "the written store can't be read back")
         return PixelStore(stored.flat, stored.index, stored.errors)
     except NoRoom as error:
         fallback, is_too_large = str(error), True
@@ -217,22 +218,22 @@ def open_store(
 def _key(digests: Sequence[str], preprocess: Preprocess) -> str:
     fields = preprocess.to_dict()
     if preprocess.fit == "crop":
-        del fields["size"]  # the store ends before the crop, so every size cut from it shares it
+        del fields["size"]  # images are stored before the crop, so that all crop sizes share a store
     rules = {"version": _VERSION, "pillow": PIL.__version__, **fields}
     digest = hashlib.sha256(json.dumps(rules, sort_keys=True).encode())
     for one in digests:
-        # One digest a line: an unreadable file has none, and its place decides which pixels belong to which label.
+        # One digest per line: an unreadable file has an empty line, so that its position counts too.
         digest.update(f"\n{one}".encode())
     return digest.hexdigest()[:32]
 
 
 def _any_readable_again(errors: dict[int, str], decoder: Decoder) -> bool:
-    """Tell whether a file that failed when the store was filled can be read now: it was away for a moment."""
+    """Tell whether a file that failed when the store was filled can be read now."""
     return any(not isinstance(decoder.attempt(position), Failure) for position in errors)
 
 
 def _estimate(known: Known | None, preprocess: Preprocess) -> int:
-    """Return about how many bytes the shrunk images have, 0 where their sizes are not known."""
+    """Estimate the bytes of the shrunk images; 0 where their sizes are not known."""
     if known is None or not len(known.widths):
         return 0
     widths, heights = (np.asarray(side, np.float64) for side in (known.widths, known.heights))
@@ -249,7 +250,7 @@ def _estimate(known: Known | None, preprocess: Preprocess) -> int:
 
 
 def _fill(writer: StoreWriter, decoder: Decoder) -> Generator[int, None, None]:
-    """Decode everything into a store on the disk."""
+    """Decode all images into a store on the disk."""
     index = np.zeros((len(decoder.paths), 3), np.int64)
     errors: dict[int, str] = {}
     position = 0
@@ -268,7 +269,7 @@ def _fill(writer: StoreWriter, decoder: Decoder) -> Generator[int, None, None]:
 def _hold(
     decoder: Decoder, errors: dict[int, str]
 ) -> Generator[int, None, tuple[npt.NDArray[np.uint8], Index, dict[int, str]]]:
-    """Decode into memory until the budget is used up; what comes after it is streamed."""
+    """Decode into memory until the budget is used up; later images are streamed."""
     flat = np.empty(_MEMORY_BYTES, np.uint8)  # pages that are never written cost nothing
     index = np.zeros((len(decoder.paths), 3), np.int64)
     offset = position = 0

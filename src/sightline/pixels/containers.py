@@ -1,7 +1,7 @@
-"""Images that lie inside one larger file: an archive, a table, an array.
+"""Images inside one larger file: an archive, a table, an array.
 
-Each kind is opened once and its listing kept, as long as the file stays the same. No file stays open between two
-images, Parquet's apart, so none is leaked and none is locked.
+Each file is opened once and its listing kept as long as the file does not change. Except for Parquet, no file stays
+open between two images, so none is leaked or locked.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MOST_OPEN = 8
 
 
 class Container(Protocol):
-    """A file that holds images, opened."""
+    """An opened file that contains images."""
 
     def read(self, name: str) -> bytes:
         """Return the bytes of an image file.
@@ -77,7 +77,7 @@ Place = Path | Member
 
 
 def place_of(root: Path, text: str) -> Place:
-    """Return where an image lies, from its path as a table of samples has it: relative to ``root``, or absolute.
+    """Return the location of an image from its path in a table of samples: relative to ``root``, or absolute.
 
     Example:
         >>> place_of(Path("in"), "photos.zip::cats/1.jpg").name
@@ -94,8 +94,8 @@ def place_of(root: Path, text: str) -> Place:
 def read_member(member: Member) -> bytes:
     """Return the bytes of an image file inside a container; safe to call from several threads.
 
-    Rows of raw pixels (CIFAR's binary files, numpy arrays) come as a PPM or PGM, which loses nothing, so that they
-    go through the same door as every file.
+    Rows of raw pixels (CIFAR's binary files, numpy arrays) are returned as lossless PPM or PGM files, so that they
+    are decoded like every other file.
 
     Raises:
         UnreadableImage: if the container or the member can't be read.
@@ -115,7 +115,7 @@ _opened: OrderedDict[Path, tuple[tuple[int, int, int], Container]] = OrderedDict
 
 
 def open_container(path: Path) -> Container:
-    """Return a container's listing, made anew whenever the file changed.
+    """Return a container's listing, read again whenever the file changed.
 
     Raises:
         DataError: if it is damaged, or beyond a limit.
@@ -123,7 +123,7 @@ def open_container(path: Path) -> Container:
     """
     status = path.stat()
     stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
-    with _lock:  # while a thread opens a container, the others that want it wait for the same listing
+    with _lock:  # while a thread opens a container, others that need it wait for the same listing
         known = _opened.get(path)
         if known is None or known[0] != stamp:
             known = (stamp, _opener(path)(path))
@@ -139,4 +139,4 @@ def _opener(path: Path) -> Callable[[Path], Container]:
     for suffixes, opener in KINDS:
         if name.endswith(suffixes):
             return opener
-    raise UnreadableImage(str(path), f"no container ({', '.join(CONTAINER_SUFFIXES)})")
+    raise UnreadableImage(str(path), f"not a container of images ({', '.join(CONTAINER_SUFFIXES)})")

@@ -1,4 +1,4 @@
-"""Corruptions: what happens to images in the world, as functions of pixels in three severities."""
+"""Corruptions as they occur in practice, as functions of pixels in three severities."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def contrast(image: RGB, factor: float, random: Random) -> RGB:
 
 
 def rotation(image: RGB, degrees: float, random: Random) -> RGB:
-    """Turned about its centre, to a random side, bilinear; what comes in at the corners mirrors the edges."""
+    """Turned about its centre, to a random side, bilinear; the corners are filled by reflection."""
     turn = degrees if random.random() < 0.5 else -degrees
     height, width = image.shape[:2]
     edge = max(height, width) // 2
@@ -67,12 +67,12 @@ def resolution(image: RGB, times: float, random: Random) -> RGB:
 
 @dataclass(frozen=True, slots=True)
 class Corruption:
-    """One kind of harm.
+    """One kind of corruption.
 
     Attributes:
-        apply: from an image, a strength and a source of chance to an image of the same shape.
+        apply: from an image, a strength and a random generator to an image of the same shape.
         strengths: of the severities 1, 2 and 3.
-        words: a strength in words, to be formatted with it.
+        words: a format string that describes a strength.
     """
 
     apply: Callable[[RGB, float, Random], RGB]
@@ -80,7 +80,7 @@ class Corruption:
     words: str
 
     def describe(self, severity: int) -> str:
-        """Return what a severity does, in words.
+        """Describe a severity in words.
 
         Example:
             >>> CORRUPTIONS["jpeg"].describe(2)
@@ -90,7 +90,7 @@ class Corruption:
 
 
 # A new corruption is one function and one row. The kinds are those of ImageNet-C (Hendrycks and Dietterich 2019, arXiv
-# 1903.12261) that any camera, phone or messenger makes; strengths are relative, so that they fit squares of any size.
+# 1903.12261) that any camera, phone or messenger causes; strengths are relative, so that they fit images of any size.
 CORRUPTIONS: dict[str, Corruption] = {
     "blur": Corruption(blur, (0.005, 0.01, 0.02), "blurred over {:.1%} of the side"),
     "noise": Corruption(noise, (0.05, 0.1, 0.2), "noise of {:.0%} of the range"),
@@ -104,13 +104,13 @@ CORRUPTIONS: dict[str, Corruption] = {
 
 
 def corrupt(image: RGB, name: str, severity: int, *, seed: int = 0) -> RGB:
-    """Return an image with one kind of harm done to it; the same for the same image and seed.
+    """Return an image with one corruption; the same for the same image and seed.
 
     Args:
-        image: ``[H, W, 3] uint8``, usually the square that the network sees.
+        image: ``[H, W, 3] uint8``, usually the square input of the network.
         name: a key of ``CORRUPTIONS``.
-        severity: 0 (none, the image as it is) to 3.
-        seed: of what chance decides; each image draws its own, whatever its place among others.
+        severity: 0 (unchanged) to 3.
+        seed: of the random part; it depends on the image's content, not on its position among others.
 
     Returns:
         ``[H, W, 3] uint8``.
@@ -125,7 +125,7 @@ def corrupt(image: RGB, name: str, severity: int, *, seed: int = 0) -> RGB:
     if severity == 0:
         return image
     if severity not in SEVERITIES:
-        raise ValueError(f"severity {severity} is none of {(0, *SEVERITIES)}")
+        raise ValueError(f"severity {severity} is not one of {(0, *SEVERITIES)}")
     content = hashlib.sha256(image.tobytes() + name.encode()).digest()
     random = np.random.default_rng([seed, int.from_bytes(content[:8], "big")])
     corruption = CORRUPTIONS[name]

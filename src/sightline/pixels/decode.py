@@ -1,7 +1,7 @@
-"""Bytes to RGB ``uint8``: the one door.
+"""Bytes to RGB ``uint8``: the only decoder.
 
-Training, evaluation, the export's proof and prediction all decode here, so an image can't mean one thing in
-one of them and another elsewhere. A file that fails raises :class:`UnreadableImage`; it is never replaced.
+Training, evaluation, the export's check and prediction all decode here, so that an image has the same pixels in all
+of them. A file that can't be decoded raises :class:`UnreadableImage`; it is never replaced.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ __all__ = [
     "to_rgb_array",
 ]
 
-# What is odd about a file that decodes all the same; at most 16 ASCII letters each, see ``Header.remark``.
+# Unusual properties of a file that decodes; names of at most 16 ASCII letters, see ``Header.remark``.
 REMARKS = {
     "checksum": "a PNG with a wrong checksum: its pixels may be damaged",
-    "cmyk-no-adobe": "a CMYK JPEG without Adobe's marker: its colours may be meant the other way round",
-    "sixteen-bit": "more than 8 bits a channel, of which the high 8 are used",
+    "cmyk-no-adobe": "a CMYK JPEG without Adobe's marker: its colours may be inverted",
+    "sixteen-bit": "more than 8 bits per channel, of which the high 8 are used",
 }
 
-# We refuse such images ourselves, by MAX_PIXELS; and Pillow's remarks on broken metadata are not ours to show.
+# We refuse such images ourselves, by MAX_PIXELS; and Pillow's warnings about broken metadata do not help a user.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
@@ -49,13 +49,13 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says about itself.
+    """The facts in a file's header.
 
     Attributes:
         width: in pixels, as shown, upright.
         height: in pixels, as shown, upright.
         format: by content: one of ``FORMATS``, or ``HEIC``.
-        mode: Pillow's name of how pixels are stored: ``L``, ``RGB``, ``RGBA``, ``I;16``, ``CMYK`` ...
+        mode: Pillow's name for how pixels are stored: ``L``, ``RGB``, ``RGBA``, ``I;16``, ``CMYK`` ...
         orientation: EXIF's, 1 to 8; 1 where there is none or it is out of range, and for HEIC.
         frames: images in the file; the first one is used.
         has_profile: whether there is an ICC colour profile (it is not applied).
@@ -82,18 +82,18 @@ def decode_image(
 ) -> RGB:
     """Return the pixels of an image, upright, as RGB ``uint8`` of shape ``[H, W, 3]``.
 
-    EXIF orientation is applied. Transparency is laid on the background. 16-bit grey keeps its high byte. Of an
-    animation or a multi-page file the first image is taken. 32-bit and float images are refused without
-    ``value_range``: what their numbers mean can't be known.
+    EXIF orientation is applied. Transparency is composited on the background. 16-bit grey keeps its high byte. The
+    first image of an animation or a multi-page file is used. 32-bit and float images are refused without
+    ``value_range``, since the meaning of their values is unknown.
 
     Args:
         source: a path, an image in a container, or the bytes of an image file.
-        name: how to call ``source`` in an error; the path by default.
-        value_range: (low, high): the numbers of 16-bit grey, 32-bit and float images that are black and white;
-            what lies beyond is clipped.
+        name: the name of ``source`` in errors; the path by default.
+        value_range: (low, high): the values of black and white in 16-bit grey, 32-bit and float images; values
+            beyond them are clipped.
         least_side: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as its short side keeps this
-            many pixels; 0 is its full size.
-        background: the colour behind what is transparent.
+            many pixels; 0 means full size.
+        background: the colour behind transparent pixels.
 
     Raises:
         UnreadableImage: whatever is wrong with the file, with its name and the reason.
@@ -119,9 +119,9 @@ def decode_image(
 
 
 def _reduce(image: Image.Image, least_side: int) -> Box | None:
-    """Ask libjpeg for a smaller image; returns the part of it that the whole image is, where sides don't divide.
+    """Ask libjpeg for a smaller image; returns the box of it that the image covers, where sides don't divide evenly.
 
-    Of 1601 pixels half is 801, whose last one is half empty: taken as it is, it would shift all the others.
+    Half of 1601 pixels are 801, and the last one is half empty: without the box, all others would be shifted.
     """
     if not least_side or jpeg_name(image) != "JPEG":
         return None
@@ -131,10 +131,10 @@ def _reduce(image: Image.Image, least_side: int) -> Box | None:
 
 
 def read_header(data: bytes, *, name: str = "<bytes>") -> Header:
-    """Return what an image file says about itself, without decoding its pixels.
+    """Return the header of an image file, without decoding its pixels.
 
     Raises:
-        UnreadableImage: if the bytes are no image of an accepted format, or a limit is passed.
+        UnreadableImage: if the bytes are not an image of an accepted format, or a limit is exceeded.
     """
     try:
         with open_image(data, name) as image:
@@ -148,13 +148,13 @@ def read_header(data: bytes, *, name: str = "<bytes>") -> Header:
 def read_both(
     data: bytes, *, name: str = "<bytes>", value_range: Range | None = None, least_side: int = 0
 ) -> tuple[Header, RGB]:
-    """Return what ``read_header`` and ``decode_image`` return, opening the file once where that is the same.
+    """Return what ``read_header`` and ``decode_image`` return, opening the file once where possible.
 
     Args:
         data, name, value_range, least_side: as for :func:`decode_image`.
 
     Raises:
-        UnreadableImage: as they do.
+        UnreadableImage: as for both.
     """
     try:
         with open_image(data, name) as image:
@@ -175,28 +175,28 @@ def _header_of(image: Image.Image, data: bytes, chunks: list[Chunk]) -> Header:
     form, mode = jpeg_name(image), image.mode
     width, height = image.size
     orientation = _orientation(image, in_header=not has_late_metadata(chunks))
-    # Pillow turns a TIFF by itself, and says its size as turned.
+    # Pillow rotates a TIFF by itself, and reports the rotated size.
     if form != "TIFF" and orientation in (5, 6, 7, 8):
         width, height = height, width
     remark = _remark(image, data, chunks)
     profile = bool(image.info.get("icc_profile"))
-    # A phone's JPEG carries its depth map as a second image; that makes it no film.
+    # A phone's JPEG may contain a depth map as a second image; that does not make it an animation.
     frames = 1 if form == "JPEG" else _count_frames(image)
     return Header(width, height, form, mode, orientation, frames, profile, remark)
 
 
 def _orientation(image: Image.Image, *, in_header: bool = False) -> int:
-    """Return EXIF's orientation; damaged metadata has none, and its image is shown as it lies.
+    """Return EXIF's orientation; 1, for unrotated, where the metadata are damaged.
 
     Args:
         image: opened, or decoded.
-        in_header: True where metadata stand before the pixels; Pillow decodes a PNG to look behind them.
+        in_header: True where the metadata come before the pixels; to read later ones, Pillow decodes a PNG.
     """
     try:
-        # Of the parent class: the same look at EXIF and XMP, without the decoding.
+        # The parent class reads the same EXIF and XMP data, without decoding.
         exif = Image.Image.getexif(image) if in_header else image.getexif()
         number = exif.get(0x0112, 1)
-    except Exception:  # as many errors as there are ways to break a TIFF directory
+    except Exception:  # a damaged TIFF directory can raise many types
         return 1
     return number if isinstance(number, int) and 1 <= number <= 8 else 1
 
@@ -204,12 +204,12 @@ def _orientation(image: Image.Image, *, in_header: bool = False) -> int:
 def _count_frames(image: Image.Image) -> int:
     try:
         return max(1, min(int(getattr(image, "n_frames", 1)), 2**31 - 1))
-    except Exception:  # a later image is damaged; the first may be whole
+    except Exception:  # a later image is damaged; the first may be intact
         return 2
 
 
 def _remark(image: Image.Image, data: bytes, chunks: list[Chunk]) -> str:
-    """Return the key of ``REMARKS`` that holds for a file."""
+    """Return the key of ``REMARKS`` that applies to a file."""
     form, depth = jpeg_name(image), 8
     if form == "JPEG":
         return "cmyk-no-adobe" if image.mode == "CMYK" and "adobe" not in image.info else ""
@@ -238,7 +238,7 @@ _TRANSPOSE = {
 
 
 def _upright_rgb(image: Image.Image, label: str, rules: Rules, box: Box | None = None) -> RGB:
-    """Return the pixels of an opened image, or of a part of it, turned as its EXIF orientation says."""
+    """Return the pixels of an opened image, or of a part of it, rotated by its EXIF orientation."""
     rgb = to_rgb(image, label, rules)
     if box:
         rgb = rgb.resize(rgb.size, Image.Resampling.BICUBIC, box=box)
@@ -247,7 +247,7 @@ def _upright_rgb(image: Image.Image, label: str, rules: Rules, box: Box | None =
 
 
 def to_rgb_array(image: Any, *, value_range: Range | None = None, background: tuple[int, int, int] = BACKGROUND) -> RGB:
-    """Return pixels that are in memory already (numpy array or Pillow image) as ``[H, W, 3] uint8``.
+    """Return an image in memory (numpy array or Pillow image) as ``[H, W, 3] uint8``.
 
     Arrays are ``uint8`` of shape ``[H, W]``, ``[H, W, 3]`` or ``[H, W, 4]`` (RGB order).
 
@@ -260,16 +260,16 @@ def to_rgb_array(image: Any, *, value_range: Range | None = None, background: tu
             return _upright_rgb(image, "<image>", rules)
         except UnreadableImage:
             raise
-        except Exception as error:  # its file is read only now, and can be damaged in as many ways
+        except Exception as error:  # its file is read only now, and a damaged one can raise many types
             raise UnreadableImage("<image>", reason_of(error, b"")) from error
     try:
         array = np.asarray(image)
     except ValueError as error:  # lists of unequal length
-        raise UnreadableImage("<array>", f"no array: {error}") from error
+        raise UnreadableImage("<array>", f"not an array: {error}") from error
     good_shape = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
     if array.dtype != np.uint8 or not good_shape or array.size == 0:
         raise UnreadableImage(
             "<array>",
-            f"{array.dtype} of shape {list(array.shape)}; wanted uint8 [H, W], [H, W, 3] or [H, W, 4]",
+            f"{array.dtype} of shape {list(array.shape)}; it must be uint8 [H, W], [H, W, 3] or [H, W, 4]",
         )
     return np.asarray(to_rgb(Image.fromarray(array), "<array>", rules))

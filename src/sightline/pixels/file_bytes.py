@@ -1,4 +1,4 @@
-"""The bytes of one image, wherever it lies."""
+"""The bytes of one image, from a file or from a container."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def read_bytes(place: str | Place) -> bytes:
         return read_member(place)
     label = str(place)
     try:
-        mode = os.stat(place).st_mode  # noqa: PTH116  (looked at first: to open a device can do something)
+        mode = os.stat(place).st_mode  # noqa: PTH116  (checked first: opening a device may have effects)
         if not stat.S_ISREG(mode):
             what = next((words for is_one, words in _KINDS if is_one(mode)), "a device")
             raise UnreadableImage(label, f"{what}, not a regular file")
-        # It may have been swapped since. O_NONBLOCK: opening a named pipe would wait for a writer for ever.
+        # It may have been replaced since. O_NONBLOCK: opening a named pipe would otherwise wait for a writer.
         descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         try:
             status = os.fstat(descriptor)
@@ -45,11 +45,11 @@ def read_bytes(place: str | Place) -> bytes:
             os.close(descriptor)
     except FileNotFoundError as error:
         is_link = os.path.lexists(place)
-        raise UnreadableImage(label, "a link to no such file" if is_link else "no such file") from error
+        raise UnreadableImage(label, "a link to a missing file" if is_link else "no such file") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise UnreadableImage(label, getattr(error, "strerror", None) or str(error)) from error
     except MemoryError as error:
-        raise UnreadableImage(label, "it needs more memory than there is") from error
+        raise UnreadableImage(label, "not enough memory to read it") from error
     if not data:
         raise UnreadableImage(label, "the file is empty")
     return data

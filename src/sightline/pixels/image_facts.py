@@ -1,6 +1,6 @@
-"""What is measured of one image file, as one row of numbers: the columns that checks and splits look at.
+"""Facts about one image file, as a row of numbers: the columns that checks and splits use.
 
-A row is made once for a file, kept in the user's cache folder, and read again as long as the file is the same.
+A row is measured once for each file and kept in the user's cache folder as long as the file does not change.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ __all__ = ["FACTS", "MIRROR", "SIGNATURE", "measure_image"]
 
 SIGNATURE = 64  # numbers of a perceptual signature
 
-# What a left-right mirror does to a signature: odd horizontal frequencies change their sign.
+# The effect of a left-right flip on a signature: odd horizontal frequencies change their sign.
 MIRROR = np.tile(np.array([1, -1] * 4, np.float32), 8)
 
-# Colours and brightness are 0 to 1, of the image at 32 x 32 pixels laid on the background; an unreadable file is
+# Colours and brightness are 0 to 1, of the image at 32 x 32 pixels on the background; an unreadable file is
 # all zeros.
 FACTS = np.dtype(
     [
@@ -35,19 +35,19 @@ FACTS = np.dtype(
         ("remark", "S16"),  # of the decoder: see decode.REMARKS; empty for most
         ("brightness", "<f4"),  # mean luma
         ("contrast", "<f4"),  # standard deviation of luma
-        ("sharpness", "<f4"),  # of edges at a short side of 256 px or less: see facts.measure_image
+        ("sharpness", "<f4"),  # of edges at a short side of 256 px or less: see measure_image
         ("saturation", "<f4"),  # mean of (max - min) over the channels
         ("colour", "<f4", (3,)),  # mean of red, green, blue
         ("spread", "<f4", (3,)),  # standard deviation of red, green, blue
         ("border", "<f4", (3,)),  # mean colour of the outermost 1/16 on each side
         ("border_spread", "<f4"),  # standard deviation of luma there: 0 is a frame of one colour
         ("signature", "<f2", (SIGNATURE,)),  # see data.duplicates
-        ("inner", "<f2", (SIGNATURE,)),  # the signature of the image without 1/22 on each side, as a crop has it
+        ("inner", "<f2", (SIGNATURE,)),  # the signature of the image without 1/22 on each side, as of a crop
     ]
 )
 
 _SIDE = 32
-_LOOKED_AT = 256  # short side at which sharpness is measured; JPEGs are decoded no larger than needed for it
+_SHARPNESS_SIDE = 256  # short side at which sharpness is measured; JPEGs are decoded no larger than needed for it
 _LONGEST = 16  # times the short side
 _BAND = _SIDE // 16
 _CUT = 1 / 22
@@ -56,8 +56,8 @@ _CUT = 1 / 22
 def measure_image(data: bytes, *, name: str = "<bytes>", value_range: tuple[float, float] | None = None) -> np.void:
     """Return the row of :data:`FACTS` of an image file.
 
-    The whole file is decoded, a large JPEG at reduced scale: that reads all of its data too, so a truncated file
-    is found.
+    The whole file is decoded, a large JPEG at reduced scale; that reads all of its data too, so truncated files
+    are detected.
 
     Raises:
         UnreadableImage: as ``decode_image`` does.
@@ -71,15 +71,15 @@ def measure_image(data: bytes, *, name: str = "<bytes>", value_range: tuple[floa
         >>> int(row["width"]), float(row["brightness"])
         (40, 1.0)
     """
-    header, pixels = read_both(data, name=name, value_range=value_range, least_side=_LOOKED_AT)
+    header, pixels = read_both(data, name=name, value_range=value_range, least_side=_SHARPNESS_SIDE)
     image = Image.fromarray(pixels)
     row: np.void = np.zeros(1, FACTS)[0]
     row["width"], row["height"], row["bytes"] = header.width, header.height, len(data)
     row["format"], row["mode"], row["remark"] = header.format, header.mode, header.remark
     row["orientation"], row["frames"], row["has_profile"] = header.orientation, header.frames, header.has_profile
-    # What follows looks at 32 x 32 pixels twice: of a large image, by way of 128 x 128, which costs half.
-    seen = image.resize((4 * _SIDE, 4 * _SIDE), Image.Resampling.BOX) if min(image.size) > 8 * _SIDE else image
-    small = np.asarray(seen.resize((_SIDE, _SIDE), Image.Resampling.BOX)).reshape(-1, 3)
+    # The image is needed at 32 x 32 pixels twice: for a large one, going through 128 x 128 costs half.
+    medium = image.resize((4 * _SIDE, 4 * _SIDE), Image.Resampling.BOX) if min(image.size) > 8 * _SIDE else image
+    small = np.asarray(medium.resize((_SIDE, _SIDE), Image.Resampling.BOX)).reshape(-1, 3)
     layers = np.empty((4, _SIDE * _SIDE), np.float32)  # red, green, blue and luma: each in one piece of memory
     colours = np.divide(small.T, np.float32(255), out=layers[:3])
     np.matmul(_LUMA, colours, out=layers[3])
@@ -91,31 +91,31 @@ def measure_image(data: bytes, *, name: str = "<bytes>", value_range: tuple[floa
     row["border"], row["border_spread"] = mean[:3], deviation[3]
     row["sharpness"] = _sharpness(image)
     row["signature"] = _signature(layers[3].reshape(_SIDE, _SIDE))
-    edge = (seen.width * _CUT, seen.height * _CUT)
-    box = (*edge, seen.width - edge[0], seen.height - edge[1])
-    inner = np.asarray(seen.resize((_SIDE, _SIDE), Image.Resampling.BOX, box=box), np.float32).reshape(-1, 3)
+    edge = (medium.width * _CUT, medium.height * _CUT)
+    box = (*edge, medium.width - edge[0], medium.height - edge[1])
+    inner = np.asarray(medium.resize((_SIDE, _SIDE), Image.Resampling.BOX, box=box), np.float32).reshape(-1, 3)
     row["inner"] = _signature((inner @ (_LUMA / np.float32(255))).reshape(_SIDE, _SIDE))
     return row
 
 
 def _moments(layers: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return (mean, standard deviation) of each row: what numpy's functions give, at a fraction of their overhead."""
+    """Return (mean, standard deviation) of each row: like numpy's functions, at a fraction of their overhead."""
     count = np.float32(layers.shape[1])
     mean = np.add.reduce(layers, 1) / count
-    apart = layers - mean[:, None]
-    return mean, np.sqrt(np.add.reduce(apart * apart, 1) / count)
+    difference = layers - mean[:, None]
+    return mean, np.sqrt(np.add.reduce(difference * difference, 1) / count)
 
 
 def _sharpness(image: Image.Image) -> float:
-    """Standard deviation of the luma's Laplacian, 0 to about 1: low where nothing has an edge.
+    """Standard deviation of the luma's Laplacian, 0 to about 1: low for images without sharp edges.
 
     Source: J. L. Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000.
     """
     width, height = image.size
-    longest = _LONGEST * min(width, height)  # of a thread of pixels, its middle
+    longest = _LONGEST * min(width, height)  # of a very long image, the middle
     left, top = max(0, (width - longest) // 2), max(0, (height - longest) // 2)
     grey = image.crop((left, top, left + min(width, longest), top + min(height, longest))).convert("L")
-    scale = _LOOKED_AT / min(grey.size)
+    scale = _SHARPNESS_SIDE / min(grey.size)
     if scale < 1:
         grey = grey.resize((max(1, round(grey.width * scale)), max(1, round(grey.height * scale))))
     if min(grey.size) < 3:
@@ -136,11 +136,11 @@ def _signature(luma: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
 
     The cosine transform of a 32 x 32 image and its lowest 8 x 8 frequencies, as a perceptual hash takes them
     (C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010), but kept as numbers;
-    each is weighted by its frequency, since photos have the less of it the higher it is.
+    each is weighted by its frequency, since photos contain less of higher frequencies.
     """
     frequencies = (_COSINES @ luma @ _COSINES.T) * _WEIGHTS
     length = float(np.sqrt((frequencies**2).sum()))
-    # A flat image has no structure to compare: it is nobody's copy.
+    # A flat image has no structure to compare, so it is never a copy.
     unit: npt.NDArray[np.float32] = (frequencies / (length if length > 0.05 else np.inf)).astype(np.float32)
     return unit.ravel()
 

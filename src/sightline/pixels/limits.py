@@ -1,4 +1,4 @@
-"""What one image file may weigh, wherever it lies; how many squares a network takes at once."""
+"""The largest accepted size of an image file, and how many squares a network takes at once."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Every way in which a file stores a pixel, by a rule, to RGB ``uint8``; what has no rule is refused.
+"""Conversion of every supported pixel format to RGB ``uint8``; other formats are refused.
 
-The rules stand as a table in ``docs/data.md``, and each has a test with numbers of its own.
+The rules are listed in ``docs/data.md``, and each has a test of its own.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ RGB = npt.NDArray[np.uint8]
 Range = tuple[float, float]
 
 _MAY_BE_TRANSPARENT = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa")
-_STRIP = 2**22  # numbers that are scaled at once
+_STRIP = 2**22  # values that are scaled at once
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a person may choose about pixels.
+    """Choices about the conversion of pixels.
 
     Attributes:
-        value_range: (low, high): numbers of 16-bit grey, 32-bit and float images that are black and white.
-        background: what transparency is laid on.
+        value_range: (low, high): values of black and white in 16-bit grey, 32-bit and float images.
+        background: colour behind transparent pixels.
     """
 
     value_range: Range | None = None
@@ -39,10 +39,10 @@ class Rules:
 
 
 def to_rgb(image: Image.Image, label: str, rules: Rules) -> Image.Image:
-    """Decode an opened image and return it in RGB, as it lies.
+    """Decode an opened image and return it in RGB, not rotated.
 
     Raises:
-        UnreadableImage: for a mode without a rule. What Pillow raises goes through.
+        UnreadableImage: for a mode without a rule. Pillow's own errors are passed on.
     """
     raw_mode, maximum = _storage(image)
     image.load()
@@ -63,19 +63,19 @@ def _storage(image: Image.Image) -> tuple[str, int]:
 
 
 def _from_16_bits(image: Image.Image, rules: Rules, maximum: int) -> Image.Image:
-    """Return 16-bit grey: by the range, or the high byte; a level that is called transparent is the background."""
+    """Return 16-bit grey: by the range, or the high byte; a transparent level becomes the background."""
     values = np.asarray(image)
     bits = 16
     if image.format == "TIFF":
         tags = image.tag_v2  # type: ignore[attr-defined]
         bits = max(9, min(16, _first(tags.get(258, 16))))
-        if _first(tags.get(262, 1)) == 0:  # white is 0; Pillow turns it round for 8 bits only
+        if _first(tags.get(262, 1)) == 0:  # white is 0; Pillow inverts it for 8 bits only
             values = (2**bits - 1) - values
     if not rules.value_range:
         shifted = values >> (bits - 8)
         rgb = _as_rgb(shifted.clip(0, 255).astype(np.uint8))
     else:
-        # Pillow stretches grey maps of any highest number to 65535; a range is in the file's own numbers.
+        # Pillow stretches grey maps of any maximum to 65535; a range is in the values of the file.
         low, high = (bound * 65535 / maximum for bound in rules.value_range)
         rgb = _as_rgb(_scaled(values, (low, high)))
     key = image.info.get("transparency")
@@ -89,10 +89,10 @@ def _first(tag: Any) -> int:
 
 
 def _scaled(values: npt.NDArray[Any], value_range: Range) -> npt.NDArray[np.uint8]:
-    """Return numbers as grey, low black and high white; what is no number is black."""
+    """Return values as grey, low as black and high as white; NaN is black."""
     low, high = value_range
     grey = np.empty(values.shape, np.uint8)
-    rows = max(1, _STRIP // max(1, values.shape[1]))  # in strips: double precision is eight times the result
+    rows = max(1, _STRIP // max(1, values.shape[1]))  # in strips: double precision needs eight times the memory
     for top in range(0, len(values), rows):
         part = values[top : top + rows].astype(np.float64)
         part[np.isnan(part)] = low
@@ -111,19 +111,19 @@ def _from_8_bits(image: Image.Image, label: str, rules: Rules, raw_mode: str) ->
     """Turn each Pillow mode of 8 bits or less into RGB."""
     mode = image.mode
     if mode in _MAY_BE_TRANSPARENT and image.has_transparency_data:
-        return _laid_on(image, rules.background, raw_mode)
+        return _composited(image, rules.background, raw_mode)
     if mode == "RGB":
         return image
     if mode in ("1", "L", "P", "RGBX", "CMYK", "YCbCr"):
         return image.convert("RGB")
     if mode in ("I", "F"):
-        reason = f"{_NUMBERS[mode]} have no agreed brightness range; say which numbers are black and white"
+        reason = f"{_NUMBERS[mode]} have no standard brightness range; give the values of black and white"
         raise UnreadableImage(label, f"{reason}: --range LOW,HIGH")
-    raise UnreadableImage(label, f"there is no rule for pixels of mode {mode}; convert it to 8-bit RGB")
+    raise UnreadableImage(label, f"pixels of mode {mode} are not supported; convert it to 8-bit RGB")
 
 
-def _laid_on(image: Image.Image, background: tuple[int, int, int], raw_mode: str) -> Image.Image:
-    """Lay what is transparent on the background; a colour key is compared in the depth that pixels have now."""
+def _composited(image: Image.Image, background: tuple[int, int, int], raw_mode: str) -> Image.Image:
+    """Composite a transparent image on the background; a colour key is converted to the depth of the pixels."""
     if image.mode in ("La", "RGBa"):
         image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
     key = image.info.get("transparency")

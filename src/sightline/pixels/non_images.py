@@ -1,4 +1,4 @@
-"""Images that show nothing: noise, flat colours, text, checkerboards. A classifier should not believe them."""
+"""Images without an object: noise, flat colours, text, checkerboards. A classifier should answer unknown for them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Open an image file by its content, within limits that hold before a pixel is decoded; and say what it is if not.
+"""Opens an image file, checks its limits before a pixel is decoded, and explains why a file can't be opened.
 
-Formats are told by content, never by extension. What is opened here is decoded by ``decode``.
+Formats are recognised by content, never by extension. ``decode`` decodes the opened image.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from sightline.pixels.png import read_chunks
 
 __all__ = ["FORMATS", "MAX_JPEG_SCANS", "MAX_PIXELS", "jpeg_name", "open_image", "reason_of"]
 
-# Pillow knows forty more; each is attack surface and none is a photo. HEIC is read too, by a library of its own,
-# where that is installed.
+# Pillow has forty more, which are not used for photos and add attack surface. HEIC needs a library of its own.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 # Pillow's own warning limit: above it, 164 kB of PNG can ask for gigabytes. SIGHTLINE_MAX_PIXELS overrules it.
 MAX_PIXELS = 89_478_485
-# Legal progressive JPEGs can burn a minute of CPU in 165 kB; libjpeg's authors ask applications to count scans.
+# A valid progressive JPEG of 165 kB can take a minute to decode; libjpeg's authors ask applications to limit scans.
 MAX_JPEG_SCANS = 64
-# Each scan goes over all pixels: an image of the full size may have this many of them. Encoders make 10 to 12.
+# Each scan covers all pixels, so an image of the maximum size may have only this many. Encoders write 10 to 12.
 _SCANS_AT_MAX_PIXELS = 16
 
 
@@ -33,16 +32,16 @@ def open_image(data: bytes, label: str) -> Image.Image:
     """Return the opened image, not decoded yet, of an accepted format and within the limits.
 
     Raises:
-        UnreadableImage: if the bytes are empty, or a limit is passed. What Pillow raises is for ``reason_of``.
-        InputError: if SIGHTLINE_MAX_PIXELS is no number.
+        UnreadableImage: if the bytes are empty, or a limit is exceeded. ``reason_of`` explains Pillow's own errors.
+        InputError: if SIGHTLINE_MAX_PIXELS is not a number.
     """
     if not data:
         raise UnreadableImage(label, "the file is empty")
-    # Another library in this process may have asked Pillow to fill what is cut off with grey. Not here.
+    # Another library in this process may have set it, which would fill truncated images with grey.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     limit = _max_pixels()
     if Image.MAX_IMAGE_PIXELS is not None and limit > 2 * Image.MAX_IMAGE_PIXELS:
-        Image.MAX_IMAGE_PIXELS = limit  # Pillow refuses from twice its own limit on, whatever ours is
+        Image.MAX_IMAGE_PIXELS = limit  # Pillow itself refuses images above twice its own limit
     try:
         image = _open_heic(data, label) if _is_heic(data) else Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
@@ -72,8 +71,8 @@ def _max_pixels() -> int:
     except ValueError:
         raise InputError(
             "image.max-pixels",
-            f"SIGHTLINE_MAX_PIXELS is {text!r}, which is no number of pixels",
-            f"give a whole number above 0, or unset it for {MAX_PIXELS:,}",
+            f"SIGHTLINE_MAX_PIXELS: {text!r} is not a valid number of pixels",
+            f"set it to a whole number above 0, or unset it for {MAX_PIXELS:,}",
         ) from None
     return limit
 
@@ -83,7 +82,7 @@ _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 
 
 def _is_heic(data: bytes) -> bool:
-    """Tell by the brands: ``mif1`` alone says a container of the family, and AVIF is of it as well."""
+    """Tell by the brands: ``mif1`` alone is not enough, since AVIF files have it as well."""
     if data[4:8] != b"ftyp":
         return False
     end = min(int.from_bytes(data[:4], "big"), 256)
@@ -94,7 +93,7 @@ def _is_heic(data: bytes) -> bool:
 
 
 def _open_heic(data: bytes, label: str) -> Image.Image:
-    """Open an iPhone's photo; the library turns it upright by itself, and says its size as turned."""
+    """Open a HEIC file; the library rotates it upright by itself, and reports the rotated size."""
     try:
         from pi_heif import HeifImageFile
     except ImportError:
@@ -113,7 +112,7 @@ _ITEM = re.compile(rb"(.{4})infe(?:\x02.{7}|\x03.{9})", re.DOTALL)
 
 
 def _refuse_odd_items(data: bytes, label: str) -> None:
-    """Refuse a HEIC file with an item whose type is no text: pi-heif 1.4 ends the process over it.
+    """Refuse a HEIC file with an item whose type is not text: it crashes pi-heif 1.4.
 
     Raises:
         UnreadableImage: if there is one.
@@ -125,32 +124,32 @@ def _refuse_odd_items(data: bytes, label: str) -> None:
         except UnicodeDecodeError:
             is_text = False
         if not is_text:
-            raise UnreadableImage(label, "damaged: a HEIC file with an item of no known type")
+            raise UnreadableImage(label, "damaged: a HEIC file with an item of unknown type")
 
 
 def _largest_declared(data: bytes) -> tuple[int, int]:
-    """Return the size of the largest image in a HEIC file: one that is cut to a small part is decoded as a whole."""
+    """Return the size of the largest image in a HEIC file: a cropped one is decoded as a whole first."""
     sizes = [struct.unpack(">II", found[1]) for found in re.finditer(rb"ispe\0{4}(.{8})", data[: 2**20], re.DOTALL)]
     return max(sizes, key=math.prod, default=(0, 0))
 
 
-# Markers that begin a segment. Of no length are RST (d0 to d7) and TEM (01); ff00 and ffff are data.
+# Markers that begin a segment. RST (d0 to d7) and TEM (01) have no length; ff00 and ffff are data.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 
 
 def _count_scans(data: bytes, most: int) -> int:
-    """Return the scans of a JPEG, or most + 1, by walking its markers to its end; a film behind it is not looked at."""
+    """Count the scans of a JPEG up to most + 1, from its markers up to its end; data after it are ignored."""
     scans, position = 0, 2
     while scans <= most and (found := _MARKER.search(data, position)):
         marker, position = data[found.start() + 1], found.end()
         if marker == 0xD9:
             break
         scans += marker == 0xDA
-        position += int.from_bytes(data[position : position + 2], "big")  # over the segment: it may hold a thumbnail
+        position += int.from_bytes(data[position : position + 2], "big")  # skips the segment and a thumbnail in it
     return scans
 
 
-# (where, bytes in lower case, what it is) of files that are no images, or images of a kind that is not read.
+# (offset, bytes in lower case, description) of files that are not images, or of unsupported formats.
 _FOREIGN: tuple[tuple[int, bytes, str], ...] = (
     (0, b"<!doctype html", "a web page, not an image"),
     (0, b"<html", "a web page, not an image"),
@@ -167,16 +166,16 @@ _FOREIGN: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x1f\x8b", "a gzip archive, not an image"),
     (0, b"\x93numpy", "a NumPy array, not an image"),
     (0, b"\x89hdf", "an HDF5 file, not an image"),
-    (0, b"8bps", "a Photoshop file, which is not read; save it as PNG or JPEG"),
-    (0, b"\0\0\1\0", "an icon, which is not read; save it as PNG"),
-    (0, b"\xff\x0a", "a JPEG XL image, which is not read; save it as PNG or JPEG"),
-    (4, b"jxl ", "a JPEG XL image, which is not read; save it as PNG or JPEG"),
-    (4, b"jp  ", "a JPEG 2000 image, which is not read; save it as PNG or JPEG"),
-    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 image, which is not read; save it as PNG or JPEG"),
-    (4, b"ftyp", "a film, or an image of a kind that is not read"),
-    (128, b"dicm", "a DICOM file, which is not read; save it as 16-bit PNG or TIFF"),
+    (0, b"8bps", "a Photoshop file, which is not supported; save it as PNG or JPEG"),
+    (0, b"\0\0\1\0", "an icon, which is not supported; save it as PNG"),
+    (0, b"\xff\x0a", "a JPEG XL image, which is not supported; save it as PNG or JPEG"),
+    (4, b"jxl ", "a JPEG XL image, which is not supported; save it as PNG or JPEG"),
+    (4, b"jp  ", "a JPEG 2000 image, which is not supported; save it as PNG or JPEG"),
+    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 image, which is not supported; save it as PNG or JPEG"),
+    (4, b"ftyp", "a video, or an image format that is not supported"),
+    (128, b"dicm", "a DICOM file, which is not supported; save it as 16-bit PNG or TIFF"),
 )
-# Signatures of accepted formats: a file that has one and does not open is damaged, or of a rare kind.
+# Signatures of accepted formats: a file with one of them that can't be opened is damaged, or an unusual variant.
 _KNOWN: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8", "JPEG"),
     (0, b"\x89PNG", "PNG"),
@@ -190,7 +189,7 @@ _KNOWN: tuple[tuple[int, bytes, str], ...] = (
 
 
 def reason_of(error: Exception, data: bytes) -> str:
-    """Say in a few words why a file did not open or decode."""
+    """Return in a few words why a file can't be opened or decoded."""
     if isinstance(error, MemoryError):
         return "it needs more memory than there is"
     if type(error).__name__ == "UnidentifiedImageError":
@@ -202,12 +201,12 @@ def reason_of(error: Exception, data: bytes) -> str:
 
 
 def _what_it_is(data: bytes) -> str:
-    """Name a file that no accepted format claims, by its first bytes."""
+    """Describe a file of no accepted format, by its first bytes."""
     for where, signature, name in _KNOWN:
         if data[where : where + 4].startswith(signature):
             if name == "PNG" and (wrong := [chunk.kind for chunk in read_chunks(data) if not chunk.is_good]):
-                return f"damaged: a PNG with a wrong checksum of its part {wrong[0].decode('ascii', 'replace')}"
-            return f"damaged, or a rare kind of {name}: it begins as one and can't be read"
+                return f"damaged: a PNG with a wrong checksum in its chunk {wrong[0].decode('ascii', 'replace')}"
+            return f"damaged, or an unsupported variant of {name}"
     head = data[:256].lower()
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     for where, signature, what in _FOREIGN:

@@ -1,7 +1,7 @@
 """Images in the rows of a Parquet file.
 
-Rows are decoded a few at a time and kept for a while, so that reading in order, by several threads too, decodes each
-once. A row far behind the last one costs the decoding of its row group up to it.
+Rows are decoded a few at a time and kept for a while, so that reading in order, also by several threads, decodes each
+once. Reading a row out of order decodes its row group up to it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ __all__ = ["ParquetImages", "image_column", "open_parquet", "parquet_file"]
 _BATCH = 16
 _CURSORS = 8
 _KEPT_BYTES = 128 * 2**20
-_NAMES = ("image", "img", "bytes", "image", "photo", "content")
+_NAMES = ("image", "img", "bytes", "picture", "photo", "content")
 
 
 @dataclass(slots=True, eq=False)
 class _Cursor:
-    """A place in a row group."""
+    """A position in a row group."""
 
     group: int
     first: int  # row of the first of ``cells``
@@ -39,7 +39,7 @@ class _Cursor:
 
 
 class ParquetImages:
-    """A Parquet file with a column of image files, opened; safe to use from several threads."""
+    """An opened Parquet file with a column of image files; safe to use from several threads."""
 
     def __init__(self, file: Any, column: str) -> None:
         self._file = file
@@ -49,7 +49,7 @@ class ParquetImages:
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, bytes | None] = OrderedDict()
         self._weight = 0
-        # Threads read a little before and behind each other, and at times in two row groups; each finds its place.
+        # Threads read close to each other, at times in two row groups; each continues at its own cursor.
         self._cursors: list[_Cursor] = []
 
     def __len__(self) -> int:
@@ -63,11 +63,11 @@ class ParquetImages:
         """
         row = int(name) if name.isascii() and name.isdigit() else len(self)
         if row >= len(self):
-            raise UnreadableImage(name, f"no such row; the table has {len(self):,}")
+            raise UnreadableImage(name, f"no such row; the table has {len(self):,} rows")
         with self._lock:
             data = self._kept[row] if row in self._kept else self._decode(row, name)
         if not data:
-            raise UnreadableImage(name, "the row holds no image")
+            raise UnreadableImage(name, "the row has no image")
         if len(data) > MAX_FILE_BYTES:
             raise UnreadableImage(name, f"{len(data):,} bytes, more than {MAX_FILE_BYTES:,}")
         return data
@@ -81,13 +81,13 @@ class ParquetImages:
                 batches = self._file.iter_batches(_BATCH, row_groups=[group], columns=[self._column])
                 cursor = _Cursor(group, int(self._ends[group]), batches)
             else:
-                self._cursors.remove(cursor)  # and put back as the last that was used
+                self._cursors.remove(cursor)  # added again below, as the most recent one
             while row >= cursor.first + len(cursor.cells):
                 cursor.first += len(cursor.cells)
                 cursor.cells = _cells(next(cursor.batches).column(0))
                 for place, cell in enumerate(cursor.cells, cursor.first):
                     self._keep(place, cell)
-        except Exception as error:  # of pyarrow, as many types as there are ways to damage a file
+        except Exception as error:  # a damaged file makes pyarrow raise many types
             reason = one_line(error, 160) or "the row group ends early"
             raise UnreadableImage(name, f"damaged: {reason}") from error
         self._cursors = [*self._cursors, cursor][-_CURSORS:]
@@ -102,7 +102,7 @@ class ParquetImages:
 
 
 def _cells(column: Any) -> list[bytes | None]:
-    """Return the bytes of a column that holds them, alone or beside a path."""
+    """Return the bytes of a column, either plain or in a struct beside a path."""
     import pyarrow
 
     if pyarrow.types.is_struct(column.type):
@@ -112,7 +112,7 @@ def _cells(column: Any) -> list[bytes | None]:
 
 
 def open_parquet(path: Path) -> ParquetImages:
-    """Open a Parquet file that holds images.
+    """Open a Parquet file with images.
 
     Raises:
         MissingExtra: without pyarrow.
@@ -140,7 +140,7 @@ def parquet_file(path: Path) -> Any:
     try:
         return pyarrow.parquet.ParquetFile(path)
     except (pyarrow.ArrowException, ValueError, OSError) as error:
-        if isinstance(error, OSError) and error.errno:  # of the disk; pyarrow calls damage an OSError too
+        if isinstance(error, OSError) and error.errno:  # of the disk; pyarrow's own, for damage, has no errno
             raise
         text = one_line(error, 160)
         raise DataError(
@@ -149,9 +149,9 @@ def parquet_file(path: Path) -> Any:
 
 
 def image_column(schema: Any) -> str | None:
-    """Return the column that holds image files, as bytes or as a struct with ``bytes``; None where there is none.
+    """Return the column of image files, as bytes or as a struct with ``bytes``; None where there is none.
 
-    Of several, one with a usual name, else the first.
+    If there are several: the one with a usual name, else the first.
     """
     import pyarrow.types as types
 

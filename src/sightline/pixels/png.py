@@ -1,4 +1,4 @@
-"""The parts of a PNG file: whether their checksums are right, and what stands behind the pixels."""
+"""The chunks of a PNG file: whether their checksums are right, and whether metadata come after the pixels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Chunk", "has_late_metadata", "read_chunks"]
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A part of a PNG: its type, the first bytes of its body, and whether its checksum is right."""
+    """A chunk of a PNG: its type, the first bytes of its body, and whether its checksum is right."""
 
     kind: bytes
     start: bytes
@@ -18,13 +18,13 @@ class Chunk:
 
 
 def read_chunks(data: bytes) -> list[Chunk]:
-    """Return the whole chunks of a PNG up to its end; what lies behind that is not looked at."""
+    """Return the complete chunks of a PNG up to its end; data after it are ignored."""
     chunks: list[Chunk] = []
     position, view = 8, memoryview(data)
     while position + 12 <= len(data):
         end = position + 8 + int.from_bytes(data[position : position + 4], "big")
         if end + 4 > len(data):
-            break  # cut off, which decoding finds where it matters
+            break  # truncated; decoding reports it where pixels are missing
         is_good = zlib.crc32(view[position + 4 : end]) == int.from_bytes(data[end : end + 4], "big")
         chunks.append(
             Chunk(data[position + 4 : position + 8], bytes(view[position + 8 : min(end, position + 32)]), is_good)
@@ -36,7 +36,7 @@ def read_chunks(data: bytes) -> list[Chunk]:
 
 
 def has_late_metadata(chunks: list[Chunk]) -> bool:
-    """Tell whether a PNG says its orientation behind its pixels: in EXIF, in XMP, or in EXIF written as a text."""
+    """Tell whether a PNG has metadata with an orientation after its pixels: EXIF, XMP, or EXIF as text."""
     kinds = [chunk.kind for chunk in chunks]
     late = chunks[kinds.index(b"IDAT") :] if b"IDAT" in kinds else []
     names = (b"XML:com.adobe.xmp", b"Raw profile type")

@@ -1,8 +1,8 @@
-"""From a decoded image to the square that the network sees, in two steps that share nothing else.
+"""From a decoded image to the square input of the network, in two steps.
 
-``shrink`` makes the image that the cache stores, once; ``finish`` cuts or pads the network's square from
-it. Evaluation, export and prediction always do both; training does ``shrink`` once and cuts its own random
-crops. Normalisation is not here: it lives in the network's graph, so outside it there is only ``uint8``.
+``shrink`` makes the image that the cache stores, once; ``finish`` crops or pads it to the square. Evaluation, export
+and prediction always do both; training does ``shrink`` once and then takes random crops. Normalisation is part of the
+network's graph, so all pixels outside it are ``uint8``.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ _FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 _FITS = ("crop", "pad", "squash")
-# An image 100,000 pixels wide and one high would be stored at 25 million: what a centre crop can never
-# reach is cut off before.
+# An image 100,000 pixels wide and one high would be stored with 25 million: the parts that no crop uses are cut off.
 _MAX_STORED_ASPECT = 4
 
 
@@ -40,11 +39,11 @@ class Preprocess:
         resize: short side of the stored image for ``crop`` (at least ``size``); the others ignore it.
         fit: ``crop`` takes the centre, ``pad`` keeps everything on a background, ``squash`` changes the aspect.
         interpolation: ``bilinear``, ``bicubic`` or ``lanczos``, all antialiased (Pillow's).
-        background: RGB colour of padding and behind what is transparent, 0 to 255 each.
+        background: RGB colour of padding and behind transparent pixels, 0 to 255 each.
         draft: a JPEG is decoded at 1/2, 1/4 or 1/8 of its size as long as its short side keeps ``draft`` times
             ``resize`` pixels, which is several times faster for photos; 0 decodes every pixel.
-        value_range: (low, high): which numbers of 16-bit, 32-bit and float images are black and white; None
-            takes the high byte of 16 bits and refuses the others.
+        value_range: (low, high): the values of black and white in 16-bit, 32-bit and float images; with None,
+            16-bit images keep their high byte and the others are refused.
 
     Example:
         >>> import numpy as np
@@ -69,17 +68,17 @@ class Preprocess:
         if not ok or not _rises(self.value_range):
             raise ModelError(
                 "model.preprocess",
-                f"preprocessing {asdict(self)} is not possible",
+                f"the preprocessing {asdict(self)} is not valid",
                 f"use fit {'|'.join(_FITS)}, interpolation {'|'.join(_FILTERS)}, 1 <= size <= resize <= 4096, "
-                "a background of three levels from 0 to 255, draft >= 0 and a value range that rises",
+                "a background of three levels from 0 to 255, draft >= 0 and a value range LOW < HIGH",
             )
 
     def decode(self, image: Any, *, name: str | None = None) -> RGB:
-        """Return the pixels of an image as ``shrink`` takes them: the one door, with this preprocessing's rules.
+        """Decode an image for ``shrink``, with the rules of this preprocessing.
 
         Args:
             image: a path, an image in a container, bytes, a Pillow image, or an array.
-            name: how to call it in an error.
+            name: its name in errors.
 
         Raises:
             UnreadableImage: whatever is wrong with the image.
@@ -119,7 +118,7 @@ class Preprocess:
         return square
 
     def apply(self, image: RGB) -> RGB:
-        """Return ``finish(shrink(image))``: what evaluation, export and prediction see."""
+        """Return ``finish(shrink(image))``: the input of evaluation, export and prediction."""
         return self.finish(self.shrink(image))
 
     def kept_area(self, width: int, height: int) -> float:
@@ -163,7 +162,7 @@ class Preprocess:
 
 
 def _rises(value_range: tuple[float, float] | None) -> bool:
-    """Tell whether a range is two finite numbers, the second above the first; None is well as it is."""
+    """Tell whether a range is None, or two finite numbers with the second above the first."""
     return value_range is None or (
         len(value_range) == 2 and all(map(math.isfinite, value_range)) and value_range[0] < value_range[1]
     )

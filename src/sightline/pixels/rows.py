@@ -1,6 +1,6 @@
 """Rows of raw pixels in one file: numpy arrays, and the binary version of CIFAR.
 
-A row is handed out as a PPM or PGM: a line of text and the pixels as they are. So the one door decodes it.
+A row is returned as a PPM or PGM, a line of text and the raw pixels, so that the usual decoder can read it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PIXELS = 3 * 32 * 32
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Where the rows of a file lie.
+    """The positions of the rows in a file.
 
     Attributes:
         path: the file.
@@ -49,21 +49,21 @@ class Rows:
         height, width, channels = self.shape
         row = int(name) if name.isascii() and name.isdigit() else self.count
         if row >= self.count:
-            raise UnreadableImage(name, f"no such row; the file has {self.count:,}")
+            raise UnreadableImage(name, f"no such row; the file has {self.count:,} rows")
         with self.path.open("rb") as file:
             if _stamp(file.fileno()) != self.stamp:
                 raise UnreadableImage(name, "the file changed while it was used")
             file.seek(self.first + row * self.step)
             data = file.read(height * width * channels)
         if len(data) != height * width * channels:
-            raise UnreadableImage(name, "the file is cut off")
+            raise UnreadableImage(name, "the file is truncated")
         if self.planar:
             data = np.frombuffer(data, np.uint8).reshape(channels, height, width).transpose(1, 2, 0).tobytes()
         return f"P{6 if channels == 3 else 5} {width} {height} 255\n".encode() + data
 
 
 def record_bytes(size: int) -> int:
-    """Return the bytes of a record in a CIFAR file of so many bytes: one label or two, then the pixels; 0 is neither.
+    """Return the record size of a CIFAR file of ``size`` bytes: one label or two, then the pixels; 0 if neither fits.
 
     Example:
         >>> record_bytes(10_000 * 3_073), record_bytes(50_000 * 3_074), record_bytes(100)
@@ -82,7 +82,7 @@ def open_cifar(path: Path) -> Rows:
         stamp = _stamp(file.fileno())
     record = record_bytes(stamp[0])
     if not record:
-        raise DataError("data.array", f"{path} is no file of CIFAR's binary version: its size is odd", _CIFAR_CURE)
+        raise DataError("data.array", f"{path} is not a file of CIFAR's binary version, by its size", _CIFAR_CURE)
     return Rows(path, stamp, record - _PIXELS, record, stamp[0] // record, (32, 32, 3), planar=True)
 
 
@@ -90,7 +90,7 @@ def open_array(path: Path) -> Rows:
     """Open a ``.npy`` of images: ``uint8``, ``[N, H, W]`` or ``[N, H, W, 3]``, rows after one another.
 
     Raises:
-        DataError: if it is no such file.
+        DataError: if it is not such a file.
     """
     with path.open("rb") as file:
         stamp = _stamp(file.fileno())
@@ -99,15 +99,15 @@ def open_array(path: Path) -> Rows:
             header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
             shape, is_fortran, dtype = header(file)
         except (ValueError, KeyError, EOFError, OSError) as error:
-            raise DataError("data.array", f"{path} is no numpy file: {error}", _ARRAY_CURE) from error
+            raise DataError("data.array", f"{path} is not a numpy file: {error}", _ARRAY_CURE) from error
         first = file.tell()
     channels = shape[3] if len(shape) == 4 else 1
     if dtype != np.uint8 or is_fortran or len(shape) not in (3, 4) or channels not in (1, 3) or 0 in shape:
-        text = f"{path} holds {dtype} of shape {list(shape)}; wanted uint8 [N, H, W] or [N, H, W, 3]"
+        text = f"{path} is {dtype} of shape {list(shape)}; it must be uint8 [N, H, W] or [N, H, W, 3]"
         raise DataError("data.array", text, _ARRAY_CURE)
     step = shape[1] * shape[2] * channels
     if first + step * shape[0] > stamp[0]:
-        raise DataError("data.array", f"{path} is cut off", _ARRAY_CURE)
+        raise DataError("data.array", f"{path} is truncated", _ARRAY_CURE)
     return Rows(path, stamp, first, step, shape[0], (shape[1], shape[2], channels))
 
 

@@ -1,8 +1,8 @@
-"""The files of a store in the cache folder: whole or not there, checked, and no larger than allowed.
+"""The files of a store in the cache folder: complete or absent, verified by checksums, and within the size limit.
 
 A store is a folder of three files: ``pixels.bin``, ``index.bin`` and ``store.json``, which has the checksums of
-the other two and of itself. It is written under a temporary name and renamed when whole; it is removed in the
-same way. So a process that is killed leaves no half store, and two processes may write or remove the same one.
+the other two and of itself. It is written under a temporary name and renamed when complete; it is removed in the same
+way. So a killed process leaves no partial store, and two processes may write or remove the same one.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ __all__ = ["NoRoom", "StoreWriter", "Stored", "discard", "make_room", "read_stor
 Index = npt.NDArray[np.int64]  # [n, 3]: offset, height, width; all zero where there are no pixels
 
 _BLOCK = 4 * 2**20  # bytes of pixels under one checksum
-_REPORT = 64  # blocks between two signs of life: a small store is checked without one
-_MARGIN = 2**30  # bytes of a disk that are left to others; less on a small one
-_STRAY_SECONDS = 3600  # a store that is being written gets an image more often than that
+_REPORT = 64  # blocks between two reports of progress; a small store is checked without one
+_MARGIN = 2**30  # bytes of a disk that are left free; less on a small one
+_STRAY_SECONDS = 3600  # a store that is being written changes more often than that
 
 
-class NoRoom(Exception):  # noqa: N818  (it is no error: images are streamed then)
-    """The images are more than the cache may hold; its text says how much."""
+class NoRoom(Exception):  # noqa: N818  (not an error: images are then streamed)
+    """The images exceed the limit of the cache; the text gives the numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a store on the disk holds.
+    """The contents of a store on the disk.
 
     Attributes:
         flat: all pixels, mapped, read-only.
@@ -57,7 +57,7 @@ class Stored:
 
 
 def read_store(target: Path, threads: int) -> Generator[int, None, Stored | None]:
-    """Open a store that is whole; anything else is None, and must be filled again.
+    """Open a complete store; returns None for anything else, which must be filled again.
 
     Every byte is read and compared with its checksum, at the speed of the disk. A generator: yields how many
     images are checked, now and then.
@@ -68,24 +68,24 @@ def read_store(target: Path, threads: int) -> Generator[int, None, Stored | None
     facts, index = found
     blocks = range(-(-facts["bytes"] // _BLOCK))
     with contextlib.closing(run_ahead(lambda k: _block_sum(target, k), blocks, threads, 4 * threads)) as sums:
-        for block, (wanted, seen) in enumerate(zip(facts["sums"], sums, strict=True), 1):
-            if wanted != seen:
+        for block, (expected, actual) in enumerate(zip(facts["sums"], sums, strict=True), 1):
+            if expected != actual:
                 return None
             if block % _REPORT == 0:
                 yield len(index) * block // len(blocks)
     try:
         flat = np.memmap(target / "pixels.bin", np.uint8, "r") if blocks else np.empty(0, np.uint8)
-    except (OSError, ValueError):  # removed since, or cut
+    except (OSError, ValueError):  # removed or truncated since
         return None
     if flat.size != facts["bytes"]:
         return None
-    with contextlib.suppress(OSError):  # another user's cache can be read and not touched
-        os.utime(target / "store.json")  # the sweep removes what was not used for longest
+    with contextlib.suppress(OSError):  # another user's cache may be read-only
+        os.utime(target / "store.json")  # the sweep removes the least recently used stores
     return Stored(flat, index, {int(position): str(reason) for position, reason in facts["errors"].items()})
 
 
 def _read_index(target: Path) -> tuple[dict[str, Any], Index] | None:
-    """Return (facts, index) if they are what was written and fit each other."""
+    """Return (facts, index) if they match their checksums and each other."""
     try:
         facts = json.loads((target / "store.json").read_bytes())
         if facts.pop("check") != _check(facts):
@@ -107,7 +107,7 @@ def _check(facts: dict[str, Any]) -> int:
 def _block_sum(target: Path, block: int) -> int:
     """Return the checksum of one block as it is on the disk, -1 where it can't be read.
 
-    It is read and not looked at through the map: a bad sector would end the process there.
+    It is read without the memory map, through which a bad sector would crash the process.
     """
     try:
         with (target / "pixels.bin").open("rb", buffering=0) as file:
@@ -137,7 +137,7 @@ class StoreWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        with contextlib.suppress(OSError):  # closing writes what is left, and the disk may be full
+        with contextlib.suppress(OSError):  # closing flushes the rest, and the disk may be full
             self._file.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -145,7 +145,7 @@ class StoreWriter:
         """Append an image; returns where it starts."""
         start = self._size
         if start + image.size > self._most:
-            reason = f"the images need more than {readable_bytes(self._most)}, which is what the cache may hold"
+            reason = f"the images need more than the {readable_bytes(self._most)} available to the cache"
             raise NoRoom(reason)
         rest = np.ascontiguousarray(image).data.cast("B")
         self._file.write(rest)
@@ -160,7 +160,7 @@ class StoreWriter:
         return start
 
     def commit(self, index: Index, errors: dict[int, str]) -> None:
-        """Give the store its name; the pixels are on the disk before."""
+        """Write everything to the disk, then rename the store to its final name."""
         data = index.astype("<i8").tobytes()
         sums = [*self._sums, self._sum] if self._size % _BLOCK else self._sums
         facts: dict[str, Any] = {
@@ -189,25 +189,25 @@ class StoreWriter:
 
 
 def make_room(folder: Path, needed: int, limit: int) -> int:
-    """Remove stores that were not used for longest until ``needed`` bytes fit; returns how many may be written.
+    """Remove the least recently used stores until ``needed`` bytes fit; returns how many may be written.
 
     Args:
-        folder: where stores lie.
-        needed: what is going to be written; 0 if that is not known.
+        folder: folder of the stores.
+        needed: bytes that will be written; 0 if not known.
         limit: most bytes of all stores together.
 
     Raises:
         NoRoom: if it does not fit even then; nothing is removed in that case.
     """
     if needed > limit:
-        reason = f"the images need about {readable_bytes(needed)}, and the cache may hold {readable_bytes(limit)}"
+        reason = f"the images need about {readable_bytes(needed)}, but the cache is limited to {readable_bytes(limit)}"
         raise NoRoom(reason)
     _sweep_strays(folder)
     margin = min(_MARGIN, shutil.disk_usage(folder).total // 20)
     room = shutil.disk_usage(folder).free - margin
     stores = _stores(folder)
     if needed > room + sum(size for _, size in stores):
-        reason = f"the images need about {readable_bytes(needed)}, and {folder} has {readable_bytes(room)} to spare"
+        reason = f"the images need about {readable_bytes(needed)}, but {folder} has only {readable_bytes(room)} free"
         raise NoRoom(reason)
     if needed:
         sweep(folder, limit - needed)
@@ -220,9 +220,9 @@ def make_room(folder: Path, needed: int, limit: int) -> int:
 
 
 def sweep(folder: Path, limit: int, *, keep: Path | None = None) -> None:
-    """Remove the stores that were not used for longest until the rest fits the limit.
+    """Remove the least recently used stores until the rest fits the limit.
 
-    A process that has one of them open goes on reading it (POSIX), or keeps it from being removed (Windows).
+    A process that has one of them open can still read it (POSIX), or prevents its removal (Windows).
     """
     stores = _stores(folder)
     total = sum(size for _, size in stores)
@@ -234,7 +234,7 @@ def sweep(folder: Path, limit: int, *, keep: Path | None = None) -> None:
 
 
 def discard(store: Path) -> bool:
-    """Remove a store, renamed first so that nobody finds half of it; tells whether it is gone."""
+    """Remove a store, renamed first so that no process finds half of it; tells whether it was removed."""
     try:
         trash = Path(tempfile.mkdtemp(prefix=f"{store.name}.tmp-", dir=store.parent))
     except OSError:
@@ -249,10 +249,10 @@ def discard(store: Path) -> bool:
 
 
 def _stores(folder: Path) -> Sequence[tuple[Path, int]]:
-    """Return (store, bytes of its pixels), the one that was not used for longest first."""
+    """Return (store, bytes of its pixels), least recently used first."""
     found = []
     for facts in folder.glob("*/store.json"):
-        with contextlib.suppress(OSError):  # another process removes it just now
+        with contextlib.suppress(OSError):  # another process may be removing it
             size = (facts.parent / "pixels.bin").stat().st_size
             if ".tmp-" not in facts.parent.name:
                 found.append((facts.stat().st_mtime, facts.parent, size))
@@ -260,7 +260,7 @@ def _stores(folder: Path) -> Sequence[tuple[Path, int]]:
 
 
 def _sweep_strays(folder: Path) -> None:
-    """Remove what killed processes left, once nobody can be writing it any more."""
+    """Remove files that killed processes left, once no process can still be writing them."""
     for stray in folder.glob("*.tmp-*"):
         with contextlib.suppress(OSError):
             newest = max(file.stat().st_mtime for file in (stray, *stray.rglob("*")))

@@ -29,15 +29,15 @@ __all__ = ["Decoder", "Failure", "Positions", "in_tasks", "reason_of", "run_ahea
 T = TypeVar("T")
 R = TypeVar("R")
 
-_TASK = 32  # images a thread takes at once: a task for each would cost more than a small image's decoding
+_TASK = 32  # images per task: a task for each image would cost more than decoding a small one
 
 Positions = Sequence[int] | npt.NDArray[np.integer]
-Failure = UnreadableImage | DataError  # why an image is not there: it can't be read, or it is another one now
+Failure = UnreadableImage | DataError  # why an image is missing: it can't be read, or it has changed
 
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """The images of a store, decoded and shrunk when they are asked for.
+    """The images of a store, decoded and shrunk on request.
 
     Attributes:
         paths: the files, by position.
@@ -52,7 +52,7 @@ class Decoder:
     threads: int
 
     def decode(self, position: int) -> RGB:
-        """Return the shrunk image of the content that was inspected, never of another.
+        """Return the shrunk image of the inspected content, never of another.
 
         Raises:
             UnreadableImage: if the file can't be read.
@@ -64,12 +64,12 @@ class Decoder:
             raise DataError(
                 "data.changed",
                 f"{path}: the file changed while it was used",
-                "let the images be until the run is done; start it again to use the new content",
+                "do not change the images until the run is done; start it again to use the new content",
             )
         return self.preprocess.shrink(self.preprocess.decode(data, name=str(path)))
 
     def attempt(self, position: int) -> RGB | Failure:
-        """Return the shrunk image, or why there is none."""
+        """Return the shrunk image, or the error."""
         try:
             return self.decode(position)
         except (UnreadableImage, DataError) as error:
@@ -82,12 +82,12 @@ class Decoder:
 
 
 def reason_of(failure: Failure) -> str:
-    """Return why an image is not there in a few words, without its name."""
+    """Return in a few words why an image is missing, without its name."""
     return failure.reason if isinstance(failure, UnreadableImage) else "the file changed while it was used"
 
 
 def in_tasks(positions: Positions, threads: int) -> list[Positions]:
-    """Cut positions into the tasks of threads: enough of them to keep every thread busy until the end.
+    """Divide positions into tasks, enough of them to keep every thread busy until the end.
 
     Example:
         >>> in_tasks(range(8), 2)
@@ -117,7 +117,7 @@ def squares_of(
 
 
 def _square(preprocess: Preprocess, image: Any) -> RGB | UnreadableImage:
-    if isinstance(image, UnreadableImage):  # whoever brought the images knew already
+    if isinstance(image, UnreadableImage):  # known before
         return image
     try:
         return preprocess.apply(preprocess.decode(image))
@@ -128,10 +128,10 @@ def _square(preprocess: Preprocess, image: Any) -> RGB | UnreadableImage:
 def run_ahead(
     work: Callable[[T], R], tasks: Iterable[T], threads: int | Executor, ahead: int
 ) -> Generator[R, None, None]:
-    """Yield ``work(task)`` of each task in order, while threads are at most ``ahead`` tasks further on.
+    """Yield ``work(task)`` of each task in order, while threads work at most ``ahead`` tasks ahead.
 
-    Whoever stops listening stops the threads after their present task. A pool in their place stays open, and is given
-    no more to do.
+    Closing the generator stops the threads after their current task. A pool in their place stays open, and is given no
+    more to do.
 
     Example:
         >>> list(run_ahead(abs, [-1, 2, -3], threads=2, ahead=2))

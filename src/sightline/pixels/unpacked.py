@@ -1,7 +1,7 @@
 """Compressed tars: unpacked once, as one plain tar, into the user's cache folder.
 
-Their members can't be reached without unpacking all that stands before them. The plain tar is keyed by the path, size
-and time of the user's file, and made again when it is gone.
+A member can't be read without unpacking everything before it. The plain tar is keyed by the path, size and time of the
+user's file, and made again when it is gone.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from sightline.steps import result_of
 __all__ = ["MAX_UNPACKED_BYTES", "unpack_tar", "unpacked_tar"]
 
 MAX_UNPACKED_BYTES = 200 * 2**30
-MAX_RATIO = 200  # of the whole; photos are packed already, and shrink to no less than a half
-_FREE_OF_RATIO = 64 * 2**20  # below it, even drawings of one colour may shrink as they like
+MAX_RATIO = 200  # of the whole; photos are compressed already, and shrink at most to half
+_FREE_OF_RATIO = 64 * 2**20  # no ratio is enforced below this size, since drawings can compress very well
 _KEPT_BYTES = 100 * 2**30
 _IN_USE_SECONDS = 24 * 3600
 _PIECE = 2**20
@@ -56,7 +56,7 @@ def unpack_tar(path: Path) -> Generator[tuple[int, int], None, Path]:
     folder = cache_folder() / "archives"
     target = folder / f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.tar"
     if target.is_file():
-        with contextlib.suppress(OSError):  # that it was used, for _sweep; its own time must stay as it is
+        with contextlib.suppress(OSError):  # marks it as used, for _sweep; the modification time must not change
             os.utime(target, ns=(time.time_ns(), target.stat().st_mtime_ns))
         return target
     scratch = ""
@@ -89,7 +89,7 @@ def is_compressed(path: Path) -> bool:
 
 
 def _pieces(path: Path, size: int) -> Iterator[tuple[bytes, int]]:
-    """Yield (unpacked bytes, bytes read so far); a fault of the file is an error of the data."""
+    """Yield (unpacked bytes, bytes read so far); a damaged file is a DataError."""
     total = 0
     limit = min(MAX_UNPACKED_BYTES, max(_FREE_OF_RATIO, MAX_RATIO * size))
     with path.open("rb") as packed:
@@ -104,12 +104,12 @@ def _pieces(path: Path, size: int) -> Iterator[tuple[bytes, int]]:
                         raise DataError("data.archive", f"{path} unpacks to more than {limit:,} bytes", _CURE)
                     yield piece, packed.tell()
         except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, _Damaged) as error:
-            text = f"{path} is damaged or cut off: {error}"
+            text = f"{path} is damaged or truncated: {error}"
             raise DataError("data.archive", text, "download or pack it again") from error
 
 
 class _Damaged(Exception):  # noqa: N818
-    """bz2 says of damage what a disk says of a failure; this tells them apart."""
+    """bz2 raises OSError for damage, as a failing disk does; this distinguishes them."""
 
 
 def _read(stream: gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile) -> bytes:
@@ -122,9 +122,9 @@ def _read(stream: gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile) -> bytes:
 
 
 def _sweep(folder: Path, keep: Path) -> None:
-    """Remove what a killed process left, and beyond the limit the tars that were not used for longest.
+    """Remove files of killed processes, and beyond the limit the least recently used tars.
 
-    One that was used within a day may be in use; so the limit may be passed for a day.
+    A tar used within a day may still be in use, so the limit may be exceeded for a day.
     """
     with contextlib.suppress(OSError):
         old = time.time() - _IN_USE_SECONDS
