@@ -59,10 +59,15 @@ def job_of(data: Path, out: Path, weights: object, **options: object) -> Job:
     return Job(data, options=Recipe(weights=str(weights), **{**STILL, **options}), out=out)
 
 
+def wanted(prepared: Prepared) -> tuple[object, ...]:
+    """Return what ``fetch_weights`` takes."""
+    return prepared.plan.settings, prepared.network, prepared.samples.classes, prepared.earlier
+
+
 def start(job: Job) -> tuple[Network, Prepared, str]:
     """Return the network before its first step, the plan it follows, and what was noted."""
     prepared, _ = drive(plan_job(job))
-    (weights, _), notes = drive(fetch_weights(prepared))
+    (weights, _), notes = drive(fetch_weights(*wanted(prepared)))
     return set_up_network(prepared.plan.settings, len(prepared.samples.classes), weights), prepared, notes
 
 
@@ -110,7 +115,11 @@ def test_classes_are_matched_by_name_and_a_changed_list_is_said(earlier, tmp_pat
     for name in ("weight", "bias"):
         rows, before = getattr(network.head, name), theirs[f"head.{name}"]
         assert torch.equal(rows[:2], before[1:]) and not torch.equal(rows[2], before[0])
-    assert compare_classes(prepared) == {"kept": ["green", "red"], "new": ["zinc"], "dropped": ["blue"]}
+    assert compare_classes(prepared.samples.classes, prepared.earlier) == {
+        "kept": ["green", "red"],
+        "new": ["zinc"],
+        "dropped": ["blue"],
+    }
     assert "Kept: green, red; new: zinc; dropped: blue" in notes
 
 
@@ -188,7 +197,7 @@ def test_a_network_that_was_cut_off_is_said_before_a_folder_is_made(form, earlie
 def test_a_network_that_is_cut_off_later_is_an_error_of_ours(earlier, colours, tmp_path):
     folder = Path(shutil.copytree(earlier.folder, tmp_path / "cut"))
     prepared, _ = drive(plan_job(job_of(colours, tmp_path, folder)))
-    (weights, _), _ = drive(fetch_weights(prepared))
+    (weights, _), _ = drive(fetch_weights(*wanted(prepared)))
     assert weights is not None
     weights.path.write_bytes(weights.path.read_bytes()[:-100])
     with pytest.raises(WeightsError):
