@@ -51,6 +51,7 @@ def weights(run: Run) -> bytes:
 
 
 @pytest.mark.e2e
+@pytest.mark.usefixtures("no_figures")
 def test_a_process_that_is_killed_is_named_and_the_run_goes_on_bit_for_bit(colours, tmp_path):
     where = {"out": tmp_path / "runs", "devices": 2, **OPTIONS}
     whole = sightline.train(colours, name="whole", quiet=True, **where)

@@ -19,7 +19,7 @@ import sightline
 from finished import write_colours
 from sightline.api import reviewing
 from sightline.errors import DataError, InputError, RunError
-from sightline.events import RunStarted, StageStarted
+from sightline.events import Event, RunStarted, StageStarted
 from sightline.pipeline import train
 from sightline.pipeline.job import Job
 from sightline.pipeline.look import look
@@ -41,12 +41,18 @@ def few(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory, few):
-    """Return (events of three folds, their run); not to be changed."""
+    """Return (events of three folds that TensorBoard tracks, their run); not to be changed."""
+    events: list[Event] = []
+
+    class Listener:
+        show, close = events.append, lambda self: None
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SIGHTLINE_CACHE", str(tmp_path_factory.mktemp("cache")))
         out = tmp_path_factory.mktemp("runs")
-        events = list(repeat_job(Job(few, options=Recipe(epochs=2, seed=4), out=out, name="cv", folds=3)))
-    return events, Run(out / "cv")
+        chosen = {"epochs": 2, "seed": 4, "track": ["tensorboard"], "display": Listener()}
+        run = sightline.cross_validate(few, 3, out=out, name="cv", **chosen)
+    return events, run
 
 
 def weights(run: Run) -> bytes:
@@ -145,6 +151,7 @@ def test_it_is_no_classifier_and_never_the_latest(shared):
     assert sightline.load(part.folder).predict(part.files("test")).count_bad == 0
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_test_part_of_a_fold_serves_no_choice(shared, few, tmp_path):
     """A fold's network is the one that a plain training on its split gives, whatever its test images are."""
     part = shared[1].parts[1]
@@ -163,6 +170,7 @@ def test_the_test_part_of_a_fold_serves_no_choice(shared, few, tmp_path):
     assert weights(plain) == weights(part)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_stopping_in_the_middle_leaves_what_is_done(few, tmp_path):
     steps = repeat_job(Job(few, options=Recipe(epochs=1), out=tmp_path, name="cv", folds=3))
     started = 0
@@ -178,16 +186,18 @@ def test_stopping_in_the_middle_leaves_what_is_done(few, tmp_path):
     assert "1 of 3 trainings are done" in run.report_file.read_text()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_seeds_share_the_split_and_differ_in_the_weights(few, tmp_path):
     run = sightline.repeat(few, 2, out=tmp_path, name="twice", epochs=1, seed=7, quiet=True)
     first, second = run.parts
     assert [part.plan.settings.seed for part in run.parts] == [7, 8]
     assert first.split_file.read_bytes() == second.split_file.read_bytes()
     assert weights(first) != weights(second)
-    assert weights(first) == weights(sightline.train(few, out=tmp_path, name="one", epochs=1, seed=7, quiet=True))
+    alone = result_of(plan_job(Job(few, options=Recipe(epochs=1, seed=7), out=tmp_path)))
+    assert alone.plan.settings == first.plan.settings  # the first is what a plain training would be
     again = sightline.train(
         few, second.plan_file, out=tmp_path, name="again", quiet=True
-    )  # a part's plan is its recipe
+    )  # as the second is, by its plan
     assert again.split_file.read_bytes() == second.split_file.read_bytes() and weights(again) == weights(second)
     assert run.metrics["accuracy"]["n"] == first.metrics["accuracy"]["n"]
     assert {row["run"] for row in run.predictions} == {"seed-1", "seed-2"}
@@ -195,11 +205,11 @@ def test_seeds_share_the_split_and_differ_in_the_weights(few, tmp_path):
     assert "standard deviation" in page and "initial weights, the order of images and augmentation differ" in page
 
 
-def test_each_fold_is_tracked_as_a_run_of_its_own(few, tmp_path):
-    run = sightline.cross_validate(few, 2, out=tmp_path, name="cv", epochs=1, track=["tensorboard"], quiet=True)
-    assert [part.tensorboard_folder.is_dir() for part in run.parts] == [True, True]
+def test_each_fold_is_tracked_as_a_run_of_its_own(shared):
+    _, run = shared
+    assert [part.tensorboard_folder.is_dir() for part in run.parts] == [True] * 3
     assert not run.tensorboard_folder.exists()
-    assert run.log_file.read_text().count("Tracking: TensorBoard") == 2
+    assert run.log_file.read_text().count("Tracking: TensorBoard") == 3
 
 
 @pytest.mark.parametrize(
