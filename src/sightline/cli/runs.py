@@ -46,7 +46,7 @@ def _print_table(folder: Path, rows: list[RunRow]) -> None:
     from sightline.text import printable
 
     if not rows:
-        print(f"{printable(str(folder))} holds no run yet.\n\nNext: sightline train DATA")
+        print(f"{printable(str(folder))} has no runs yet.\n\nNext: sightline train DATA")
         return
     right = {"accuracy", "macro f1", "took"}
     table = [_cells(row) for row in rows]
