@@ -1,10 +1,10 @@
-# make demo | test | check | bench | docs. Everything is installed into .venv; nothing else is touched.
+# make demo | test | check | bench | docs | site | dist. Everything is installed into .venv; nothing else is touched.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test check bench docs site dist clean
 
 demo: $(VENV)/.train
 	$(BIN)/sightline demo
@@ -26,6 +26,17 @@ bench: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/python docs/make_reference.py
 
+# The website of the docs, into site/; it loads nothing from elsewhere. The variable silences a notice of the theme.
+site: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "site/index.html; with search: $(BIN)/python -m http.server --directory site"
+
+# What would be released, into dist/: nothing is published.
+dist: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sightline needs Python 3.11 or newer; set PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
@@ -40,5 +51,9 @@ $(VENV)/.dev: $(VENV)/.train
 	$(PIP) install --quiet --constraint constraints.txt --editable ".[train,dev]"
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[docs]"
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""A window that says what is on an image: Tk, Pillow and Sightline's classifier; no torch.
+"""A window that shows the class of an image: Tk, Pillow and Sightline's classifier; no torch.
 
     python examples/gui.py                              the newest run in ./runs
     python examples/gui.py MODEL [IMAGE ...]            a run's folder or a model.onnx, and images
@@ -19,13 +19,13 @@ from PIL import Image, ImageOps, ImageTk
 import sightline
 from sightline.pixels.decode import decode_image
 
-SIDE = 400  # of the square in which the image stands, in pixels
+SIDE = 400  # of the square that shows the image, in pixels
 BARS = 10
 PAPER, INK, FAINT, TRACK, BLUE, RED = "#ffffff", "#1f2430", "#6b7280", "#eceff4", "#3b6fd4", "#b3261e"
 
 
 class Window(tk.Tk):
-    """The image on the left, what the classifier says on the right; takes what ``sightline.load`` takes."""
+    """The image on the left, the prediction on the right; takes what ``sightline.load`` takes."""
 
     def __init__(self, model: str = "latest", runs: str = "runs") -> None:
         super().__init__()

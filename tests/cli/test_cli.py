@@ -202,7 +202,7 @@ def test_an_image_that_is_new_is_answered_with_unknown(sightline, finished_run, 
     status, out, _ = sightline(
         "predict", finished_run.folder, tmp_path, "--min-confidence", "1", "--max-novelty", "9999"
     )
-    assert status == 0 and out.startswith("Predicted: unknown, less sure than asked for; most like red (")
+    assert status == 0 and out.startswith("Predicted: unknown, less confident than required; most like red (")
     status, _, said = sightline("predict", finished_run.folder, tmp_path / "x.png", "--min-confidence", "high")
     assert status == 2 and "error[predict.confidence]" in said
 

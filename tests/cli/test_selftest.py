@@ -43,7 +43,7 @@ def test_all_well_is_0_and_a_line_each(run) -> None:
     code, out, err = run([GOOD, GOOD], "--quick")
     assert code == 0
     assert out.splitlines()[0].split(maxsplit=1) == ["ok", f"{GOOD.name:<58}  unreadable: empty"]
-    assert out.splitlines()[-1] == "2 of 2 said as they must be"
+    assert out.splitlines()[-1] == "2 of 2 as expected"
     assert "Checking 2 defects ..." in err
 
 
@@ -51,7 +51,7 @@ def test_one_that_is_not_said_is_a_fault_of_ours(run) -> None:
     code, out, err = run([GOOD, BAD])
     assert code == 1
     assert "FAIL  a film" in out
-    assert "said: nothing" in out
+    assert "found: nothing" in out
     assert "1 of these are faults in Sightline" in err
 
 

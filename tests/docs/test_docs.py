@@ -140,6 +140,7 @@ def test_every_finding_is_documented_and_no_other():
     table = (ROOT / "docs" / "check.md").read_text().partition("## Findings")[2].partition("##")[0]
     rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
     assert sorted(code for row in rows for code in re.findall(r"`([a-z-]+)`", row)) == sorted(CODES)
+    assert f"{len(CODES)} kinds of findings" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_code_that_a_check_says_is_listed():

@@ -150,7 +150,7 @@ def refuse_overwriting(data: str, path: Path | None, is_ours: Callable[[Path], b
         raise InputError("check.output", f"{path} exists already", "give another name, or remove it first")
     folder = Path(data)
     if folder.is_dir() and folder.resolve() in path.resolve().parents:
-        raise InputError("check.output", f"{path} would lie among the images", _NAME)
+        raise InputError("check.output", f"{path} would be among the images", _NAME)
 
 
 _NAME = "give the name of a file in another folder"

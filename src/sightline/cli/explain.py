@@ -18,7 +18,7 @@ __all__ = ["Method", "explain"]
 
 
 class Method(StrEnum):
-    """How places are told that moved the score."""
+    """How the regions that moved the score are found."""
 
     auto = "auto"
     gradcam = "gradcam"

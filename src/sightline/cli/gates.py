@@ -20,7 +20,7 @@ def parse_requirements(texts: list[str] | None) -> None:
 
 
 def requirement_fields(metrics: dict[str, Any], texts: list[str] | None) -> dict[str, Any]:
-    """Return what ``--json`` says of the requirements: an empty dict where there are none."""
+    """Return what ``--json`` reports of the requirements: an empty dict where there are none."""
     from sightline.evaluation.gate import check_requirement
 
     rows = []
@@ -31,9 +31,9 @@ def requirement_fields(metrics: dict[str, Any], texts: list[str] | None) -> dict
 
 
 def check_requirements(metrics: dict[str, Any], texts: list[str] | None, *, as_json: bool) -> None:
-    """Say of each requirement whether it is met; raise ``GateNotMet`` for the first that is not.
+    """Print of each requirement whether it is met; raise ``GateNotMet`` for the first that is not.
 
-    With ``--json`` the one document has said it already: only the exit code is left.
+    With ``--json`` the one document reports it already: only the exit code is left.
     """
     from sightline.evaluation.gate import check_requirement
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Format", "predict", "print_one"]
 
-_REASONS = {"new": "unlike the training images", "unsure": "less sure than asked for"}
+_REASONS = {"new": "unlike the training images", "unsure": "less confident than required"}
 
 
 class Format(StrEnum):
@@ -98,9 +98,9 @@ def _mass_of(classifier: Classifier, form: Format | None) -> float:
     from sightline.errors import InputError
 
     if form is Format.csv:
-        raise InputError("predict.sets", "--sets gives lists, which CSV has not", "add --format jsonl, or --json")
+        raise InputError("predict.sets", "--sets prints lists, which CSV can't hold", "add --format jsonl, or --json")
     if classifier.bundle.set_mass is None:
-        message = "this classifier was made with too few validation images to promise anything of sets"
+        message = "this classifier was made with too few validation images to make sets"
         raise InputError("predict.sets", message, "train with 200 validation images or more, or leave out --sets")
     return classifier.bundle.set_mass
 
@@ -112,7 +112,7 @@ def _listed(names: tuple[str, ...]) -> str:
 
 
 def _parse_least(text: str) -> float | str:
-    """Return the number that was typed, or the word, which the classifier looks at."""
+    """Return the number that was typed, or the word, which the classifier interprets."""
     try:
         return float(text)
     except ValueError:

@@ -50,7 +50,7 @@ def _print_table(folder: Path, rows: list[RunRow], sort: str) -> None:
     from sightline.text import printable
 
     if not rows:
-        print(f"{printable(str(folder))} holds no run yet.\n\nNext: sightline train DATA")
+        print(f"{printable(str(folder))} has no runs yet.\n\nNext: sightline train DATA")
         return
     shown = _shown_metric(sort)
     right = {"accuracy", shown.words, "took"}

@@ -53,8 +53,8 @@ def _print_verdicts(folder: Path, quick: bool) -> int:
             failed += not event.ok
             print(f"{'ok  ' if event.ok else 'FAIL'}  {event.name:<58}  {printable(event.expected)}")
             if not event.ok:
-                print(f"      said: {printable(event.said)}")
+                print(f"      found: {printable(event.said)}")
         elif isinstance(event, StageStarted):
             print(f"{event.name} {printable(event.detail)} ...", file=sys.stderr)
-    print(f"{total - failed} of {total} said as they must be")
+    print(f"{total - failed} of {total} as expected")
     return failed

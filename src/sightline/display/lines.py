@@ -84,9 +84,9 @@ def _text_of(event: Event) -> str | None:
         case RateFound(_, _, rate, reason):
             return f"Learning rate {rate:g}, by the finder: {reason}"
         case Resumed(0, _):
-            return "Training starts anew: nothing was saved yet"
+            return "Training starts from the beginning: nothing was saved yet"
         case Resumed(epoch, step):
-            return f"Training goes on in epoch {epoch}, after {step:,} steps"
+            return f"Training continues in epoch {epoch}, after {step:,} steps"
         case EpochEnded():
             return _epoch_line(event)
         case TrainingStopped(reason, best_epoch, _):

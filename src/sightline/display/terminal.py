@@ -134,7 +134,7 @@ def tell_at_once(text: str) -> None:
 def outlived(stream: TextIO) -> Iterator[None]:
     """Print something that nobody may be left to read: a pipe that was closed, a terminal that is gone.
 
-    What is printed to it from then on vanishes, and the command goes on to its exit code.
+    What is printed to it from then on vanishes, and the command continues to its exit code.
 
     Raises:
         OSError: for any other reason, a full disk for example.
