@@ -17,7 +17,7 @@ import numpy.typing as npt
 from sightline.checks.finding import Finding
 from sightline.checks.subject import Subject
 from sightline.data.samples import Samples
-from sightline.evaluation.intervals import wilson
+from sightline.evaluation.intervals import newcombe
 
 __all__ = ["PROPERTIES", "find_shortcuts"]
 
@@ -138,17 +138,12 @@ def _skills(labels: npt.NDArray[np.int64], told: Any) -> dict[int, tuple[float, 
     """Return label -> (skill, the safe end of its 95 % interval): the share told right less the share told wrongly.
 
     That is Youden's J of one class against the others, 0 for chance and 1 for all; its interval is that of a
-    difference of two shares (R. Newcombe, Statistics in Medicine 17, 1998, method 10).
+    difference of two shares.
     """
     skills = {}
     for label in np.unique(labels):
         own, other = told[labels == label] == label, told[labels != label] == label
-        hit, low, _ = _wilson(own)
-        miss, _, high = _wilson(other)
-        skills[int(label)] = hit - miss, hit - miss - float(np.hypot(hit - low, high - miss))
+        hits, misses = int(own.sum()), int(other.sum())
+        safe, _ = newcombe(hits, len(own), misses, len(other))
+        skills[int(label)] = hits / len(own) - misses / len(other), safe
     return skills
-
-
-def _wilson(hits: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
-    figure = wilson(int(hits.sum()), len(hits))
-    return figure.value, figure.low, figure.high
