@@ -316,8 +316,8 @@ def test_one_group_alone_is_not_compared() -> None:
 def test_several_comparisons_have_wider_intervals() -> None:
     labels, random = np.arange(300) % 2, np.random.default_rng(0)
     said = [random.dirichlet([2, 1], 300).astype(np.float32) for _ in range(4)]
-    alone = compare_several(labels, said[:2], ("a", "b"))[0].figures
-    among = compare_several(labels, said, ("a", "b"))[0].figures
+    alone = compare_several(labels, said[:2], ("a", "b"))[0].metrics
+    among = compare_several(labels, said, ("a", "b"))[0].metrics
     for name, change in alone.items():
         assert among[name].low < change.low and change.high < among[name].high
     assert "98.3 %" in among["brier"].method

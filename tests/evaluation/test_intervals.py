@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.stats import binomtest
+from statsmodels.stats.proportion import confint_proportions_2indep
 
-from sightline.evaluation.intervals import Interval, draw_weights, macro_intervals, mean_interval, wilson
+from sightline.evaluation.intervals import Interval, draw_weights, macro_intervals, mean_interval, newcombe, wilson
 from sightline.evaluation.metrics import METRICS, OfCounts, balanced_accuracy
 
 
@@ -36,7 +37,7 @@ def test_wilson_reaches_exactly_0_and_1_at_the_ends(n: int) -> None:
 
 @pytest.mark.parametrize(("hits", "n"), [(1, 0), (0, 0), (-1, 5), (6, 5)])
 def test_what_is_no_proportion_is_refused(hits: int, n: int) -> None:
-    with pytest.raises(ValueError, match="no proportion"):
+    with pytest.raises(ValueError, match="is not a proportion"):
         wilson(hits, n)
 
 
@@ -146,3 +147,9 @@ def test_one_image_alone_has_no_interval() -> None:
 def test_few_images_in_most_classes_are_said() -> None:
     thin, enough = (macro_intervals(np.diag([count] * 5), OF_COUNTS)["macro_f1"].method for count in (9, 10))
     assert "too narrow" in thin and "too narrow" not in enough
+
+
+def test_the_interval_of_a_difference_is_newcombes() -> None:
+    for hits, n, others, m in ((40, 50, 80, 90), (0, 20, 30, 60), (25, 25, 40, 50)):
+        wanted = confint_proportions_2indep(hits, n, others, m, method="newcomb", compare="diff")
+        assert newcombe(hits, n, others, m) == pytest.approx(wanted, abs=1e-9)

@@ -103,6 +103,7 @@ ORACLES: dict[str, Oracle] = {
     "top_3": top(3),
     "top_5": top(5),
     "matthews": lambda labels, said, shares: sk.matthews_corrcoef(labels, said),
+    "cohen_kappa": lambda labels, said, shares: sk.cohen_kappa_score(labels, said) if len({*labels, *said}) > 1 else 0,
     "roc_auc": mean_over_classes(sk.roc_auc_score),
     "average_precision": mean_over_classes(sk.average_precision_score),
     "log_loss": log_loss,

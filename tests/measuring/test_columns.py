@@ -71,8 +71,8 @@ def test_many_different_numbers_are_searched_by_thirds(table) -> None:
     words = slice_columns(samples, rows)["exposure"].tolist()
     assert words[:39] == ["lowest third"] * 39 and words[80:118] == ["highest third"] * 38 and words[118:] == ["", ""]
     hits = np.arange(120) < 80  # the last ones are wrong
-    (worst, *_) = find_slices(hits, slice_columns(samples, rows))["found"]
-    assert (worst["column"], worst["value"], worst["n"]) == ("exposure", "highest third", 39)
+    (worst, *_) = find_slices(hits, slice_columns(samples, rows)).found
+    assert (worst.column, worst.value, worst.n) == ("exposure", "highest third", 39)
 
 
 @pytest.mark.parametrize("values", [["1", "2", "3"], ["7", "8.5", "cold"]])

@@ -21,6 +21,7 @@ from sightline.api import reviewing
 from sightline.errors import DataError, InputError, RunError
 from sightline.events import Event, RunStarted, StageStarted
 from sightline.pipeline import train
+from sightline.pipeline.decide import plan_job
 from sightline.pipeline.job import Job
 from sightline.pipeline.look import look
 from sightline.pipeline.repeat import repeat_job
@@ -194,7 +195,7 @@ def test_seeds_share_the_split_and_differ_in_the_weights(few, tmp_path):
     assert first.split_file.read_bytes() == second.split_file.read_bytes()
     assert weights(first) != weights(second)
     alone = result_of(plan_job(Job(few, options=Recipe(epochs=1, seed=7), out=tmp_path)))
-    assert alone.plan.settings == first.plan.settings  # the first is what a plain training would be
+    assert alone.settings == first.plan.settings  # the first is what a plain training would be
     again = sightline.train(
         few, second.plan_file, out=tmp_path, name="again", quiet=True
     )  # as the second is, by its plan

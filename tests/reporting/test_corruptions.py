@@ -11,6 +11,7 @@ from sightline.evaluation.corruption_drops import measure_drops
 from sightline.pixels.corruptions import CORRUPTIONS, SEVERITIES
 from sightline.reporting.corruptions import robustness
 from sightline.reporting.page import render_page
+from sightline.runs.recorded import Recorded
 from sightline.runs.writer import RunWriter
 
 
@@ -41,12 +42,12 @@ def document(run, lost: dict[tuple[str, int], int], count: int = 300) -> dict[st
 def page(copied_run):
     lost = {("noise", 2): 60, ("noise", 3): 150, ("blur", 3): 30, ("jpeg", 3): 4}
     RunWriter.open(copied_run).write_robustness(document(copied_run, lost))
-    found = robustness(copied_run)
+    found = robustness(Recorded(copied_run))
     return found, render_page("robustness.html.jinja", v=found)
 
 
 def test_a_run_without_it_has_no_section(finished_run):
-    assert robustness(finished_run) is None
+    assert robustness(Recorded(finished_run)) is None
 
 
 def test_the_table_has_every_change_with_its_figures(page):
@@ -74,6 +75,6 @@ def test_a_image_stands_there_under_each_change(page):
 def test_a_image_that_is_gone_leaves_the_table(copied_run):
     written = {**document(copied_run, {}), "example": "gone.png"}
     RunWriter.open(copied_run).write_robustness(written)
-    page = render_page("robustness.html.jinja", v=robustness(copied_run))
+    page = render_page("robustness.html.jinja", v=robustness(Recorded(copied_run)))
     assert "<img" not in page and page.count("<tr>") == 25
     assert "What hurts" not in page

@@ -14,6 +14,7 @@ from PIL import Image
 from sightline.reporting.explained import CAVEAT
 from sightline.reporting.explanations import explanations
 from sightline.reporting.page import render_page
+from sightline.runs.recorded import Recorded
 from sightline.runs.writer import RunWriter
 
 HOSTILE = "<script>alert(1)</script>\"'{{ 7*7 }}"
@@ -36,17 +37,17 @@ def arrays() -> dict[str, np.ndarray]:
 
 
 def shown(run) -> str:
-    return render_page("explanations.html.jinja", v=explanations(run))
+    return render_page("explanations.html.jinja", v=explanations(Recorded(run)))
 
 
 def test_a_run_without_them_has_no_section(copied_run):
     copied_run.explanations_file.unlink()
-    assert explanations(copied_run) is None
+    assert explanations(Recorded(copied_run)) is None
 
 
 def test_each_image_stands_beside_its_maps(copied_run, arrays):
     RunWriter.open(copied_run).write_explanations(**arrays)
-    found = explanations(copied_run)
+    found = explanations(Recorded(copied_run))
     mistakes, right = (cards for _, cards in found["groups"])
     assert [card["path"] for card in mistakes] == ["a.png"] and len(right) == 2
     assert [[m["name"] for m in card["maps"]] for card in mistakes + right] == [["Grad-CAM", "occlusion"]] * 2 + [

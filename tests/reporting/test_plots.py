@@ -48,14 +48,16 @@ def test_the_confusion_matrix_has_counts_or_percent(copied_run):
 def test_mistakes_are_the_surest_first_with_said_and_true(copied_run):
     rows = copied_run.predictions
     lines = copied_run.predictions_file.read_text().splitlines()
-    header = lines[0].split(",")
+    header, predicted = lines[0].split(","), []
     for place, sure in ((1, "0.700000"), (2, "0.900000")):
         cells = dict(zip(header, lines[place].split(","), strict=True))
-        cells |= {"predicted": "nothing", "confidence": sure, "correct": "0"}
+        wrong = next(name for name in copied_run.facts["classes"] if name != cells["label"])
+        cells |= {"predicted": wrong, "confidence": sure, "correct": "0"}
+        predicted.append(wrong)
         lines[place] = ",".join(cells[name] for name in header)
     copied_run.predictions_file.write_text("\n".join(lines) + "\n")
     figure = sightline.plot_mistakes(copied_run)
-    wanted = [f"nothing 90%\nis {rows[1]['label']}", f"nothing 70%\nis {rows[0]['label']}"]
+    wanted = [f"{predicted[1]} 90%\nis {rows[1]['label']}", f"{predicted[0]} 70%\nis {rows[0]['label']}"]
     assert texts(figure)[:2] == wanted
     shown = np.asarray(figure.axes[0].images[0].get_array())
     assert np.array_equal(shown, np.asarray(Image.open(copied_run.files("test")[1])))

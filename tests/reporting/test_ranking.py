@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
 from sightline.reporting.ranking import curves_of_class, draw_ranking
+from sightline.runs.recorded import Recorded
 
 
 @pytest.mark.parametrize("n", [20, 5_000])
@@ -23,7 +24,7 @@ def test_thinned_curves_keep_their_areas(n: int) -> None:
 
 
 def test_each_class_is_drawn_with_its_areas(finished_run) -> None:
-    roc, precision = draw_ranking(finished_run).axes
+    roc, precision = draw_ranking(Recorded(finished_run)).axes
     rows = {row["class"]: row for row in finished_run.metrics["classes"]}
     for axes, name in ((roc, "roc_auc"), (precision, "average_precision")):
         labels = [text.get_text() for text in axes.get_legend().get_texts()]

@@ -27,6 +27,8 @@ from sightline.reporting.figures import FIGURES
 from sightline.reporting.page import render_report, write_report
 from sightline.reporting.sections import SECTIONS
 from sightline.runs.folder import Run
+from sightline.runs.recorded import Recorded
+from sightline.runs.safe_files import read_rows, write_columns
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7*7 }}"
 
@@ -67,7 +69,7 @@ def test_every_section_is_there_and_linked(page, finished_run):
 def test_the_headline_is_the_measured_accuracy(page, finished_run):
     accuracy = finished_run.metrics["accuracy"]
     text = " ".join(Elements(page).text.split())
-    assert f"{accuracy['n']} test images that served no choice" in text
+    assert f"{accuracy['n']} test images, which were never used to make a choice" in text
     assert re.search(rf"between {100 * accuracy['low']:.0f}[.\d]* and {100 * accuracy['high']:.0f}[.\d]* %", text)
 
 
@@ -114,10 +116,11 @@ def rename_class(run: Run, old: str, new: str) -> None:
 
 def make_mistakes(run: Run) -> None:
     """Turn the first right predictions into wrong ones."""
+    names = run.facts["classes"]
     with run.predictions_file.open(newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows[:3]:
-        row["correct"] = "0"
+        row |= {"correct": "0", "predicted": next(name for name in names if name != row["label"])}
     with run.predictions_file.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
@@ -155,6 +158,10 @@ def test_images_that_are_gone_are_said_to_be_gone(copied_run):
 def test_an_unreadable_image_is_listed(copied_run):
     with copied_run.predictions_file.open("a") as file:
         file.write("gone.png,blue,,,,,0,,,the file is empty\n")
+    for path in (copied_run.samples_file, copied_run.split_file):
+        rows = read_rows(path)
+        rows.append({**rows[0], "path": "gone.png", "label": "blue"})
+        write_columns(path, {name: [row[name] for row in rows] for name in rows[0]})
     said = np.load(copied_run.probabilities_file)
     np.save(copied_run.probabilities_file, np.concatenate([said, np.full_like(said[:1], np.nan)]))
     metrics = copied_run.metrics
@@ -176,6 +183,7 @@ def test_any_number_of_classes_is_shown(copied_run, classes):
     copied_run.metrics_file.write_text(json.dumps(metrics))
     for old, new in zip(copied_run.facts["classes"], ("class 0", "class 1", "class 1"), strict=True):
         rename_class(copied_run, old, new)
+    copied_run.facts_file.write_text(json.dumps({**copied_run.facts, "classes": list(names)}))
     write_report(copied_run)
     assert copied_run.report_file.stat().st_size < 3_000_000
     page = Elements(copied_run.report_file.read_text())
@@ -186,7 +194,7 @@ def test_any_number_of_classes_is_shown(copied_run, classes):
 @pytest.mark.parametrize("name", sorted({*FIGURES} - {"learning_curve"}))  # that of a pretrained network alone
 def test_figures_are_drawn_in_both_themes(finished_run, name):
     for theme in ("light", "dark"):
-        assert FIGURES[name](finished_run, theme) is not None
+        assert FIGURES[name](Recorded(finished_run), theme) is not None
 
 
 def test_the_training_shows_its_steps_its_clipping_and_how_the_rate_was_found(copied_run):
@@ -207,7 +215,7 @@ def test_the_training_shows_its_steps_its_clipping_and_how_the_rate_was_found(co
 
 
 def test_the_model_card_says_figures_limits_and_licence(finished_run):
-    card = render_model_card(finished_run)
+    card = render_model_card(Recorded(finished_run))
     assert card.startswith("---\npipeline_tag: image-classification")
     assert finished_run.facts["licence"] in card and finished_run.facts["data_fingerprint"] in card
 
@@ -221,7 +229,7 @@ def test_names_in_the_model_card_are_shown_as_they_are(copied_run, tmp_path, nam
 
     run = Run(shutil.copytree(copied_run.folder, tmp_path / "inner" / name.replace("/", "")))
     rename_class(run, "red", name)
-    tokens = MarkdownIt("commonmark").parse(render_model_card(run).partition("---\n\n")[2])
+    tokens = MarkdownIt("commonmark").parse(render_model_card(Recorded(run)).partition("---\n\n")[2])
     inside = [child for token in tokens for child in token.children or ()]
     codes = [child.content for child in inside if child.type == "code_inline"]
     assert codes[0] == run.folder.name.replace("\n", "\\n")  # the title

@@ -19,7 +19,7 @@ from PIL import Image
 
 from sightline.api import reviewing
 from sightline.reviewing.verify import Verification
-from sightline.reviewing.verify_metrics import Recorded, _check_metrics, _check_recount, compare_metrics
+from sightline.reviewing.verify_metrics import Checkable, _check_metrics, _check_recount, compare_metrics
 from sightline.runs.folder import Run
 from sightline.runs.safe_files import write_columns, write_json
 from sightline.runs.verification import Difference, compare_leaves
@@ -77,7 +77,7 @@ def test_what_can_not_be_recomputed_is_listed(finished_run: Run) -> None:
 
 def test_every_other_value_is_compared(finished_run: Run) -> None:
     """Whatever stands in ``metrics.json``: each number by itself is changed a little, and found."""
-    recorded = Recorded(finished_run)
+    recorded = Checkable(finished_run)
     left = compare_leaves(recorded.metrics, recorded.evaluation.metrics).only_recorded
     metrics = json.dumps(recorded.metrics)
     places = list(numbers(recorded.metrics))
@@ -103,7 +103,7 @@ def numbers(value: Any, place: tuple[Any, ...] = ()) -> Any:
 
 def test_a_figure_that_is_computed_wrongly_is_found_by_counting(finished_run: Run) -> None:
     """A fault in the arrays' formulas would be in both computations; the count of the words shares none of them."""
-    recorded = Recorded(finished_run)
+    recorded = Checkable(finished_run)
     changed = json.loads(json.dumps(recorded.metrics))
     changed["macro_f1"]["value"] -= 1e-4
     changed["confusion"][0][1] += 1

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from sightline.checks.finding import Finding
 from sightline.checks.subject import Subject
 from sightline.data.samples import Samples
-from sightline.evaluation.intervals import wilson
+from sightline.evaluation.intervals import newcombe
 
 __all__ = ["PROPERTIES", "find_shortcuts"]
 
@@ -141,18 +141,12 @@ def _skills(labels: npt.NDArray[np.int64], predicted: Any) -> dict[int, tuple[fl
     """Return label -> (skill, lower end of its 95 % interval).
 
     The skill is Youden's J of one class against the others, recall less false positive rate: 0 for chance, 1 for
-    perfect. Its interval is that of a difference of two shares (R. Newcombe, Statistics in Medicine 17, 1998,
-    method 10).
+    perfect. Its interval is that of a difference of two shares.
     """
     skills = {}
     for label in np.unique(labels):
         own, other = predicted[labels == label] == label, predicted[labels != label] == label
-        hit, low, _ = _wilson(own)
-        miss, _, high = _wilson(other)
-        skills[int(label)] = hit - miss, hit - miss - float(np.hypot(hit - low, high - miss))
+        hits, misses = int(own.sum()), int(other.sum())
+        low, _ = newcombe(hits, len(own), misses, len(other))
+        skills[int(label)] = hits / len(own) - misses / len(other), low
     return skills
-
-
-def _wilson(hits: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
-    interval = wilson(int(hits.sum()), len(hits))
-    return interval.value, interval.low, interval.high

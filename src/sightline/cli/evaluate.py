@@ -101,4 +101,4 @@ def _print_unknown(found: dict[str, Any]) -> None:
             below = f"(confidence below {found['min_confidence']:.2f})"
             print(f"{'unsure':<{_WIDTH}} {Interval(**foreign['unsure'])}  {below}")
         areas = (foreign["auroc_novelty"], foreign["auroc_confidence"])
-        print(f"{'told apart':<{_WIDTH}} ROC area {areas[0]:.3f} by novelty, {areas[1]:.3f} by confidence")
+        print(f"{'distinguished':<{_WIDTH}} ROC area {areas[0]:.3f} by novelty, {areas[1]:.3f} by confidence")

@@ -164,7 +164,8 @@ def train(
         sightline train photos/ --epochs 3 --name first
         sightline train photos/ --model small-cnn --seed 1 --set flip=0
     """
-    from sightline.installation import process_start, require_extra
+    from sightline.installation import require_extra
+    from sightline.machine import process_start
 
     started = process_start()
     from sightline.api import training

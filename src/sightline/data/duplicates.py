@@ -20,8 +20,8 @@ import numpy.typing as npt
 from sightline.caches import cache_folder
 from sightline.data.facts_cache import FactsCache
 from sightline.data.samples import Samples
-from sightline.machine import usable_threads
 from sightline.data.similarity import COMPARISONS, ComparedImage, compare
+from sightline.machine import usable_threads
 from sightline.pixels.containers import Place
 from sightline.pixels.image_facts import MIRROR
 from sightline.pixels.modes import Range

@@ -1,4 +1,4 @@
-"""Figures: pure functions of arrays.
+"""Metrics and statistics: pure functions of arrays.
 
 Comes in: labels, probabilities. Goes out: numbers with their intervals and counts. Knows numpy; knows nothing
 about files, runs or networks.

@@ -122,7 +122,7 @@ def choose_confidence(
     target: float = TARGET_ERROR,
     units: Units | None = None,
 ) -> float | None:
-    """Return the lowest confidence from which on at most ``target`` of the answers are wrong, room for chance included.
+    """Return the lowest confidence from which on at most ``target`` of the answers are wrong, with 95 % confidence.
 
     The upper end of the interval of the error among the answered validation images must not be above the target. None
     where no threshold that leaves 20 images answered can promise that; 0 where all images may be answered.
@@ -131,7 +131,7 @@ def choose_confidence(
         confidence: ``[N]``, of validation.
         hits: ``[N] bool``.
         target: share of wrong answers, 0 to 1.
-        units: ``[N]``: images of one unit are no independent witnesses; None: all are.
+        units: ``[N]``: images of one unit are not independent; None: all are.
 
     References:
         After Y. Geifman and R. El-Yaniv, Selective classification for deep neural networks, NeurIPS 2017, without their
@@ -151,10 +151,10 @@ def choose_confidence(
     for end in ends[::-1][::step][::-1]:  # the last one, that of all images, is among them
         answered = order[: end + 1]
         if units is None:
-            figure = wilson(int(wrong[end]), len(answered))
+            share = wilson(int(wrong[end]), len(answered))
         else:
-            figure = proportion(~hits[answered], units[answered])
-        if figure.high <= target:
+            share = proportion(~hits[answered], units[answered])
+        if share.high <= target:
             chosen = float(confidence[order[end]]) if end + 1 < len(hits) else 0.0
     return chosen
 
@@ -171,8 +171,8 @@ def risk_coverage(
         answered = confidence >= threshold
         row = {"threshold": round(float(threshold), 2), "coverage": float(answered.mean()), "n": int(answered.sum())}
         if answered.any():
-            figure = proportion(hits[answered], None if units is None else units[answered])
-            row |= {"accuracy": figure.value, "low": figure.low, "high": figure.high}
+            share = proportion(hits[answered], None if units is None else units[answered])
+            row |= {"accuracy": share.value, "low": share.low, "high": share.high}
         rows.append(row)
     return rows
 
@@ -219,7 +219,7 @@ def describe_unknown(
         novelty: ``[N]``, 1 where 95 % of the validation images lie below.
         min_confidence: chosen on validation; None: there is none.
         target: error among the answers that it was chosen for.
-        units: ``[N]``: images of one unit are no independent witnesses; None: all are.
+        units: ``[N]``: images of one unit are not independent; None: all are.
     """
     confidence, hits = probabilities.max(1), probabilities.argmax(1) == labels
     found: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What one gets without learning much: a model that is not clearly better is not worth shipping."""
+"""Baselines: a model that is not clearly better is not worth shipping."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def nearest_class_mean(
     Args:
         train, test: ``[N, D]`` and ``[M, D]``, for example small images as vectors.
         train_labels, labels: their classes.
-        units: ``[M]``: images of one unit are no independent witnesses; None: all are.
+        units: ``[M]``: images of one unit are not independent; None: all are.
     """
     present = np.unique(train_labels)
     means = np.stack([train[train_labels == label].mean(0) for label in present])

@@ -195,12 +195,12 @@ def describe_calibration(
         labels: ``[N]`` of test images.
         probabilities: ``[N, K]`` as they ship, with the temperature.
         temperature: that is in them.
-        units: ``[N]``: images of one unit are no independent witnesses; None: all are.
+        units: ``[N]``: images of one unit are not independent; None: all are.
         seed: of what a perfect model would show.
     """
     from sightline.evaluation.scores import image_briers
 
-    def figures(said: Shares) -> dict[str, Any]:
+    def values_of(said: Shares) -> dict[str, Any]:
         confidence, hits = said.max(1).astype(np.float64), said.argmax(1) == labels
         found: dict[str, Any] = {
             "log_loss": float(image_losses(labels, said).mean()),
@@ -213,8 +213,8 @@ def describe_calibration(
             found |= {"ece": plain, "ece_chance": _chance(confidence, hits, units, seed), "ece_debiased": debiased}
         return {**found, "reliability": reliability(confidence, hits, units)}
 
-    before = figures(cool(probabilities, 1 / temperature)) if temperature != 1 else None
-    return {"temperature": temperature, "count": len(labels), "before": before, "after": figures(probabilities)}
+    before = values_of(cool(probabilities, 1 / temperature)) if temperature != 1 else None
+    return {"temperature": temperature, "count": len(labels), "before": before, "after": values_of(probabilities)}
 
 
 def reliability(
@@ -229,9 +229,7 @@ def reliability(
     """
     rows = []
     for part in np.array_split(_rising(confidence), max(1, min(bins, len(hits) // 10))):
-        figure = proportion(hits[part], None if units is None else units[part])
+        share = proportion(hits[part], None if units is None else units[part])
         mean = float(confidence[part].mean())
-        rows.append(
-            {"confidence": mean, "accuracy": figure.value, "low": figure.low, "high": figure.high, "n": figure.n}
-        )
+        rows.append({"confidence": mean, "accuracy": share.value, "low": share.low, "high": share.high, "n": share.n})
     return rows

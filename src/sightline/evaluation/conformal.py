@@ -66,7 +66,7 @@ def describe_sets(
         probabilities: ``[N, K]``.
         mass: of ``choose_mass``.
         count: validation images that chose it: they leave ``band``, in which the true coverage lies in 9 of 10 cases.
-        units: ``[N]``: images of one unit are no independent witnesses; None: all are.
+        units: ``[N]``: images of one unit are not independent; None: all are.
     """
     from scipy.stats import beta
 

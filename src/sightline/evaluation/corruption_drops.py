@@ -47,7 +47,7 @@ def measure_drops(
     Args:
         before: ``[N]``, whether each image was classified rightly as it is; N is at least 1.
         after: for each change ``[N]``, whether it was then.
-        units: ``[N]``: images of one unit are no independent witnesses; None: all are.
+        units: ``[N]``: images of one unit are not independent; None: all are.
 
     References:
         M. Fagerland, S. Lydersen and P. Laake 2013, doi 10.1186/1471-2288-13-91: McNemar's test with mid-p.
@@ -62,8 +62,8 @@ def measure_drops(
     place = np.arange(len(before)) if units is None else np.unique(units, return_inverse=True)[1]
     changes = [np.bincount(place, now.astype(np.int64) - before).astype(np.int64) for now in after]
     chances = holm([mid_p(change) for change in changes])
-    figures = [proportion(now, units) for now in after]
+    accuracies = [proportion(now, units) for now in after]
     return [
-        Drop(figure, (less - more) / len(before), less, more, p)
-        for figure, less, more, p in zip(figures, lost, gained, chances, strict=True)
+        Drop(accuracy, (less - more) / len(before), less, more, p)
+        for accuracy, less, more, p in zip(accuracies, lost, gained, chances, strict=True)
     ]

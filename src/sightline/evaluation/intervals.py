@@ -16,6 +16,7 @@ __all__ = [
     "draw_weights",
     "macro_intervals",
     "mean_interval",
+    "newcombe",
     "proportion",
     "units_of",
     "wilson",
@@ -89,7 +90,7 @@ def wilson(hits: int, n: int) -> Interval:
         0.929
     """
     if not 0 <= hits <= n or n < 1:
-        raise ValueError(f"hits={hits} of n={n} is no proportion")
+        raise ValueError(f"{hits} of {n} is not a proportion")
     return Interval(hits / n, *_score_interval(hits / n, n), n, "Wilson, 95 %")
 
 
@@ -127,6 +128,22 @@ def proportion(hits: npt.NDArray[np.bool_], units: Units | None = None) -> Inter
     if effect == 1 and count == n:
         return wilson(int(hits.sum()), n)
     return Interval(share, *_score_interval(share, n / effect), n, f"Wilson over {count:,} groups, 95 %")
+
+
+def newcombe(hits: int, n: int, other_hits: int, others: int) -> tuple[float, float]:
+    """Return the 95 % interval of ``hits / n - other_hits / others``, two independent shares, from Wilson's of each.
+
+    References:
+        R. G. Newcombe, Statistics in Medicine 17 (1998), method 10.
+
+    Example:
+        >>> [round(end, 2) for end in newcombe(40, 50, 80, 90)]
+        [-0.23, 0.03]
+    """
+    one, other = wilson(hits, n), wilson(other_hits, others)
+    gap = one.value - other.value
+    down = math.hypot(one.value - one.low, other.high - other.value)
+    return gap - down, gap + math.hypot(one.high - one.value, other.value - other.low)
 
 
 def units_of(groups: npt.NDArray[np.object_]) -> Units | None:

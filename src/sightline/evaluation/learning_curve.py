@@ -33,7 +33,7 @@ class LearningCurve:
     """Accuracy of a head on frozen features by the number of images that it was fitted on.
 
     Attributes:
-        points: for each share of the images: how many were ``fitted`` and ``accuracy``, a figure with interval.
+        points: for each share of the images: how many were ``fitted`` and ``accuracy`` with its interval.
         count: images of the training, for which ``now`` and ``doubled`` hold.
         now, doubled: expected accuracy with these, and with twice as many.
         gain: ``[value, low, high]`` of ``doubled - now``: the ends hold 95 % of what the laws say of drawn images.

@@ -179,6 +179,17 @@ def matthews(counts: Counts) -> float:
     return float((n * hits.sum() - support @ said) / math.sqrt(spread)) if spread > 0 else 0.0
 
 
+def cohen_kappa(counts: Counts) -> float:
+    """Cohen's kappa, unweighted: agreement beyond what the same class shares would give by chance, -1 to 1.
+
+    0 where only one class occurs, in labels and predictions alike.
+    """
+    hits, support, predicted = counts
+    n = support.sum()
+    by_chance = float(support @ predicted) / n**2
+    return float(hits.sum() / n - by_chance) / (1 - by_chance) if by_chance < 1 else 0.0
+
+
 # A new metric is one function and one row. Weighted recall is accuracy.
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
@@ -192,6 +203,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("top_3", "top-3 accuracy", OfImages(partial(top_hits, 3), least_classes=4)),
         Metric("top_5", "top-5 accuracy", OfImages(partial(top_hits, 5), least_classes=6)),
         Metric("matthews", "Matthews correlation", OfCounts(matthews), "plain", least=-1.0),
+        Metric("cohen_kappa", "Cohen's kappa", OfCounts(cohen_kappa), "plain", least=-1.0),
         Metric("roc_auc", "ROC AUC, mean over classes", OfRanking(macro_roc_auc), "plain"),
         Metric(
             "average_precision", "average precision, mean over classes", OfRanking(macro_average_precision), "plain"

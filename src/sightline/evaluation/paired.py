@@ -21,7 +21,7 @@ def mid_p(differences: Labels) -> float:
     """Return the two-sided mid-p value of paired differences: could their signs be chance?
 
     Each difference would be as likely with the other sign if the two classifiers were equally good. With differences
-    of 1 and -1 alone, one an image, this is McNemar's mid-p test; a group of images that are no independent witnesses
+    of 1 and -1 alone, one an image, this is McNemar's mid-p test; a group of images that are not independent
     gives one difference, the sum of its images'. In 1,000 simulated pairs of equally good classifiers it was below
     0.05 for less than 6 of 100 (``benchmarks/compare.py``), and it finds more than the exact test does.
 

@@ -65,7 +65,7 @@ def pool_folds(
 
     Args:
         said, labels, metrics: of each fold; ``metrics`` give the baselines, whose hits are added up.
-        units: ``[N]`` of all images, fold after fold: those of one unit are no independent witnesses; None: all are.
+        units: ``[N]`` of all images, fold after fold: those of one unit are not independent; None: all are.
     """
     evaluation = evaluate_rows(Predictions.join(said), np.concatenate(labels), units=units).with_part("test")
     baselines = {

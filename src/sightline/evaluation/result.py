@@ -27,7 +27,7 @@ class Evaluation:
         labels: ``[N] int64``, what is true.
         metrics: every metric with interval and count; JSON-able.
         leaked: ``[N] bool``: images that were trained on too; the metrics leave them out.
-        units: ``[N]``: images of one unit (a group) are no independent witnesses; None: all are.
+        units: ``[N]``: images of one unit (a group) are not independent; None: all are.
         nearest: path of the most similar training image of each, by features; empty where that was not looked up.
     """
 

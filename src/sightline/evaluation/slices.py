@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import Units, wilson
+from sightline.evaluation.intervals import Units, newcombe
 
-__all__ = ["LEAST_IMAGES", "Slice", "adjust_rates", "find_slices", "newcombe", "terciles"]
+__all__ = ["LEAST_IMAGES", "Slice", "Slices", "find_slices", "terciles"]
 
 LEAST_IMAGES = 20  # of a slice
 FALSE_RATE = 0.1  # of slices among those named that are chance
@@ -46,13 +46,32 @@ class Slice:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """What a search for slices found.
+
+    Attributes:
+        searched: how many were compared with the rest.
+        rate: share of those found that may be chance.
+        found: those that are worse than the rest, worst first.
+    """
+
+    searched: int
+    rate: float
+    found: tuple[Slice, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON-able values."""
+        return {"searched": self.searched, "rate": self.rate, "found": [one.to_dict() for one in self.found]}
+
+
 def find_slices(
     hits: npt.NDArray[np.bool_],
     columns: Mapping[str, npt.NDArray[np.object_]],
     rate: float = FALSE_RATE,
     units: Units | None = None,
-) -> dict[str, Any]:
-    """Return how many slices were searched, and those that are worse than the rest, worst first; JSON-able.
+) -> Slices:
+    """Return how many slices were searched, and those that are worse than the rest, worst first.
 
     Every value of a column with 20 images or more, and as many outside, is a slice. Each is compared with the rest by
     Fisher's exact test, and over all that were searched Benjamini and Hochberg's rule keeps the share of false ones
@@ -63,7 +82,7 @@ def find_slices(
         hits: ``[N] bool``.
         columns: name -> ``[N]`` words; an empty word belongs to no slice.
         rate: share of the named slices that may be chance.
-        units: ``[N]``: images of one unit (a group) are no independent witnesses; None: all are.
+        units: ``[N]``: images of one unit (a group) are not independent; None: all are.
 
     References:
         Y. Benjamini and Y. Hochberg, Journal of the Royal Statistical Society B 57 (1995); R. G. Newcombe, Statistics
@@ -73,7 +92,7 @@ def find_slices(
     Example:
         >>> hits = np.array([True] * 180 + [False] * 20)
         >>> where = np.array(["day"] * 170 + ["night"] * 30, object)
-        >>> find_slices(hits, {"light": where})["found"][0]["value"]
+        >>> find_slices(hits, {"light": where}).found[0].value
         'night'
     """
     searched: list[tuple[str, str, npt.NDArray[np.bool_]]] = []
@@ -92,14 +111,20 @@ def find_slices(
         _test_images(hits, inside) if units is None else _test_units(hits, inside, units) for *_, inside in searched
     ]
     found = []
-    for (name, value, inside), (p, low, high), adjusted in zip(
-        searched, tests, adjust_rates([p for p, *_ in tests]), strict=True
-    ):
+    for (name, value, inside), (p, low, high), adjusted in zip(searched, tests, _adjusted(tests), strict=True):
         shares = float(hits[inside].mean()), float(hits[~inside].mean())
         found.append(Slice(name, value, int(inside.sum()), *shares, low, high, p, adjusted))
     worse = [one for one in found if one.adjusted <= rate and one.accuracy < one.rest]
     worse.sort(key=lambda one: (one.accuracy - one.rest, one.column, one.value))
-    return {"searched": len(searched), "rate": rate, "found": [one.to_dict() for one in worse]}
+    return Slices(len(searched), rate, tuple(worse))
+
+
+def _adjusted(tests: list[tuple[float, float, float]]) -> list[float]:
+    """Return Benjamini and Hochberg's adjusted p-values."""
+    from scipy.stats import false_discovery_control
+
+    adjusted: list[float] = false_discovery_control([p for p, *_ in tests]).tolist() if tests else []
+    return adjusted
 
 
 def _has_units(inside: npt.NDArray[np.bool_], units: Units | None) -> bool:
@@ -129,31 +154,6 @@ def _test_units(hits: npt.NDArray[np.bool_], inside: npt.NDArray[np.bool_], unit
         return 1.0, gap, gap
     reach = float(t.ppf(0.975, few - 1)) * error
     return 2 * float(t.sf(abs(gap) / error, few - 1)), max(-1.0, gap - reach), min(1.0, gap + reach)
-
-
-def newcombe(hits: int, n: int, other_hits: int, others: int) -> tuple[float, float]:
-    """Return the 95 % interval of the difference of two independent shares, from Wilson's of each."""
-    one, other = wilson(hits, n), wilson(other_hits, others)
-    gap = one.value - other.value
-    down = np.hypot(one.value - one.low, other.high - other.value)
-    up = np.hypot(one.high - one.value, other.value - other.low)
-    return float(gap - down), float(gap + up)
-
-
-def adjust_rates(p_values: list[float]) -> list[float]:
-    """Return Benjamini and Hochberg's adjusted p-values, in the order given.
-
-    Example:
-        >>> adjust_rates([0.01, 0.04, 0.03])
-        [0.03, 0.04, 0.04]
-    """
-    count = len(p_values)
-    order = sorted(range(count), key=lambda k: -p_values[k])
-    adjusted, least = [0.0] * count, 1.0
-    for rank, k in zip(range(count, 0, -1), order, strict=True):
-        least = min(least, p_values[k] * count / rank)
-        adjusted[k] = least
-    return adjusted
 
 
 def terciles(values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.object_]:

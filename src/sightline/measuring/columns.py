@@ -89,10 +89,10 @@ def describe_columns(
     """
     searched, left = [], []
     for name, words in _own_columns(samples, rows).items():
-        if find_slices(hits, {name: words}, units=units)["searched"]:
+        if find_slices(hits, {name: words}, units=units).searched:
             searched.append(name)
         else:
-            alone = units is None or not find_slices(hits, {name: words})["searched"]
+            alone = units is None or not find_slices(hits, {name: words}).searched
             left.append(f"{name} ({_why_not(words) if alone else 'its values have too few groups'})")
     said = [f"searched for what is worse: {', '.join(searched)}"] if searched else []
     said += [f"not searched: {', '.join(left)}"] if left else []

@@ -1,4 +1,4 @@
-"""Predict images whose classes are known, and prepare what the figures are compared with."""
+"""Predict images whose classes are known, and prepare what the metrics are compared with."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ def evaluate_source(
     """Evaluate on the test part of a source, or on all its images where it has none.
 
     Where the classifier lies in its run, images that it was trained on are found by content, left out of the
-    figures, and said; figures and answers are kept there, or in ``out``.
+    metrics, which is reported; metrics and predictions are kept there, or in ``out``.
 
     Args:
         classifier: what is measured.
         source: labelled images.
         unknown: folder of images that show none of the classes; empty: none.
-        out: folder to keep figures and answers in; it must not be there, or be empty.
+        out: folder to keep metrics and predictions in; it must not be there, or be empty.
         columns: CSV of what images have in common, see :func:`~sightline.measuring.columns.read_columns`; empty: none.
         group: which images belong together, see :func:`~sightline.measuring.grouping.group_measured`.
 
@@ -101,22 +101,17 @@ def evaluate_source(
     if columns:
         samples, named = read_columns(samples, columns)
         yield Noted(f"{columns} names {int(named[rows].sum()):,} of these {len(rows):,} images.")
-    found = run_of_classifier(classifier.path)
-    run = found and found.reading_once()
+    run = run_of_classifier(classifier.path)
     samples = yield from group_measured(samples, group, run)
     trained = run.trained_digests() if run else set()
     if run:
-        yield Noted(
-            "Images are compared with those of the training by content: one that was saved again is not noticed."
-        )
+        yield Noted("Training images are found by content; an image that was saved again is not found.")
     if run is None:
-        yield Noted(
-            "Whether the classifier was trained on some of these images can't be told: it lies outside its run."
-        )
+        yield Noted("Whether the classifier was trained on some of these images is not known: it is not in its run.")
     leaked = np.array([samples.digests[row] in trained for row in rows], bool)
     if leaked.any():
-        message = f"{int(leaked.sum()):,} of {len(rows):,} images were used in training; the figures leave them out"
-        yield Warned("evaluation.leak", message, "give images that the training did not see")
+        message = f"{int(leaked.sum()):,} of {len(rows):,} images were used in training; the metrics leave them out"
+        yield Warned("evaluation.leak", message, "give images that were not used in training")
     measured = evaluate_samples(classifier, samples, rows, number[samples.labels[rows]], leaked)
     evaluation = describe_trust((yield from measured), classifier)
     evaluation = yield from count_evaluations(evaluation, samples, rows, classifier)
@@ -124,7 +119,7 @@ def evaluate_source(
         evaluation = yield from _measure_unknown(evaluation, classifier, foreign)
     used = rows[evaluation.used]
     slices = find_slices(evaluation.hits, slice_columns(samples, used), units=evaluation.used_units)
-    evaluation = evaluation.with_values(slices=slices)
+    evaluation = evaluation.with_values(slices=slices.to_dict())
     yield from describe_columns(samples, used, evaluation.hits, evaluation.used_units)
     yield from _keep(evaluation, classifier, run, samples, describe_source(source), out)
     return evaluation
@@ -200,7 +195,7 @@ def _measure_unknown(
 def _keep(
     evaluation: Evaluation, classifier: Classifier, run: Run | None, samples: Samples, source: str, out: str | Path
 ) -> Generator[Event, None, None]:
-    """Write figures, answers and a page where they were asked for, or into the classifier's run."""
+    """Write metrics, predictions and a page where they were asked for, or into the classifier's run."""
     from sightline.reporting.page import write_evaluation_page
 
     if out:
@@ -208,7 +203,7 @@ def _keep(
     elif run is not None:
         folder = numbered_folder(run.evaluations_folder, Path(source).stem)
     else:
-        yield Noted("Figures and answers are not kept: the classifier lies outside a run; --out FOLDER keeps them.")
+        yield Noted("Metrics and predictions are not kept: the classifier is not in a run; --out FOLDER keeps them.")
         return
     keep_evaluation(folder, evaluation.metrics, evaluation.columns(), evaluation.predictions.probabilities)
     bundle = classifier.bundle
@@ -225,7 +220,7 @@ def _keep(
     }
     write_facts(folder, facts)
     page = write_evaluation_page(KeptEvaluation(folder))
-    yield Noted(f"Figures and answers are kept in {folder}; as a page: {page}.")
+    yield Noted(f"Metrics and predictions are kept in {folder}; as a page: {page}.")
 
 
 def evaluate_samples(
@@ -235,7 +230,7 @@ def evaluate_samples(
     labels: npt.NDArray[np.int64],
     leaked: npt.NDArray[np.bool_],
 ) -> Generator[Event, None, Evaluation]:
-    """Predict images whose classes are known and return every figure.
+    """Predict images whose classes are known and return every metric.
 
     A file whose content is not the one that was inspected is an error row: what it shows now, and whether the
     training saw that, nobody knows.
@@ -245,7 +240,7 @@ def evaluate_samples(
         samples: inspected.
         rows: positions in ``samples`` of the images to measure.
         labels: of these, positions in the classifier's classes.
-        leaked: of these, whether the training saw them; the figures leave them out.
+        leaked: of these, whether they were trained on; the metrics leave them out.
     """
     yield StageStarted("Evaluating", f"{len(rows):,} images with the exported classifier")
     start, parts, done = time.monotonic(), [], 0

@@ -9,6 +9,7 @@ from sightline.data.samples import Samples
 from sightline.errors import InputError, RunError
 from sightline.events import Event, Noted, Warned
 from sightline.reading.source import describe_groups
+from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
 
 __all__ = ["group_measured"]
@@ -38,13 +39,13 @@ def group_measured(samples: Samples, rule: str | None, run: Run | None) -> Gener
 def _group_as_trained(samples: Samples, run: Run) -> Generator[Event, None, Samples]:
     """Return the samples with groups by the rule of a training; warn where only the training had some."""
     try:
-        trained, rule = run.samples, run.plan.settings.group
+        (trained, _), rule = read_dataset(run), run.plan.settings.group
     except RunError as error:
         yield Warned("evaluation.no-groups", f"whether the training had groups can't be told: {error.message}", _CURE)
         return samples
-    if not any(row["group"] for row in trained):
+    if not any(trained.groups):
         return samples
-    is_column = rule in ("", "group") or f"extra:{rule}" in trained[0]  # one would match paths by chance
+    is_column = rule in ("", "group") or rule in trained.extra  # one would match paths by chance
     if rule in samples.extra or not is_column:
         try:
             grouped = assign_groups(samples, rule)

@@ -25,7 +25,7 @@ def join_tables(runs: Sequence[Run]) -> dict[str, list[Any]]:
 
 
 def join_metrics(runs: Sequence[Run], kind: str) -> dict[str, Any]:
-    """Return the figures of several trainings together: pooled over ``folds``, averaged over ``seeds``."""
+    """Return the metrics of several trainings together: pooled over ``folds``, averaged over ``seeds``."""
     metrics = [run.metrics for run in runs]
     if kind != "folds":
         return average_metrics(metrics)

@@ -60,11 +60,13 @@ def judge_evaluation(
         {"path": said.paths[places[place]], "suggested": said.classes[label], "score": float(score)}
         for place, label, score in zip(doubts.rows, doubts.suggested, doubts.scores, strict=True)
     ][:_DOUBTS]
-    slices = find_slices(evaluation.hits, slice_columns(samples, rows[used]), units=evaluation.used_units)
+    found = find_slices(evaluation.hits, slice_columns(samples, rows[used]), units=evaluation.used_units)
     mass, count = classifier.bundle.set_mass, calibrated.calibration.count
     sets = None if mass is None else describe_sets(labels, probabilities, mass, count, evaluation.used_units)
     counted = {"doubtful_labels": doubtful, "count_doubtful": len(doubts.rows)}
-    judged = evaluation.with_values(calibration=calibration, unknown=unknown, slices=slices, sets=sets, **counted)
+    judged = evaluation.with_values(
+        calibration=calibration, unknown=unknown, slices=found.to_dict(), sets=sets, **counted
+    )
     return judged.with_nearest(nearest)
 
 

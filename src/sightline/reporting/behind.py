@@ -1,17 +1,15 @@
-"""Images behind the figures: those of each cell of the confusion matrix, and a map by what the network sees."""
+"""Images behind the numbers: those of each cell of the confusion matrix, and a map by their features."""
 
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sightline.pixels.containers import place_of
 from sightline.reporting.thumbnails import thumbnail
-from sightline.runs.folder import Run
+from sightline.runs.recorded import Recorded
 
 __all__ = ["COLOURS", "behind_cells", "embedding_map", "place_points"]
 
@@ -27,34 +25,32 @@ COLOURS = (
 )  # fmt: skip
 
 
-def behind_cells(run: Run) -> dict[str, Any]:
-    """Return ``images`` and, by ``"TRUE-SAID"`` positions of classes, how many images a cell has and some of them.
+def behind_cells(run: Recorded) -> dict[str, Any]:
+    """Return ``images`` and, by ``"TRUE-PREDICTED"`` positions of classes, how many images a cell has and some of them.
 
-    Cells share the page's room evenly: mistakes before right answers, the surest first.
+    Cells share the page's room evenly: mistakes before correct predictions, the most confident first.
     """
-    names = {row["class"]: place for place, row in enumerate(run.metrics["classes"])}
-    cells: dict[str, list[dict[str, str]]] = {}
-    for row in run.predictions:
-        if not row["error"] and row["leaked"] == "0":
-            cells.setdefault(f"{names[row['label']]}-{names[row['predicted']]}", []).append(row)
-    for rows in cells.values():
-        rows.sort(key=lambda row: -float(row["confidence"]))
-    wrong = {key: rows for key, rows in cells.items() if len(set(key.split("-"))) == 2}
+    measured = run.measured
+    used = np.flatnonzero(measured.used)
+    used = used[np.argsort(-measured.confidence[used], kind="stable")]
+    cells: dict[str, list[int]] = {}
+    for row in used.tolist():
+        cells.setdefault(f"{measured.labels[row]}-{measured.predicted[row]}", []).append(row)
+    wrong = {key: rows for key, rows in cells.items() if not measured.correct[rows[0]]}
     right = {key: rows for key, rows in cells.items() if key not in wrong}
-    chosen = [*_evenly(wrong, _WRONG), *_evenly(right, _RIGHT)]
     shown: dict[str, list[list[Any]]] = {}
     images: list[str] = []
-    root, value_range = Path(run.facts["data_root"]), run.value_range
-    for key, row in chosen:
-        uri = thumbnail(place_of(root, row["path"]), value_range, _SIDE)["uri"]
+    for key, row in [*_evenly(wrong, _WRONG), *_evenly(right, _RIGHT)]:
+        path = measured.paths[row]
+        uri = thumbnail(run.place(path), run.value_range, _SIDE)["uri"]
         if uri:
-            shown.setdefault(key, []).append([len(images), row["path"], round(float(row["confidence"]), 4)])
+            shown.setdefault(key, []).append([len(images), path, round(float(measured.confidence[row]), 4)])
             images.append(uri)
     found = {key: {"n": len(rows), "shown": shown.get(key, [])} for key, rows in cells.items()}
-    return {"images": images, "cells": found, "names": list(names)}
+    return {"images": images, "cells": found, "names": list(measured.classes)}
 
 
-def _evenly(cells: dict[str, list[dict[str, str]]], most: int) -> list[tuple[str, dict[str, str]]]:
+def _evenly(cells: dict[str, list[int]], most: int) -> list[tuple[str, int]]:
     """Return one image of each cell, then a second of each, and so on, ``most`` in all; full cells first."""
     order = sorted(cells, key=lambda key: -len(cells[key]))
     rounds = itertools.zip_longest(*(cells[key] for key in order))
@@ -62,32 +58,30 @@ def _evenly(cells: dict[str, list[dict[str, str]]], most: int) -> list[tuple[str
     return list(itertools.islice(turns, most))
 
 
-def embedding_map(run: Run) -> dict[str, Any] | None:
+def embedding_map(run: Recorded) -> dict[str, Any] | None:
     """The measured images, laid out so that those that the network finds alike are near; sampled when they are many."""
-    if not run.features_file.is_file():
+    measured = run.measured
+    features, names = measured.features, measured.classes
+    if features is None:
         return None
-    features = np.load(run.features_file, allow_pickle=False).astype(np.float32)
-    rows = run.predictions
-    ok = np.flatnonzero(np.isfinite(features).all(1)) if features.ndim == 2 and features.shape[1] else np.empty(0, int)
+    ok = np.flatnonzero(np.isfinite(features).all(1)) if features.shape[1] else np.empty(0, int)
     if len(ok) < 10:
         return None
     chosen = ok[np.linspace(0, len(ok) - 1, min(len(ok), _POINTS)).astype(int)]
-    names = [row["class"] for row in run.metrics["classes"]]
     places = place_points(features[chosen])
-    root, value_range = Path(run.facts["data_root"]), run.value_range
-    is_wrong = np.array([rows[row]["correct"] == "0" for row in chosen])
+    is_wrong = ~measured.correct[chosen] & measured.is_ok[chosen]
     order = np.argsort(~is_wrong, kind="stable")[:_POINT_IMAGES]  # mistakes have images before others
-    uris = {int(k): thumbnail(place_of(root, rows[chosen[k]]["path"]), value_range, _MAP_SIDE)["uri"] for k in order}
+    uris = {int(k): thumbnail(run.place(measured.paths[chosen[k]]), run.value_range, _MAP_SIDE)["uri"] for k in order}
     is_coloured = len(names) <= _MOST_COLOURS
     points = [
         {
             "x": round(float(x), 1),
             "y": round(float(y), 1),
-            "colour": COLOURS[names.index(rows[row]["label"])] if is_coloured else COLOURS[0],
+            "colour": COLOURS[measured.labels[row]] if is_coloured else COLOURS[0],
             "wrong": bool(is_wrong[k]),
-            "path": rows[row]["path"],
-            "label": rows[row]["label"],
-            "said": rows[row]["predicted"],
+            "path": measured.paths[row],
+            "label": names[measured.labels[row]],
+            "said": names[measured.predicted[row]],
             "uri": uris.get(k),
         }
         for k, (row, (x, y)) in enumerate(zip(chosen, places, strict=True))

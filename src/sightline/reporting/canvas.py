@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sightline.runs.folder import Run
+from sightline.runs.recorded import Recorded
 from sightline.runs.safe_files import write_bytes
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Draw(Protocol):
 
     __name__: str
 
-    def __call__(self, run: Run, theme: str = "light") -> Any:
+    def __call__(self, run: Recorded, theme: str = "light") -> Any:
         """Return the figure for pages of a theme, ``light`` or ``dark``."""
 
 
@@ -65,13 +65,13 @@ def empty_figure(size: tuple[float, float]) -> Figure:
     return Figure(figsize=size)
 
 
-def figure_of(run: Run, draw: Draw) -> Figure | None:
-    """Return the figure of a run by a function that draws it for light pages; once for a run that is read once."""
+def figure_of(run: Recorded, draw: Draw) -> Figure | None:
+    """Return the figure of a run by a function that draws it for light pages; once."""
     figure: Figure | None = run.once(f"figure {draw.__name__}", lambda: draw(run))
     return figure
 
 
-def svg_of(run: Run, draw: Draw) -> str:
+def svg_of(run: Recorded, draw: Draw) -> str:
     """Return the figure as SVG without a background; empty where there is nothing to draw."""
 
     def write() -> str:
@@ -87,7 +87,7 @@ def svg_of(run: Run, draw: Draw) -> str:
     return svg
 
 
-def both_themes(run: Run, draw: Draw) -> dict[str, str]:
+def both_themes(run: Recorded, draw: Draw) -> dict[str, str]:
     """Return ``light`` and ``dark`` data URIs of a figure; empty where there is nothing to draw.
 
     Only the ink differs, which is one colour in the SVG: drawing twice would take twice the time.

@@ -6,20 +6,20 @@ import re
 from typing import Any
 
 from sightline.evaluation.metrics import METRICS, intervals_in
-from sightline.runs.folder import Run
+from sightline.runs.recorded import Recorded
 from sightline.runs.safe_files import write_text
 from sightline.text import printable
 
 __all__ = ["render_model_card", "write_model_card"]
 
 
-def write_model_card(run: Run) -> None:
+def write_model_card(run: Recorded) -> None:
     """Write the card beside the model."""
-    write_text(run.classifier_folder / "README.md", render_model_card(run))
+    write_text(run.run.classifier_folder / "README.md", render_model_card(run))
 
 
-def render_model_card(run: Run) -> str:
-    """Return the card as Markdown with a YAML head."""
+def render_model_card(run: Recorded) -> str:
+    """Return the card of a run as Markdown with a YAML head."""
     facts, metrics = run.facts, run.metrics
     part = "test images, never used to make a choice" if metrics["part"] == "test" else "validation images"
     found = intervals_in(metrics)

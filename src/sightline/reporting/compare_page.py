@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from sightline.evaluation.compare import Comparison
 from sightline.evaluation.metrics import METRICS
-from sightline.pixels.containers import place_of
 from sightline.reporting.page import render_page
 from sightline.reporting.thumbnails import thumbnail
 from sightline.runs.folder import Run
+from sightline.runs.recorded import Recorded
 
 __all__ = ["render_comparison"]
 
@@ -35,7 +34,8 @@ def render_comparison(
         pairs: one comparison a further run.
         images: of each pair, ``corrected`` and ``newly_wrong`` -> path, label and both predictions.
     """
-    root, value_range = Path(runs[0].facts["data_root"]), runs[0].value_range
+    recorded = [Recorded(run) for run in runs]
+    first = recorded[0]
     most = max(4, min(_OF_A_KIND, _IMAGES // (2 * len(pairs))))
     shown = [
         {
@@ -51,7 +51,7 @@ def render_comparison(
                     "kind": kind,
                     "total": len(found[kind]),
                     "cards": [
-                        {**row, **thumbnail(place_of(root, row["path"]), value_range)} for row in found[kind][:most]
+                        {**row, **thumbnail(first.place(row["path"]), first.value_range)} for row in found[kind][:most]
                     ],
                 }
                 for kind, title in (
@@ -62,7 +62,7 @@ def render_comparison(
         }
         for name, pair, found in zip(names[1:], pairs, images, strict=True)
     ]
-    facts = [run.facts for run in runs]
+    facts = [run.facts for run in recorded]
     return render_page("compare.html.jinja", names=names, facts=facts, about=about, pairs=shown)
 
 

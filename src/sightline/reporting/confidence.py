@@ -11,7 +11,7 @@ from sightline.evaluation.abstain import risk_coverage
 from sightline.evaluation.intervals import Interval, units_of
 from sightline.reporting.canvas import INK, both_themes, empty_figure, leave_room, paint
 from sightline.reporting.performance import digits_for
-from sightline.runs.folder import Run
+from sightline.runs.recorded import Recorded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +23,7 @@ _DIGIT_FROM = 1_000  # images whose share is told with a digit
 _SHOWN = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)  # thresholds of the table that is there without a script
 
 
-def confidence(run: Run) -> dict[str, Any] | None:
+def confidence(run: Recorded) -> dict[str, Any] | None:
     """How far probabilities can be believed, and the exchange of answers for certainty."""
     metrics = run.metrics
     if "calibration" not in metrics:
@@ -65,7 +65,7 @@ def _believed(after: dict[str, Any]) -> str:
     return "chance" if after["ece"] <= after["ece_chance"][1] else "off"
 
 
-def unknown(run: Run) -> dict[str, Any] | None:
+def unknown(run: Recorded) -> dict[str, Any] | None:
     """What the classifier does with images unlike those it learnt from."""
     metrics = run.metrics
     if "unknown" not in metrics:
@@ -92,15 +92,13 @@ def unknown(run: Run) -> dict[str, Any] | None:
     }
 
 
-def _coverage(run: Run) -> list[dict[str, float]]:
-    rows = [row for row in run.predictions if not row["error"] and row["leaked"] == "0"]
-    said = np.array([float(row["confidence"]) for row in rows])
-    groups = {row["path"]: row["group"] for row in run.samples} if run.split_file.is_file() else {}
-    units = units_of(np.array([groups.get(row["path"], "") for row in rows], object))
-    return risk_coverage(said, np.array([row["correct"] == "1" for row in rows], bool), units)
+def _coverage(run: Recorded) -> list[dict[str, float]]:
+    measured = run.measured
+    used = measured.used
+    return risk_coverage(measured.confidence[used], measured.correct[used], units_of(measured.groups[used]))
 
 
-def draw_reliability(run: Run, theme: str = "light") -> Figure | None:
+def draw_reliability(run: Recorded, theme: str = "light") -> Figure | None:
     """Return accuracy over confidence with intervals, before and after the temperature; None without calibration."""
     found = run.metrics.get("calibration")
     if not found:
@@ -127,7 +125,7 @@ def draw_reliability(run: Run, theme: str = "light") -> Figure | None:
     return figure
 
 
-def draw_coverage(run: Run, theme: str = "light") -> Figure | None:
+def draw_coverage(run: Recorded, theme: str = "light") -> Figure | None:
     """Return the share of right answers over the share of images that are answered; None without calibration."""
     if "calibration" not in run.metrics:
         return None

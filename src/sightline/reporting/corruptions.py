@@ -1,24 +1,22 @@
-"""The section of the report on what harm to the images costs."""
+"""The section of the report on what corruptions of the images cost."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from sightline.errors import UnreadableImage
 from sightline.evaluation.intervals import Interval
-from sightline.pixels.containers import place_of
 from sightline.pixels.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from sightline.reporting.thumbnails import image_uri
-from sightline.runs.folder import Run
+from sightline.runs.recorded import Recorded
 
 __all__ = ["robustness"]
 
 _CHANCE = 0.05
-_MANY = 0.05  # of accuracy lost from which on a kind of harm is called one that hurts
+_MANY = 0.05  # of accuracy lost from which on a corruption is listed as one that hurts
 
 
-def robustness(run: Run) -> dict[str, Any] | None:
+def robustness(run: Recorded) -> dict[str, Any] | None:
     """The accuracy under each change, and one image under all of them; None where it was not measured."""
     measured = run.robustness
     if measured is None:
@@ -26,7 +24,7 @@ def robustness(run: Run) -> dict[str, Any] | None:
     rows = [
         {
             **row,
-            "figure": Interval(**row["accuracy"]),
+            "shown": Interval(**row["accuracy"]),
             "points": f"{-100 * row['drop']:+.1f}",
             "is_sure": row["p"] < _CHANCE,
             "chance": f"{row['p']:.3f}" if row["p"] >= 0.001 else "under 0.001",
@@ -65,11 +63,11 @@ def _said(row: dict[str, Any]) -> str:
     return f"{row['words']} costs {100 * row['drop']:.1f} points"
 
 
-def _images(run: Run, measured: dict[str, Any]) -> dict[str, Any]:
+def _images(run: Recorded, measured: dict[str, Any]) -> dict[str, Any]:
     """Return the example as the network sees it, plain and under every change; none where it can't be read any more."""
     door = run.plan.preprocess
     try:
-        square = door.apply(door.decode(place_of(Path(run.facts["data_root"]), measured["example"])))
+        square = door.apply(door.decode(run.place(measured["example"])))
     except UnreadableImage:
         return {"plain": None, "changed": [], "is_small": False, "example": measured["example"]}
     changed = [

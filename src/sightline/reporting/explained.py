@@ -20,7 +20,7 @@ __all__ = ["CAVEAT", "MAP_NAMES", "Explained", "overlay"]
 
 CAVEAT = (
     "A bright place is one that moved the score of this class. It is not a reason: these maps can't prove that the "
-    "classifier looks at the right thing, nor that it doesn't."
+    "classifier uses the right evidence, nor that it doesn't."
 )
 MAP_NAMES = {"gradcam": "Grad-CAM", "occlusion": "occlusion"}
 _COLOURS = "inferno"  # rises in lightness all the way: it is read without seeing colours, and in grey

@@ -8,12 +8,12 @@ import numpy as np
 
 from sightline.reporting.explained import CAVEAT, MAP_NAMES, overlay
 from sightline.reporting.thumbnails import image_uri
-from sightline.runs.folder import Run
+from sightline.runs.recorded import Recorded
 
 __all__ = ["explanations"]
 
 
-def explanations(run: Run) -> dict[str, Any] | None:
+def explanations(run: Recorded) -> dict[str, Any] | None:
     """Images with the places that moved the score, of mistakes and of right ones; None where the run kept none."""
     kept = run.explanations
     if kept is None:

@@ -25,7 +25,7 @@ from sightline.reporting.confidence import draw_coverage, draw_reliability
 from sightline.reporting.more_data import draw_learning_curve
 from sightline.reporting.preview import draw_views
 from sightline.reporting.ranking import draw_ranking
-from sightline.runs.folder import Run
+from sightline.runs.recorded import Recorded
 from sightline.runs.safe_files import write_text
 from sightline.text import printable
 
@@ -50,7 +50,7 @@ _CELL, _TITLE, _GAP = 2.3, 0.4, 0.1  # inches, of images in rows
 _MAX_POINTS = 1500  # of a curve by step, in a report that is one file
 
 
-def draw_curves(run: Run, theme: str = "light") -> Figure | None:
+def draw_curves(run: Recorded, theme: str = "light") -> Figure | None:
     """Return loss and accuracy of training and validation by epoch, or None before the first epoch."""
     from matplotlib.ticker import MaxNLocator
 
@@ -74,7 +74,7 @@ def draw_curves(run: Run, theme: str = "light") -> Figure | None:
     return figure
 
 
-def draw_steps(run: Run, theme: str = "light") -> Figure | None:
+def draw_steps(run: Recorded, theme: str = "light") -> Figure | None:
     """Return learning rate and norm of the gradient by step, or None before the first epoch."""
     steps = run.steps
     if not steps:
@@ -100,7 +100,7 @@ def draw_steps(run: Run, theme: str = "light") -> Figure | None:
     return figure
 
 
-def draw_rates(run: Run, theme: str = "light") -> Figure | None:
+def draw_rates(run: Recorded, theme: str = "light") -> Figure | None:
     """Return what the learning rate finder saw, and the rate that it chose; None where it was not used."""
     rates = run.rates
     if not rates:
@@ -125,14 +125,14 @@ def _write_plain(axis: Any) -> None:
     axis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.5)))
 
 
-def best_row(run: Run) -> int:
+def best_row(run: Recorded) -> int:
     """Return the row of the history that holds the exported epoch."""
     history = run.history
     epoch = run.facts.get("best_epoch")
     return history["epoch"].index(epoch) if epoch in history.get("epoch", []) else 0
 
 
-def draw_confusion(run: Run, theme: str = "light") -> Figure | None:
+def draw_confusion(run: Recorded, theme: str = "light") -> Figure | None:
     """Return the confusion matrix, rows in percent of the true class; None above 40 classes, and over seeds."""
     metrics = run.metrics
     if "confusion" not in metrics:
@@ -193,7 +193,7 @@ def draw_images(images: Sequence[npt.NDArray[np.uint8]], titles: Sequence[str]) 
     return figure
 
 
-def draw_augmented(run: Run, theme: str = "light") -> Figure | None:
+def draw_augmented(run: Recorded, theme: str = "light") -> Figure | None:
     """Return some training images beside their random changes, or None for a run that kept none."""
     views = run.views
     if views is None:
@@ -217,13 +217,13 @@ FIGURES: dict[str, Draw] = {
 }
 
 
-def write_figures(run: Run) -> None:
+def write_figures(run: Recorded) -> None:
     """Write every figure of the run as PNG and SVG into ``figures/``."""
     for name, draw in FIGURES.items():
         figure = figure_of(run, draw)
         if figure is not None:
-            write_png(figure, run.figures_folder / f"{name}.png", 150)
+            write_png(figure, run.run.figures_folder / f"{name}.png", 150)
             on_white = svg_of(run, draw).replace(
                 _FIRST, f'<rect width="100%" height="100%" fill="white"/>\n {_FIRST}', 1
             )
-            write_text(run.figures_folder / f"{name}.svg", on_white)
+            write_text(run.run.figures_folder / f"{name}.svg", on_white)

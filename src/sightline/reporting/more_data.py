@@ -9,7 +9,7 @@ import numpy as np
 
 from sightline.evaluation.intervals import Interval
 from sightline.reporting.canvas import INK, both_themes, empty_figure, leave_room, paint
-from sightline.runs.folder import Run
+from sightline.runs.recorded import Recorded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,12 +20,12 @@ _SHOWN = 10  # classes
 _LINE, _HOPE = "#2563eb", "#d97706"
 
 
-def more_data(run: Run) -> dict[str, Any]:
+def more_data(run: Recorded) -> dict[str, Any]:
     """The learning curve of frozen features, and how to measure the gain for the classifier itself."""
     found, facts = run.learning_curve, run.facts
     name = f"{run.folder.name}-half"
     data, out = shlex.quote(facts["data"]), shlex.quote(str(run.folder.parent))
-    plan = shlex.quote(str(run.plan_file))
+    plan = shlex.quote(str(run.run.plan_file))
     how = [
         f"sightline train {data} --recipe {plan} --set train_share=0.5 --out {out} --name {shlex.quote(name)}",
         f"sightline compare {shlex.quote(str(run.folder.parent / name))} {shlex.quote(str(run.folder))}",
@@ -49,7 +49,7 @@ def more_data(run: Run) -> dict[str, Any]:
     }
 
 
-def draw_learning_curve(run: Run, theme: str = "light") -> Figure | None:
+def draw_learning_curve(run: Recorded, theme: str = "light") -> Figure | None:
     """Return the accuracy of a head on frozen features by the number of images; None where it was not measured."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 

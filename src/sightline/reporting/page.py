@@ -24,6 +24,7 @@ from sightline.reporting.plots import write_mistakes
 from sightline.reporting.sections import OF_EVALUATION, OF_FOLDS, OF_SEEDS, SECTIONS
 from sightline.runs.folder import Run
 from sightline.runs.kept import KeptEvaluation
+from sightline.runs.recorded import Recorded
 from sightline.runs.safe_files import named_damage, write_text
 from sightline.text import printable
 
@@ -38,15 +39,15 @@ def write_report(run: Run) -> None:
         RunError: if the run was not evaluated, its files are damaged, or the disk is full.
     """
     require_extra("report", "the report")
-    run = run.reading_once()
-    _refuse_unfit(run)
+    recorded = Recorded(run)
+    _refuse_unfit(recorded)
     with named_damage(run.folder, run.folder):
-        write_figures(run)
+        write_figures(recorded)
         if run.predictions_file.is_file():
-            write_mistakes(run)
-        if not run.is_repeated:
-            write_model_card(run)
-    write_text(run.report_file, render_report(run))
+            write_mistakes(recorded)
+        if not recorded.is_repeated:
+            write_model_card(recorded)
+    write_text(run.report_file, _render(recorded))
 
 
 def write_page(run: Run) -> Generator[Event, None, None]:
@@ -69,17 +70,17 @@ def write_evaluation_page(kept: KeptEvaluation) -> Path:
     return kept.report_file
 
 
-def _refuse_unfit(run: Run) -> None:
-    """Raise ``RunError`` where what the files of a run say does not fit together, as far as one look tells."""
+def _refuse_unfit(run: Recorded) -> None:
+    """Raise ``RunError`` where what the files of a run say does not fit together, as far as reading them shows."""
     facts, metrics = run.facts, run.metrics
-    with named_damage(run.facts_file, run.folder):
+    with named_damage(run.run.facts_file, run.folder):
         for name in ("classes", "data_root"):
             facts[name]
     if not run.is_repeated:
-        with named_damage(run.predictions_file, run.folder):
-            count, told = len(run.predictions), metrics["count"]
-            if count != told:
-                raise ValueError(f"{count:,} rows, and {run.metrics_file.name} tells of {told:,} images")
+        with named_damage(run.run.predictions_file, run.folder):
+            count, recorded = len(run.measured), metrics["count"]
+            if count != recorded:
+                raise ValueError(f"{count:,} rows, and {run.run.metrics_file.name} has {recorded:,} images")
 
 
 def render_report(run: Run) -> str:
@@ -88,8 +89,12 @@ def render_report(run: Run) -> str:
     Raises:
         RunError: if the run was not evaluated, or its files are damaged.
     """
-    run = run.reading_once()
-    _refuse_unfit(run)
+    recorded = Recorded(run)
+    _refuse_unfit(recorded)
+    return _render(recorded)
+
+
+def _render(run: Recorded) -> str:
     kinds = {"folds": OF_FOLDS, "seeds": OF_SEEDS, "evaluation": OF_EVALUATION}
     shown = kinds.get(run.facts.get("kind", ""), SECTIONS)
     sections: list[dict[str, Any]] = []

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sightline.evaluation.metrics import intervals_in
-from sightline.pixels.containers import place_of
 from sightline.reporting.behind import behind_cells
 from sightline.reporting.canvas import both_themes
 from sightline.reporting.ranking import draw_ranking
 from sightline.reporting.thumbnails import thumbnail
-from sightline.runs.folder import Run
+from sightline.runs.recorded import Recorded
 
 __all__ = ["all_metrics", "classes", "confusion", "digits_for", "mistakes", "slices"]
 
@@ -23,7 +21,7 @@ _DOUBTFUL, _HARD = 12, 12
 _NEAREST_SIDE = 64  # px
 
 
-def all_metrics(run: Run) -> dict[str, Any]:
+def all_metrics(run: Recorded) -> dict[str, Any]:
     """Every metric with its interval, and how that was made."""
     metrics = run.metrics
     return {
@@ -36,7 +34,7 @@ def all_metrics(run: Run) -> dict[str, Any]:
     }
 
 
-def classes(run: Run) -> dict[str, Any]:
+def classes(run: Recorded) -> dict[str, Any]:
     """The per-class table."""
     rows = run.metrics["classes"]
     return {"rows": [{**row, "digits": digits_for(row["recall_low"], row["recall_high"])} for row in rows]}
@@ -47,7 +45,7 @@ def digits_for(low: float | None, high: float | None) -> int:
     return 1 if low is not None and high is not None and high - low < 0.05 else 0
 
 
-def slices(run: Run) -> dict[str, Any] | None:
+def slices(run: Recorded) -> dict[str, Any] | None:
     """Groups of images on which the classifier is clearly worse than on the others."""
     found = run.metrics.get("slices")
     if not found:
@@ -65,7 +63,7 @@ def slices(run: Run) -> dict[str, Any] | None:
     return {**found, "found": rows}
 
 
-def confusion(run: Run) -> dict[str, Any]:
+def confusion(run: Recorded) -> dict[str, Any]:
     """The confusion matrix up to 25 classes, the most confused pairs, and the images behind both."""
     metrics = run.metrics
     matrix = np.array(metrics["confusion"])
@@ -88,36 +86,46 @@ def confusion(run: Run) -> dict[str, Any]:
     }
 
 
-def mistakes(run: Run) -> dict[str, Any]:
+def mistakes(run: Recorded) -> dict[str, Any]:
     """The most confident mistakes beside the nearest training image, doubtful labels, and the least sure right ones."""
-    rows = [row for row in run.predictions if not row["error"] and row["leaked"] == "0"]
-    wrong = sorted((row for row in rows if row["correct"] == "0"), key=lambda row: -float(row["confidence"]))
-    right = sorted((row for row in rows if row["correct"] == "1"), key=lambda row: float(row["confidence"]))
-    of_path = {row["path"]: row for row in rows}
-    doubtful = run.metrics.get("doubtful_labels", [])
-    labels = {row["path"]: row["label"] for row in run.samples} if run.split_file.is_file() else {}
+    measured = run.measured
+    used = np.flatnonzero(measured.used)
+    right, wrong = used[measured.correct[used]], used[~measured.correct[used]]
+    right = right[np.argsort(measured.confidence[right], kind="stable")]
+    wrong = wrong[np.argsort(-measured.confidence[wrong], kind="stable")]
+    row_of = {measured.paths[row]: int(row) for row in used}
+    doubtful = [one for one in run.metrics.get("doubtful_labels", []) if one["path"] in row_of]
+    bad = [(path, error) for path, error in zip(measured.paths, measured.errors, strict=True) if error]
     return {
         "total": len(wrong),
-        "cards": [_card(run, row, labels) for row in wrong[:_MISTAKES]],
+        "cards": [_card(run, row) for row in wrong[:_MISTAKES].tolist()],
         "doubtful": [
-            {**_card(run, of_path[one["path"]], labels), "suggested": one["suggested"]}
-            for one in doubtful[:_DOUBTFUL]
-            if one["path"] in of_path
+            {**_card(run, row_of[one["path"]]), "suggested": one["suggested"]} for one in doubtful[:_DOUBTFUL]
         ],
         "count_doubtful": run.metrics.get("count_doubtful", 0),
-        "hard": [_card(run, row, labels) for row in right[:_HARD]],
-        "errors": [row for row in run.predictions if row["error"]][:_MISTAKES],
+        "hard": [_card(run, row) for row in right[:_HARD].tolist()],
+        "errors": bad[:_MISTAKES],
     }
 
 
-def _card(run: Run, row: dict[str, str], labels: dict[str, str]) -> dict[str, Any]:
-    root, value_range = Path(run.facts["data_root"]), run.value_range
-    nearest = row.get("nearest", "")
-    beside = thumbnail(place_of(root, nearest), value_range, _NEAREST_SIDE)["uri"] if nearest else None
+def _card(run: Recorded, row: int) -> dict[str, Any]:
+    measured = run.measured
+    nearest, path = measured.nearest[row], measured.paths[row]
+    beside = thumbnail(run.place(nearest), run.value_range, _NEAREST_SIDE)["uri"] if nearest else None
     return {
-        **row,
-        **thumbnail(place_of(root, row["path"]), value_range),
-        "confidence": float(row["confidence"]),
+        "path": path,
+        "label": measured.classes[measured.labels[row]],
+        "predicted": measured.classes[measured.predicted[row]],
+        "confidence": float(measured.confidence[row]),
+        **thumbnail(run.place(path), run.value_range),
         "beside": beside,
-        "beside_label": labels.get(nearest, ""),
+        "beside_label": run.once("labels by path", lambda: _labels_by_path(run)).get(nearest, ""),
     }
+
+
+def _labels_by_path(run: Recorded) -> dict[str, str]:
+    """Return the class of each image that the run has; empty where the folder has no data of its own."""
+    if run.dataset is None:
+        return {}
+    samples = run.samples
+    return {str(path): samples.classes[label] for path, label in zip(samples.paths, samples.labels, strict=True)}

@@ -15,6 +15,7 @@ from sightline.pixels.modes import Range
 from sightline.reporting.canvas import in_cells, write_png
 from sightline.reporting.figures import draw_curves, draw_images, draw_matrix, draw_steps
 from sightline.runs.folder import Run
+from sightline.runs.recorded import Recorded
 from sightline.runtime.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def plot_curves(run: Run) -> Figure:
         ``sightline.plot_curves(run).savefig("curves.png")``
     """
     require_extra("report", "a figure")
-    return _shown(draw_curves(run), run, "no epochs")
+    return _shown(draw_curves(Recorded(run)), run, "no epochs")
 
 
 def plot_steps(run: Run) -> Figure:
@@ -56,7 +57,7 @@ def plot_steps(run: Run) -> Figure:
         ``sightline.plot_steps(run)``
     """
     require_extra("report", "a figure")
-    return _shown(draw_steps(run), run, "no steps")
+    return _shown(draw_steps(Recorded(run)), run, "no steps")
 
 
 def plot_confusion(run: Run, *, normalize: bool = False) -> Figure:
@@ -82,7 +83,7 @@ def plot_confusion(run: Run, *, normalize: bool = False) -> Figure:
 
 
 def plot_mistakes(run: Run, *, count: int = 12) -> Figure:
-    """Return the measured images that are classified wrongly, the surest first, with what was said and what is true.
+    """Return the measured images that are classified wrongly, the most confident first, with predicted and true class.
 
     Args:
         run: evaluated; its images are read again from where they lie.
@@ -95,16 +96,29 @@ def plot_mistakes(run: Run, *, count: int = 12) -> Figure:
         ``sightline.plot_mistakes(run, count=8)``
     """
     require_extra("report", "a figure")
-    wrong = [row for row in run.predictions if row["correct"] == "0"] if run.metrics else []
-    wrong.sort(key=lambda row: -float(row["confidence"]))
-    rows = [(row["path"], f"{row['predicted']} {float(row['confidence']):.0%}\nis {row['label']}") for row in wrong]
-    return _draw_grid(rows[:count], *_place_of_data(run), "no mistakes")
+    return _draw_mistakes(Recorded(run), count)
 
 
-def write_mistakes(run: Run) -> None:
+def _draw_mistakes(run: Recorded, count: int) -> Figure:
+    measured = run.measured
+    rows = np.flatnonzero(measured.is_ok & ~measured.correct)
+    rows = rows[np.argsort(-measured.confidence[rows], kind="stable")][:count]
+    names = measured.classes
+    shown = [
+        (
+            measured.paths[row],
+            f"{names[measured.predicted[row]]} {measured.confidence[row]:.0%}\nis {names[measured.labels[row]]}",
+        )
+        for row in rows
+    ]
+    return _draw_grid(shown, run.root, run.value_range, "no mistakes")
+
+
+def write_mistakes(run: Recorded) -> None:
     """Write ``figures/mistakes.png``, where there are any."""
-    if any(row["correct"] == "0" for row in run.predictions):
-        write_png(plot_mistakes(run, count=16), run.figures_folder / "mistakes.png", 110)
+    measured = run.measured
+    if (measured.is_ok & ~measured.correct).any():
+        write_png(_draw_mistakes(run, 16), run.run.figures_folder / "mistakes.png", 110)
 
 
 def plot_samples(run: Run, part: str = "train", *, count: int = 12) -> Figure:
@@ -119,9 +133,13 @@ def plot_samples(run: Run, part: str = "train", *, count: int = 12) -> Figure:
         ``sightline.plot_samples(run, "test", count=8)``
     """
     require_extra("report", "a figure")
-    rows = [(row["path"], row["label"]) for row in run.samples if row["split"] == part and not row["error"]]
-    chosen = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)
-    return _draw_grid([rows[place] for place in chosen], *_place_of_data(run), f"no images in {part}")
+    recorded = Recorded(run)
+    samples, split = recorded.samples, recorded.split
+    rows = split.rows(part)
+    rows = rows[samples.is_ok[rows]]
+    chosen = rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
+    shown = [(str(samples.paths[row]), samples.classes[samples.labels[row]]) for row in chosen]
+    return _draw_grid(shown, recorded.root, recorded.value_range, f"no images in {part}")
 
 
 def plot_predictions(predictions: Predictions, *, count: int = 12) -> Figure:
@@ -137,10 +155,6 @@ def plot_predictions(predictions: Predictions, *, count: int = 12) -> Figure:
     require_extra("report", "a figure")
     rows = [(row.path, f"{row.label} {row.confidence:.0%}") for row in predictions if not row.error]
     return _draw_grid(rows[:count], Path(), None, "no images that could be read")
-
-
-def _place_of_data(run: Run) -> tuple[Path, Range | None]:
-    return Path(run.facts["data_root"]), run.value_range
 
 
 def _draw_grid(rows: list[tuple[str, str]], root: Path, value_range: Range | None, nothing: str) -> Figure:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from sightline.reporting.behind import COLOURS
 from sightline.reporting.canvas import INK, empty_figure, leave_room, paint
-from sightline.runs.folder import Run
+from sightline.runs.recorded import Recorded
 from sightline.text import printable
 
 if TYPE_CHECKING:
@@ -25,15 +25,14 @@ _OTHER = "#8b95a3"
 Values = npt.NDArray[np.float64]
 
 
-def draw_ranking(run: Run, theme: str = "light") -> Figure | None:
+def draw_ranking(run: Recorded, theme: str = "light") -> Figure | None:
     """Return ROC and precision-recall curves of each class against all others; None where there is nothing to rank."""
     metrics = run.metrics
-    if not run.probabilities_file.is_file() or "classes" not in metrics:
+    if not run.run.probabilities_file.is_file() or "classes" not in metrics:
         return None
-    rows, names = run.predictions, [row["class"] for row in metrics["classes"]]
-    used = np.array([not row["error"] and row["leaked"] == "0" for row in rows], bool)
-    probabilities = np.load(run.probabilities_file, allow_pickle=False)[used]
-    labels = np.array([names.index(row["label"]) for row, is_used in zip(rows, used, strict=True) if is_used])
+    measured, names = run.measured, run.measured.classes
+    used = measured.used
+    probabilities, labels = measured.probabilities[used], measured.labels[used]
     present = {*labels.tolist()}
     areas = {
         place: row

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tomllib
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sightline.errors import UnreadableImage
 from sightline.evaluation.intervals import Interval
-from sightline.pixels.containers import place_of
 from sightline.reporting.behind import embedding_map
 from sightline.reporting.canvas import both_themes
 from sightline.reporting.confidence import confidence, unknown
@@ -30,12 +26,13 @@ from sightline.reporting.performance import all_metrics, classes, confusion, mis
 from sightline.reporting.preview import describe_mix
 from sightline.reporting.thumbnails import image_uri
 from sightline.reporting.verdicts import measured, repeated, verdict
-from sightline.runs.folder import Run
+from sightline.runs.recorded import Recorded
 from sightline.text import count_of, duration
 
 __all__ = ["OF_EVALUATION", "OF_FOLDS", "OF_SEEDS", "SECTIONS", "Section"]
 
 _SEEN = 6
+_PARTS = ("train", "val", "test")
 _EPOCHS_TO_TELL = 4
 _CHANCE = 0.05
 _SMALL = 128  # px: fewer are shown as the squares that they are
@@ -47,21 +44,21 @@ class Section:
 
     id: str
     title: str
-    collect: Callable[[Run], dict[str, Any] | None]
+    collect: Callable[[Recorded], dict[str, Any] | None]
 
 
-def data(run: Run) -> dict[str, Any]:
+def data(run: Recorded) -> dict[str, Any]:
     """Images per class and part, sizes, and what was found wrong."""
-    samples = run.samples
-    counts = Counter((row["label"], row["split"]) for row in samples)
-    sides = np.array([min(int(row["width"]), int(row["height"])) for row in samples if row["width"] != "0"])
+    samples, split = run.samples, run.split
+    counts = {part: np.bincount(samples.labels[split.rows(part)], minlength=len(samples.classes)) for part in _PARTS}
+    sides = np.minimum(samples.widths, samples.heights)[samples.widths > 0]
     return {
         "total": len(samples),
         "classes": [
-            {"class": name, **{part: counts[name, part] for part in ("train", "val", "test")}}
-            for name in run.facts["classes"]
+            {"class": name, **{part: int(counts[part][place]) for part in _PARTS}}
+            for place, name in enumerate(samples.classes)
         ],
-        "unused": sum(count for (_, part), count in counts.items() if not part),
+        "unused": len(split.rows("")),
         "short_side": np.quantile(sides, (0, 0.5, 1)).astype(int).tolist() if len(sides) else None,
         "rule": run.facts["split_rule"],
         "notes": run.facts["split_notes"],
@@ -77,26 +74,26 @@ _HOW = {
 }
 
 
-def seen(run: Run) -> dict[str, Any]:
+def seen(run: Recorded) -> dict[str, Any]:
     """What the network sees of some images, and what a crop leaves out."""
-    plan, root = run.plan, Path(run.facts["data_root"])
+    plan, samples, split = run.plan, run.samples, run.split
     preprocess = plan.preprocess
-    sizes = {(int(row["width"]), int(row["height"])) for row in run.samples if row["width"] != "0"}
-    shares = {size: preprocess.kept_area(*size) for size in sizes}
-    kept = [shares[int(row["width"]), int(row["height"])] for row in run.samples if row["width"] != "0"]
-    rows = [row for row in run.samples if row["split"] == run.facts["headline_part"] and not row["error"]]
+    known = np.flatnonzero(samples.widths > 0)
+    sizes, place = np.unique(np.stack([samples.widths, samples.heights], 1)[known], axis=0, return_inverse=True)
+    kept = np.array([preprocess.kept_area(int(width), int(height)) for width, height in sizes])[place.ravel()]
+    rows = split.rows(split.headline)
+    rows = rows[samples.is_ok[rows]]
     cards = []
     for row in rows[:: max(1, len(rows) // _SEEN)][:_SEEN]:
         with contextlib.suppress(UnreadableImage):
-            pixels = preprocess.decode(place_of(root, row["path"]))
+            pixels = preprocess.decode(samples.file(row))
             square = preprocess.apply(pixels)
-            is_small = max(pixels.shape) < _SMALL
             cards.append(
                 {
-                    "path": row["path"],
+                    "path": str(samples.paths[row]),
                     "whole": image_uri(pixels),
                     "square": image_uri(square),
-                    "is_small": is_small,
+                    "is_small": max(pixels.shape) < _SMALL,
                 }
             )
     reason = next(decision.reason for decision in plan.decisions if decision.name == "fit")
@@ -104,14 +101,14 @@ def seen(run: Run) -> dict[str, Any]:
         "size": preprocess.size,
         "how": _HOW[preprocess.fit],
         "reason": reason[:1].upper() + reason[1:],
-        "kept": float(np.mean(kept)) if kept else 1.0,
-        "worst": float(np.min(kept)) if kept else 1.0,
+        "kept": float(kept.mean()) if len(kept) else 1.0,
+        "worst": float(kept.min()) if len(kept) else 1.0,
         "cards": cards,
         "learning": _learning(run),
     }
 
 
-def _learning(run: Run) -> list[dict[str, Any]]:
+def _learning(run: Recorded) -> list[dict[str, Any]]:
     """Return a row for each training image whose random changes the run kept."""
     views = run.views
     if views is None:
@@ -130,7 +127,7 @@ def _learning(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def training(run: Run) -> dict[str, Any]:
+def training(run: Recorded) -> dict[str, Any]:
     """The curves, and what was trained on what."""
     history, facts = run.history, run.facts
     drawn = {"curves": draw_curves, "steps": draw_steps, "rates": draw_rates}
@@ -186,17 +183,15 @@ def more_time(history: dict[str, list[float]], best: int, reason: str) -> str:
     return f"{fell} {hope}"
 
 
-def plan(run: Run) -> dict[str, Any]:
+def plan(run: Recorded) -> dict[str, Any]:
     """Every setting with its origin and reason, as the run wrote it."""
-    tables = tomllib.loads(run.plan_file.read_text(encoding="utf-8"))
-    rows = [{"name": name, **fields} for name, fields in tables.items()]
-    return {"rows": rows}
+    return {"rows": run.plan.decisions}
 
 
-def use(run: Run) -> dict[str, Any]:
+def use(run: Recorded) -> dict[str, Any]:
     """What lies where, and what to type."""
-    bundle = run.classifier().bundle
-    sizes = {path.name: path.stat().st_size / 1e6 for path in sorted(run.classifier_folder.iterdir())}
+    bundle = run.run.classifier().bundle
+    sizes = {path.name: path.stat().st_size / 1e6 for path in sorted(run.run.classifier_folder.iterdir())}
     # JSON's text in quotes is Python's too, and rarely has the quote that the shell's quoting makes long.
     named = json.dumps(str(run.folder), ensure_ascii=False)
     python = f'import sightline; print(sightline.load({named}).predict("photo.jpg")[0])'
@@ -211,7 +206,7 @@ SECTIONS = (
     Section("classes", "Each class", classes),
     Section("slices", "Where it is worse", slices),
     Section("explanations", "What moved the score", explanations),
-    Section("robustness", "What harm to the images costs", robustness),
+    Section("robustness", "What corruptions cost", robustness),
     Section("confidence", "Confidence", confidence),
     Section("unknown", "Unlike the training", unknown),
     Section("map", "Map of the images", embedding_map),

@@ -7,8 +7,8 @@ from typing import Any
 from sightline.evaluation.intervals import Interval
 from sightline.evaluation.metrics import Metric, intervals_in
 from sightline.evaluation.repeats import Spread, describe_spread
-from sightline.runs.folder import Run
 from sightline.runs.ledger import MANY_EVALUATIONS
+from sightline.runs.recorded import Recorded
 from sightline.text import count_of
 
 __all__ = ["measured", "repeated", "verdict"]
@@ -16,7 +16,7 @@ __all__ = ["measured", "repeated", "verdict"]
 _UNEVEN = 3  # times as many images in the largest class as in the smallest: metrics over classes come first
 
 
-def verdict(run: Run) -> dict[str, Any]:
+def verdict(run: Recorded) -> dict[str, Any]:
     """The headline in plain words, and what speaks for and against believing it."""
     metrics, facts = run.metrics, run.facts
     accuracy = Interval(**metrics["accuracy"])
@@ -41,7 +41,7 @@ def verdict(run: Run) -> dict[str, Any]:
     }
 
 
-def measured(run: Run) -> dict[str, Any]:
+def measured(run: Recorded) -> dict[str, Any]:
     """The headline of further images, and what speaks for and against believing it."""
     metrics, facts = run.metrics, run.facts
     share, low, high = Interval(**metrics["accuracy"]).percents()
@@ -59,17 +59,25 @@ def measured(run: Run) -> dict[str, Any]:
         "with_leaks": Interval(**metrics["accuracy_with_leaks"]) if "accuracy_with_leaks" in metrics else None,
         "facts": facts,
         "checks": [
-            _check(leaked, "no image that the training saw is known among them", f"{leaked} trained on, and left out"),
+            _check(
+                leaked,
+                "none of the images is known to have been trained on",
+                f"{leaked} were trained on, and are left out",
+            ),
             _check(bad, "all images could be read", f"{bad} of {metrics['count']:,} images could not be read"),
             _check(len(absent), "every class has images", f"classes without images: {', '.join(absent[:5])}"),
-            _check(few, "every class has at least 30 images", f"{few} classes have fewer than 30: too few to tell"),
+            _check(
+                few,
+                "every class has at least 30 images",
+                f"{few} classes have fewer than 30: too few for reliable values",
+            ),
             *_check_confidence(metrics),
             *_check_evaluations(metrics),
         ],
     }
 
 
-def repeated(run: Run) -> dict[str, Any]:
+def repeated(run: Recorded) -> dict[str, Any]:
     """The metrics of several trainings of one recipe together, and of each of them."""
     metrics, facts = run.metrics, run.facts
     share, low, high = Interval(**metrics["accuracy"]).percents()
@@ -85,7 +93,7 @@ def repeated(run: Run) -> dict[str, Any]:
         "baselines": {name.replace("_", " "): Interval(**fields) for name, fields in metrics["baselines"].items()},
         "trainings": [
             {"name": part.folder.name, "seed": part.plan.settings.seed, "n": part.metrics["accuracy"]["n"]}
-            for part in run.parts
+            for part in run.run.parts
         ],
         "rows": [
             _spread_row(metric, interval, metrics["spread"]) for metric, interval in intervals_in(metrics).items()
@@ -107,29 +115,33 @@ def _spread_row(metric: Metric, together: Interval, spreads: dict[str, Any]) -> 
     return row
 
 
-def _checks(run: Run, accuracy: Interval, best: Interval) -> list[tuple[bool, str]]:
+def _checks(run: Recorded, accuracy: Interval, best: Interval) -> list[tuple[bool, str]]:
     """Return (passed, sentence) rows; the sentence says what is so, passed or not."""
     metrics, samples = run.metrics, run.samples
     rows = metrics["classes"]
     proof = run.facts.get("export", {})
     better = accuracy.low > best.high
     leaked = metrics["count_leaked"]
-    unread = sum(bool(row["error"]) for row in samples)
+    unread = len(samples.errors)
     never = [row["class"] for row in rows if row["support"] and not row["predicted"]]
     few = sum(row["too_few"] for row in rows)
     return [
         (better, f"{'clearly' if better else 'NOT clearly'} better than the best baseline ({best})"),
         (
             "error" not in proof,
-            f"the exported file decides as the trained network on {proof.get('images', 0)} real images",
+            f"the exported file predicts the same as the trained network on {proof.get('images', 0)} real images",
         ),
-        _check(leaked, "no exact copy of a measured image was trained on", f"{leaked} trained on too, and left out"),
+        _check(
+            leaked,
+            "no exact copy of a measured image was trained on",
+            f"{leaked} were trained on too, and are left out",
+        ),
         _check(unread, "all images could be read", f"{unread} of {len(samples):,} images could not be read"),
-        _check(len(never), "every class is answered for some image", f"never answered: {', '.join(never[:5])}"),
+        _check(len(never), "every class is predicted for some image", f"never predicted: {', '.join(never[:5])}"),
         _check(
             few,
             "every class has at least 30 measured images",
-            f"{few} of {len(rows)} classes have fewer than 30 measured images: too few to tell",
+            f"{few} of {len(rows)} classes have fewer than 30 measured images: too few for reliable values",
         ),
         *_check_confidence(metrics),
         *_check_evaluations(metrics),
@@ -149,7 +161,7 @@ def _check_confidence(metrics: dict[str, Any]) -> list[tuple[bool, str]]:
         return []
     low, high = after["ece_chance"]
     words = f"calibration error {after['ece']:.3f}, where chance alone gives {low:.3f} to {high:.3f}"
-    well = f"confidences mean what they say: {words}"
+    well = f"confidences are well calibrated: {words}"
     return [_check(after["ece"] > high, well, f"confidences are off: {words}")]
 
 

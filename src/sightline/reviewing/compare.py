@@ -134,10 +134,10 @@ def compare_runs(runs: Sequence[Run]) -> Generator[Event, None, Compared]:
     start = time.monotonic()
     yield StageStarted("Comparing", f"{len(runs)} runs")
     measured = [read_measured(run) for run in runs]
-    first, classes = measured[0], measured[0].predictions.classes
+    first, classes = measured[0], measured[0].classes
     orders = [np.arange(len(first))]
     for run, other in zip(runs[1:], measured[1:], strict=True):
-        _refuse_other_classes(runs[0], classes, run, other.predictions.classes)
+        _refuse_other_classes(runs[0], classes, run, other.classes)
         orders.append(_same_images(runs[0], first, run, other))
     compared = _compare(runs, measured, orders)
     yield StageEnded("Comparing", count_of(len(compared.paths), "image"), time.monotonic() - start)
@@ -146,15 +146,15 @@ def compare_runs(runs: Sequence[Run]) -> Generator[Event, None, Compared]:
 
 def _compare(runs: Sequence[Run], measured: Sequence[Measured], orders: Sequence[npt.NDArray[np.intp]]) -> Compared:
     """Compare runs whose images stand in ``orders``; the first one's order and its order of classes count."""
-    first, classes = measured[0], measured[0].predictions.classes
+    first, classes = measured[0], measured[0].classes
     leaked = np.logical_or.reduce([one.leaked[order] for one, order in zip(measured, orders, strict=True)])
-    bad = np.logical_or.reduce([~one.predictions.is_ok[order] for one, order in zip(measured, orders, strict=True)])
+    bad = np.logical_or.reduce([~one.is_ok[order] for one, order in zip(measured, orders, strict=True)])
     kept = np.flatnonzero(~leaked & ~bad)
     if not len(kept):
         message = f"of {len(first):,} images, {leaked.sum():,} were trained on and {bad.sum():,} can't be read"
         raise RunError("compare.no-images", message, "compare runs that have test images of their own")
     probabilities = tuple(
-        one.predictions.probabilities[order[kept]][:, [one.predictions.classes.index(name) for name in classes]]
+        one.probabilities[order[kept]][:, [one.classes.index(name) for name in classes]]
         for one, order in zip(measured, orders, strict=True)
     )
     names, groups = np.unique(first.groups[kept].astype(str), return_inverse=True)
@@ -165,7 +165,7 @@ def _compare(runs: Sequence[Run], measured: Sequence[Measured], orders: Sequence
         runs=tuple(runs),
         names=_names(runs),
         classes=classes,
-        paths=tuple(first.predictions.paths[row] for row in kept),
+        paths=tuple(first.paths[row] for row in kept),
         labels=labels,
         probabilities=probabilities,
         count_leaked=int(leaked.sum()),
@@ -218,7 +218,7 @@ def _same_images(first: Run, one: Measured, run: Run, other: Measured) -> npt.ND
         return np.array([row_of[key] for key in wanted], np.intp)
     gone, new = set(wanted) - set(found), set(found) - set(wanted)
     here, there = (
-        {key: path for key, path in zip(keys, which.predictions.paths, strict=True) if key in left}
+        {key: path for key, path in zip(keys, which.paths, strict=True) if key in left}
         for keys, which, left in ((wanted, one, gone), (found, other, new))
     )
     label_there = {content: label for content, label, _ in there}
@@ -241,10 +241,10 @@ def _same_images(first: Run, one: Measured, run: Run, other: Measured) -> npt.ND
 
 def _keys(measured: Measured) -> list[tuple[Hashable, str, int]]:
     """Return (content, label, which of that content and label) of each image; a file without content is its path."""
-    said, seen = measured.predictions, Counter[tuple[str, str]]()
+    seen = Counter[tuple[str, str]]()
     keys: list[tuple[Hashable, str, int]] = []
-    for path, digest, label in zip(said.paths, measured.digests, measured.labels.tolist(), strict=True):
-        key = (str(digest) or f"file {path}", said.classes[label])
+    for path, digest, label in zip(measured.paths, measured.digests, measured.labels.tolist(), strict=True):
+        key = (str(digest) or f"file {path}", measured.classes[label])
         keys.append((*key, seen[key]))
         seen[key] += 1
     return keys

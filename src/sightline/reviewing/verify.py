@@ -13,7 +13,7 @@ from sightline.errors import ModelError, SightlineError
 from sightline.events import Event, StageEnded, StageStarted
 from sightline.measuring.repeated import join_metrics, join_tables
 from sightline.reviewing.verify_data import check_answers, check_images, check_labels
-from sightline.reviewing.verify_metrics import CHECKS, Recorded, check_files, compare_metrics
+from sightline.reviewing.verify_metrics import CHECKS, Checkable, check_files, compare_metrics
 from sightline.runs.folder import Run
 from sightline.runs.verification import Checked, Difference, compare_leaves
 from sightline.text import count_of
@@ -104,7 +104,7 @@ def _verify_one(run: Run, *, with_data: bool) -> Generator[Event, None, list[Che
         return [*checks, Checked("metrics", "", (), ("metrics: the run was not evaluated",))]
     if with_data:
         checks.append(_guarded("answers", "classifier/model.onnx", check_answers, run))
-    recorded = Recorded(run)
+    recorded = Checkable(run)
     return checks + [_guarded(name, file, check, recorded) for name, file, check in CHECKS]
 
 

@@ -18,6 +18,7 @@ from sightline.errors import SightlineError, UnreadableImage
 from sightline.events import Event, Progressed
 from sightline.pixels.containers import place_of
 from sightline.pixels.file_bytes import read_bytes
+from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
 from sightline.runs.measured import read_measured
 from sightline.runs.verification import Checked, Difference
@@ -34,27 +35,27 @@ _GONE = "nothing readable"
 
 def check_images(run: Run) -> Generator[Event, None, tuple[Checked, frozenset[str]]]:
     """Read every image of a run again and compare its sha256; returns the outcome, and the paths that are gone."""
-    rows, root = run.samples, Path(run.facts["data_root"])
+    samples, _ = read_dataset(run)
+    root, count = samples.root, len(samples)
     differences: list[Difference] = []
     gone: set[str] = set()
     if not root.is_dir():
-        gone = {row["path"] for row in rows}
-        missing = Difference(str(root), "folder of the data", count_of(len(rows), "image"), "no such folder")
-        return Checked("images", "", (missing,)), frozenset(gone)
+        missing = Difference(str(root), "folder of the data", count_of(count, "image"), "no such folder")
+        return Checked("images", "", (missing,)), frozenset(map(str, samples.paths))
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="verify") as pool:
-        for start in range(0, len(rows), _CHUNK):
-            chunk = rows[start : start + _CHUNK]
-            found = pool.map(_digest, [root] * len(chunk), [row["path"] for row in chunk])
-            for row, (digest, reason) in zip(chunk, found, strict=True):
-                if digest == row["sha256"]:
+        for start in range(0, count, _CHUNK):
+            paths = [str(path) for path in samples.paths[start : start + _CHUNK]]
+            found = pool.map(_digest, [root] * len(paths), paths)
+            for path, recorded, (digest, reason) in zip(paths, samples.digests[start:], found, strict=False):
+                if digest == recorded:
                     continue
                 if not digest:
-                    gone.add(row["path"])
-                then = f"sha256 {row['sha256']}" if row["sha256"] else _GONE
+                    gone.add(path)
+                then = f"sha256 {recorded}" if recorded else _GONE
                 now = f"sha256 {digest}" if digest else reason
-                differences.append(Difference(row["path"], "content", then, now))
-            yield Progressed(start + len(chunk), len(rows), "images")
-    return Checked("images", f"sha256 of {count_of(len(rows), 'image')}", tuple(differences)), frozenset(gone)
+                differences.append(Difference(path, "content", then, now))
+            yield Progressed(start + len(paths), count, "images")
+    return Checked("images", f"sha256 of {count_of(count, 'image')}", tuple(differences)), frozenset(gone)
 
 
 def _digest(root: Path, path: str) -> tuple[str, str]:
@@ -81,11 +82,11 @@ def check_labels(run: Run, gone: frozenset[str]) -> Checked:
         str(path): (samples.classes[label], str(given))
         for path, label, given in zip(samples.paths, samples.labels, samples.given, strict=True)
     }
-    rows = run.samples
-    moved = _moved(rows, gone, now, samples)
+    then_samples, _ = read_dataset(run)
+    moved = _moved(then_samples, gone, now, samples)
     differences = []
-    for row in rows:
-        path, then = row["path"], (row["label"], row["given_split"])
+    for row, path in enumerate(map(str, then_samples.paths)):
+        then = then_samples.classes[then_samples.labels[row]], str(then_samples.given[row])
         if path in gone and path not in moved:
             continue  # said already
         place = moved.get(path, path)
@@ -98,10 +99,10 @@ def check_labels(run: Run, gone: frozenset[str]) -> Checked:
             differences.append(Difference(path, "label", repr(then[0]), f"{label!r}{where}"))
         if given != then[1]:
             differences.append(Difference(path, "given part", repr(then[1]), f"{given!r}{where}"))
-    known = {row["path"] for row in rows} | set(moved.values())
+    known = {*map(str, then_samples.paths), *moved.values()}
     new = len(set(now) - known)
-    said = f"labels of {count_of(len(rows), 'image')} in {samples.source}"
-    return Checked("labels", f"{said}; {new:,} there are not of this run" if new else said, tuple(differences))
+    words = f"labels of {count_of(len(then_samples), 'image')} in {samples.source}"
+    return Checked("labels", f"{words}; {new:,} there are not of this run" if new else words, tuple(differences))
 
 
 def check_answers(run: Run) -> Checked:
@@ -111,23 +112,22 @@ def check_answers(run: Run) -> Checked:
     numbers in another order: probabilities may differ by 0.001.
     """
     measured, root = read_measured(run), Path(run.facts["data_root"])
-    readable = np.flatnonzero(measured.predictions.is_ok)
+    readable = np.flatnonzero(measured.is_ok)
     rows = readable[np.linspace(0, len(readable) - 1, min(len(readable), _ANSWERS)).astype(int)]
-    paths = [measured.predictions.paths[row] for row in rows]
+    paths = [measured.paths[row] for row in rows]
     same = [place for place, path in enumerate(paths) if _digest(root, path)[0] == measured.digests[rows[place]]]
     if not same:
         return Checked("answers", "", (), ("answers of model.onnx: none of the measured images is as it was",))
-    recorded = measured.predictions.probabilities[rows[same]]
+    recorded = measured.probabilities[rows[same]]
     said = run.classifier().predict([place_of(root, paths[place]) for place in same])
     apart = np.abs(said.probabilities - recorded).max(1)
-    table = run.predictions
-    novelty = np.array([float(table[rows[place]].get("novelty") or "nan") for place in same])
+    novelty = measured.novelty[rows[same]]
     is_new = np.abs(said.novelty - novelty) > _APART + 0.01 * novelty  # false for NaN: nothing was recorded
     differences = [
         Difference(
             "classifier/model.onnx",
             f"answer to {paths[place]}",
-            _answer(measured.predictions.classes, one),
+            _answer(measured.classes, one),
             _answer(said.classes, two),
         )
         for place, one, two, difference in zip(same, recorded, said.probabilities, apart, strict=True)
@@ -172,16 +172,14 @@ def _find_source(typed: str, root: Path) -> str | Path | None:
     return root / name if name and (root / name).is_file() else None
 
 
-def _moved(
-    rows: Sequence[dict[str, str]], gone: frozenset[str], now: dict[str, tuple[str, str]], samples: Samples
-) -> dict[str, str]:
+def _moved(then: Samples, gone: frozenset[str], now: dict[str, tuple[str, str]], samples: Samples) -> dict[str, str]:
     """Return path then -> path now, of images whose file is gone and whose content is among the new ones."""
     if not gone:
         return {}
-    known = {row["path"] for row in rows}
+    known = {*map(str, then.paths)}
     contents = {_digest(samples.root, path)[0]: path for path in now if path not in known}
     return {
-        row["path"]: contents[row["sha256"]]
-        for row in rows
-        if row["path"] in gone and row["sha256"] and row["sha256"] in contents
+        str(path): contents[digest]
+        for path, digest in zip(then.paths, then.digests, strict=True)
+        if path in gone and digest and digest in contents
     }

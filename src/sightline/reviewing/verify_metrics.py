@@ -10,23 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from sightline.data.samples import Samples
-from sightline.data.split import Split
 from sightline.evaluation.calibration import describe_calibration
 from sightline.evaluation.recount import recount
 from sightline.evaluation.result import Evaluation, evaluate_rows
 from sightline.measuring.evaluate import number_units
-from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
 from sightline.runs.hashes import hash_files
 from sightline.runs.ledger import fingerprint_of
+from sightline.runs.recorded import Recorded
 from sightline.runs.safe_files import read_rows
 from sightline.runs.verification import Checked, Difference, Leaves, compare_leaves
 from sightline.runtime.bundle import Bundle
 from sightline.runtime.predictions import Predictions
 from sightline.text import count_of, listed
 
-__all__ = ["CHECKS", "Recorded", "check_files", "compare_metrics"]
+__all__ = ["CHECKS", "Checkable", "check_files", "compare_metrics"]
 
 _SHOWN = 8
 _DRAWN = ("low", "high", "method", "ece_chance")  # may rest on random draws
@@ -34,31 +32,13 @@ _OF_FEATURES = ("novelty", "nearest")  # columns that rest on the network and th
 _PREDICTIONS, _METRICS = "evaluation/predictions.csv", "evaluation/metrics.json"
 
 
-class Recorded:
-    """What a run wrote down, each file read once, when it is needed."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-
-    @cached_property
-    def facts(self) -> dict[str, Any]:
-        """``run.json``."""
-        return self.run.facts
-
-    @cached_property
-    def metrics(self) -> dict[str, Any]:
-        """``evaluation/metrics.json``."""
-        return self.run.metrics
+class Checkable(Recorded):
+    """What a run recorded, and what follows from it."""
 
     @cached_property
     def rows(self) -> list[dict[str, str]]:
-        """``evaluation/predictions.csv``."""
+        """``evaluation/predictions.csv`` as text: its cells are compared letter by letter."""
         return self.run.predictions
-
-    @cached_property
-    def data(self) -> tuple[Samples, Split]:
-        """``data/``."""
-        return read_dataset(self.run)
 
     @cached_property
     def bundle(self) -> Bundle:
@@ -69,7 +49,7 @@ class Recorded:
     @cached_property
     def evaluation(self) -> Evaluation:
         """What follows from ``probabilities.npy`` and the labels in ``samples.csv``."""
-        samples, split = self.data
+        samples, split = self.samples, self.split
         rows, probabilities = self.rows, np.load(self.run.probabilities_file, allow_pickle=False)
         if probabilities.shape != (len(rows), len(samples.classes)):
             raise ValueError(
@@ -107,9 +87,10 @@ def check_files(run: Run) -> Checked:
     return Checked("files", f"sha256 of {count_of(len(recorded), 'file')}", tuple(differences), new)
 
 
-def _check_tables(recorded: Recorded) -> Checked:
+def _check_tables(recorded: Checkable) -> Checked:
     """Compare the tables with each other, with the fingerprint of the data, and with the classifier."""
-    run, facts, (samples, split), bundle = recorded.run, recorded.facts, recorded.data, recorded.bundle
+    run, facts, bundle = recorded.run, recorded.facts, recorded.bundle
+    samples, split = recorded.samples, recorded.split
     own = read_rows(run.samples_file)
     table = {row["path"]: row["label"] for row in read_rows(run.split_file)}
     pairs = [
@@ -130,7 +111,7 @@ def _check_tables(recorded: Recorded) -> Checked:
     return Checked("tables", f"{said}; fingerprint and classes", tuple(differences))
 
 
-def _check_predictions(recorded: Recorded) -> Checked:
+def _check_predictions(recorded: Checkable) -> Checked:
     """Compare each cell of ``predictions.csv`` with what follows from the probabilities and the labels."""
     columns, rows = recorded.evaluation.columns(), recorded.rows
     differences = [
@@ -148,7 +129,7 @@ def _check_predictions(recorded: Recorded) -> Checked:
     return Checked("predictions", f"{len(rows):,} rows of predictions.csv, made again", tuple(differences), left)
 
 
-def _check_metrics(recorded: Recorded) -> Checked:
+def _check_metrics(recorded: Checkable) -> Checked:
     """Compare every metric in ``metrics.json`` with what the arrays give when they are evaluated again."""
     evaluation, facts = recorded.evaluation, recorded.facts
     leaves = compare_leaves(recorded.metrics, json.loads(json.dumps(evaluation.metrics)))
@@ -182,7 +163,7 @@ def compare_metrics(leaves: Leaves, versions: dict[str, Any]) -> tuple[list[Diff
     return differences, left
 
 
-def _check_recount(recorded: Recorded) -> Checked:
+def _check_recount(recorded: Checkable) -> Checked:
     """Compare the main metrics with a count of the words in ``predictions.csv``."""
     leaves = compare_leaves(recorded.metrics, recount(recorded.rows, recorded.facts["classes"]))
     differences = [
@@ -193,7 +174,7 @@ def _check_recount(recorded: Recorded) -> Checked:
 
 
 # A new check is one function and one row: name, the file to blame if it can't be read, function.
-CHECKS: tuple[tuple[str, str, Callable[[Recorded], Checked]], ...] = (
+CHECKS: tuple[tuple[str, str, Callable[[Checkable], Checked]], ...] = (
     ("tables", "data/samples.csv", _check_tables),
     ("predictions", _PREDICTIONS, _check_predictions),
     ("metrics", _METRICS, _check_metrics),

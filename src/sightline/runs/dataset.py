@@ -1,8 +1,9 @@
-"""What a run was trained and measured on, read back: its samples and its split."""
+"""What a run was trained and measured on, read back as arrays: its samples and its split."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,16 +17,24 @@ __all__ = ["read_dataset"]
 
 
 def _facts_of(rows: list[dict[str, str]]) -> npt.NDArray[np.void]:
-    """Return what a run keeps of each image's looks."""
+    """Return what a run keeps of each image's size, brightness and sharpness."""
     facts = np.zeros(len(rows), FACTS)
     for name in ("width", "height", "brightness", "sharpness"):
         facts[name] = [float(row.get(name) or 0) for row in rows]
     return facts
 
 
-def read_dataset(run: Run) -> tuple[Samples, Split]:
-    """Return the samples and the split as a run wrote them."""
-    facts, rows = run.facts, run.samples
+def read_dataset(run: Run, facts: dict[str, Any] | None = None) -> tuple[Samples, Split]:
+    """Return the samples and the split as a run wrote them.
+
+    Args:
+        run: whose data they are.
+        facts: its ``run.json``, where that was read already.
+
+    Raises:
+        RunError: if a file is damaged.
+    """
+    facts, rows = run.facts if facts is None else facts, run.samples
     classes = tuple(facts["classes"])
     samples = Samples(
         root=Path(facts["data_root"]),

@@ -33,7 +33,7 @@ class Run:
         folder: the run's folder.
 
     Raises:
-        RunError: if it is no run folder.
+        RunError: if it is not a run folder.
 
     Example:
         ``Run("runs/2026-11-22-photos-01").metrics["accuracy"]["value"]``
@@ -41,25 +41,8 @@ class Run:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._tables: dict[str, Any] | None = None
         if not self.facts_file.is_file():
-            raise RunError("run.missing", f"{self.folder} is no run folder", "sightline.list_runs() lists the runs")
-
-    def reading_once(self) -> Run:
-        """Return the same run, whose tables and figures are read at their first use only: for a page of many parts."""
-        if self._tables is not None:
-            return self
-        run = type(self)(self.folder)
-        run._tables = {}
-        return run
-
-    def once(self, name: str, make: Callable[[], Any]) -> Any:
-        """Return what ``make`` gives; of a run that is ``reading_once`` it is called for the first of a name only."""
-        if self._tables is None:
-            return make()
-        if name not in self._tables:
-            self._tables[name] = make()
-        return self._tables[name]
+            raise RunError("run.missing", f"{self.folder} is not a run folder", "sightline.list_runs() lists the runs")
 
     def _read(self, path: Path, read: Callable[[Path], Any]) -> Any:
         """Return what ``read`` makes of a file of the run; one that is damaged is named."""
@@ -287,7 +270,7 @@ class Run:
         """
         if not self.metrics_file.is_file():
             raise RunError("run.not-evaluated", f"{self.folder} has no evaluation", "train to the end first")
-        metrics: dict[str, Any] = self.once("metrics", lambda: self._read(self.metrics_file, read_metrics))
+        metrics: dict[str, Any] = self._read(self.metrics_file, read_metrics)
         return metrics
 
     @property
@@ -328,11 +311,10 @@ class Run:
 
     @property
     def samples(self) -> list[dict[str, str]]:
-        """``data/samples.csv``, one dict an image, with its ``split`` and whether it ``leaked`` (``1``)."""
-        samples: list[dict[str, str]] = self.once("samples", self._read_samples)
-        return samples
+        """``data/samples.csv``, one dict an image, with its ``split`` and whether it ``leaked`` (``1``); for notebooks.
 
-    def _read_samples(self) -> list[dict[str, str]]:
+        As arrays: :func:`~sightline.runs.dataset.read_dataset`.
+        """
         split_rows, own = (self._read(path, read_rows) for path in (self.split_file, self.samples_file))
         with named_damage(self.split_file, self.folder):
             rows = {row["path"]: row for row in split_rows}
@@ -341,8 +323,11 @@ class Run:
 
     @property
     def predictions(self) -> list[dict[str, str]]:
-        """``evaluation/predictions.csv``, one dict an image."""
-        rows: list[dict[str, str]] = self.once("predictions", lambda: self._read(self.predictions_file, read_rows))
+        """``evaluation/predictions.csv``, one dict an image; for notebooks.
+
+        As arrays: :func:`~sightline.runs.measured.read_measured`.
+        """
+        rows: list[dict[str, str]] = self._read(self.predictions_file, read_rows)
         return rows
 
     def files(self, part: str) -> list[Place]:

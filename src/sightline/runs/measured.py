@@ -1,84 +1,170 @@
-"""What a run's evaluation wrote down, read back as arrays: predictions, true classes, leaks, contents."""
+"""What a run's evaluation wrote down, read back as arrays: true classes, predictions, leaks, contents."""
 
 from __future__ import annotations
 
+import contextlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sightline.data.samples import Samples
 from sightline.errors import RunError
+from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
+from sightline.runs.safe_files import read_rows
 from sightline.runtime.predictions import Predictions
 
 __all__ = ["Measured", "read_measured"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Measured:
-    """The measured images of a run, in the order of ``predictions.csv``.
+    """The measured images of a run, in the order of ``predictions.csv``; the two large files are read when asked for.
 
     Attributes:
-        predictions: what was said; without features.
-        labels: ``[N] int64``, positions in ``predictions.classes``.
-        leaked: ``[N] bool``: images that the training saw too.
-        digests: ``[N] str``: sha256 of the content; empty where it was not readable.
+        run: that measured them.
+        classes: names; labels and predictions are positions in them.
+        paths: ``N`` names of the images.
+        labels: ``[N] int64``, true classes.
+        predicted: ``[N] int64``, most probable classes; -1 where the image could not be read.
+        confidence: ``[N] float64``, their probabilities; NaN where the image could not be read.
+        novelty: ``[N] float64``; NaN where it is not known.
+        leaked: ``[N] bool``: images that were trained on too.
+        errors: why an image could not be read, or None.
+        nearest: path of the most similar training image; empty where it was not searched.
+        digests: ``[N] str``: sha256 of the content; empty where it is not known.
         groups: ``[N] str``; empty is no group.
     """
 
-    predictions: Predictions
+    run: Run
+    classes: tuple[str, ...]
+    paths: tuple[str, ...]
     labels: npt.NDArray[np.int64]
+    predicted: npt.NDArray[np.int64]
+    confidence: npt.NDArray[np.float64]
+    novelty: npt.NDArray[np.float64]
     leaked: npt.NDArray[np.bool_]
+    errors: tuple[str | None, ...]
+    nearest: tuple[str, ...]
     digests: npt.NDArray[np.object_]
     groups: npt.NDArray[np.object_]
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def is_ok(self) -> npt.NDArray[np.bool_]:
+        """``[N] bool``: True where the image could be read."""
+        ok: npt.NDArray[np.bool_] = self.predicted >= 0
+        return ok
 
-def read_measured(run: Run) -> Measured:
-    """Return what a run said of its measured images.
+    @property
+    def used(self) -> npt.NDArray[np.bool_]:
+        """``[N] bool``: the images that the metrics rest on: readable, and not trained on."""
+        return self.is_ok & ~self.leaked
+
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """``[N] bool``: whether the prediction is the true class; False where the image could not be read."""
+        correct: npt.NDArray[np.bool_] = self.predicted == self.labels
+        return correct
+
+    @cached_property
+    def probabilities(self) -> npt.NDArray[np.float32]:
+        """``[N, K] float32``.
+
+        Raises:
+            RunError: if the file is not there, or has another shape.
+        """
+        with _fitting(self.run):
+            return _load(self.run.probabilities_file, len(self), len(self.classes))
+
+    @cached_property
+    def features(self) -> npt.NDArray[np.float32] | None:
+        """``[N, D] float32``; None where the run keeps none."""
+        if not self.run.features_file.is_file():
+            return None
+        with _fitting(self.run):
+            return _load(self.run.features_file, len(self), None).astype(np.float32)
+
+    @property
+    def predictions(self) -> Predictions:
+        """The same as what a classifier returns, without features."""
+        nothing = np.zeros((len(self), 0), np.float32)
+        novelty = self.novelty.astype(np.float32)
+        return Predictions(self.classes, self.paths, self.probabilities, nothing, self.errors, novelty)
+
+
+def read_measured(run: Run, facts: dict[str, Any] | None = None, samples: Samples | None = None) -> Measured:
+    """Return what a run recorded of its measured images.
+
+    Args:
+        run: evaluated.
+        facts: its ``run.json``, where that was read already.
+        samples: its images, where they were read already.
 
     Raises:
         RunError: if it was not evaluated, or its files don't fit together.
 
     Example:
-        ``read_measured(sightline.Run("runs/photos")).predictions.probabilities.shape``
+        ``read_measured(sightline.Run("runs/photos")).probabilities.shape``
     """
-    _ = run.metrics  # says what to type where there is no evaluation
+    if not run.predictions_file.is_file():
+        _ = run.metrics  # says what to type where there is no evaluation
+    with _fitting(run):
+        facts = run.facts if facts is None else facts
+        if samples is None and run.samples_file.is_file():
+            samples = read_dataset(run, facts)[0]
+        return _assemble(run, tuple(facts["classes"]), read_rows(run.predictions_file), samples)
+
+
+def _assemble(run: Run, classes: tuple[str, ...], rows: list[dict[str, str]], samples: Samples | None) -> Measured:
+    number = {name: place for place, name in enumerate(classes)}
+    paths = tuple(row["path"] for row in rows)
+    empty = np.full(len(rows), "", object)
+    digests = groups = empty
+    if samples is not None:
+        row_of = {str(path): row for row, path in enumerate(samples.paths)}
+        places = np.array([row_of[path] for path in paths], np.intp)
+        digests, groups = samples.digests[places], samples.groups[places]
+    return Measured(
+        run=run,
+        classes=classes,
+        paths=paths,
+        labels=np.array([number[row["label"]] for row in rows], np.int64),
+        predicted=np.array([-1 if row["error"] else number[row["predicted"]] for row in rows], np.int64),
+        confidence=np.array([float(row["confidence"] or "nan") for row in rows], np.float64),
+        novelty=np.array([float(row.get("novelty") or "nan") for row in rows], np.float64),
+        leaked=np.array([row["leaked"] == "1" for row in rows], bool),
+        errors=tuple(row["error"] or None for row in rows),
+        nearest=tuple(row.get("nearest", "") for row in rows),
+        digests=digests,
+        groups=groups,
+    )
+
+
+def _load(path: Path, rows: int, columns: int | None) -> npt.NDArray[np.float32]:
+    array: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
+    if array.ndim != 2 or len(array) != rows or columns not in (None, array.shape[1]):
+        classes = "" if columns is None else f", {columns} classes"
+        raise ValueError(f"{rows:,} rows of predictions.csv{classes}, and {path.name} of the shape {array.shape}")
+    return array
+
+
+@contextlib.contextmanager
+def _fitting(run: Run) -> Iterator[None]:
+    """Turn what files that don't fit together raise into a ``RunError`` with a cure."""
     try:
-        rows, samples = run.predictions, {row["path"]: row for row in run.samples}
-        probabilities = np.load(run.probabilities_file, allow_pickle=False)
-        return _assemble(tuple(run.facts["classes"]), rows, samples, probabilities)
+        yield
     except (OSError, ValueError, LookupError, TypeError) as error:
         what = error.args[0] if isinstance(error, ValueError) and error.args else f"{type(error).__name__}: {error}"
         message = f"the evaluation of {run.folder} does not fit together: {what}"
         verify = f"sightline verify {shlex.quote(str(run.folder))}"
         cure = f"{verify} says what differs; train again, or sightline export it again"
         raise RunError("run.damaged", message, cure) from error
-
-
-def _assemble(
-    classes: tuple[str, ...],
-    rows: Sequence[dict[str, str]],
-    samples: dict[str, dict[str, str]],
-    probabilities: npt.NDArray[np.float32],
-) -> Measured:
-    if probabilities.shape != (len(rows), len(classes)):
-        raise ValueError(
-            f"{len(rows):,} rows of predictions.csv, {len(classes)} classes, and probabilities.npy of the shape "
-            f"{probabilities.shape}"
-        )
-    paths = tuple(row["path"] for row in rows)
-    errors = tuple(row["error"] or None for row in rows)
-    said = Predictions(classes, paths, probabilities, np.zeros((len(rows), 0), np.float32), errors)
-    number = {name: place for place, name in enumerate(classes)}
-    return Measured(
-        said,
-        np.array([number[row["label"]] for row in rows], np.int64),
-        np.array([row["leaked"] == "1" for row in rows], bool),
-        np.array([samples[path]["sha256"] for path in paths], object),
-        np.array([samples[path]["group"] for path in paths], object),
-    )

@@ -1,4 +1,4 @@
-"""What ``sightline verify`` says of a run: what was compared, what differs, what could not be compared."""
+"""The findings of ``sightline verify``: what was compared, what differs, what could not be compared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Difference:
 
     Attributes:
         file: where: a file of the run, or an image.
-        what: of it, for example ``sha256``, ``label``, or a figure's name.
+        what: of it, for example ``sha256``, ``label``, or the name of a metric.
         recorded: as the run has it.
         found: as it is now.
     """

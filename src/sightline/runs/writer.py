@@ -168,7 +168,7 @@ class RunWriter:
     def write_evaluation(
         self, metrics: dict[str, Any], rows: dict[str, list[Any]], probabilities: Any, features: Any
     ) -> None:
-        """Write ``evaluation/``: figures, one row an image, ``[N, K]`` probabilities, ``[N, D]`` features or None."""
+        """Write ``evaluation/``: metrics, one row an image, ``[N, K]`` probabilities, ``[N, D]`` features or None."""
         keep_evaluation(self.run.metrics_file.parent, metrics, rows, probabilities, features)
 
     def add_epoch(self, row: dict[str, Any]) -> None:

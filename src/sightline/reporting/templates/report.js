@@ -48,8 +48,8 @@ if (behind) {
     button.addEventListener("click", () => {
       const { n, shown } = cells[button.dataset.cell];
       const [label, said] = button.dataset.cell.split("-").map((place) => names[place]);
-      dialog.querySelector("h3").textContent = label === said ? `${label}, rightly` : `${label} taken for ${said}`;
-      const few = shown.length < n ? `; the ${shown.length} surest that this page holds` : ", the surest first";
+      dialog.querySelector("h3").textContent = label === said ? `${label}, correct` : `${label} taken for ${said}`;
+      const few = shown.length < n ? `; the ${shown.length} most confident that this page holds` : ", the most confident first";
       dialog.querySelector("p").textContent = n === 1 ? "1 image" : `${n} images${few}`;
       dialog.querySelector("div").replaceChildren(...shown.map(([number, path, confidence]) => {
         const figure = document.createElement("figure");
