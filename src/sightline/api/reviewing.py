@@ -56,7 +56,7 @@ def verify(
     display: Display | None = None,
     quiet: bool = False,
 ) -> Verification:
-    """Compare a run with what it recorded: data, weights, tables, every figure. Needs no torch, changes nothing.
+    """Compare a run with what it recorded: data, weights, tables, every metric. Needs no torch, changes nothing.
 
     Args:
         run: a run's folder or name, or ``latest``.

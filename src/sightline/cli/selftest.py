@@ -53,7 +53,7 @@ def _print_verdicts(folder: Path, quick: bool) -> int:
             failed += not event.ok
             print(f"{'ok  ' if event.ok else 'FAIL'}  {event.name:<58}  {printable(event.expected)}")
             if not event.ok:
-                print(f"      found: {printable(event.said)}")
+                print(f"      found: {printable(event.reported)}")
         elif isinstance(event, StageStarted):
             print(f"{event.name} {printable(event.detail)} ...", file=sys.stderr)
     print(f"{total - failed} of {total} as expected")

@@ -48,7 +48,7 @@ def export_run(run: Run) -> Generator[Event, None, Run]:
     refuse_repeated(run)
     if not run.split_file.is_file():
         raise RunError("run.no-checkpoint", f"{run.folder} was stopped before its first epoch", "train again")
-    with lock_run(run.folder):  # a training that goes on would replace what is exported
+    with lock_run(run.folder):  # a running training would replace what is exported
         headline = yield from _export_again(run)
     yield RunEnded(str(run.folder), headline)
     return run
@@ -94,9 +94,9 @@ def finish(writer: RunWriter, plan: Plan, workbench: Workbench, split: Split) ->
     if plan.settings.views > 1:
         looks = plan.settings.views, plan.settings.flip > 0
         evaluation = yield from add_views(classifier, samples, rows, evaluation, looks)
-    said = evaluation.predictions
-    features = said.features.astype(np.float16)
-    writer.write_evaluation(evaluation.metrics, evaluation.columns(), said.probabilities, features)
+    predictions = evaluation.predictions
+    features = predictions.features.astype(np.float16)
+    writer.write_evaluation(evaluation.metrics, evaluation.columns(), predictions.probabilities, features)
     yield from explain_some(writer, samples, rows, evaluation)
     return evaluation.headline()
 

@@ -103,7 +103,7 @@ def _plan_of(plan: Plan, repeats: Repeats, number: int, what: str) -> Plan:
 
 
 def _write_together(writer: RunWriter, repeats: Repeats, times: int, done: int) -> str:
-    """Write the figures of the trainings so far into the run that holds them; returns the headline."""
+    """Write the metrics of the trainings so far into the run that holds them; returns the headline."""
     runs, kind = writer.run.parts, repeats.kind
     rows = join_tables(runs)
     together = {"kind": kind, "times": times, "done": done, **join_metrics(runs, kind)}
