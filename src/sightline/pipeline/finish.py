@@ -39,28 +39,36 @@ from sightline.runtime.bundle import Bundle
 __all__ = ["export_files", "export_run", "finish_run", "make_bundle"]
 
 
-def export_run(run: Run) -> Generator[Event, None, Run]:
+def export_run(run: Run, format: str = "onnx") -> Generator[Event, None, Run]:
     """Make a classifier of a run's best epoch so far, evaluate it and write the report.
 
+    Args:
+        run: stopped or finished.
+        format: a further format of the same network, beside ``model.onnx``.
+
     Raises:
+        InputError: if there is no such format.
         RunError: if the run has no epoch to export, or another process writes into it.
     """
     require_extra("train", "exporting")
+    from sightline.exporting.formats import find_format
+
+    require_extra(find_format(format).extra, f"exporting to {format}")
     refuse_repeated(run)
     if not run.split_file.is_file():
         raise RunError("run.no-checkpoint", f"{run.folder} was stopped before its first epoch", "train again")
     with lock_run(run.folder):  # a training that goes on would replace what is exported
-        headline = yield from _export_again(run)
+        headline = yield from _export_again(run, tuple(dict.fromkeys(["onnx", format])))
     yield RunEnded(str(run.folder), headline)
     return run
 
 
-def _export_again(run: Run) -> Generator[Event, None, str]:
+def _export_again(run: Run, formats: tuple[str, ...]) -> Generator[Event, None, str]:
     plan = run.plan
     samples, split = read_dataset(run)
     writer = RunWriter(run, run.facts)
     samples, store = yield from decode_images(samples, plan)
-    headline = yield from finish_run(writer, plan, samples, split, store)
+    headline = yield from finish_run(writer, plan, samples, split, store, formats)
     status = "interrupted" if run.status == "running" else run.status  # killed: nobody could say so
     writer.update(headline=headline, status=status)
     yield from write_page(run)
@@ -69,11 +77,16 @@ def _export_again(run: Run) -> Generator[Event, None, str]:
 
 
 def finish_run(
-    writer: RunWriter, plan: Plan, samples: Samples, split: Split, store: PixelStore
+    writer: RunWriter,
+    plan: Plan,
+    samples: Samples,
+    split: Split,
+    store: PixelStore,
+    formats: tuple[str, ...] = ("onnx",),
 ) -> Generator[Event, None, str]:
     """Export the best epoch, evaluate what was exported, and write both down; returns the headline."""
     run = writer.run
-    calibrated = yield from _export(writer, plan, samples, split, store)
+    calibrated = yield from _export(writer, plan, samples, split, store, formats)
     rows, classifier = split.rows(split.headline), run.classifier()
     measured = evaluate_samples(classifier, samples, rows, samples.labels[rows], split.leaked[rows])
     evaluation = (yield from measured).with_part(split.headline)
@@ -98,9 +111,10 @@ def finish_run(
 
 
 def _export(
-    writer: RunWriter, plan: Plan, samples: Samples, split: Split, store: PixelStore
+    writer: RunWriter, plan: Plan, samples: Samples, split: Split, store: PixelStore, formats: tuple[str, ...]
 ) -> Generator[Event, None, Calibrated]:
     from sightline.exporting.export import export_classifier
+    from sightline.exporting.formats import FORMATS
     from sightline.networks.onnx_graph import Graph
     from sightline.training.setup import load_trained
     from sightline.training.update import named_errors
@@ -109,17 +123,21 @@ def _export(
     network, epoch = load_trained(plan.settings, len(samples.classes), run.best_checkpoint, run.weights_file)
     with named_errors(plan.settings):  # memory may be enough for training, and not for this
         calibrated = yield from calibrate(network, plan, samples, split, store)
-    yield StageStarted("Exporting", "model.onnx, compared with the network on real images")
+    shipped = {name: FORMATS[name].file for name in formats}
+    yield StageStarted("Exporting", f"{', '.join(shipped.values())}, compared with the network on real images")
     start = time.monotonic()
     bundle, files = make_bundle(run, plan, samples, network, calibrated), export_files(samples, split)
     graph = Graph(network, bundle.temperature, calibrated.novelty)
     try:
         with named_errors(plan.settings):
-            proof = export_classifier(graph, bundle, run.classifier_folder, files)
+            proofs = export_classifier(graph, bundle, run.classifier_folder, files, formats)
     except ExportMismatch as error:
         writer.update(export={"error": error.message})
         raise
-    writer.update(export=proof.to_dict(), **({} if epoch is None else {"best_epoch": epoch}))
+    proof, *_ = proofs.values()
+    more = {name: {"file": shipped[name], **proofs[name].to_dict()} for name in formats[1:]}
+    facts = {**proof.to_dict(), **({"formats": more} if more else {})}
+    writer.update(export=facts, **({} if epoch is None else {"best_epoch": epoch}))
     detail = f"same decisions as the network on {proof.images} images, probabilities within {proof.max_difference:.1g}"
     yield StageEnded("Exporting", detail, time.monotonic() - start)
     return calibrated
