@@ -42,7 +42,7 @@ def plot_curves(run: Run) -> Figure:
     Example:
         ``sightline.plot_curves(run).savefig("curves.png")``
     """
-    require_extra("report", "a figure")
+    require_extra("light", "a figure")
     return _shown(draw_curves(run), run, "no epochs")
 
 
@@ -55,7 +55,7 @@ def plot_steps(run: Run) -> Figure:
     Example:
         ``sightline.plot_steps(run)``
     """
-    require_extra("report", "a figure")
+    require_extra("light", "a figure")
     return _shown(draw_steps(run), run, "no steps")
 
 
@@ -72,7 +72,7 @@ def plot_confusion(run: Run, *, normalize: bool = False) -> Figure:
     Example:
         ``sightline.plot_confusion(run, normalize=True)``
     """
-    require_extra("report", "a figure")
+    require_extra("light", "a figure")
     metrics = run.metrics
     if "confusion" not in metrics:
         raise _nothing(run, "no confusion matrix of its own")
@@ -94,7 +94,7 @@ def plot_mistakes(run: Run, *, count: int = 12) -> Figure:
     Example:
         ``sightline.plot_mistakes(run, count=8)``
     """
-    require_extra("report", "a figure")
+    require_extra("light", "a figure")
     wrong = [row for row in run.predictions if row["correct"] == "0"] if run.metrics else []
     wrong.sort(key=lambda row: -float(row["confidence"]))
     rows = [(row["path"], f"{row['predicted']} {float(row['confidence']):.0%}\nis {row['label']}") for row in wrong]
@@ -118,7 +118,7 @@ def plot_samples(run: Run, part: str = "train", *, count: int = 12) -> Figure:
     Example:
         ``sightline.plot_samples(run, "test", count=8)``
     """
-    require_extra("report", "a figure")
+    require_extra("light", "a figure")
     rows = [(row["path"], row["label"]) for row in run.samples if row["split"] == part and not row["error"]]
     chosen = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)
     return _draw_grid([rows[place] for place in chosen], *_place_of_data(run), f"no images in {part}")
@@ -134,7 +134,7 @@ def plot_predictions(predictions: Predictions, *, count: int = 12) -> Figure:
     Example:
         ``sightline.plot_predictions(classifier.predict(["a.jpg", "b.jpg"]))``
     """
-    require_extra("report", "a figure")
+    require_extra("light", "a figure")
     rows = [(row.path, f"{row.label} {row.confidence:.0%}") for row in predictions if not row.error]
     return _draw_grid(rows[:count], Path(), None, "no images that could be read")
 
