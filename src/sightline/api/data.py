@@ -57,7 +57,7 @@ def check_up(
     **choices: Any,
 ) -> CheckUp:
     """Return the :class:`~sightline.reading.check.CheckUp`: what :func:`check` finds, and what it looked at."""
-    require_extra("report", "checking data")
+    require_extra("light", "checking data")
     from sightline.reading.check import check_source
     from sightline.reading.embed import Embedder
     from sightline.reading.source import DataChoices

@@ -53,7 +53,7 @@ def evaluate(
     Example:
         ``sightline.evaluate("latest", "more-photos/").accuracy.low``
     """
-    require_extra("report", "evaluating")
+    require_extra("light", "evaluating")
     from sightline.measuring.evaluate import evaluate_source
 
     return drive(evaluate_source(_opened(model, runs), data, unknown, out, columns, group), display, quiet)
@@ -122,7 +122,7 @@ def measure_robustness(
     Example:
         ``measure_robustness("latest")["rows"][0]["drop"]``
     """
-    require_extra("report", "measuring robustness")
+    require_extra("light", "measuring robustness")
     from sightline.measuring.robustness import measure_robustness as measure
 
     return drive(measure(_opened(model, runs), data, images), display, quiet)

@@ -41,7 +41,7 @@ def compare(
     Example:
         ``print(sightline.compare("runs/a", "runs/b").verdicts()[0])``
     """
-    require_extra("report", "comparing")
+    require_extra("light", "comparing")
     from sightline.reviewing.compare import compare_runs
 
     opened = [run if isinstance(run, Run) else find_run(run, folder=runs) for run in (reference, *others)]
@@ -69,7 +69,7 @@ def verify(
     Example:
         ``sightline.api.reviewing.verify("latest").differences``
     """
-    require_extra("report", "verifying")
+    require_extra("light", "verifying")
     from sightline.reviewing.verify import verify_run
 
     opened = run if isinstance(run, Run) else find_run(run, folder=runs)

@@ -236,6 +236,7 @@ def preview(
 
 def export(
     run: str | Path | Run,
+    format: str = "onnx",
     *,
     runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
@@ -243,9 +244,15 @@ def export(
 ) -> Run:
     """Make a classifier of a run's best epoch so far, prove it, evaluate it and write the report.
 
-    For a run that was interrupted, or whose export failed.
+    For a run that was interrupted, or whose export failed; or to have the classifier in another format too.
+
+    Args:
+        run: a run, its folder or its name.
+        format: ``onnx``, or another one that is written beside ``model.onnx`` and proved in the same way.
+        runs, display, quiet: as for :func:`sightline.load` and :func:`train`.
 
     Raises:
+        InputError: if there is no such format.
         RunError: if the run has no epoch to export.
         ExportMismatch: if the exported file decides otherwise than the network.
 
@@ -254,7 +261,7 @@ def export(
     """
     from sightline.pipeline.finish import export_run
 
-    return drive(export_run(run if isinstance(run, Run) else find_run(run, folder=runs)), display, quiet)
+    return drive(export_run(run if isinstance(run, Run) else find_run(run, folder=runs), format), display, quiet)
 
 
 def _job(data: Source, recipe: Recipe | str | Path | None, settings: dict[str, Any], **more: Any) -> Job:

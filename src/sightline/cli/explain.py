@@ -48,7 +48,7 @@ def explain(
     from sightline.installation import require_extra
     from sightline.reporting.explained import CAVEAT
 
-    require_extra("report", "drawing explanations")
+    require_extra("light", "drawing explanations")
     if out.exists() and not out.is_dir():
         raise InputError("explain.output", f"{out} is a file", "give --out the name of a folder")
     classifier = loading.load(model, runs=runs)
