@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,14 +95,19 @@ def table() -> Callable[..., Samples]:
 
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages with empty figures: to draw them takes half of the time of a small training.
+    """Figures are drawn and not rendered: that takes half of the time of a small training, and as much of a report.
 
-    They are tested in ``reporting``, and ``finished_run`` has all of them.
+    What they look like is tested in ``reporting``, and ``finished_run`` has all of them.
     """
-    monkeypatch.setattr(
-        "sightline.reporting.canvas.svg_of", lambda run, draw: '<svg xmlns="http://www.w3.org/2000/svg"/>'
-    )
-    monkeypatch.setattr("sightline.reporting.page.write_figures", lambda run: None)
+    from matplotlib.figure import Figure
+
+    def write(figure: Figure, target: Any, *, format: str = "png", **options: object) -> None:
+        if format == "svg":
+            target.write('<svg xmlns="http://www.w3.org/2000/svg"><g id="figure_1"></g></svg>')
+        else:
+            Image.new("L", (1, 1)).save(target, format)
+
+    monkeypatch.setattr(Figure, "savefig", write)
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ def test_weights_that_are_a_pickle(sightline, here, colours):
     assert not (here / "runs").exists()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_broken_cuda_is_named_and_the_run_goes_on_on_the_cpu(sightline, here, colours, monkeypatch):
     said = ["CUDA initialization: CUDA driver initialization failed"]
 
@@ -86,6 +87,7 @@ def test_one_class_only(sightline, here, write_image):
     assert_error(sightline("train", "photos"), "data.one-class", "'cat'")
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_class_with_one_image_is_said_and_used_for_training(sightline, here, write_image):
     for name, count in (("ant", 20), ("bee", 20), ("cat", 1)):
         for number in range(count):
@@ -265,6 +267,7 @@ def test_a_file_that_is_not_there_is_an_error_row(sightline, finished_run):
     assert status == 3 and "no such file" in out
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_training_prints_result_places_and_the_next_command(sightline, here, colours):
     status, out, err = sightline("train", colours, "--epochs", "1", "--name", "mine", "--require", "accuracy>=0.01")
     assert status == 0
@@ -275,11 +278,13 @@ def test_training_prints_result_places_and_the_next_command(sightline, here, col
     assert (here / "runs" / "mine" / "log.txt").read_text().count("epoch 1/1") == 1
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_gate_that_is_not_met_exits_with_5(sightline, here, colours):
     status, _, err = sightline("train", colours, "--epochs", "1", "--require", "accuracy>=0.999", "--quiet")
     assert status == 5 and "error[gate.not-met]" in err
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize("verb", ["train", "evaluate"])
 def test_with_json_a_gate_that_is_not_met_is_in_the_one_document(sightline, here, colours, copied_run, verb):
     first = [colours, "--epochs", "1"] if verb == "train" else [copied_run.folder, colours]
@@ -428,6 +433,7 @@ def test_one_class_is_enough_to_measure_a_classifier(sightline, copied_run, tmp_
         assert_error(sightline(verb, data), "data.one-class", "'red'")
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_report_is_written_again(sightline, copied_run):
     copied_run.report_file.unlink()
     status, out, _ = sightline("report", copied_run.folder)
@@ -530,6 +536,7 @@ def test_models_are_rows_or_json_and_a_wrong_name_has_a_cure(sightline):
 
 
 @pytest.mark.e2e
+@pytest.mark.usefixtures("no_figures")
 def test_a_gate_on_folds_looks_at_the_pooled_lower_end(sightline, here, colours):
     """120 images tested once each: no fold alone could reach 0.9 on its lower end, all together can."""
     asked = ("--folds", 2, "--epochs", 10, "--json", "--require", "accuracy>=0.95", "--require", "accuracy>=0.995")

@@ -10,6 +10,7 @@ import pytest
 
 from finished import write_colours
 
+pytestmark = pytest.mark.usefixtures("no_figures")
 Harm = Callable[[Path], object]
 
 

@@ -44,6 +44,7 @@ def reader(tmp_path, monkeypatch):
 WITH_COMMANDS = [page for page in [*PAGES, ROOT / "README.md"] if "sightline" in "".join(blocks(page, "console"))]
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.name)
 def test_the_commands_of_a_page_run(page, reader, monkeypatch, capsys):
     lines = "".join(blocks(page, "console")).splitlines()
