@@ -48,7 +48,9 @@ def check(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Open every image and report what is wrong with the data. No file is changed.
+    """Open every image and report what is wrong with the data.
+
+    No file is changed.
 
     Examples:
         sightline check photos/

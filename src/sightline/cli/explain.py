@@ -37,7 +37,9 @@ def explain(
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Draw which regions of images moved the score of a class. A file that can't be read is an error row: exit code 3.
+    """Draw which regions of images moved the score of a class.
+
+    A file that can't be read is an error row: exit code 3.
 
     Examples:
         sightline explain latest photo.jpg

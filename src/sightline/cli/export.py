@@ -18,7 +18,9 @@ def export(
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Export, evaluate and report the best epoch of a run that was interrupted, or for a further format.
+    """Make a classifier of the best epoch of a run.
+
+    For a run that was interrupted, or to get a further format: exports, evaluates and reports.
 
     Examples:
         sightline export first

@@ -19,7 +19,9 @@ def selftest(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out the training and the prediction.")] = False,
 ) -> None:
-    """Make a data set with every fault we know of, check it, train on it, and report whether each fault is found.
+    """Check Sightline itself on a data set with every known fault.
+
+    Also trains on it, and reports whether each fault is found.
 
     Examples:
         sightline selftest --quick
