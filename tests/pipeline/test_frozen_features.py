@@ -18,7 +18,7 @@ from sightline.pipeline.frozen_features import _paired, compare_with_head, expec
 from sightline.reading.decode import decode_images
 from sightline.reading.progress import result_of
 from sightline.reporting.page import render_report
-from sightline.reporting.sections import head_alone
+from sightline.reporting.training_course import head_alone
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
 

@@ -12,7 +12,6 @@ from sightline.errors import RunError
 from sightline.pixels.containers import Place, place_of
 from sightline.pixels.modes import Range
 from sightline.runs.cell import run_cell
-from sightline.runs.metrics_file import read_metrics
 from sightline.runs.safe_files import named_damage, read_arrays, read_columns, read_json, read_rows
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
@@ -268,6 +267,8 @@ class Run:
         Raises:
             RunError: if the run was not evaluated, or the file is damaged.
         """
+        from sightline.runs.metrics_file import read_metrics  # prediction needs no statistics
+
         if not self.metrics_file.is_file():
             raise RunError("run.not-evaluated", f"{self.folder} has no evaluation", "train to the end first")
         metrics: dict[str, Any] = self._read(self.metrics_file, read_metrics)
