@@ -80,6 +80,7 @@ def test_a_finished_run_has_everything_and_says_so(finished_run):
         "evaluation/features.npy",
         "evaluation/metrics.json",
         "evaluation/explanations.npz",
+        "evaluation/validation.npz",
         "figures/curves.png",
         "figures/curves.svg",
         "figures/steps.png",

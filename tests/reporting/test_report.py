@@ -186,7 +186,7 @@ def test_any_number_of_classes_is_shown(copied_run, classes):
     for old, new in zip(copied_run.facts["classes"], ("class 0", "class 1", "class 1"), strict=True):
         rename_class(copied_run, old, new)
     copied_run.facts_file.write_text(json.dumps({**copied_run.facts, "classes": list(names)}))
-    for file in (copied_run.views_file, copied_run.explanations_file):
+    for file in (copied_run.views_file, copied_run.explanations_file, copied_run.validation_file):
         file.unlink()  # of three classes
     write_report(copied_run)
     size = copied_run.report_file.stat().st_size

@@ -16,6 +16,7 @@ from sightline.data.split import Split, calibration_rows
 from sightline.evaluation.abstain import TARGET_ERROR, Novelty, choose_confidence, fit_novelty
 from sightline.evaluation.calibration import Calibration, cool, fit_temperature
 from sightline.evaluation.conformal import choose_mass
+from sightline.evaluation.shift import LabelledPredictions
 from sightline.events import Event, Noted, StageEnded, StageStarted
 from sightline.measuring.evaluate import number_units
 from sightline.pixels.cache import PixelStore
@@ -38,6 +39,7 @@ class Calibrated:
         set_mass: up to which classes join a set of them; None where validation is too small.
         rows: ``[R]``, positions in the samples of the training images that were looked at.
         features: ``[R, D]`` of these.
+        validation: what the calibrated network predicts for the validation images.
     """
 
     calibration: Calibration
@@ -46,6 +48,7 @@ class Calibrated:
     set_mass: float | None
     rows: npt.NDArray[np.intp]
     features: npt.NDArray[np.float32]
+    validation: LabelledPredictions
 
 
 def calibrate(
@@ -84,7 +87,8 @@ def calibrate(
     hits = said.argmax(1) == labels
     least = choose_confidence(said.max(1), hits, units=units)
     novelty = fit_novelty(known, samples.labels[train], len(samples.classes), seen)
-    found = Calibrated(calibration, novelty, least, choose_mass(labels, said), train, known)
+    answers = LabelledPredictions(labels, said.argmax(1), said.max(1), units)
+    found = Calibrated(calibration, novelty, least, choose_mass(labels, said), train, known, answers)
     yield StageEnded("Calibrating", _describe(calibration), time.monotonic() - start)
     yield Noted(describe_confidence(least, TARGET_ERROR, hits))
     return found

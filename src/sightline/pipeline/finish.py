@@ -93,6 +93,7 @@ def finish_run(
     said = evaluation.predictions
     features = said.features.astype(np.float16)
     writer.write_evaluation(evaluation.metrics, evaluation.columns(), said.probabilities, features)
+    writer.write_validation(calibrated.validation)
     yield from explain_some(writer, samples, rows, evaluation)
     return evaluation.headline()
 

@@ -18,6 +18,7 @@ from sightline.reporting.images_seen import data, seen
 from sightline.reporting.more_data import more_data
 from sightline.reporting.performance import all_metrics, classes, confusion, mistakes, slices
 from sightline.reporting.training_course import training
+from sightline.reporting.validation import validation_and_test
 from sightline.reporting.verdicts import measured, repeated, verdict
 from sightline.runs.recorded import Recorded
 
@@ -55,6 +56,7 @@ SECTIONS = (
     Section("confusion", "What is taken for what", confusion),
     Section("classes", "Each class", classes),
     Section("slices", "Where it is worse", slices),
+    Section("validation", "Validation and test", validation_and_test),
     Section("explanations", "What moved the score", explanations),
     Section("robustness", "What corruptions cost", robustness),
     Section("confidence", "Confidence", confidence),

@@ -16,6 +16,7 @@ from sightline.runs.safe_files import named_damage, read_arrays, read_columns, r
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
 if TYPE_CHECKING:
+    from sightline.evaluation.shift import LabelledPredictions
     from sightline.planning.plan import Plan
 
 __all__ = ["LOCK_FILE", "RUNS_FOLDER", "Run", "list_runs"]
@@ -179,6 +180,11 @@ class Run:
         return self.folder / "evaluation" / "metrics.json"
 
     @property
+    def validation_file(self) -> Path:
+        """``evaluation/validation.npz``: what the network of the best epoch predicted for validation images."""
+        return self.folder / "evaluation" / "validation.npz"
+
+    @property
     def evaluations_folder(self) -> Path:
         """``evaluations``: of the classifier on other images, a folder each."""
         return self.folder / "evaluations"
@@ -293,6 +299,15 @@ class Run:
         if kept is not None and "pictures" in kept:  # as runs before 0.2 called them
             kept["images"] = kept.pop("pictures")
         return kept
+
+    @property
+    def validation(self) -> LabelledPredictions | None:
+        """Predictions of the validation images that calibrated the classifier; None where the run kept none."""
+        from sightline.evaluation.shift import LabelledPredictions
+
+        arrays = self._read(self.validation_file, read_arrays)
+        with named_damage(self.validation_file, self.folder):
+            return None if arrays is None else LabelledPredictions(**arrays)
 
     @property
     def robustness(self) -> dict[str, Any] | None:
