@@ -93,7 +93,9 @@ def test_a_classifier_without_a_mistake_is_not_taken_for_perfect(count: int) -> 
     jeffreys = stats.beta.ppf(0.025, 3 * count + 0.5, 0.5)
     for name, figure in macro_intervals(np.diag([count] * 3), OF_COUNTS).items():
         assert (figure.value, figure.high, figure.n) == (1, 1, 3 * count)
-        low = 1 - (1 - figure.low) * 2 / 3 if name == "matthews" else figure.low  # of three classes chance is a third
+        low = (
+            1 - (1 - figure.low) * 2 / 3 if METRICS[name].least < 0 else figure.low
+        )  # of three classes chance is a third
         assert jeffreys - 0.35 / count < low < jeffreys + 0.05 / count, name
 
 

@@ -17,7 +17,7 @@ from sightline.measuring.evaluate import evaluate_samples
 from sightline.pipeline.frozen_features import _paired, compare_with_head, expect_more_data, say_more_data
 from sightline.pipeline.workbench import set_up_workbench
 from sightline.reporting.page import render_report
-from sightline.reporting.sections import head_alone
+from sightline.reporting.training_course import head_alone
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
 from sightline.steps import result_of

@@ -56,6 +56,7 @@ def make(tmp_path: Path) -> Make:
         count = len(labels)
         paths = [f"{name}-{k}.png" for k in range(count)]
         known = {"classes": list(classes), "headline_part": part, "data_root": str(tmp_path), "data": "photos"}
+        known |= {"split_rule": "as given", "split_notes": []}
         writer = RunWriter.create(tmp_path / "runs", name, "", known | facts)
         contents = range(count) if contents is None else contents
         digests = [hashlib.sha256(repr(content).encode()).hexdigest() for content in contents]

@@ -62,7 +62,7 @@ def test_report_table_and_comparison_take_an_earlier_run(earlier: Run, finished_
 def test_an_earlier_run_is_verified(earlier: Run) -> None:
     facts = {name: value for name, value in earlier.facts.items() if name != "files"}  # those are of the new names
     earlier.facts_file.write_text(json.dumps(facts))
-    found = reviewing.verify(earlier, with_data=False, quiet=True)
+    found = reviewing.verify(earlier, data=False, quiet=True)
     assert not found.differences
     same = next(check for check in found.checks if check.name == "metrics")
     assert "balanced_accuracy" not in " ".join(same.not_checked)

@@ -49,10 +49,10 @@ def opened(copied_run: Run) -> Iterator[list[str]]:
     _WATCHED.clear()
 
 
-def edit(path: Path, place: int, **cells: str) -> None:
-    rows = read_rows(path)
+def edit(file: Path, place: int, /, **cells: str) -> None:
+    rows = read_rows(file)
     rows[place] |= cells
-    write_columns(path, {name: [row[name] for row in rows] for name in rows[0]})
+    write_columns(file, {name: [row[name] for row in rows] for name in rows[0]})
 
 
 def test_a_page_opens_each_file_of_its_run_once(copied_run: Run, opened: list[str]) -> None:

@@ -10,8 +10,6 @@ import typer
 
 __all__ = ["evaluate"]
 
-_WIDTH = 36  # of the names of metrics
-
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="A run, a classifier folder, a model.onnx, or latest.")],
@@ -50,6 +48,7 @@ def evaluate(
     """
     from sightline.api import measuring
     from sightline.cli.gates import check_requirements, parse_requirements, requirement_fields
+    from sightline.evaluation.intervals import Interval
     from sightline.evaluation.metrics import intervals_in
     from sightline.text import printable
 
@@ -59,9 +58,9 @@ def evaluate(
     if as_json:
         print(json.dumps({**metrics, **requirement_fields(metrics, require)}))
     else:
-        for metric, interval in intervals_in(metrics).items():
-            print(f"{metric.words:<{_WIDTH}} {metric.shown(interval)}")
-        _print_unknown(metrics["unknown"])
+        lines = [(metric.words, metric.shown(interval)) for metric, interval in intervals_in(metrics).items()]
+        _print_lines([*lines, ("called new", str(Interval(**metrics["unknown"]["new"])))])
+        _print_foreign(metrics["unknown"])
         width = max(len(printable(row["class"])) for row in metrics["classes"])
         print(f"\n{'class':<{width}}  images  precision  recall      F1")
         for row in metrics["classes"]:
@@ -90,17 +89,24 @@ def _print_slices(found: dict[str, Any]) -> None:
         print(f"worse where {words}: {gap}")
 
 
-def _print_unknown(found: dict[str, Any]) -> None:
-    """Print what the classifier's thresholds do, and what they notice of images that show something else."""
+def _print_lines(lines: list[tuple[str, str]]) -> None:
+    """Print names and values in two columns."""
+    width = max(len(name) for name, _ in lines)
+    for name, value in lines:
+        print(f"{name:<{width}}  {value}")
+
+
+def _print_foreign(found: dict[str, Any]) -> None:
+    """Print how many images that show something else are noticed, where there were any."""
     from sightline.evaluation.intervals import Interval
 
-    print(f"{'called new':<{_WIDTH}} {Interval(**found['new'])}")
     foreign = found.get("foreign")
-    if foreign:
-        print(f"\nof {foreign['count']:,} images that show none of the classes")
-        print(f"{'called new':<{_WIDTH}} {Interval(**foreign['new'])}")
-        if foreign["unsure"]:
-            below = f"(confidence below {found['min_confidence']:.2f})"
-            print(f"{'unsure':<{_WIDTH}} {Interval(**foreign['unsure'])}  {below}")
-        areas = (foreign["auroc_novelty"], foreign["auroc_confidence"])
-        print(f"{'distinguished':<{_WIDTH}} ROC area {areas[0]:.3f} by novelty, {areas[1]:.3f} by confidence")
+    if not foreign:
+        return
+    print(f"\nof {foreign['count']:,} images that show none of the classes")
+    lines = [("called new", str(Interval(**foreign["new"])))]
+    if foreign["unsure"]:
+        below = f"(confidence below {found['min_confidence']:.2f})"
+        lines.append(("unsure", f"{Interval(**foreign['unsure'])}  {below}"))
+    areas = foreign["auroc_novelty"], foreign["auroc_confidence"]
+    _print_lines([*lines, ("ROC AUC", f"{areas[0]:.3f} by novelty, {areas[1]:.3f} by confidence")])

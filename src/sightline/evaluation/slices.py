@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from sightline.evaluation.intervals import Units, newcombe
 
-__all__ = ["LEAST_IMAGES", "Slice", "Slices", "find_slices", "terciles"]
+__all__ = ["LEAST_IMAGES", "Slice", "Slices", "compare_shares", "find_slices", "has_units", "terciles"]
 
 LEAST_IMAGES = 20  # of a slice
 FALSE_RATE = 0.1  # of slices among those named that are chance
@@ -105,11 +105,9 @@ def find_slices(
         searched += [
             (name, str(value), place == number)
             for number, (value, count) in enumerate(zip(values, counts, strict=True))
-            if value and LEAST_IMAGES <= count <= n - LEAST_IMAGES and _has_units(place == number, units)
+            if value and LEAST_IMAGES <= count <= n - LEAST_IMAGES and has_units(place == number, units)
         ]
-    tests = [
-        _test_images(hits, inside) if units is None else _test_units(hits, inside, units) for *_, inside in searched
-    ]
+    tests = [compare_shares(hits, inside, units) for *_, inside in searched]
     found = []
     for (name, value, inside), (p, low, high), adjusted in zip(searched, tests, _adjusted(tests), strict=True):
         shares = float(hits[inside].mean()), float(hits[~inside].mean())
@@ -127,8 +125,22 @@ def _adjusted(tests: list[tuple[float, float, float]]) -> list[float]:
     return adjusted
 
 
-def _has_units(inside: npt.NDArray[np.bool_], units: Units | None) -> bool:
+def has_units(inside: npt.NDArray[np.bool_], units: Units | None) -> bool:
+    """Return whether both sides have five units, so that they can be compared."""
     return units is None or all(len(np.unique(units[side])) >= _LEAST_UNITS for side in (inside, ~inside))
+
+
+def compare_shares(
+    hits: npt.NDArray[np.bool_], inside: npt.NDArray[np.bool_], units: Units | None = None
+) -> tuple[float, float, float]:
+    """Return p, two-sided, and the ends of the 95 % interval, of the share of hits inside less that outside.
+
+    Args:
+        hits: ``[N] bool``.
+        inside: ``[N] bool``, both kinds present.
+        units: ``[N]``, five on each side: images of one unit are not independent; None: all are.
+    """
+    return _test_images(hits, inside) if units is None else _test_units(hits, inside, units)
 
 
 def _test_images(hits: npt.NDArray[np.bool_], inside: npt.NDArray[np.bool_]) -> tuple[float, float, float]:

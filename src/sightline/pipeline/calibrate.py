@@ -15,6 +15,7 @@ from sightline.data.split import calibration_rows
 from sightline.evaluation.abstain import TARGET_ERROR, Novelty, choose_confidence, fit_novelty
 from sightline.evaluation.calibration import Calibration, cool, fit_temperature
 from sightline.evaluation.conformal import choose_mass
+from sightline.evaluation.shift import LabelledPredictions
 from sightline.events import Event, Noted, StageEnded, StageStarted
 from sightline.measuring.evaluate import number_units
 from sightline.pipeline.workbench import Workbench
@@ -40,6 +41,7 @@ class Calibrated:
         set_mass: up to which classes join a set of them; None where validation is too small.
         rows: ``[R]``, positions in the samples of the training images that were looked at.
         features: ``[R, D]`` of these.
+        validation: what the calibrated network predicts for the validation images.
     """
 
     calibration: Calibration
@@ -48,6 +50,7 @@ class Calibrated:
     set_mass: float | None
     rows: npt.NDArray[np.intp]
     features: npt.NDArray[np.float32]
+    validation: LabelledPredictions
 
 
 def calibrate(network: Network, plan: Plan, workbench: Workbench) -> Generator[Event, None, Calibrated]:
@@ -85,7 +88,8 @@ def calibrate(network: Network, plan: Plan, workbench: Workbench) -> Generator[E
     hits = probabilities.argmax(1) == labels
     least = choose_confidence(probabilities.max(1), hits, units=units)
     novelty = fit_novelty(known, samples.labels[train], len(samples.classes), seen)
-    found = Calibrated(calibration, novelty, least, choose_mass(labels, probabilities), train, known)
+    answers = LabelledPredictions(labels, probabilities.argmax(1), probabilities.max(1), units)
+    found = Calibrated(calibration, novelty, least, choose_mass(labels, probabilities), train, known, answers)
     yield StageEnded("Calibrating", _describe(calibration), time.monotonic() - start)
     yield Noted(describe_confidence(least, TARGET_ERROR, hits))
     return found

@@ -108,6 +108,7 @@ def finish(
     predictions = evaluation.predictions
     features = predictions.features.astype(np.float16)
     writer.write_evaluation(evaluation.metrics, evaluation.columns(), predictions.probabilities, features)
+    writer.write_validation(calibrated.validation)
     yield from explain_some(writer, samples, rows, evaluation)
     return evaluation.headline()
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["confidence", "draw_coverage", "draw_reliability", "unknown"]
 
 _BEFORE, _AFTER, _PERFECT = "#d97706", "#2563eb", "#8b95a3"
-_DIGIT_FROM = 1_000  # images whose share is told with a digit
+_DIGIT_FROM = 1_000  # images from which on shares have a digit
 _SHOWN = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)  # thresholds of the table that is there without a script
 
 
@@ -59,7 +59,7 @@ def _right(row: dict[str, float]) -> list[float | None]:
 
 
 def _believed(after: dict[str, Any]) -> str:
-    """Return in a word whether the error of calibration is more than chance."""
+    """Return in a word whether the calibration error is more than chance."""
     if after["ece"] is None:
         return "few"
     return "chance" if after["ece"] <= after["ece_chance"][1] else "off"
@@ -117,9 +117,9 @@ def draw_reliability(run: Recorded, theme: str = "light") -> Figure | None:
         axes.errorbar(means, shares, ends, fmt=f"{marker}-", ms=4, lw=1.2, elinewidth=0.8, color=colour, label=label)
         lowest = min([lowest, *means, *(row["low"] for row in rows)])
     floor = max(0.0, np.floor(10 * lowest - 0.3) / 10)
-    axes.set(xlabel="confidence", ylabel="share right", xlim=(floor, 1.02), ylim=(floor, 1.02))
+    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(floor, 1.02), ylim=(floor, 1.02))
     axes.set_title("Reliability (95 % intervals)")
-    axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9, loc="upper left")
+    axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9, loc="best")
     paint(axes, INK[theme])
     leave_room(figure, 0.65, 0.5)
     return figure
@@ -137,8 +137,10 @@ def draw_coverage(run: Recorded, theme: str = "light") -> Figure | None:
     shares = [100 * row["coverage"] for row in rows]
     right, low, high = ([100 * row[name] for row in rows] for name in ("accuracy", "low", "high"))
     axes.fill_between(shares, low, high, color=_AFTER, alpha=0.18, linewidth=0, label="95 % interval")
-    axes.plot(shares, right, color=_AFTER, lw=1.6, label="share right")
-    axes.set(xlabel="images answered, percent", ylabel="answers right, percent", title="Answering only when sure")
+    axes.plot(shares, right, color=_AFTER, lw=1.6, label="accuracy")
+    axes.set(
+        xlabel="images answered, percent", ylabel="correct answers, percent", title="Answering only when confident"
+    )
     axes.invert_xaxis()
     axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9, loc="lower right")
     paint(axes, INK[theme])

@@ -44,7 +44,7 @@ def explanations(run: Recorded) -> dict[str, Any] | None:
         "caveat": CAVEAT,
         "groups": [
             ("Worst mistakes", [card for card in cards if not card["is_right"]]),
-            ("Right, and typically sure", [card for card in cards if card["is_right"]]),
+            ("Correct, with typical confidence", [card for card in cards if card["is_right"]]),
         ],
         "has_gradcam": "gradcam" in kept,
         "has_occlusion": "occlusion" in kept,

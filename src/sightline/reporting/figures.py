@@ -59,7 +59,7 @@ def draw_curves(run: Recorded, theme: str = "light") -> Figure | None:
         return None
     best = history["epoch"][best_row(run)]
     figure = empty_figure((9, 3.2))
-    for position, (name, unit) in enumerate((("loss", "cross-entropy, nats"), ("accuracy", "share right"))):
+    for position, (name, unit) in enumerate((("loss", "cross-entropy, nats"), ("accuracy", "share correct"))):
         axes = figure.add_subplot(1, 2, position + 1)
         axes.axvline(best, color=_BEST, linestyle=":", linewidth=1.2, label="best epoch")
         axes.plot(history["epoch"], history[f"train_{name}"], "o-", ms=3, lw=1.6, color=_TRAIN, label="training")
@@ -101,7 +101,7 @@ def draw_steps(run: Recorded, theme: str = "light") -> Figure | None:
 
 
 def draw_rates(run: Recorded, theme: str = "light") -> Figure | None:
-    """Return what the learning rate finder saw, and the rate that it chose; None where it was not used."""
+    """Return the losses of the learning rate finder, and the rate that it chose; None where it was not used."""
     rates = run.rates
     if not rates:
         return None

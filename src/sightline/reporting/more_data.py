@@ -74,7 +74,7 @@ def draw_learning_curve(run: Recorded, theme: str = "light") -> Figure | None:
     axes.set_xticks([*sizes, ends[1]])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set(xlabel="training images", ylabel="held-out images right, percent")
+    axes.set(xlabel="training images", ylabel="accuracy on held-out images, percent")
     axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9, loc="lower right")
     paint(axes, INK[theme])
     leave_room(figure, 0.7, 0.5, top=0.15)

@@ -5,37 +5,24 @@ A section is one function of the run, one template ``templates/ID.html.jinja`` a
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from sightline.errors import UnreadableImage
-from sightline.evaluation.intervals import Interval
 from sightline.reporting.behind import embedding_map
-from sightline.reporting.canvas import both_themes
 from sightline.reporting.confidence import confidence, unknown
 from sightline.reporting.corruptions import robustness
 from sightline.reporting.explanations import explanations
-from sightline.reporting.figures import best_row, draw_curves, draw_rates, draw_steps
+from sightline.reporting.images_seen import data, seen
 from sightline.reporting.more_data import more_data
 from sightline.reporting.performance import all_metrics, classes, confusion, mistakes, slices
-from sightline.reporting.preview import describe_mix
-from sightline.reporting.thumbnails import image_uri
+from sightline.reporting.training_course import training
+from sightline.reporting.validation import validation_and_test
 from sightline.reporting.verdicts import measured, repeated, verdict
 from sightline.runs.recorded import Recorded
-from sightline.text import count_of, duration
 
 __all__ = ["OF_EVALUATION", "OF_FOLDS", "OF_SEEDS", "SECTIONS", "Section"]
-
-_SEEN = 6
-_PARTS = ("train", "val", "test")
-_EPOCHS_TO_TELL = 4
-_CHANCE = 0.05
-_SMALL = 128  # px: fewer are shown as the squares that they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,142 +32,6 @@ class Section:
     id: str
     title: str
     collect: Callable[[Recorded], dict[str, Any] | None]
-
-
-def data(run: Recorded) -> dict[str, Any]:
-    """Images per class and part, sizes, and what was found wrong."""
-    samples, split = run.samples, run.split
-    counts = {part: np.bincount(samples.labels[split.rows(part)], minlength=len(samples.classes)) for part in _PARTS}
-    sides = np.minimum(samples.widths, samples.heights)[samples.widths > 0]
-    return {
-        "total": len(samples),
-        "classes": [
-            {"class": name, **{part: int(counts[part][place]) for part in _PARTS}}
-            for place, name in enumerate(samples.classes)
-        ],
-        "unused": len(split.rows("")),
-        "short_side": np.quantile(sides, (0, 0.5, 1)).astype(int).tolist() if len(sides) else None,
-        "rule": run.facts["split_rule"],
-        "notes": run.facts["split_notes"],
-        "findings": run.findings,
-        "fingerprint": run.facts["data_fingerprint"],
-    }
-
-
-_HOW = {
-    "crop": "its centre is cut out",
-    "pad": "all of it, with a background beside it",
-    "squash": "all of it, with its sides stretched to one length",
-}
-
-
-def seen(run: Recorded) -> dict[str, Any]:
-    """What the network sees of some images, and what a crop leaves out."""
-    plan, samples, split = run.plan, run.samples, run.split
-    preprocess = plan.preprocess
-    known = np.flatnonzero(samples.widths > 0)
-    sizes, place = np.unique(np.stack([samples.widths, samples.heights], 1)[known], axis=0, return_inverse=True)
-    kept = np.array([preprocess.kept_area(int(width), int(height)) for width, height in sizes])[place.ravel()]
-    rows = split.rows(split.headline)
-    rows = rows[samples.is_ok[rows]]
-    cards = []
-    for row in rows[:: max(1, len(rows) // _SEEN)][:_SEEN]:
-        with contextlib.suppress(UnreadableImage):
-            pixels = preprocess.decode(samples.file(row))
-            square = preprocess.apply(pixels)
-            cards.append(
-                {
-                    "path": str(samples.paths[row]),
-                    "whole": image_uri(pixels),
-                    "square": image_uri(square),
-                    "is_small": max(pixels.shape) < _SMALL,
-                }
-            )
-    reason = next(decision.reason for decision in plan.decisions if decision.name == "fit")
-    return {
-        "size": preprocess.size,
-        "how": _HOW[preprocess.fit],
-        "reason": reason[:1].upper() + reason[1:],
-        "kept": float(kept.mean()) if len(kept) else 1.0,
-        "worst": float(kept.min()) if len(kept) else 1.0,
-        "cards": cards,
-        "learning": _learning(run),
-    }
-
-
-def _learning(run: Recorded) -> list[dict[str, Any]]:
-    """Return a row for each training image whose random changes the run kept."""
-    views = run.views
-    if views is None:
-        return []
-    names = run.facts["classes"]
-    return [
-        {
-            "label": names[label],
-            "plain": image_uri(views["plain"][number]),
-            "changed": [
-                {"uri": image_uri(image), "words": describe_mix(names, shares, int(label))}
-                for image, shares in zip(views["changed"][number], views["shares"][number], strict=True)
-            ],
-        }
-        for number, label in enumerate(views["labels"])
-    ]
-
-
-def training(run: Recorded) -> dict[str, Any]:
-    """The curves, and what was trained on what."""
-    history, facts = run.history, run.facts
-    drawn = {"curves": draw_curves, "steps": draw_steps, "rates": draw_rates}
-    figures = {name: both_themes(run, draw) for name, draw in drawn.items()}
-    best, settings, clipped = best_row(run), run.plan.settings, run.steps.get("is_clipped", [])
-    return {
-        **figures,
-        "clipped": float(np.mean(clipped)) if clipped and (settings.clip_norm or settings.clip_value) else None,
-        "count_steps": len(clipped),
-        "select_by": f"{'lowest' if settings.select_by == 'loss' else 'highest'} validation {settings.select_by}",
-        "rate": next(d for d in run.plan.decisions if d.name == "learning_rate"),
-        "epochs": int(max(history.get("epoch", [0]))),
-        "best": {name: column[best] for name, column in history.items()},
-        "seconds": duration(sum(history.get("seconds", []))),
-        "speed": max(history.get("images_per_second", [0])),
-        "facts": facts,
-        "stages": facts.get("stages", []),
-        "limit": duration(settings.time) if settings.time else "",
-        "head": head_alone(run.metrics.get("frozen_head")),
-        "more": more_time(history, best, facts.get("stopped", "")) if settings.time else "",
-    }
-
-
-def head_alone(found: dict[str, Any] | None) -> str:
-    """Return in words what the head alone reached on the measured images, and what fine-tuning did to that."""
-    if found is None:
-        return ""
-    chance = "under 0.001" if found["p"] < 0.001 else f"{found['p']:.3f}"
-    verdict = "more than chance" if found["p"] < _CHANCE else "which may be chance"
-    did = f"fine-tuning corrected {count_of(found['corrected'], 'prediction')} and made {found['newly_wrong']:,} wrong"
-    return f"The head on frozen features alone: {Interval(**found['accuracy'])}; {did} (p {chance}: {verdict})."
-
-
-def more_time(history: dict[str, list[float]], best: int, reason: str) -> str:
-    """Return in words what a longer training could be expected to give, from how this one went.
-
-    The factor by which the error fell from half of the time to its end is taken for what doubling gives; a schedule
-    that ends with the training makes that too hopeful, which is said.
-    """
-    if reason and reason != "the time is used":
-        return f"Nothing: the training ended before its time ({reason})."
-    errors = [1 - accuracy for accuracy in history.get("val_accuracy", [])]
-    seconds = np.cumsum(history.get("seconds", []))
-    if len(errors) < _EPOCHS_TO_TELL:
-        return "Too few epochs to tell: more time would make more of them."
-    half = int(np.searchsorted(seconds, seconds[-1] / 2))
-    before, after = min(errors[: half + 1]), min(errors)
-    if not after or after >= before:
-        return "Little: the validation error did not fall in the second half of the training."
-    hoped = after * after / before
-    fell = f"In the second half of the training the best validation error fell from {before:.1%} to {after:.1%}."
-    hope = f"If that goes on, twice the time gives about {hoped:.1%}: hopeful, since part of it is the schedule."
-    return f"{fell} {hope}"
 
 
 def plan(run: Recorded) -> dict[str, Any]:
@@ -205,6 +56,7 @@ SECTIONS = (
     Section("confusion", "What is taken for what", confusion),
     Section("classes", "Each class", classes),
     Section("slices", "Where it is worse", slices),
+    Section("validation", "Validation and test", validation_and_test),
     Section("explanations", "What moved the score", explanations),
     Section("robustness", "What corruptions cost", robustness),
     Section("confidence", "Confidence", confidence),

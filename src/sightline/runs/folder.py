@@ -13,11 +13,11 @@ from sightline.pixels.containers import Place, place_of
 from sightline.pixels.modes import Range
 from sightline.planning.repeats import REPEATS
 from sightline.runs.cell import run_cell
-from sightline.runs.metrics_file import read_metrics
 from sightline.runs.safe_files import named_damage, read_arrays, read_columns, read_json, read_rows
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
 if TYPE_CHECKING:
+    from sightline.evaluation.shift import LabelledPredictions
     from sightline.planning.plan import Plan
 
 __all__ = ["LOCK_FILE", "RUNS_FOLDER", "Run", "list_runs"]
@@ -181,6 +181,11 @@ class Run:
         return self.folder / "evaluation" / "metrics.json"
 
     @property
+    def validation_file(self) -> Path:
+        """``evaluation/validation.npz``: what the network of the best epoch predicted for validation images."""
+        return self.folder / "evaluation" / "validation.npz"
+
+    @property
     def evaluations_folder(self) -> Path:
         """``evaluations``: of the classifier on other images, a folder each."""
         return self.folder / "evaluations"
@@ -269,6 +274,8 @@ class Run:
         Raises:
             RunError: if the run was not evaluated, or the file is damaged.
         """
+        from sightline.runs.metrics_file import read_metrics  # prediction needs no statistics
+
         if not self.metrics_file.is_file():
             raise RunError("run.not-evaluated", f"{self.folder} has no evaluation", "train to the end first")
         metrics: dict[str, Any] = self._read(self.metrics_file, read_metrics)
@@ -293,6 +300,15 @@ class Run:
         if kept is not None and "pictures" in kept:  # as runs before 0.2 called them
             kept["images"] = kept.pop("pictures")
         return kept
+
+    @property
+    def validation(self) -> LabelledPredictions | None:
+        """Predictions of the validation images that calibrated the classifier; None where the run kept none."""
+        from sightline.evaluation.shift import LabelledPredictions
+
+        arrays = self._read(self.validation_file, read_arrays)
+        with named_damage(self.validation_file, self.folder):
+            return None if arrays is None else LabelledPredictions(**arrays)
 
     @property
     def robustness(self) -> dict[str, Any] | None:

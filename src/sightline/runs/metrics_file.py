@@ -28,7 +28,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or "accuracy" not in content:
         raise ValueError("it holds no metrics")
     metrics: dict[str, Any] = content
-    if metrics.get("schema_version") in (None, 1, 2):
+    if metrics.get("schema_version", 3) < 3:
         metrics = _renamed(metrics) | {"schema_version": 3}
         metrics |= {name: _renamed(metrics[name]) for name in _INSIDE if isinstance(metrics.get(name), dict)}
     return metrics

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from sightline.data.samples import Samples
 from sightline.data.split import Split
+from sightline.evaluation.shift import LabelledPredictions
 from sightline.pixels.containers import Place, place_of
 from sightline.pixels.modes import Range
 from sightline.planning.plan import Plan
@@ -133,6 +134,11 @@ class Recorded:
     def explanations(self) -> dict[str, Any] | None:
         """``evaluation/explanations.npz``."""
         return self.run.explanations
+
+    @cached_property
+    def validation(self) -> LabelledPredictions | None:
+        """``evaluation/validation.npz``."""
+        return self.run.validation
 
     @cached_property
     def robustness(self) -> dict[str, Any] | None:

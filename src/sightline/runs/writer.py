@@ -9,6 +9,7 @@ import re
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from sightline.errors import InputError, RunError
+from sightline.evaluation.shift import LabelledPredictions
 from sightline.events import StepEnded
 from sightline.runs.folder import LOCK_FILE, Run, list_runs
 from sightline.runs.lock import RunLock, lock_run
@@ -156,6 +158,11 @@ class RunWriter:
                 classes; ``confidence [M]``; ``agreement [M]``, NaN where there are no two maps; ``layer``.
         """
         _write_arrays(self.run.explanations_file, arrays)
+
+    def write_validation(self, predictions: LabelledPredictions) -> None:
+        """Write ``evaluation/validation.npz``."""
+        arrays = {field.name: getattr(predictions, field.name) for field in fields(predictions)}
+        _write_arrays(self.run.validation_file, {name: array for name, array in arrays.items() if array is not None})
 
     def write_robustness(self, measured: dict[str, Any]) -> None:
         """Write ``evaluation/robustness.json``."""

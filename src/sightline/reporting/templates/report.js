@@ -30,7 +30,7 @@ if (slider) {
     const unknown = Number(slider.dataset.total) - n;
     const digits = high - low < 0.05 ? 1 : 0;
     const [share, from, to] = [right, low, high].map((value) => percent(value, digits));
-    const rest = right === null ? "" : ` Of the answers ${share} are right (${from} to ${to}).`;
+    const rest = right === null ? "" : ` Of the answers ${share} are correct (${from} to ${to}).`;
     slider.querySelector("p").textContent =
       `${n.toLocaleString("en")} images are answered (${percent(coverage, slider.dataset.total < 1000 ? 0 : 1)}), ${unknown.toLocaleString("en")} are unknown.${rest}`;
   };
