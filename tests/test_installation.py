@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from sightline import installation
-from sightline.caches import cache_folder, cache_limit
-from sightline.errors import InputError, MissingExtra
+from sightline.errors import MissingExtra
 from sightline.installation import EXTRAS, diagnose, install_command, require_extra
 
 WELL = {"torch": "2.10.0", "torchvision": "0.25.0", "cuda": False, "cuda_build": None, "warnings": []}
@@ -133,25 +131,6 @@ def test_without_metadata_the_line_names_the_package(monkeypatch: pytest.MonkeyP
     assert '"sightline[train]"' in install_command("train")
 
 
-# -- the cache --------------------------------------------------------------------------------------------------
-
-
-def test_the_cache_folder_is_the_one_that_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SIGHTLINE_CACHE", os.path.join("~", "pixels"))  # noqa: PTH118
-    assert cache_folder() == Path.home() / "pixels"
-
-
-@pytest.mark.parametrize("value", [None, ""])
-def test_else_the_cache_lies_in_the_users_own(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
-    import platformdirs
-
-    if value is None:
-        monkeypatch.delenv("SIGHTLINE_CACHE")
-    else:
-        monkeypatch.setenv("SIGHTLINE_CACHE", value)
-    assert cache_folder() == Path(platformdirs.user_cache_dir("sightline", appauthor=False))
-
-
 # -- the doctor -------------------------------------------------------------------------------------------------
 
 
@@ -241,38 +220,3 @@ def test_a_library_that_does_not_import_is_named_and_leads_to_the_doctor(monkeyp
         installation.import_library("torch") if call == "installation" else describe_network("resnet18")
     assert caught.value.code == "install.broken"
     assert "torchvision::nms" in caught.value.message and "sightline doctor" in caught.value.cure
-
-
-@pytest.mark.parametrize(
-    ("text", "limit"),
-    [
-        ("", 20 * 2**30),
-        ("  ", 20 * 2**30),
-        ("0", 0),
-        ("812", 812),
-        ("500M", 500 * 2**20),
-        ("20G", 20 * 2**30),
-        ("1.5t", 3 * 2**39),
-        (" 64 KiB ", 2**16),
-        ("7GB", 7 * 2**30),
-    ],
-)
-def test_the_limit_of_the_cache_is_read(monkeypatch: pytest.MonkeyPatch, text: str, limit: int) -> None:
-    monkeypatch.setenv("SIGHTLINE_CACHE_LIMIT", text)
-    assert cache_limit() == limit
-
-
-@pytest.mark.parametrize(
-    "text", ["much", "-1", "20X", "G", "1e9", "1,5G", "nan", "inf", "5 5", "20G!", "٣G", "9" * 400]
-)
-def test_a_limit_that_is_no_size_is_an_error_with_a_cure(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setenv("SIGHTLINE_CACHE_LIMIT", text)
-    with pytest.raises(InputError, match="no size") as caught:
-        cache_limit()
-    assert caught.value.code == "cache.limit"
-    assert "20G" in caught.value.cure
-
-
-def test_without_a_limit_the_cache_has_20_gib(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SIGHTLINE_CACHE_LIMIT", raising=False)
-    assert cache_limit() == 20 * 2**30

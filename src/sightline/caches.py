@@ -28,7 +28,7 @@ def cache_limit() -> int:
     """Return most bytes of decoded images in the cache folder: ``SIGHTLINE_CACHE_LIMIT``, or 20 GiB.
 
     Raises:
-        InputError: if the variable is no size such as ``500M`` or ``20G``.
+        InputError: if the variable is not a size such as ``500M`` or ``20G``.
     """
     text = os.environ.get("SIGHTLINE_CACHE_LIMIT", "").strip()
     if not text:
@@ -37,7 +37,7 @@ def cache_limit() -> int:
     if match is None:
         raise InputError(
             "cache.limit",
-            f"SIGHTLINE_CACHE_LIMIT is {text!r}, which is no size",
+            f"SIGHTLINE_CACHE_LIMIT: {text!r} is not a valid size",
             "give it as 500M, 20G or 1.5T; 0 keeps no decoded images between runs",
         )
     return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
