@@ -18,6 +18,7 @@ from sightline.installation import EXTRAS
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "sightline"
 FILES = sorted(SOURCE.rglob("*.py"))
+TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in FILES}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DECLARED = {"": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
 DISTRIBUTIONS = packages_distributions()
@@ -73,7 +74,7 @@ def distribution_of(module: str) -> str:
 def imports_of(file: Path) -> set[str]:
     """The packages of others that a file imports, anywhere in it."""
     names = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(TREES[file]):
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -81,13 +82,14 @@ def imports_of(file: Path) -> set[str]:
     return names - {*sys.stdlib_module_names, "sightline", *BROUGHT}
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(SOURCE).as_posix())
-def test_what_a_file_imports_is_declared_for_those_who_use_it(file):
-    name = file.relative_to(SOURCE).as_posix()
-    room = name.partition("/")[0]
-    extra = ROOMS.get(room, "light" if "/" in name else "")
-    allowed = distributions_of(extra) | (distributions_of(OWN[name]) if name in OWN else set())
-    assert {module for module in imports_of(file) if distribution_of(module) not in allowed} == set()
+def test_what_a_file_imports_is_declared_for_those_who_use_it():
+    undeclared = []
+    for file in FILES:
+        name = file.relative_to(SOURCE).as_posix()
+        extra = ROOMS.get(name.partition("/")[0], "light" if "/" in name else "")
+        allowed = distributions_of(extra) | (distributions_of(OWN[name]) if name in OWN else set())
+        undeclared += [(name, module) for module in imports_of(file) if distribution_of(module) not in allowed]
+    assert undeclared == []
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
@@ -106,14 +108,9 @@ def test_the_older_name_brings_the_same():
     assert distributions_of("report") == distributions_of("light")
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(SOURCE).as_posix())
-def test_every_extra_that_is_asked_for_is_in_the_table(file):
-    calls = (node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
-    asked = [
-        word.value
-        for call in calls
-        if ast.unparse(call.func).rpartition(".")[2] in ("require_extra", "missing_modules", "install_command")
-        for word in ast.walk(call.args[0])
-        if isinstance(word, ast.Constant) and isinstance(word.value, str)
-    ]
-    assert set(asked) <= set(EXTRAS)
+def test_every_extra_that_is_asked_for_is_in_the_table():
+    asking = ("require_extra", "missing_modules", "install_command")
+    calls = (node for file in FILES for node in ast.walk(TREES[file]) if isinstance(node, ast.Call))
+    first = (call.args[0] for call in calls if ast.unparse(call.func).rpartition(".")[2] in asking)
+    words = (word.value for node in first for word in ast.walk(node) if isinstance(word, ast.Constant))
+    assert {word for word in words if isinstance(word, str)} <= set(EXTRAS)

@@ -10,6 +10,7 @@ from pathlib import Path
 from sightline.errors import InputError
 from sightline.exporting.onnx_format import EXPORTERS, write_onnx
 from sightline.exporting.parity import Runner
+from sightline.exporting.pt2_format import PT2_FILE, Pt2Runner, write_pt2
 from sightline.networks.onnx_graph import Graph
 from sightline.runtime.bundle import Bundle
 from sightline.runtime.classifier import MODEL_FILE, Classifier
@@ -48,6 +49,7 @@ FORMATS: dict[str, Format] = {
             {name: partial(write_onnx, exporter=name) for name in EXPORTERS},
             Classifier.open,
         ),
+        Format("pt2", PT2_FILE, "train", {"torch.export": write_pt2}, Pt2Runner),
     )
 }
 
