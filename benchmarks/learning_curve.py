@@ -19,7 +19,7 @@ import torch
 
 from sightline.data.split import make_split
 from sightline.evaluation.learning_curve import measure_learning_curve
-from sightline.reading.embed import Eyes, embed_samples
+from sightline.reading.embed import Embedder, embed_samples
 from sightline.reading.source import inspect_source
 from sightline.steps import result_of
 from sightline.training.head import fit_head
@@ -45,7 +45,7 @@ def main() -> None:
     options = parser.parse_args()
     samples = result_of(inspect_source(options.data))
     split = make_split(samples)
-    features = result_of(embed_samples(samples, split, Eyes(options.model, options.weights))).features
+    features = result_of(embed_samples(samples, split, Embedder(options.model, options.weights))).features
     fine = np.isfinite(features).all(1)
     pool = np.flatnonzero(np.isin(split.parts, ["train", "val"]) & fine)
     test = np.flatnonzero((split.parts == split.headline) & fine & ~split.leaked)

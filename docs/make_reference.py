@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "sightline"
@@ -20,23 +20,22 @@ BEGIN, END = "<!-- tree: made by `make docs` -->", "<!-- end of tree -->"
 
 def commands() -> str:
     """Return ``docs/commands.md``."""
-    from sightline.cli.app import VERBS
+    from typer.main import get_command
 
-    parts = ["# Commands", "Made from `--help` by `make docs`.", "", section("sightline"), ""]
-    for verb in VERBS:
-        parts += [section(f"sightline {verb.__name__}"), ""]
+    from sightline.cli.app import app
+
+    group: Any = get_command(app)
+    top = group.context_class(group, info_name="sightline", terminal_width=98, **group.context_settings)
+    parts = ["# Commands", "Made from `--help` by `make docs`.", "", section("sightline", group.get_help(top)), ""]
+    for name, verb in group.commands.items():
+        context = verb.context_class(verb, info_name=name, parent=top, **verb.context_settings)
+        parts += [section(f"sightline {name}", verb.get_help(context)), ""]
     return "\n".join(parts)
 
 
-def section(command: str) -> str:
+def section(command: str, text: str) -> str:
     """Return one command's help as a section."""
-    # This checkout's code, whichever one is installed.
-    code = f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); from sightline.cli import main; main()"
-    arguments = [sys.executable, "-c", code, *command.split()[1:], "--help"]
-    environment = {"COLUMNS": "100", "PATH": "", "SYSTEMROOT": ""}
-    text = subprocess.run(arguments, capture_output=True, text=True, check=True, env=environment).stdout
-    text = text.replace("Usage: -c", "Usage: sightline").rstrip()
-    return f"## {command}\n\n```text\n{text}\n```"
+    return f"## {command}\n\n```text\n{text.rstrip()}\n```"
 
 
 def first_line(file: Path) -> str:
@@ -68,5 +67,6 @@ def code() -> str:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT / "src"))  # this checkout's code, whichever one is installed
     (ROOT / "docs" / "code.md").write_text(code(), encoding="utf-8")
     (ROOT / "docs" / "commands.md").write_text(commands(), encoding="utf-8")

@@ -71,7 +71,7 @@ def test_an_extra_that_is_there_is_not_complained_about(extra: str, monkeypatch:
     require_extra(extra, "this")
 
 
-@pytest.mark.parametrize(("extra", "module"), [("report", "sklearn"), ("report", "jinja2")])
+@pytest.mark.parametrize(("extra", "module"), [("light", "sklearn"), ("light", "psutil")])
 def test_a_missing_module_names_itself_the_purpose_and_the_line_to_type(without, extra: str, module: str) -> None:
     without(module)
     with pytest.raises(MissingExtra) as caught:
@@ -80,7 +80,7 @@ def test_a_missing_module_names_itself_the_purpose_and_the_line_to_type(without,
     assert caught.value.cure == install_command(extra)
 
 
-def test_the_train_extra_needs_the_report_extra_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_train_extra_needs_the_light_extra_too(monkeypatch: pytest.MonkeyPatch) -> None:
     def only_train(name: str) -> object | None:
         return None if name == "scipy" else object()
 
@@ -116,13 +116,13 @@ def test_from_a_checkout_the_line_installs_the_checkout(installed_from, tmp_path
 @pytest.mark.parametrize("url", [None, "https://example.org/sightline.whl", "file:///no/such/folder"])
 def test_from_a_registry_the_line_names_the_package(installed_from, url: str | None) -> None:
     installed_from(url)
-    assert install_command("report") == f'{sys.executable} -m pip install "sightline[report]"'
+    assert install_command("light") == f'{sys.executable} -m pip install "sightline[light]"'
 
 
 def test_an_address_on_the_web_is_no_checkout_even_if_its_path_is_a_folder(installed_from, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").touch()
     installed_from(f"https://example.org{tmp_path.as_posix()}")
-    assert "-e" not in install_command("report").split()
+    assert "-e" not in install_command("light").split()
 
 
 def test_without_metadata_the_line_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +158,7 @@ def test_else_the_cache_lies_in_the_users_own(monkeypatch: pytest.MonkeyPatch, v
 def test_a_sound_machine_has_nothing_wrong(rows) -> None:
     found = rows(WELL)
     assert all(row.ok for row in found.values())
-    assert {"python", "[report]", "[train]", "torch", "torchvision", "cuda", "cache"} <= set(found)
+    assert {"python", "[light]", "[train]", "torch", "torchvision", "cuda", "cache"} <= set(found)
 
 
 def test_a_missing_extra_has_the_line_to_type(monkeypatch: pytest.MonkeyPatch) -> None:

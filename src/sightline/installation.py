@@ -25,10 +25,10 @@ __all__ = ["EXTRAS", "Diagnosis", "diagnose", "import_library", "install_command
 
 # What each extra brings, by import name. The first missing one is named in the error.
 EXTRAS: dict[str, tuple[str, ...]] = {
-    "report": ("jinja2", "matplotlib", "sklearn", "scipy", "pydantic", "tomli_w"),
+    "light": ("jinja2", "matplotlib", "onnx", "psutil", "pydantic", "sklearn", "scipy", "tomli_w"),
     "parquet": ("pyarrow",),
     "hub": ("huggingface_hub", "pyarrow"),
-    "train": ("torch", "torchvision", "timm", "safetensors", "onnx", "onnxscript", "huggingface_hub"),
+    "train": ("torch", "torchvision", "timm", "safetensors", "onnxscript", "huggingface_hub"),
     "heic": ("pi_heif",),
     "tensorboard": ("tensorboard",),
     "mlflow": ("mlflow",),
@@ -120,7 +120,7 @@ def require_extra(extra: str, purpose: str) -> None:
         extra: a key of ``EXTRAS``.
         purpose: what the user wanted, as the start of a sentence: ``"training"``.
     """
-    missing = missing_modules(extra) + (missing_modules("report") if extra == "train" else [])
+    missing = missing_modules(extra) + (missing_modules("light") if extra == "train" else [])
     if missing:
         raise MissingExtra(
             "install.missing-extra",

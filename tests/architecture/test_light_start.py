@@ -76,3 +76,33 @@ def test_covering_and_harming_images_never_load_torch(tiny_model, colours, tmp_p
     )
     result = run(code, *(names.get(word, word) for word in command))
     assert "END 0 []" in result.stdout, result.stdout + result.stderr
+
+
+# Rooms that a prediction has no use for; pydantic is imported by typer, and by nothing of ours.
+NOT_TO_PREDICT = {
+    *("planning", "data", "evaluation", "checks", "networks", "training", "reading", "exporting", "reporting"),
+    *("measuring", "reviewing", "pipeline", "display", "tracking"),
+}
+
+
+@pytest.mark.parametrize("way", ["the command line", "python"])
+def test_a_cold_prediction_imports_nothing_that_it_does_not_use(tiny_model, colours, way):
+    if way == "python":
+        code = "import sightline; print(sightline.load(sys.argv[2]).predict(sys.argv[3])[0].label)"
+    else:
+        code = "from sightline.cli import main\ntry: main()\nexcept SystemExit: pass"
+    result = run(
+        f"import sys\n{code}\nprint('IMPORTED', *sys.modules)", "predict", str(tiny_model), str(colours / "red/000.png")
+    )
+    said, _, imported = result.stdout.partition("IMPORTED")
+    modules = imported.split()
+    rooms = {name.split(".")[1] for name in modules if name.startswith("sightline.")}
+    assert said and rooms & NOT_TO_PREDICT == set(), result.stderr
+    assert {name for name in modules if name.startswith("sightline.api.")} == {"sightline.api.loading"}
+    assert set(modules) & {*HEAVY, "psutil", "urllib.request"} == set()
+    assert way == "the command line" or set(modules) & {"pydantic", "typer", "rich", "difflib"} == set()
+
+
+def test_all_rooms_are_looked_for():
+    rooms = {path.name for path in SOURCE.iterdir() if (path / "__init__.py").is_file()}
+    assert rooms - NOT_TO_PREDICT == {"api", "cli", "pixels", "runs", "runtime"}

@@ -32,6 +32,14 @@ def test_the_help_of_a_verb_ends_with_examples_of_it(sightline, verb):
     assert all(shlex.split(line)[:2] == ["sightline", verb.__name__] for line in examples)
 
 
+def test_the_list_of_commands_cuts_no_words_off_on_a_narrow_terminal(sightline, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = sightline("--help")
+    rows = out.partition("\nCommands:\n")[2].splitlines()
+    assert [row.split()[0] for row in rows] == [verb.__name__ for verb in VERBS]
+    assert not [row for row in rows if "..." in row]
+
+
 def test_the_options_of_train_stand_in_groups(sightline):
     _, out, _ = sightline("train", "--help")
     heads = [line for line in out.splitlines() if line.endswith(":") and not line.startswith(" ")]

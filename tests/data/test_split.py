@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.data.samples import Samples
-from sightline.data.split import MIN_CLASS_SIZE, Split, keep_share, make_split
+from sightline.data.split import MIN_CLASS_SIZE, Split, find_units, keep_share, make_split
 from sightline.errors import DataError, InputError
 
 Table = Callable[..., Samples]
@@ -360,3 +360,30 @@ def test_a_share_that_leaves_a_class_nothing_keeps_one_unit_of_it(table: Table) 
     samples = table([0] * 100 + [1] * 6)
     kept = keep_share(samples, make_split(samples), 0.01)
     assert set(samples.labels[kept.rows("train")].tolist()) == {0, 1}
+
+
+# -- what must stay together ------------------------------------------------------------------------------------
+
+
+@given(st.data())
+def test_units_are_the_sets_that_groups_copies_and_pairs_join(table: Table, data: st.DataObject) -> None:
+    """Against SciPy's disjoint sets, joined one by one."""
+    from scipy.cluster.hierarchy import DisjointSet
+
+    count = data.draw(st.integers(1, 12))
+    names = [
+        data.draw(st.lists(st.sampled_from(letters), min_size=count, max_size=count)) for letters in (" ab", "cdefghi")
+    ]
+    groups, digests = [name.strip() for name in names[0]], names[1]
+    pairs = data.draw(st.lists(st.tuples(st.integers(0, count - 1), st.integers(0, count - 1)), max_size=3))
+    rows = np.flatnonzero(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)))
+    near = np.array(pairs, np.intp).reshape(-1, 2)
+    samples = replace(table([0] * count, groups=groups, digests=digests), near=near)
+    sets = DisjointSet(rows.tolist())
+    for one in rows.tolist():
+        for other in rows.tolist():
+            contents = {digests[one], digests[other]}
+            is_pair = any(contents == {digests[left], digests[right]} for left, right in pairs)
+            if is_pair or len(contents) == 1 or (groups[one] and groups[one] == groups[other]):
+                sets.merge(one, other)
+    assert [unit.tolist() for unit in find_units(samples, rows)] == [sorted(unit) for unit in sets.subsets()]

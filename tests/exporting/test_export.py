@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -11,12 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from sightline.errors import DataError, ExportMismatch
+from sightline.errors import DataError, ExportMismatch, InputError
 from sightline.evaluation.abstain import fit_novelty
 from sightline.evaluation.calibration import cool
-from sightline.exporting import export as exporting
 from sightline.exporting import onnx_format
 from sightline.exporting.export import export_classifier
+from sightline.exporting.formats import FORMATS, Format, find_format
 from sightline.exporting.onnx_format import EXPORTERS, write_onnx
 from sightline.exporting.parity import prove_parity, see_images
 from sightline.networks.network import Network
@@ -63,7 +64,7 @@ def files(tmp_path_factory):
 def exported(tmp_path_factory, files):
     folder = tmp_path_factory.mktemp("run") / "classifier"
     network = make_network()
-    proof = export_classifier(Graph(network), BUNDLE, folder, files)
+    (proof,) = export_classifier(Graph(network), BUNDLE, folder, files).values()
     return network, folder, proof
 
 
@@ -141,8 +142,7 @@ def test_the_weights_that_ship_are_those_of_the_network(exported):
 
 
 def test_a_file_that_decides_otherwise_is_withdrawn_and_the_network_kept(tmp_path, files, monkeypatch):
-    real = exporting.write_onnx
-    monkeypatch.setattr(exporting, "write_onnx", lambda network, *rest: real(Graph(make_network(seed=1)), *rest))
+    write_another(monkeypatch)
     with pytest.raises(ExportMismatch) as caught:
         export_classifier(Graph(make_network()), BUNDLE, tmp_path / "classifier", files)
     assert caught.value.exit_code == 4
@@ -158,6 +158,15 @@ def test_a_network_that_cannot_be_exported_is_kept_too(tmp_path, files, monkeypa
     with pytest.raises(ExportMismatch, match="unsupported operator"):
         export_classifier(Graph(make_network()), BUNDLE, tmp_path / "classifier", files)
     assert (tmp_path / "classifier" / "model.safetensors").exists()
+
+
+def write_another(monkeypatch) -> None:
+    """Let every writer of ``model.onnx`` write another network than it is given."""
+
+    def write(graph, bundle, path):
+        write_onnx(Graph(make_network(seed=1)), bundle, path)
+
+    monkeypatch.setitem(FORMATS, "onnx", replace(FORMATS["onnx"], writers={"trace": write, "export": write}))
 
 
 class Answers:
@@ -207,7 +216,7 @@ def refuse_trace(real):
 
 def test_without_the_older_exporter_the_newer_one_makes_the_file(tmp_path, files, monkeypatch):
     monkeypatch.setattr(torch.onnx, "export", refuse_trace(torch.onnx.export))
-    proof = export_classifier(Graph(make_network()), BUNDLE, tmp_path / "classifier", files)
+    proof = export_classifier(Graph(make_network()), BUNDLE, tmp_path / "classifier", files)["onnx"]
     assert proof.exporter == "export" and Classifier.open(tmp_path / "classifier").classes == BUNDLE.classes
 
 
@@ -228,7 +237,7 @@ def test_a_traced_file_that_is_wrong_is_made_again(wrong, tmp_path, files, monke
 
     monkeypatch.setattr(onnx_format, "trace_graph", trace)
     network = make_network()
-    proof = export_classifier(Graph(network), BUNDLE, tmp_path / "classifier", files)
+    proof = export_classifier(Graph(network), BUNDLE, tmp_path / "classifier", files)["onnx"]
     assert proof.exporter == "export" and proof.max_difference < 1e-5
 
 
@@ -277,8 +286,7 @@ def test_a_proved_file_survives_an_export_that_differs(tmp_path, files, exported
 
     folder = shutil.copytree(exported[1], tmp_path / "classifier")
     before = (folder / "model.onnx").read_bytes()
-    real = exporting.write_onnx
-    monkeypatch.setattr(exporting, "write_onnx", lambda network, *rest: real(Graph(make_network(seed=1)), *rest))
+    write_another(monkeypatch)
     with pytest.raises(ExportMismatch):
         export_classifier(Graph(make_network()), BUNDLE, folder, files)
     assert (folder / "model.onnx").read_bytes() == before
@@ -289,3 +297,49 @@ def test_unreadable_images_are_passed_over(files, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"nothing")
     assert len(see_images(BUNDLE.preprocess, [broken, *files])) == 40
+
+
+# -- formats ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_each_format_is_proved_and_takes_any_number_of_images(name, files, tmp_path):
+    """Against the network itself, with a temperature and a novelty; a class is absent."""
+    squares, network = see_images(BUNDLE.preprocess, files), make_network()
+    features = network.features(torch.from_numpy(squares).permute(0, 3, 1, 2).float() / 255).detach().numpy()
+    novelty = fit_novelty(features[:20], np.arange(20) % 2, 3, features[20:])
+    logits = features @ network.head.weight.detach().numpy().T + network.head.bias.detach().numpy()
+    wanted = cool(np.exp(logits) / np.exp(logits).sum(1, keepdims=True), 2.5)
+    for writer, write in FORMATS[name].writers.items():
+        path = tmp_path / f"{writer} {FORMATS[name].file}"
+        write(Graph(network, 2.5, novelty), BUNDLE, path)
+        for count in (1, 2, 40):
+            said, seen, new = FORMATS[name].open(path).run(squares[:count])
+            assert np.allclose(said, wanted[:count], atol=1e-5) and np.allclose(seen, features[:count], atol=1e-4)
+            assert np.allclose(new, novelty.of(features)[:count], atol=2e-3 * max(1, novelty.of(features).max()))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_each_format_ships_beside_the_first_one(name, files, tmp_path):
+    formats = list(dict.fromkeys(["onnx", name]))
+    proofs = export_classifier(Graph(make_network()), BUNDLE, tmp_path / "classifier", files, formats)
+    assert list(proofs) == formats and all(proof.images == 40 for proof in proofs.values())
+    assert {FORMATS[each].file for each in formats} < {path.name for path in (tmp_path / "classifier").iterdir()}
+
+
+def test_a_further_format_that_decides_otherwise_is_withdrawn_and_the_first_one_kept(files, tmp_path, monkeypatch):
+    def write(graph, bundle, path):
+        write_onnx(Graph(make_network(seed=1)), bundle, path)
+
+    monkeypatch.setitem(FORMATS, "other", Format("other", "model.other", "train", {"": write}, Classifier.open))
+    for _ in range(2):  # where there is no classifier yet, and where there is one
+        with pytest.raises(ExportMismatch):
+            export_classifier(Graph(make_network()), BUNDLE, tmp_path / "classifier", files, ["onnx", "other"])
+        names = {path.name for path in (tmp_path / "classifier").iterdir()}
+        assert names == {"model.onnx", "model.safetensors", "classifier.json", "classes.txt"}
+
+
+def test_a_format_that_is_not_there_is_answered_with_the_nearest():
+    with pytest.raises(InputError, match="no export format 'onxx'") as caught:
+        find_format("onxx")
+    assert caught.value.code == "export.format" and "did you mean 'onnx'?" in caught.value.cure

@@ -7,7 +7,7 @@ import pytest
 
 from sightline.data.samples import Samples
 from sightline.evaluation.result import evaluate_rows
-from sightline.measuring.averaged_views import add_views, looks_of
+from sightline.measuring.averaged_views import add_views, views_of
 from sightline.pixels.preprocess import Preprocess
 from sightline.runtime.bundle import Bundle
 from sightline.runtime.classifier import Classifier
@@ -19,7 +19,7 @@ from sightline.steps import result_of
 @pytest.mark.parametrize("side", [16, 32, 64])
 def test_ten_looks_differ_and_the_first_is_the_image(side, has_mirror):
     square = np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8)
-    looks = looks_of(square, 10, has_mirror=has_mirror)
+    looks = views_of(square, 10, has_mirror=has_mirror)
     assert looks.shape == (10, side, side, 3) and np.array_equal(looks[0], square)
     assert len({look.tobytes() for look in looks}) == 10
     mirrored = [np.array_equal(look, square[:, ::-1]) for look in looks]

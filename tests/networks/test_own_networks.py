@@ -182,7 +182,7 @@ def test_the_exported_file_decides_as_the_network(model, tmp_path):
     for number in range(4):
         images.append(tmp_path / f"{number}.png")
         Image.fromarray(random.integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(images[-1])
-    proof = export_classifier(Graph(network), bundle, tmp_path / "classifier", images)
+    proof = export_classifier(Graph(network), bundle, tmp_path / "classifier", images)["onnx"]
     assert proof.images == 4 and proof.max_difference < 1e-4
 
 

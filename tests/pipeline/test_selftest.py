@@ -66,7 +66,7 @@ def test_a_defect_that_is_not_said_fails_and_what_was_said_stands_there(
 ) -> None:
     verdict = judge(Defect("it", Path("set"), code, path, says), table([0, 1]), FOUND)
     assert verdict.ok is (not said)
-    assert verdict.said == (said or code)
+    assert verdict.reported == (said or code)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_file_that_changes_is_noticed(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(selftest, "_check", spoil)
     (verdict,) = verdicts_of(tmp_path, quick=True)
     assert not verdict.ok
-    assert "000.png" in verdict.said
+    assert "000.png" in verdict.reported
 
 
 def test_a_new_a_lost_and_a_touched_file_change_the_tree(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from sightline.data.drawn_shapes import draw_shape
 from sightline.data.split import make_split, make_split_of_nothing
 from sightline.errors import SightlineError
 from sightline.events import Warned
-from sightline.reading.embed import Eyes, embed_samples
+from sightline.reading.embed import Embedder, embed_samples
 from sightline.reading.source import DataChoices, inspect_source
 from sightline.steps import result_of
 
@@ -22,7 +22,7 @@ from sightline.steps import result_of
 @pytest.mark.e2e
 def test_a_run_embeds_as_its_classifier_predicts(finished_run, colours):
     samples = result_of(inspect_source(colours))
-    embedding = result_of(embed_samples(samples, make_split(samples), Eyes(str(finished_run.folder))))
+    embedding = result_of(embed_samples(samples, make_split(samples), Embedder(str(finished_run.folder))))
     said = finished_run.classifier().predict(samples.files)
     np.testing.assert_array_equal(embedding.features, said.features)
     assert embedding.name == str(finished_run.folder)
@@ -106,10 +106,10 @@ def deep(tmp_path):
 @pytest.mark.e2e
 def test_a_network_sees_the_range_that_was_given(deep, own_weights):
     samples = result_of(inspect_source(deep))
-    eyes = Eyes("resnet18", str(own_weights))
+    embedder = Embedder("resnet18", str(own_weights))
     unsplit = make_split_of_nothing(samples)
     black, seen = (
-        result_of(embed_samples(samples, unsplit, eyes, value_range)).features for value_range in (None, (0, 4095))
+        result_of(embed_samples(samples, unsplit, embedder, value_range)).features for value_range in (None, (0, 4095))
     )
     spread = [float(np.linalg.norm(features - features.mean(0), axis=1).mean()) for features in (black, seen)]
     assert spread[1] > 5 * spread[0]

@@ -1,4 +1,4 @@
-"""The public functions that look at data: what is wrong with them, before anything is trained."""
+"""The public functions that check data before anything is trained."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def check_up(
     **choices: Any,
 ) -> CheckUp:
     """Return the :class:`~sightline.reading.check.CheckUp`: what :func:`check` finds, and what it looked at."""
-    require_extra("report", "checking data")
+    require_extra("light", "checking data")
     from sightline.reading.check import check_source
-    from sightline.reading.embed import Eyes
+    from sightline.reading.embed import Embedder
     from sightline.reading.source import DataChoices
 
-    visit = check_source(data, DataChoices.of(**choices), Eyes(embeddings, weights, runs))
+    visit = check_source(data, DataChoices.of(**choices), Embedder(embeddings, weights, runs))
     return drive(visit, display, quiet)

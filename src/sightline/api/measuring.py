@@ -35,13 +35,13 @@ def evaluate(
 ) -> Evaluation:
     """Measure a classifier on labelled images: those of a given test set, or all where there is none.
 
-    Images that the classifier was trained on are left out where its run is known, and that is said.
+    Images that the classifier was trained on are left out if its run is known, with a warning.
 
     Args:
         model: what :func:`sightline.load` takes, or an open classifier.
         data: as for :func:`train`; its classes are matched by name, and one is enough.
         unknown: folder of images that show none of the classes: how many are noticed.
-        out: new folder for figures, answers and a page; empty: ``evaluations`` in the classifier's run.
+        out: new folder for metrics, predictions and a page; empty: ``evaluations`` in the classifier's run.
         columns: CSV of ``path`` and further columns: groups that share a value are compared with all others.
         group: a column or an expression, as for training: images of one group are not independent, which widens the
             intervals. None: the rule of the classifier's run, where that is known; empty: no rule.
@@ -53,7 +53,7 @@ def evaluate(
     Example:
         ``sightline.evaluate("latest", "more-photos/").accuracy.low``
     """
-    require_extra("report", "evaluating")
+    require_extra("light", "evaluating")
     from sightline.measuring.evaluate import evaluate_source
 
     return drive(evaluate_source(_opened(model, runs), data, unknown, out, columns, group), display, quiet)
@@ -75,7 +75,7 @@ def explain(
     Args:
         model: what :func:`sightline.load` takes, or an open classifier.
         images: paths, bytes of image files, Pillow images or ``[H, W, 3] uint8`` arrays; or one of them.
-        method: ``gradcam`` needs torch and a classifier that lies in its run; ``occlusion`` needs neither; ``auto`` is
+        method: ``gradcam`` needs torch and a classifier in its run; ``occlusion`` needs neither; ``auto`` is
             both where that is possible.
         class_name: explain this class; empty: the most probable one of each image.
         cells: of the occlusion, 3 to 32 a side: ``(cells + 1)**2 + 1`` predictions an image.
@@ -86,7 +86,7 @@ def explain(
         them over the image. An image that can't be read has its reason as ``.error``.
 
     Raises:
-        SightlineError: for whatever can be mended by the caller; message and cure say how.
+        SightlineError: for whatever the caller can correct; message and cure say how.
 
     Example:
         ``sightline.explain("latest", "photo.jpg")[0].figure().savefig("why.png")``
@@ -122,7 +122,7 @@ def measure_robustness(
     Example:
         ``measure_robustness("latest")["rows"][0]["drop"]``
     """
-    require_extra("report", "measuring robustness")
+    require_extra("light", "measuring robustness")
     from sightline.measuring.robustness import measure_robustness as measure
 
     return drive(measure(_opened(model, runs), data, images), display, quiet)

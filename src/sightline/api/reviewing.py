@@ -41,7 +41,7 @@ def compare(
     Example:
         ``print(sightline.compare("runs/a", "runs/b").verdicts()[0])``
     """
-    require_extra("report", "comparing")
+    require_extra("light", "comparing")
     from sightline.reviewing.compare import compare_runs
 
     opened = [run if isinstance(run, Run) else find_run(run, folder=runs) for run in (reference, *others)]
@@ -56,7 +56,7 @@ def verify(
     display: Display | None = None,
     quiet: bool = False,
 ) -> Verification:
-    """Compare a run with what it recorded: data, weights, tables, every figure. Needs no torch, changes nothing.
+    """Compare a run with what it recorded: data, weights, tables, every metric. Needs no torch, changes nothing.
 
     Args:
         run: a run's folder or name, or ``latest``.
@@ -69,7 +69,7 @@ def verify(
     Example:
         ``sightline.api.reviewing.verify("latest").differences``
     """
-    require_extra("report", "verifying")
+    require_extra("light", "verifying")
     from sightline.reviewing.verify import verify_run
 
     opened = run if isinstance(run, Run) else find_run(run, folder=runs)

@@ -50,7 +50,7 @@ def train(
         recipe: a :class:`sightline.Recipe`, the name of a packaged one, or the path of a TOML file with settings.
         out: folder that holds runs.
         name: of the run; by default made of the date, the data's name and a number.
-        resume: go on with the run of that name, or with the newest unfinished one of these data, from what it saved
+        resume: continue the run of that name, or the newest unfinished one of these data, from what it saved
             last. Settings that are not given are the run's; others than the run's are refused. A name that is not
             there yet starts a run; a finished run is returned as it is.
         keep_checkpoints: keep the checkpoints after the run is finished.
@@ -66,7 +66,7 @@ def train(
         The finished run: ``run.metrics``, ``run.history``, ``run.classifier()``.
 
     Raises:
-        SightlineError: for whatever can be mended by the caller; message and cure say how.
+        SightlineError: for whatever the caller can correct; message and cure say how.
 
     Example:
         ``run = sightline.train("photos/", epochs=5); run.metrics["accuracy"]["value"]``
@@ -92,7 +92,7 @@ def _follow() -> Run:
     except StopRequested as stop:
         raise SystemExit(128 + stop.signal) from stop
     if run is None:
-        raise SystemExit(0)  # the first process had nothing to train, and says why
+        raise SystemExit(0)  # the first process had nothing to train, and reports why
     return run
 
 
@@ -143,7 +143,7 @@ def repeat(
     quiet: bool = False,
     **settings: Any,
 ) -> Run:
-    """Train several times on one split with several seeds, and say how far chance alone moves the figures.
+    """Train several times on one split with several seeds, and report how much results vary by chance.
 
     The seeds are ``seed``, ``seed + 1`` ...; they vary initial weights, order and augmentation, not the split.
 
@@ -224,7 +224,7 @@ def preview(
         count: training images to show, 1 to 64; each with five random versions.
 
     Raises:
-        SightlineError: for whatever can be mended by the caller, as :func:`train`.
+        SightlineError: for whatever the caller can correct, as :func:`train`.
 
     Example:
         ``sightline.preview("photos/", rotate=20, hue=0.1).savefig("preview.png")``
@@ -236,6 +236,7 @@ def preview(
 
 def export(
     run: str | Path | Run,
+    format: str = "onnx",
     *,
     runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
@@ -243,9 +244,15 @@ def export(
 ) -> Run:
     """Make a classifier of a run's best epoch so far, prove it, evaluate it and write the report.
 
-    For a run that was interrupted, or whose export failed.
+    For a run that was interrupted, or whose export failed; or to have the classifier in another format too.
+
+    Args:
+        run: a run, its folder or its name.
+        format: ``onnx``, or another one that is written beside ``model.onnx`` and proved in the same way.
+        runs, display, quiet: as for :func:`sightline.load` and :func:`train`.
 
     Raises:
+        InputError: if there is no such format.
         RunError: if the run has no epoch to export.
         ExportMismatch: if the exported file decides otherwise than the network.
 
@@ -254,7 +261,7 @@ def export(
     """
     from sightline.pipeline.finish import export_run
 
-    return drive(export_run(run if isinstance(run, Run) else find_run(run, folder=runs)), display, quiet)
+    return drive(export_run(run if isinstance(run, Run) else find_run(run, folder=runs), format), display, quiet)
 
 
 def _job(data: Source, recipe: Recipe | str | Path | None, settings: dict[str, Any], **more: Any) -> Job:

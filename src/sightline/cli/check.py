@@ -48,7 +48,9 @@ def check(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Open every image and report what is wrong with the data. No file is changed.
+    """Open every image and report what is wrong with the data.
+
+    No file is changed.
 
     Examples:
         sightline check photos/
@@ -85,8 +87,8 @@ def check(
         print(json.dumps(_document(up)))
     else:
         print_findings(up.samples, up.findings)
-        eyes = {"embeddings": embeddings, "weights": weights}
-        again = "".join(f" --{name} {shlex.quote(text)}" for name, text in eyes.items() if text)
+        embedder = {"embeddings": embeddings, "weights": weights}
+        again = "".join(f" --{name} {shlex.quote(text)}" for name, text in embedder.items() if text)
         _print_next(data, up, choices.options(), again, html, fix_list)
     if up.samples.errors or _is_failed(up.findings, fail_on or []):
         raise typer.Exit(3)

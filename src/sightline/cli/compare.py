@@ -23,7 +23,9 @@ def compare(
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Compare runs image by image on the same test images, and test which differences are more than chance.
+    """Test which of two or more runs is better.
+
+    Compares them image by image on the same test images, and reports which differences are more than chance.
 
     Examples:
         sightline compare first second

@@ -15,7 +15,9 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Folder for images and runs.")] = Path("sightline-demo"),
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
 ) -> None:
-    """Check, train, export, evaluate, report and predict on 1,797 handwritten digits.
+    """Run the whole pipeline on 1,797 handwritten digits.
+
+    Checks, trains, exports, evaluates, reports and predicts.
 
     Examples:
         sightline demo

@@ -14,7 +14,9 @@ __all__ = ["doctor"]
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Check Python, the extras, torch with torchvision, CUDA and the cache; exit with 3 if something is wrong.
+    """Check the installation.
+
+    Looks at Python, the extras, torch with torchvision, CUDA and the cache; exit code 3 if something is wrong.
 
     Examples:
         sightline doctor

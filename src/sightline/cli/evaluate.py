@@ -40,7 +40,9 @@ def evaluate(
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Evaluate a classifier on labelled images: on their test part, or on all of them if there is none.
+    """Evaluate a classifier on labelled images.
+
+    Uses their test part, or all of them if there is none.
 
     Examples:
         sightline evaluate latest photos/

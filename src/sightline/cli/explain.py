@@ -37,7 +37,9 @@ def explain(
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Draw which regions of images moved the score of a class. A file that can't be read is an error row: exit code 3.
+    """Draw which regions of images moved the score of a class.
+
+    A file that can't be read is an error row: exit code 3.
 
     Examples:
         sightline explain latest photo.jpg
@@ -48,7 +50,7 @@ def explain(
     from sightline.installation import require_extra
     from sightline.reporting.explained import CAVEAT
 
-    require_extra("report", "drawing explanations")
+    require_extra("light", "drawing explanations")
     if out.exists() and not out.is_dir():
         raise InputError("explain.output", f"{out} is a file", "give --out the name of a folder")
     classifier = loading.load(model, runs=runs)

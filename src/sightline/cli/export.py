@@ -1,4 +1,4 @@
-"""``sightline export``: make a classifier of a run's best epoch so far."""
+"""``sightline export``: make a classifier of a run's best epoch so far, in one format or in two."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ __all__ = ["export"]
 
 def export(
     run: Annotated[str, typer.Argument(help="A run's folder or name.")],
+    format: Annotated[
+        str, typer.Option("--format", help="onnx, or another format to be written beside model.onnx.")
+    ] = "onnx",
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Export, evaluate and report the best epoch of a run that was interrupted.
+    """Make a classifier of the best epoch of a run.
+
+    For a run that was interrupted, or to get a further format: exports, evaluates and reports.
 
     Examples:
         sightline export first
@@ -23,4 +28,9 @@ def export(
     from sightline.api import training
     from sightline.cli.train import print_result
 
-    print_result(training.export(run, runs=runs), as_json=as_json)
+    exported = training.export(run, format, runs=runs)
+    print_result(exported, as_json=as_json)
+    if not as_json and format != "onnx":
+        proof = exported.facts["export"]["formats"][format]
+        found = f"same decisions as the network on {proof['images']} images"
+        print(f"Also        {exported.classifier_folder / proof['file']}: {found}")

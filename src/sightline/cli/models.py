@@ -21,7 +21,9 @@ def models(
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """List networks: our own, or those of timm with published weights whose name matches. No connection is made.
+    """List networks: our own, or matching ones of timm.
+
+    Of timm's only those with published weights. No connection is made.
 
     Examples:
         sightline models

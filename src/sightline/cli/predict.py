@@ -55,7 +55,9 @@ def predict(
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Predict the classes of images. A file that can't be read is an error row, and the exit code is 3.
+    """Predict the classes of images.
+
+    A file that can't be read is an error row, and the exit code is 3.
 
     Examples:
         sightline predict latest photo.jpg

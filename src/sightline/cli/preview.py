@@ -29,7 +29,9 @@ def preview(
     out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("preview.png"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.")] = False,
 ) -> None:
-    """Draw training images beside what augmentation makes of them. Nothing is trained.
+    """Draw training images beside what augmentation makes of them.
+
+    Nothing is trained.
 
     Examples:
         sightline preview photos/

@@ -15,7 +15,9 @@ def report(
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
-    """Write a run's report.html and figures again from what is in its folder.
+    """Write the report and the figures of a run again.
+
+    Uses only what is in its folder.
 
     Examples:
         sightline report latest

@@ -24,7 +24,9 @@ def robustness(
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Evaluate a classifier on corrupted images: 8 corruptions in 3 severities, on the same images.
+    """Evaluate a classifier on corrupted images.
+
+    Applies 8 corruptions in 3 severities to the same images.
 
     Examples:
         sightline robustness latest --images 12

@@ -25,7 +25,9 @@ def runs(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """List the runs of a folder, oldest first: status, data, network, accuracy with its interval, time.
+    """List the runs of a folder, oldest first.
+
+    Shows status, data, network, accuracy with its interval, and time.
 
     Examples:
         sightline runs

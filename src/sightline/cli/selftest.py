@@ -19,7 +19,9 @@ def selftest(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out the training and the prediction.")] = False,
 ) -> None:
-    """Make a data set with every fault we know of, check it, train on it, and report whether each fault is found.
+    """Check Sightline itself on a data set with every known fault.
+
+    Also trains on it, and reports whether each fault is found.
 
     Examples:
         sightline selftest --quick
@@ -27,7 +29,7 @@ def selftest(
     from sightline.errors import InputError
     from sightline.installation import require_extra
 
-    require_extra("report" if quick else "train", "the self-test")
+    require_extra("light" if quick else "train", "the self-test")
     if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise InputError("selftest.exists", f"{keep} exists and is not empty", "name a folder that is not there yet")
     with tempfile.TemporaryDirectory(prefix="sightline-selftest-", ignore_cleanup_errors=True) as scratch:
@@ -53,7 +55,7 @@ def _print_verdicts(folder: Path, quick: bool) -> int:
             failed += not event.ok
             print(f"{'ok  ' if event.ok else 'FAIL'}  {event.name:<58}  {printable(event.expected)}")
             if not event.ok:
-                print(f"      found: {printable(event.said)}")
+                print(f"      found: {printable(event.reported)}")
         elif isinstance(event, StageStarted):
             print(f"{event.name} {printable(event.detail)} ...", file=sys.stderr)
     print(f"{total - failed} of {total} as expected")

@@ -157,7 +157,9 @@ def train(
         bool, typer.Option("--json", help="Print one JSON document on stdout.", rich_help_panel=_OUTPUT)
     ] = False,
 ) -> None:
-    """Train a classifier on a folder of images, export it, evaluate it and write a report.
+    """Train a classifier on a folder of images.
+
+    Exports it, evaluates it and writes a report.
 
     Examples:
         sightline train photos/ --plan

@@ -20,7 +20,9 @@ def verify(
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Hash data and weights, compute every metric again, and report what differs (exit code 5). Changes nothing.
+    """Check that a run is still as it was recorded.
+
+    Hashes data and weights, computes every metric again, and reports what differs (exit code 5). Changes nothing.
 
     Examples:
         sightline verify latest

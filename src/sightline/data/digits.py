@@ -24,7 +24,7 @@ def write_digits(folder: Path) -> int:
     Raises:
         MissingExtra: without scikit-learn.
     """
-    require_extra("report", "the digits (they ship with scikit-learn)")
+    require_extra("light", "the digits (they ship with scikit-learn)")
     from sklearn.datasets import load_digits
 
     digits = load_digits()

@@ -210,28 +210,25 @@ def check_shares(val: float | None, test: float | None) -> None:
 
 def find_units(samples: Samples, rows: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
     """Return arrays of positions that must stay together, as a group, copies or near-duplicates."""
-    parent = {int(row): int(row) for row in rows}
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def find(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    for keys in (samples.groups, samples.digests):
-        first: dict[str, int] = {}
-        for row in rows:
-            if keys[row]:
-                parent[find(int(row))] = find(first.setdefault(keys[row], int(row)))
+    if not len(rows):
+        return []
+    ends = [np.empty((2, 0), np.intp)]
+    for keys in (samples.groups[rows], samples.digests[rows]):
+        known = np.flatnonzero(keys != "")
+        _, first, which = np.unique(keys[known].astype(str), return_index=True, return_inverse=True)
+        ends.append(np.stack([known, known[first[which]]]))
     # A pair names one copy of each content; the others follow their content.
-    some = {samples.digests[row]: int(row) for row in rows}
-    for one, other in samples.digests[samples.near].tolist():
-        if one in some and other in some:
-            parent[find(some[one])] = find(some[other])
-    members: dict[int, list[int]] = {}
-    for row in rows:
-        members.setdefault(find(int(row)), []).append(int(row))
-    return [np.array(unit) for unit in members.values()]
+    some = {digest: place for place, digest in enumerate(samples.digests[rows])}
+    pairs = [pair for pair in samples.digests[samples.near].tolist() if pair[0] in some and pair[1] in some]
+    ends.append(np.array([[some[digest] for digest in pair] for pair in pairs], np.intp).reshape(-1, 2).T)
+    left, right = np.concatenate(ends, 1)
+    graph = coo_array((np.ones(len(left), bool), (left, right)), shape=(len(rows), len(rows)))
+    count, unit_of = connected_components(graph, directed=False)
+    places = np.argsort(unit_of, kind="stable")
+    return np.split(rows[places], np.cumsum(np.bincount(unit_of, minlength=count))[:-1])
 
 
 def draw_parts(

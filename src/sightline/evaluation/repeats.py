@@ -13,6 +13,7 @@ import numpy.typing as npt
 from sightline.evaluation.intervals import Interval, Units, wilson
 from sightline.evaluation.metrics import METRICS
 from sightline.evaluation.result import evaluate_rows
+from sightline.planning.repeats import REPEATS
 from sightline.runtime.predictions import Predictions
 
 __all__ = ["Spread", "average_metrics", "describe_spread", "pool_folds", "spread_of"]
@@ -134,7 +135,7 @@ def describe_spread(metrics: dict[str, Any], kind: str) -> str:
 
     Args:
         metrics: of ``pool_folds`` or ``average_metrics``.
-        kind: ``folds`` or ``seeds``.
+        kind: of ``REPEATS``.
     """
     spread = Spread(**metrics["spread"]["accuracy"])
     low, high = 100 * spread.min, 100 * spread.max
@@ -143,7 +144,7 @@ def describe_spread(metrics: dict[str, Any], kind: str) -> str:
     points = 100 * spread.standard_deviation
     words = f"accuracy from {low:.1f} to {high:.1f} % over {len(spread.values)} {kind}, "
     words += f"mean {100 * spread.mean:.1f} %, standard deviation {points:.1f} points"
-    if kind == "folds":
+    if REPEATS[kind].splits_data:
         return f"{words}; part of that is chance in which images a fold tests"
     if len(spread.values) < 3:
         return f"{words}; two seeds are too few to estimate what is chance"

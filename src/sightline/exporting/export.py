@@ -11,30 +11,36 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.errors import ExportMismatch, RunError
-from sightline.exporting.onnx_format import EXPORTERS, Exporter, write_onnx
+from sightline.exporting.formats import Format, find_format
 from sightline.exporting.parity import ParityProof, prove_parity, see_images
 from sightline.networks.onnx_graph import Graph
 from sightline.pixels.containers import Place
 from sightline.runs.safe_files import named_writes, replace_folder, write_bytes, write_text
 from sightline.runtime.bundle import Bundle
-from sightline.runtime.classifier import MODEL_FILE, Classifier
+from sightline.runtime.classifier import MODEL_FILE
 
 __all__ = ["export_classifier"]
 
 
-def export_classifier(graph: Graph, bundle: Bundle, folder: Path, files: Sequence[Place]) -> ParityProof:
-    """Write ``model.safetensors``, ``classifier.json``, ``classes.txt`` and a proved ``model.onnx``.
+def export_classifier(
+    graph: Graph, bundle: Bundle, folder: Path, files: Sequence[Place], formats: Sequence[str] = ("onnx",)
+) -> dict[str, ParityProof]:
+    """Write ``model.safetensors``, ``classifier.json``, ``classes.txt`` and a proved file of each format.
 
     Args:
         graph: the network as trained, with its calibration; it is taken to the CPU.
         bundle: what belongs to it.
-        folder: the ``classifier`` folder; replaced as a whole.
+        folder: the ``classifier`` folder; replaced as a whole, so that all in it is of one network.
         files: real images for the proof.
+        formats: names of ``FORMATS``, ``onnx`` first.
+
+    Returns:
+        The proof of each format.
 
     Raises:
         DataError: if none of the images can be read; nothing is changed then.
-        ExportMismatch: if the ONNX file can't be made or decides otherwise. It is not in the folder then, and
-            the rest is; an older folder with a proved file is left as it is.
+        ExportMismatch: if a file can't be made or decides otherwise. It is not in the folder then, nor are those of the
+            formats after it, and the rest is; an older folder with a proved file is left as it is.
     """
     from safetensors.torch import save
 
@@ -50,37 +56,38 @@ def export_classifier(graph: Graph, bundle: Bundle, folder: Path, files: Sequenc
     write_text(scratch / "classifier.json", bundle.to_json() + "\n")
     write_text(scratch / "classes.txt", "".join(f"{name}\n" for name in bundle.classes))
     failure: ExportMismatch | None = None
-    proof = None
-    try:
-        proof = _write_proved(graph, bundle, scratch / MODEL_FILE, squares)
-    except ExportMismatch as error:
-        (scratch / MODEL_FILE).unlink(missing_ok=True)
-        failure = error
+    proofs = {}
+    for format in map(find_format, formats):
+        try:
+            proofs[format.name] = _write_proved(format, graph, bundle, scratch / format.file, squares)
+        except ExportMismatch as error:
+            (scratch / format.file).unlink(missing_ok=True)
+            failure = error
+            break
     if failure is not None and (folder / MODEL_FILE).is_file():
         shutil.rmtree(scratch, ignore_errors=True)
         raise failure
     replace_folder(scratch, folder)
     if failure is not None:
         raise failure
-    assert proof is not None
-    return proof
+    return proofs
 
 
-def _write_proved(graph: Graph, bundle: Bundle, path: Path, squares: npt.NDArray[np.uint8]) -> ParityProof:
-    """Write ``model.onnx`` by the first exporter whose file decides as the network does."""
-    *others, last = EXPORTERS
-    for exporter in others:
+def _write_proved(
+    format: Format, graph: Graph, bundle: Bundle, path: Path, squares: npt.NDArray[np.uint8]
+) -> ParityProof:
+    """Write a file by the first of the format's writers whose file decides as the network does."""
+
+    def write_by(name: str) -> ParityProof:
+        format.writers[name](graph, bundle, path)
+        return replace(prove_parity(graph, format.open(path), squares), exporter=name)
+
+    *others, last = format.writers
+    for name in others:
         try:
-            return _write_by(exporter, graph, bundle, path, squares)
+            return write_by(name)
         except RunError:  # a full disk
             raise
-        except Exception:  # torch and onnxruntime raise types of their own for a graph that is wrong
-            continue  # it can't do this network, or is no longer in torch; the next one is slower
-    return _write_by(last, graph, bundle, path, squares)
-
-
-def _write_by(
-    exporter: Exporter, graph: Graph, bundle: Bundle, path: Path, squares: npt.NDArray[np.uint8]
-) -> ParityProof:
-    write_onnx(graph, bundle, path, exporter)
-    return replace(prove_parity(graph, Classifier.open(path), squares), exporter=exporter)
+        except Exception:  # the libraries raise types of their own for a graph that is wrong
+            continue  # it can't do this network, or is no longer there; the next one is slower
+    return write_by(last)

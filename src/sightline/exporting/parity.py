@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,10 @@ from sightline.networks.onnx_graph import Graph
 from sightline.pixels.containers import Place
 from sightline.pixels.preprocess import Preprocess
 from sightline.pixels.stream import squares_of
-from sightline.runtime.classifier import Classifier
 
-__all__ = ["MAX_IMAGES", "MIN_IMAGES", "TIE", "TOLERANCE", "ParityProof", "prove_parity", "see_images"]
+__all__ = ["MAX_IMAGES", "MIN_IMAGES", "TIE", "TOLERANCE", "ParityProof", "Runner", "prove_parity", "see_images"]
+
+AnyArray = np.ndarray[Any, Any]
 
 MIN_IMAGES = 32
 MAX_IMAGES = 64
@@ -37,7 +38,7 @@ class ParityProof:
         batch_sizes: sizes of batches; the largest saw all of them, the others the first few.
         max_difference: largest difference between two probabilities.
         ties: images whose two best classes are nearer than ``TIE`` and were decided differently.
-        exporter: of torch's two, the one that made the file; empty where that is not known.
+        exporter: of the ways to write the format, the one that made the file; empty where that is not known.
     """
 
     images: int
@@ -51,12 +52,19 @@ class ParityProof:
         return asdict(self)
 
 
-def prove_parity(graph: Graph, classifier: Classifier, squares: npt.NDArray[np.uint8]) -> ParityProof:
-    """Compare an exported classifier with its network; fewer than 32 images are compared repeatedly.
+class Runner(Protocol):
+    """An exported file, opened: whatever computes what its network computes."""
+
+    def run(self, pixels: npt.NDArray[np.uint8], /) -> tuple[AnyArray, AnyArray, AnyArray]:
+        """Return (probabilities ``[N, K]``, features ``[N, D]``, novelty ``[N]``) of ``[N, size, size, 3] uint8``."""
+
+
+def prove_parity(graph: Graph, runner: Runner, squares: npt.NDArray[np.uint8]) -> ParityProof:
+    """Compare an exported file with its network; fewer than 32 images are compared repeatedly.
 
     Args:
         graph: the network as trained, with its calibration; it is put into evaluation mode, on the CPU.
-        classifier: the exported file, opened.
+        runner: the exported file, opened.
         squares: ``[N, size, size, 3] uint8``, real images as ``see_images`` returns them.
 
     Raises:
@@ -71,7 +79,7 @@ def prove_parity(graph: Graph, classifier: Classifier, squares: npt.NDArray[np.u
     largest, ties = 0.0, 0
     for size in BATCH_SIZES:
         seen = len(squares) if size == max(BATCH_SIZES) else min(len(squares), SMALL_BATCHES * size)
-        answers = [classifier.run(squares[i : min(i + size, seen)]) for i in range(0, seen, size)]
+        answers = [runner.run(squares[i : min(i + size, seen)]) for i in range(0, seen, size)]
         said, _, novelty = (np.concatenate(column) for column in zip(*answers, strict=True))
         largest = max(largest, float(np.abs(said - wanted[:seen]).max()))
         off = float(np.abs(novelty - new[:seen]).max())

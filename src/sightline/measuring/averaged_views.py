@@ -1,4 +1,4 @@
-"""Several looks at each measured image, averaged: a further figure, which is not that of the file that ships."""
+"""Several views of each measured image, averaged: a further metric, which is not that of the exported file."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sightline.events import Event, Progressed, StageEnded, StageStarted
 from sightline.measuring.evaluate import contents_of
 from sightline.runtime.classifier import Classifier
 
-__all__ = ["add_views", "looks_of"]
+__all__ = ["add_views", "views_of"]
 
 # Down and right, in 1/32 of the side: one pixel at 32 px.
 _SHIFTS = ((0, 0), (-1, -1), (1, 1), (-1, 1), (1, -1), (0, -1), (0, 1), (-1, 0), (1, 0), (2, 2))
 _SHOWN = 32  # images from one sign of progress to the next
 
 
-def looks_of(square: npt.NDArray[np.uint8], views: int, *, has_mirror: bool) -> npt.NDArray[np.uint8]:
+def views_of(square: npt.NDArray[np.uint8], views: int, *, has_mirror: bool) -> npt.NDArray[np.uint8]:
     """Return ``[views, S, S, 3]``: the square, its mirror, then both shifted by 1/32 of the side; edges mirrored in.
 
     Args:
@@ -35,18 +35,18 @@ def looks_of(square: npt.NDArray[np.uint8], views: int, *, has_mirror: bool) -> 
         K. Jordan, arXiv 2404.00498, section 3.5: the same six views are used to evaluate on CIFAR-10.
 
     Example:
-        >>> looks_of(np.arange(48, dtype=np.uint8).reshape(4, 4, 3), 2, has_mirror=True)[1, 0, 0].tolist()
+        >>> views_of(np.arange(48, dtype=np.uint8).reshape(4, 4, 3), 2, has_mirror=True)[1, 0, 0].tolist()
         [9, 10, 11]
     """
     unit = max(1, round(len(square) / 32))
     edge = 2 * unit
     padded = np.pad(square, ((edge, edge), (edge, edge), (0, 0)), mode="reflect")
-    looks = []
+    views_made = []
     for down, right in _SHIFTS:
         top, left = edge + down * unit, edge + right * unit
         shifted = padded[top : top + len(square), left : left + len(square)]
-        looks += [shifted, shifted[:, ::-1]] if has_mirror else [shifted]
-    return np.stack(looks[:views])
+        views_made += [shifted, shifted[:, ::-1]] if has_mirror else [shifted]
+    return np.stack(views_made[:views])
 
 
 def add_views(
@@ -56,7 +56,7 @@ def add_views(
     evaluation: Evaluation,
     views: tuple[int, bool],
 ) -> Generator[Event, None, Evaluation]:
-    """Return the evaluation with ``accuracy_with_views`` and ``count_views`` beside its figures, which stay.
+    """Return the evaluation with ``accuracy_with_views`` and ``count_views`` beside its metrics, which stay.
 
     Args:
         classifier: the exported one; it is asked for each view, and its probabilities are averaged.
@@ -66,19 +66,19 @@ def add_views(
         views: (how many, whether mirrors are among them).
     """
     count, has_mirror = views
-    yield StageStarted("Looking again", f"{count} views of each image")
+    yield StageStarted("Averaging views", f"{count} views of each image")
     start, hits, seen = time.monotonic(), 0, 0
     used = np.flatnonzero(evaluation.predictions.is_ok & ~evaluation.leaked)
     squares = classifier.squares(contents_of(samples, rows[used]))
     for done, (place, square) in enumerate(zip(used, squares, strict=True), start=1):
         if not isinstance(square, UnreadableImage):  # else it changed since it was measured
-            said = classifier.answer(looks_of(square, count, has_mirror=has_mirror)).probabilities
-            hits += int(said.mean(0).argmax() == evaluation.labels[place])
+            probabilities = classifier.answer(views_of(square, count, has_mirror=has_mirror)).probabilities
+            hits += int(probabilities.mean(0).argmax() == evaluation.labels[place])
             seen += 1
         if done % _SHOWN == 0 or done == len(used):
             yield Progressed(done, len(used), "images")
     if not seen:
         return evaluation
-    figure = wilson(hits, seen)
-    yield StageEnded("Looking again", f"{figure} averaged over {count} views", time.monotonic() - start)
-    return evaluation.with_views(figure, count)
+    accuracy = wilson(hits, seen)
+    yield StageEnded("Averaging views", f"{accuracy} averaged over {count} views", time.monotonic() - start)
+    return evaluation.with_views(accuracy, count)

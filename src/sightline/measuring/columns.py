@@ -1,4 +1,4 @@
-"""What images may have in common: looks, class, folder, and columns of a person's own."""
+"""What images may have in common: appearance, class, folder, and columns of the user's own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST_NUMBERS = 50  # different ones in a column that are taken for names, such 
 
 
 def slice_columns(samples: Samples, rows: npt.NDArray[np.intp]) -> dict[str, npt.NDArray[np.object_]]:
-    """Return name -> a word an image, for what images may have in common: looks, class, folder, a table's columns.
+    """Return name -> a word an image, for what images may have in common: appearance, class, folder, a table's columns.
 
     A table's column that has the name of one of ours is called ``NAME (table)``; one of many different numbers is split
     into thirds.
@@ -44,7 +44,7 @@ def slice_columns(samples: Samples, rows: npt.NDArray[np.intp]) -> dict[str, npt
     }
     of_class = {(folder, label) for folder, label in zip(folders, samples.labels[rows].tolist(), strict=True)}
     if len(of_class) == len({label for _, label in of_class}):
-        del columns["folder"]  # a folder a class says the same again
+        del columns["folder"]  # one folder a class adds nothing
     return {**columns, **_own_columns(samples, rows)}
 
 
@@ -64,7 +64,7 @@ def _free(name: str, taken: Collection[str], mark: str) -> str:
 
 
 def _in_thirds(words: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
-    """Return the words, or where they are many different numbers in which third each lies; what is empty stays so."""
+    """Return the words, or where they are many different numbers in which third each lies; empty cells stay empty."""
     try:
         values = np.array([float(word or "nan") for word in words], np.float64)
     except ValueError:
@@ -94,10 +94,10 @@ def describe_columns(
         else:
             alone = units is None or not find_slices(hits, {name: words}).searched
             left.append(f"{name} ({_why_not(words) if alone else 'its values have too few groups'})")
-    said = [f"searched for what is worse: {', '.join(searched)}"] if searched else []
-    said += [f"not searched: {', '.join(left)}"] if left else []
-    if said:
-        yield Noted(f"Columns of the table {'; '.join(said)}.")
+    searched_words = [f"searched for what is worse: {', '.join(searched)}"] if searched else []
+    searched_words += [f"not searched: {', '.join(left)}"] if left else []
+    if searched_words:
+        yield Noted(f"Columns of the table {'; '.join(searched_words)}.")
 
 
 def _why_not(words: npt.NDArray[np.object_]) -> str:

@@ -70,7 +70,7 @@ def evaluate_source(
 ) -> Generator[Event, None, Evaluation]:
     """Evaluate on the test part of a source, or on all its images where it has none.
 
-    Where the classifier lies in its run, images that it was trained on are found by content, left out of the
+    If the classifier is in its run, images that it was trained on are found by content, left out of the
     metrics, which is reported; metrics and predictions are kept there, or in ``out``.
 
     Args:
@@ -144,12 +144,14 @@ def number_classes(classifier: Classifier, samples: Samples) -> npt.NDArray[np.i
 
 def describe_trust(evaluation: Evaluation, classifier: Classifier) -> Evaluation:
     """Return the evaluation with what temperature and thresholds of the classifier do on its images."""
-    used, said, bundle = evaluation.used, evaluation.predictions, classifier.bundle
-    labels, probabilities, target = evaluation.labels[used], said.probabilities[used], bundle.target_error
+    used, predictions, bundle = evaluation.used, evaluation.predictions, classifier.bundle
+    labels, probabilities, target = evaluation.labels[used], predictions.probabilities[used], bundle.target_error
     units = evaluation.used_units
     return evaluation.with_values(
         calibration=describe_calibration(labels, probabilities, bundle.temperature, units),
-        unknown=describe_unknown(labels, probabilities, said.novelty[used], bundle.min_confidence, target, units),
+        unknown=describe_unknown(
+            labels, probabilities, predictions.novelty[used], bundle.min_confidence, target, units
+        ),
     )
 
 
@@ -170,7 +172,7 @@ def count_evaluations(
 def _measure_unknown(
     evaluation: Evaluation, classifier: Classifier, paths: list[Path]
 ) -> Generator[Event, None, Evaluation]:
-    """Return the evaluation with how images that show none of the classes are told from the measured ones."""
+    """Return the evaluation with how well images that show none of the classes are separated from the measured ones."""
     yield StageStarted("Evaluating", f"{len(paths):,} images that show none of the classes")
     start = time.monotonic()
     foreign = classifier.predict(paths)
@@ -179,16 +181,16 @@ def _measure_unknown(
         raise DataError(
             "evaluation.no-unknown", f"no image of {paths[0].parent} can be read", "give images that can be read"
         )
-    said, least = foreign.probabilities.max(1)[ok], classifier.bundle.min_confidence
+    confidence, least = foreign.probabilities.max(1)[ok], classifier.bundle.min_confidence
     found: dict[str, Any] = {
         "count": len(paths),
         "count_bad": foreign.count_bad,
         "new": proportion(foreign.novelty[ok] > 1).to_dict(),
-        "unsure": None if least is None else proportion(said < least).to_dict(),
+        "unsure": None if least is None else proportion(confidence < least).to_dict(),
         "auroc_novelty": separation(known.novelty[evaluation.used], foreign.novelty[ok]),
-        "auroc_confidence": separation(-known.probabilities[evaluation.used].max(1), -said),
+        "auroc_confidence": separation(-known.probabilities[evaluation.used].max(1), -confidence),
     }
-    yield StageEnded("Evaluating", f"{Interval(**found['new'])} of them called new", time.monotonic() - start)
+    yield StageEnded("Evaluating", f"{Interval(**found['new'])} of them recognised as new", time.monotonic() - start)
     return evaluation.with_values(unknown={**evaluation.metrics["unknown"], "foreign": found})
 
 
@@ -236,7 +238,7 @@ def evaluate_samples(
     training saw that, nobody knows.
 
     Args:
-        classifier: the exported one: what it says is what is measured.
+        classifier: the exported one: its predictions are measured.
         samples: inspected.
         rows: positions in ``samples`` of the images to measure.
         labels: of these, positions in the classifier's classes.
@@ -248,9 +250,9 @@ def evaluate_samples(
         parts.append(part)
         done += len(part)
         yield Progressed(done, len(rows), "images")
-    said = Predictions.join(parts)
+    predictions = Predictions.join(parts)
     names = tuple(str(samples.paths[row]) for row in rows)
-    evaluation = evaluate_rows(replace(said, paths=names), labels, leaked, number_units(samples, rows))
+    evaluation = evaluate_rows(replace(predictions, paths=names), labels, leaked, number_units(samples, rows))
     yield StageEnded("Evaluating", str(evaluation.accuracy), time.monotonic() - start)
     return evaluation
 
@@ -297,5 +299,5 @@ def show_mistakes(
     side = preprocess.size
     images = np.stack([image for _, image in found]) if found else np.zeros((0, side, side, 3), np.uint8)
     chosen = np.array([place for place, _ in found], np.intp)
-    said = (measured.labels[chosen], measured.predicted[chosen], measured.confidence[chosen])
-    return MistakesSeen(measured.epoch, images, *said)
+    columns = (measured.labels[chosen], measured.predicted[chosen], measured.confidence[chosen])
+    return MistakesSeen(measured.epoch, images, *columns)

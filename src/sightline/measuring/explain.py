@@ -71,7 +71,7 @@ def explain_images(
 
     Raises:
         InputError: for more than 256 images, or a class that the classifier does not know.
-        ModelError: if Grad-CAM was asked for and the classifier lies outside its run, or its network has no map.
+        ModelError: if Grad-CAM was asked for and the classifier is outside its run, or its network has no map.
         MissingExtra: if Grad-CAM was asked for and torch is not installed.
     """
     if len(images) > MOST_IMAGES:
@@ -108,8 +108,8 @@ def explain_square(
     Raises:
         ModelError: if it has none, and there is no occlusion.
     """
-    said = classifier.answer(square[None]).probabilities[0]
-    best = int(said.argmax())
+    answer = classifier.answer(square[None]).probabilities[0]
+    best = int(answer.argmax())
     label = best if label is None else label
     gradcam, layer, fall, agreement = None, "", None, None
     if network is not None:
@@ -126,7 +126,7 @@ def explain_square(
     if gradcam is not None and fall is not None:
         agreement = map_agreement(gradcam, fall, cells)
     names = classifier.classes
-    return Explained(name, names[label], float(said[label]), names[best], square, gradcam, fall, layer, agreement)
+    return Explained(name, names[label], float(answer[label]), names[best], square, gradcam, fall, layer, agreement)
 
 
 def explain_some(
@@ -174,15 +174,15 @@ def choose_examples(evaluation: Evaluation) -> npt.NDArray[np.intp]:
 
     The right ones are of different classes, the largest first; of each class the one of median confidence.
     """
-    said, labels = evaluation.predictions, evaluation.labels
-    used = np.flatnonzero(said.is_ok & ~evaluation.leaked)
-    best = said.probabilities[used].argmax(1) if len(used) else np.zeros(0, np.intp)
-    confidence = said.probabilities[used, best]
+    predictions, labels = evaluation.predictions, evaluation.labels
+    used = np.flatnonzero(predictions.is_ok & ~evaluation.leaked)
+    best = predictions.probabilities[used].argmax(1) if len(used) else np.zeros(0, np.intp)
+    confidence = predictions.probabilities[used, best]
     is_right = best == labels[used]
     wrong = np.flatnonzero(~is_right)
     wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:_EXAMPLES]
     right = []
-    counts = np.bincount(labels[used][is_right], minlength=len(said.classes))
+    counts = np.bincount(labels[used][is_right], minlength=len(predictions.classes))
     for label in np.argsort(-counts, kind="stable")[:_EXAMPLES]:
         own = np.flatnonzero(is_right & (labels[used] == label))
         if len(own):
@@ -191,13 +191,13 @@ def choose_examples(evaluation: Evaluation) -> npt.NDArray[np.intp]:
 
 
 def _arrays_of(explained: list[Explained], evaluation: Evaluation, rows: list[int]) -> dict[str, Any]:
-    said = evaluation.predictions
+    predictions = evaluation.predictions
     arrays: dict[str, Any] = {
         "images": np.stack([_small(one.image) for one in explained]),
-        "paths": np.array([said.paths[row] for row in rows]),
+        "paths": np.array([predictions.paths[row] for row in rows]),
         "labels": evaluation.labels[rows],
-        "predicted": said.probabilities[rows].argmax(1),
-        "confidence": said.probabilities[rows].max(1),
+        "predicted": predictions.probabilities[rows].argmax(1),
+        "confidence": predictions.probabilities[rows].max(1),
         "agreement": np.array([np.nan if one.agreement is None else one.agreement for one in explained]),
         "layer": np.array(explained[0].layer),
     }
@@ -231,7 +231,7 @@ def _find_network(classifier: Classifier, *, must: bool) -> Generator[Event, Non
     run = run_of_classifier(classifier.path)
     why = ""
     if run is None or not run.weights_file.is_file():
-        why = "the classifier lies outside its run, or without its model.safetensors"
+        why = "the classifier is outside its run, or its model.safetensors is missing"
     elif missing_modules("train"):
         why = "the [train] extra is not installed"
     if not why:

@@ -18,7 +18,7 @@ _CURE = "name their groups with --group: a column, or an expression with one par
 
 
 def group_measured(samples: Samples, rule: str | None, run: Run | None) -> Generator[Event, None, Samples]:
-    """Return the samples in groups, and say by which rule; images of one group are not independent witnesses.
+    """Return the samples in groups, and say by which rule; images of one group are not independent.
 
     Args:
         samples: to be measured; groups that their own table names stay, unless a rule is given.
@@ -41,7 +41,7 @@ def _group_as_trained(samples: Samples, run: Run) -> Generator[Event, None, Samp
     try:
         (trained, _), rule = read_dataset(run), run.plan.settings.group
     except RunError as error:
-        yield Warned("evaluation.no-groups", f"whether the training had groups can't be told: {error.message}", _CURE)
+        yield Warned("evaluation.no-groups", f"whether the training had groups is not known: {error.message}", _CURE)
         return samples
     if not any(trained.groups):
         return samples
@@ -56,6 +56,6 @@ def _group_as_trained(samples: Samples, run: Run) -> Generator[Event, None, Samp
             yield from describe_groups(grouped, rule)
             return grouped
     by = f" by {rule}" if rule else ""
-    message = f"the images of the training are in groups{by}, these are in none: each counts as a witness of its own"
+    message = f"the images of the training are in groups{by}, these are in none: each counts as independent"
     yield Warned("evaluation.no-groups", message, _CURE)
     return samples

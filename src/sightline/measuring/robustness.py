@@ -1,4 +1,4 @@
-"""Measure a classifier on images with harm done to them: blur, noise, compression, light, a turn, few pixels."""
+"""Evaluate a classifier on corrupted images: blur, noise, compression, brightness, rotation, low resolution."""
 
 from __future__ import annotations
 
@@ -53,16 +53,16 @@ def measure_robustness(
     report is made again.
 
     Args:
-        classifier: the exported one: what it says is what is measured.
+        classifier: the exported one: its predictions are measured.
         source: labelled images, or None for those that its run measured it on.
-        most: images to look at, drawn evenly; each is predicted 25 times.
+        most: images at most, drawn evenly; each is predicted 25 times.
 
     Returns:
         JSON-able: ``accuracy``, and ``rows`` with ``corruption``, ``severity``, ``words``, ``accuracy``, ``drop``,
         ``lost``, ``gained`` and ``p`` each.
 
     Raises:
-        InputError: if no source is given and the classifier lies outside its run, or ``most`` is less than 1.
+        InputError: if no source is given and the classifier is outside its run, or ``most`` is less than 1.
         DataError: if the source has a class that the classifier does not know, or nothing is left to measure.
     """
     if most < 1:
@@ -94,7 +94,7 @@ def _own_images(classifier: Classifier) -> _Subject:
     if run is None:
         raise InputError(
             "robustness.no-images",
-            "the classifier lies outside its run: which images it was measured on is not known",
+            "the classifier is outside its run, so the images that it was evaluated on are not known",
             "name labelled images too: sightline robustness MODEL DATA",
         )
     with named_damage(run.folder, run.folder):
@@ -116,7 +116,7 @@ def _given_images(classifier: Classifier, source: Source) -> Generator[Event, No
     trained = run.trained_digests() if run else set()
     leaked = np.array([samples.digests[row] in trained for row in rows], bool)
     if leaked.any():
-        message = f"{int(leaked.sum()):,} of {len(rows):,} images were used in training; the figures leave them out"
+        message = f"{int(leaked.sum()):,} of {len(rows):,} images were used in training; the metrics leave them out"
         yield Warned("evaluation.leak", message, "give images that the training did not see")
     rows = rows[~leaked]
     return _Subject(samples, rows, number[samples.labels[rows]], part)
@@ -138,9 +138,11 @@ def _predict_all(
         squares = [square for square in seen if not isinstance(square, UnreadableImage)]
         right = np.zeros((len(changes), len(squares)), bool)
         for place, (name, severity) in enumerate(changes if squares else []):
-            harmed = [corrupt(square, name, severity, seed=_SEED) for square in squares]
-            right[place] = classifier.answer(harmed).probabilities.argmax(1) == labels[~is_bad]
-            yield Progressed(first * len(changes) + (place + 1) * len(rows), len(subject.rows) * len(changes), "looks")
+            corrupted = [corrupt(square, name, severity, seed=_SEED) for square in squares]
+            right[place] = classifier.answer(corrupted).probabilities.argmax(1) == labels[~is_bad]
+            yield Progressed(
+                first * len(changes) + (place + 1) * len(rows), len(subject.rows) * len(changes), "predictions"
+            )
         columns.append(right)
     yield StageEnded("Measuring", f"{len(subject.rows) - len(bad):,} images", time.monotonic() - start)
     return np.concatenate([np.zeros((len(changes), 0), bool), *columns], 1), bad

@@ -81,11 +81,11 @@ def calibrate(network: Network, plan: Plan, workbench: Workbench) -> Generator[E
     logits, labels = logits_of(network, seen), samples.labels[val]
     units = number_units(samples, val)
     calibration = fit_temperature(logits, labels, units, seed=plan.settings.seed)
-    said = cool(_softmax(logits), calibration.temperature)
-    hits = said.argmax(1) == labels
-    least = choose_confidence(said.max(1), hits, units=units)
+    probabilities = cool(_softmax(logits), calibration.temperature)
+    hits = probabilities.argmax(1) == labels
+    least = choose_confidence(probabilities.max(1), hits, units=units)
     novelty = fit_novelty(known, samples.labels[train], len(samples.classes), seen)
-    found = Calibrated(calibration, novelty, least, choose_mass(labels, said), train, known)
+    found = Calibrated(calibration, novelty, least, choose_mass(labels, probabilities), train, known)
     yield StageEnded("Calibrating", _describe(calibration), time.monotonic() - start)
     yield Noted(describe_confidence(least, TARGET_ERROR, hits))
     return found
@@ -111,10 +111,10 @@ def describe_confidence(least: float | None, target: float, hits: npt.NDArray[np
     if least is None:
         if 1 - hits.mean() <= target:
             return f"{len(hits):,} validation images are too few to promise at most {target:.0%} wrong answers."
-        return f"No threshold of confidence keeps wrong answers below {target:.0%} on the validation images for sure."
+        return f"No confidence threshold surely keeps wrong answers below {target:.0%} on the validation images."
     if least == 0:
         return f"All images can be answered: at most {target:.0%} of the answers on validation were wrong."
-    words = f"at most {target:.0%} of the answers on validation were wrong, room for chance included"
+    words = f"at most {target:.0%} of the answers on validation were wrong, at the upper end of the 95 % interval"
     return f"From a confidence of {least:.2f} on, {words} (--min-confidence auto)."
 
 

@@ -20,7 +20,7 @@ from sightline.reading.decode import decode_images
 
 __all__ = ["CANDIDATES", "compare_networks"]
 
-# By device, the default first. A network is one word; it is compared where its weights lie in the hub's cache.
+# By device, the default first. A network is compared if its weights are in the hub's cache.
 CANDIDATES = {
     "cpu": ("mobilenetv2_100.ra_in1k", "efficientnet_b0.ra_in1k", "resnet18.a1_in1k"),
     "gpu": ("convnext_tiny.in12k_ft_in1k", "tf_efficientnetv2_s.in21k_ft_in1k", "resnet50.a1_in1k"),
@@ -59,10 +59,10 @@ def compare_networks(
     for name in here:
         found[name] = yield from _look(samples, split, data, hardware, name)
     best = min(found, key=lambda name: found[name][0])
-    told = ", ".join(f"{name} {loss:.3f} ({accuracy:.1%})" for name, (loss, accuracy) in found.items())
+    words = ", ".join(f"{name} {loss:.3f} ({accuracy:.1%})" for name, (loss, accuracy) in found.items())
     missing = f"; not here: {', '.join(absent)}" if absent else ""
-    yield StageEnded("Choosing", f"{best}; validation loss (accuracy) of the heads: {told}", time.monotonic() - start)
-    return best, f"the lowest validation loss of a head on frozen features: {told}{missing}"
+    yield StageEnded("Choosing", f"{best}; validation loss (accuracy) of the heads: {words}", time.monotonic() - start)
+    return best, f"the lowest validation loss of a head on frozen features: {words}{missing}"
 
 
 def _look(

@@ -113,7 +113,7 @@ def _choose_hardware(job: Job) -> Generator[Event, None, tuple[Hardware, Recipe]
             "device.recipe", message, "precision, threads and compile are planned for it; --device is an order"
         )
     if hardware.warning:
-        yield Warned("device.broken-cuda", hardware.warning, "sightline doctor says more; the CPU is used")
+        yield Warned("device.broken-cuda", hardware.warning, "see sightline doctor; the CPU is used")
     return hardware, recipe
 
 

@@ -38,28 +38,36 @@ from sightline.runtime.bundle import Bundle
 __all__ = ["export_files", "export_run", "finish", "make_bundle"]
 
 
-def export_run(run: Run) -> Generator[Event, None, Run]:
+def export_run(run: Run, format: str = "onnx") -> Generator[Event, None, Run]:
     """Make a classifier of a run's best epoch so far, evaluate it and write the report.
 
+    Args:
+        run: stopped or finished.
+        format: a further format of the same network, beside ``model.onnx``.
+
     Raises:
+        InputError: if there is no such format.
         RunError: if the run has no epoch to export, or another process writes into it.
     """
     require_extra("train", "exporting")
+    from sightline.exporting.formats import find_format
+
+    require_extra(find_format(format).extra, f"exporting to {format}")
     refuse_repeated(run)
     if not run.split_file.is_file():
         raise RunError("run.no-checkpoint", f"{run.folder} was stopped before its first epoch", "train again")
-    with lock_run(run.folder):  # a training that goes on would replace what is exported
-        headline = yield from _export_again(run)
+    with lock_run(run.folder):  # a running training would replace what is exported
+        headline = yield from _export_again(run, tuple(dict.fromkeys(["onnx", format])))
     yield RunEnded(str(run.folder), headline)
     return run
 
 
-def _export_again(run: Run) -> Generator[Event, None, str]:
+def _export_again(run: Run, formats: tuple[str, ...]) -> Generator[Event, None, str]:
     plan = run.plan
     samples, split = read_dataset(run)
     writer = RunWriter(run, run.facts)
     workbench = yield from set_up_workbench(samples, split, plan)
-    headline = yield from finish(writer, plan, workbench, split)
+    headline = yield from finish(writer, plan, workbench, split, formats)
     status = "interrupted" if run.status == "running" else run.status  # killed: nobody could say so
     writer.update(headline=headline, status=status)
     yield from write_page(run)
@@ -67,7 +75,9 @@ def _export_again(run: Run) -> Generator[Event, None, str]:
     return headline
 
 
-def finish(writer: RunWriter, plan: Plan, workbench: Workbench, split: Split) -> Generator[Event, None, str]:
+def finish(
+    writer: RunWriter, plan: Plan, workbench: Workbench, split: Split, formats: tuple[str, ...] = ("onnx",)
+) -> Generator[Event, None, str]:
     """Export the best epoch, evaluate what was exported, and write both down; returns the headline.
 
     Args:
@@ -75,9 +85,10 @@ def finish(writer: RunWriter, plan: Plan, workbench: Workbench, split: Split) ->
         plan: that it followed.
         workbench: that it was trained on.
         split: the whole one. This step alone has the test images, when nothing is left to choose.
+        formats: of ``FORMATS``, that are written.
     """
     run, samples, store = writer.run, workbench.samples, workbench.store
-    calibrated = yield from _export(writer, plan, workbench)
+    calibrated = yield from _export(writer, plan, workbench, formats)
     rows, classifier = split.rows(split.headline), run.classifier()
     measured = evaluate_samples(classifier, samples, rows, samples.labels[rows], split.leaked[rows])
     evaluation = (yield from measured).with_part(split.headline)
@@ -94,15 +105,18 @@ def finish(writer: RunWriter, plan: Plan, workbench: Workbench, split: Split) ->
     if plan.settings.views > 1:
         looks = plan.settings.views, plan.settings.flip > 0
         evaluation = yield from add_views(classifier, samples, rows, evaluation, looks)
-    said = evaluation.predictions
-    features = said.features.astype(np.float16)
-    writer.write_evaluation(evaluation.metrics, evaluation.columns(), said.probabilities, features)
+    predictions = evaluation.predictions
+    features = predictions.features.astype(np.float16)
+    writer.write_evaluation(evaluation.metrics, evaluation.columns(), predictions.probabilities, features)
     yield from explain_some(writer, samples, rows, evaluation)
     return evaluation.headline()
 
 
-def _export(writer: RunWriter, plan: Plan, workbench: Workbench) -> Generator[Event, None, Calibrated]:
+def _export(
+    writer: RunWriter, plan: Plan, workbench: Workbench, formats: tuple[str, ...]
+) -> Generator[Event, None, Calibrated]:
     from sightline.exporting.export import export_classifier
+    from sightline.exporting.formats import FORMATS
     from sightline.networks.onnx_graph import Graph
     from sightline.training.setup import load_trained
     from sightline.training.update import named_errors
@@ -111,17 +125,21 @@ def _export(writer: RunWriter, plan: Plan, workbench: Workbench) -> Generator[Ev
     network, epoch = load_trained(plan.settings, len(samples.classes), run.best_checkpoint, run.weights_file)
     with named_errors(plan.settings):  # memory may be enough for training, and not for this
         calibrated = yield from calibrate(network, plan, workbench)
-    yield StageStarted("Exporting", "model.onnx, compared with the network on real images")
+    shipped = {name: FORMATS[name].file for name in formats}
+    yield StageStarted("Exporting", f"{', '.join(shipped.values())}, compared with the network on real images")
     start = time.monotonic()
     bundle, files = make_bundle(run, plan, samples, network, calibrated), export_files(samples, workbench.split)
     graph = Graph(network, bundle.temperature, calibrated.novelty)
     try:
         with named_errors(plan.settings):
-            proof = export_classifier(graph, bundle, run.classifier_folder, files)
+            proofs = export_classifier(graph, bundle, run.classifier_folder, files, formats)
     except ExportMismatch as error:
         writer.update(export={"error": error.message})
         raise
-    writer.update(export=proof.to_dict(), **({} if epoch is None else {"best_epoch": epoch}))
+    proof, *_ = proofs.values()
+    more = {name: {"file": shipped[name], **proofs[name].to_dict()} for name in formats[1:]}
+    facts = {**proof.to_dict(), **({"formats": more} if more else {})}
+    writer.update(export=facts, **({} if epoch is None else {"best_epoch": epoch}))
     detail = f"same decisions as the network on {proof.images} images, probabilities within {proof.max_difference:.1g}"
     yield StageEnded("Exporting", detail, time.monotonic() - start)
     return calibrated

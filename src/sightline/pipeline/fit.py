@@ -49,7 +49,7 @@ _NAMED, _KEPT = 5, 500  # images of a failed step that an error names, and the r
 
 
 def fit(plan: Plan, workbench: Workbench, session: Session) -> Generator[Event, None, int]:
-    """Train the planned network; its best epoch and, until the end, its whole state lie in the run's folder.
+    """Train the planned network; its best epoch and, until the end, its whole state are in the run's folder.
 
     Args:
         plan: of the training.
@@ -168,7 +168,7 @@ class _Keeper:
         return self.session.writer
 
     def relay(self, events: Generator[Event, None, None]) -> Iterator[Event]:
-        """Yield the events, each after it was kept; a request to stop goes on to where they come from."""
+        """Yield the events, each after it was kept; a request to stop is passed on to their source."""
         for event in events:
             if self.session.processes:
                 self.session.processes.check()
@@ -258,4 +258,4 @@ def _keep_views(writer: RunWriter, train: Batches, settings: Settings, classes: 
 def _with_rate(plan: Plan, found: RateFound) -> Plan:
     """Return the plan with the rate that was found; trained again from its file, it is not looked for again."""
     plan = plan.replace(Decision("learning_rate", found.rate, "finder", found.reason))
-    return plan.replace(Decision("find_rate", False, "finder", "it was looked for, and stands in learning_rate"))
+    return plan.replace(Decision("find_rate", False, "finder", "it was found, and is in learning_rate"))

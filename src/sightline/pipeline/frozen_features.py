@@ -49,7 +49,7 @@ def expect_more_data(seen: FeaturesSeen, samples: Samples, split: Split, seed: i
 def say_more_data(found: dict[str, Any] | None) -> str:
     """Return in a sentence what twice the images would be expected to give."""
     if found is None:
-        return "What more images would give can't be told: there are too few for a learning curve."
+        return "There are too few images for a learning curve: what more of them would give can't be estimated."
     curve = LearningCurve(**{name: found[name] for name in LearningCurve.__dataclass_fields__})
     gain, low, high = (100 * number for number in curve.gain)
     if not curve.is_clear:
@@ -97,9 +97,9 @@ def compare_with_head(
     # In fp32, as the exported classifier answers, whatever the training computed in.
     features = yield from extract_features(network, batches, len(some), 0, until=until)
     places = places[: len(features)]
-    labels, said = evaluation.labels[places], evaluation.predictions.probabilities[places].argmax(1)
+    labels, predicted = evaluation.labels[places], evaluation.predictions.probabilities[places].argmax(1)
     found = _paired(
-        logits_of(network, features).argmax(1) == labels, said == labels, number_units(samples, rows[places])
+        logits_of(network, features).argmax(1) == labels, predicted == labels, number_units(samples, rows[places])
     )
     yield StageEnded("Comparing", f"the head alone reaches {Interval(**found['accuracy'])}", time.monotonic() - start)
     return evaluation.with_values(frozen_head=found)

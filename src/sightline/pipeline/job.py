@@ -29,7 +29,7 @@ class Job:
         keep_checkpoints: keep the best epoch's checkpoint after the run is finished.
         folds: of a cross-validation; None: no cross-validation.
         seeds: trainings that differ in their seed alone; None: one training.
-        resume: go on with the run of that name, or with the newest unfinished one of these data.
+        resume: continue the run of that name, or the newest unfinished one of these data.
         started: by ``time.monotonic()``, when a time limit began to count.
         devices: how many processes train together, ``all`` for one a GPU; empty: one, or those that torchrun started.
     """

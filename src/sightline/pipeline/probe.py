@@ -33,7 +33,7 @@ _CHUNK = 100
 def probe_changes(
     samples: Samples, split: Split, data: DataFacts, chosen: dict[str, Any]
 ) -> Generator[Event, None, DataFacts]:
-    """Return the facts with what a quick probe says of mirrors and turns; test images are not looked at.
+    """Return the facts with what a quick probe finds about mirrors and turns; test images are not used.
 
     Args:
         samples: inspected.

@@ -1,7 +1,7 @@
 """The processes that train beside this one: started here, one a device, or by torchrun on one machine or several.
 
-This process, of rank 0, plans, decodes, writes, exports and measures. The others are told of a run's folder when that
-is begun, read plan, data and decoded images from it, train along, and end; they write nothing.
+This process, of rank 0, plans, decodes, writes, exports and measures. The others get the run's folder when it
+is there, read plan, data and decoded images from it, train along, and end; they write nothing.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = ["DONE", "FOLDER", "Processes", "ready_key"]
 
-FOLDER, DONE = "sightline/folder", "sightline/done"  # what is said in the store that all processes see
+FOLDER, DONE = "sightline/folder", "sightline/done"  # keys of the store that all processes see
 _NAMED = 5.0  # seconds in which a process whose connection is gone is found to have ended
 _READY = 1_800.0  # seconds in which all must have read the data
 _END = 5.0  # seconds for a process to end
-_CURE = "give the same command with --resume to go on from what was saved"
+_CURE = "give the same command with --resume to continue from the saved state"
 
 
 def ready_key(rank: int) -> str:
-    """Return what a process says in the store when it has read its data."""
+    """Return the key that a process sets in the store when it has read its data."""
     return f"sightline/ready/{rank}"
 
 
@@ -42,7 +42,7 @@ class Processes:
         devices: how many processes, ``all`` for one a GPU, or empty for one, or for those that torchrun started.
 
     Raises:
-        InputError: if that is no number, or both are asked for.
+        InputError: if that is not a number, or both are asked for.
     """
 
     def __init__(self, devices: str = "") -> None:
@@ -124,12 +124,12 @@ class Processes:
             code = worker.poll()
             if code:
                 how = f"exited with code {code}" if code > 0 else f"was ended by {signal.Signals(-code).name}"
-                memory = " (if nobody sent it: the machine had too little memory)" if code == -9 else ""
+                memory = " (unless you stopped it, the machine probably ran out of memory)" if code == -9 else ""
                 message = f"process {rank} of {self._size} {how}{memory}, and the others were stopped"
                 raise TrainingError("training.rank-lost", message, _CURE)
 
     def explain(self, error: TrainingError) -> None:
-        """Raise the first cause of an error that says that a process is gone, where it is seen here."""
+        """Raise the first cause of an error about a lost process, if it is known here."""
         end = time.monotonic() + _NAMED
         while error.code == "training.rank-lost" and self._workers and time.monotonic() < end:
             self.check()
@@ -162,12 +162,12 @@ class Processes:
         """Start a process of this machine; it ends when its standard input does, and so when this process does."""
         place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": self._size, "LOCAL_WORLD_SIZE": self._size}
         found = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": self._port, "TORCHELASTIC_USE_AGENT_STORE": True}
-        told = {name: str(value) for name, value in {**place, **found}.items()}
+        environment = {name: str(value) for name, value in {**place, **found}.items()}
         command = [sys.executable, "-m", "sightline.pipeline.worker"]
         # A session of its own: Ctrl-C in the terminal goes to this process alone, which tells the others.
         return subprocess.Popen(
             command,
-            env={**os.environ, **told},
+            env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             start_new_session=True,

@@ -35,7 +35,7 @@ _ROW = 0.0004  # seconds of a report for each measured image
 _MARGIN = 1.4  # the machine may be busier then
 _COVERED, _GRADIENTS = 520, 60  # predictions that explanations take at most, and what their gradients cost beside
 _EXIT = 2.5  # seconds: what the process needs to end
-_BASELINE = 20_000  # training images that the baseline looks at, at most
+_BASELINE = 20_000  # most training images of the baseline
 
 
 def rehearse_finish(run: Run, plan: Plan, workbench: Workbench, network: Network) -> Generator[Event, None, float]:
@@ -59,7 +59,7 @@ def rehearse_finish(run: Run, plan: Plan, workbench: Workbench, network: Network
         try:
             bundle = make_bundle(run, plan, samples, still)
             export_classifier(Graph(still), bundle, folder, export_files(samples, split))
-        except ExportMismatch as error:  # the training is worth its time even so; the end says it again
+        except ExportMismatch as error:  # the training is worth its time even so; the end reports it again
             words = "the network can be trained and kept; only model.onnx will be missing"
             yield Warned(error.code, f"the rehearsal of the export failed: {error.message}", words)
         exporting = time.monotonic() - start
@@ -87,9 +87,9 @@ def rehearse_finish(run: Run, plan: Plan, workbench: Workbench, network: Network
     reporting += _ROW * count
     explaining = looking * (min(count, _COVERED) + _GRADIENTS)
     seconds = _MARGIN * (calibrating + exporting + evaluating + explaining + reporting) + _EXIT
-    told = f"calibration {calibrating:.1f} s, export {exporting:.1f} s, {count:,} images {evaluating:.1f} s"
-    told += f", explanations {explaining:.1f} s, report {reporting:.1f} s"
+    words = f"calibration {calibrating:.1f} s, export {exporting:.1f} s, {count:,} images {evaluating:.1f} s"
+    words += f", explanations {explaining:.1f} s, report {reporting:.1f} s"
     yield StageEnded(
-        "Rehearsing", f"{seconds:.0f} s are kept for the end: {told}, two fifths more", time.monotonic() - begun
+        "Rehearsing", f"{seconds:.0f} s are reserved for the end: {words}, and 40 % more", time.monotonic() - begun
     )
     return seconds

@@ -15,7 +15,6 @@ from sightline.evaluation.repeats import describe_spread
 from sightline.events import Event, Noted, RunEnded, RunStarted
 from sightline.installation import require_extra
 from sightline.launch import refuse_launched
-from sightline.measuring.repeated import join_metrics, join_tables
 from sightline.pipeline.decide import decide
 from sightline.pipeline.finish import finish
 from sightline.pipeline.fit import fit
@@ -29,6 +28,7 @@ from sightline.reading.weights import fetch_weights
 from sightline.reporting.page import write_page
 from sightline.runs.folder import Run
 from sightline.runs.hashes import hash_files
+from sightline.runs.repeated import join_metrics, join_tables
 from sightline.runs.writer import RunWriter, refuse_name
 
 __all__ = ["repeat_job"]
@@ -103,7 +103,7 @@ def _plan_of(plan: Plan, repeats: Repeats, number: int, what: str) -> Plan:
 
 
 def _write_together(writer: RunWriter, repeats: Repeats, times: int, done: int) -> str:
-    """Write the figures of the trainings so far into the run that holds them; returns the headline."""
+    """Write the metrics of the trainings so far into the run that holds them; returns the headline."""
     runs, kind = writer.run.parts, repeats.kind
     rows = join_tables(runs)
     together = {"kind": kind, "times": times, "done": done, **join_metrics(runs, kind)}

@@ -51,7 +51,7 @@ def find_unfinished(job: Job) -> Run | None:
             clear_stillborn(folder)
             return None
         if Run(folder).is_repeated:
-            message = f"{folder} holds several trainings, which --resume can't go on with"
+            message = f"{folder} holds several trainings, which --resume can't continue"
             raise RunError("run.repeated", message, "make them again under another --name")
         return Run(folder)
     data = describe_source(job.source)
@@ -102,13 +102,13 @@ def take_up(job: Job, run: Run, processes: Processes) -> Generator[Event, None, 
     looked = replace(looked, split=split.without_test(), data=describe_data(looked.samples, split))
     decided, differs = yield from _decide_again(plan, looked, run, processes)
     if differs:
-        message = f"this is not what {run.folder} was begun on: {differs}"
-        cure = "to repeat a run bit for bit, go on with the same versions on the same kind of machine"
+        message = f"versions or machine differ from those at the start of {run.folder}: {differs}"
+        cure = "to repeat a run bit for bit, resume it with the same versions on the same kind of machine"
         yield Warned("run.not-exact", message, cure)
     elif "not_exact_since" in facts:
-        yield Noted(f"This run is not bit for bit repeatable since step {facts['not_exact_since']:,}.")
+        yield Noted(f"This run has not been repeatable bit for bit since step {facts['not_exact_since']:,}.")
     else:
-        yield Noted("Versions, device and threads are those the run was begun with: it goes on bit for bit.")
+        yield Noted("Versions, device and threads are the same as at the start of the run: it continues bit for bit.")
     return TakenUp(looked, split, decided, differs)
 
 
@@ -161,15 +161,15 @@ def _refuse_changed_settings(plan: Plan, chosen: dict[str, Any], run: Run) -> No
     ]
     if changed:
         shown = [f"{name} = {chosen[name]!r}, in the run {values[name]!r}" for name in changed]
-        cure = f"leave {'it' if len(changed) == 1 else 'them'} out to go on, or leave out --resume for a new run"
-        raise InputError("plan.changed", f"{run.folder} can't go on with other settings: {'; '.join(shown)}", cure)
+        cure = f"leave {'it' if len(changed) == 1 else 'them'} out to continue, or leave out --resume for a new run"
+        raise InputError("plan.changed", f"{run.folder} can't continue with other settings: {'; '.join(shown)}", cure)
 
 
 def _data_changed(samples: Samples, run: Run) -> RunError:
-    """Return the error that says which images are new, gone or other than they were."""
-    cure = "put the data back as they were, or leave out --resume for a new run"
+    """Return the error that says which images are new, missing or changed."""
+    cure = "restore the data, or leave out --resume for a new run"
     if not run.samples_file.is_file():
-        return RunError("run.data-changed", f"the data are not those that {run.folder} was begun with", cure)
+        return RunError("run.data-changed", f"the data differ from those at the start of {run.folder}", cure)
     before = {row["path"]: (row["sha256"], row["label"]) for row in run.samples}
     labels = [samples.classes[label] for label in samples.labels]
     now = {str(path): row for path, *row in zip(samples.paths, samples.digests, labels, strict=True)}
@@ -178,8 +178,10 @@ def _data_changed(samples: Samples, run: Run) -> RunError:
         "missing": [path for path in before if path not in now],
         "changed": [path for path in now if path in before and tuple(now[path]) != before[path]],
     }
-    told = [f"{len(paths):,} {kind} ({listed(paths, _SHOWN)})" for kind, paths in kinds.items() if paths]
-    message = f"the data are not those that {run.folder} was begun with: {'; '.join(told) or 'other groups or parts'}"
+    changes = [f"{len(paths):,} {kind} ({listed(paths, _SHOWN)})" for kind, paths in kinds.items() if paths]
+    message = (
+        f"the data differ from those at the start of {run.folder}: {'; '.join(changes) or 'other groups or parts'}"
+    )
     return RunError("run.data-changed", message, cure)
 
 
@@ -187,7 +189,7 @@ def _split_of(run: Run, samples: Samples, made: Split) -> Split:
     """Return the split as the run wrote it, with its leaks; the one that was made again where it had not come to that.
 
     Raises:
-        RunError: if files were renamed: their order decides which images stand in a step.
+        RunError: if files were renamed: their order decides which images are in a step.
     """
     if not run.split_file.is_file():
         return made
@@ -212,16 +214,16 @@ def _differences(facts: dict[str, Any], hardware: Hardware, planned: str, proces
     from sightline.training.setup import versions
 
     before, now = facts.get("versions", {}), {"sightline": version("sightline"), **versions()}
-    told = [
+    changes = [
         f"{name} {before.get(name)} then, {version} now" for name, version in now.items() if before.get(name) != version
     ]
     known = facts.get("hardware", {})
     if planned != hardware.device:
-        told.append(f"device {planned} then, {hardware.device} now")
+        changes.append(f"device {planned} then, {hardware.device} now")
     elif known.get("name") != hardware.name:
-        told.append(f"{known.get('name')} then, {hardware.name} now")
+        changes.append(f"{known.get('name')} then, {hardware.name} now")
     if facts.get("processes", 1) != processes:
-        told.append(f"{count_of(facts.get('processes', 1), 'process')} then, {processes} now")
-    if hardware.device != "cpu" and not told:
-        told.append(f"{hardware.name} adds numbers in no fixed order")
-    return "; ".join(told)
+        changes.append(f"{count_of(facts.get('processes', 1), 'process')} then, {processes} now")
+    if hardware.device != "cpu" and not changes:
+        changes.append(f"{hardware.name} adds numbers in no fixed order")
+    return "; ".join(changes)

@@ -1,4 +1,4 @@
-"""Sightline on its own torture set: each defect must be said, a training must pass over them, no file may change."""
+"""Sightline on its own torture set: each defect must be reported, training must skip them, no file may change."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What Sightline said about one thing that it must say.
+    """What Sightline reported about one thing that it must report.
 
     Attributes:
         name: the defect, in words.
         expected: the code of the finding or error, with the words that must be in it.
-        said: what was said instead, or the words that were found.
+        reported: what was reported instead, or the words that were found.
         ok: whether that is right.
     """
 
     name: str
     expected: str
-    said: str
+    reported: str
     ok: bool
 
 
 def run_selftest(folder: Path, *, quick: bool = False) -> Generator[Verdict | Event, None, None]:
-    """Write the torture set into a new folder, check it, train and predict on it; yields what is said to each.
+    """Write the torture set into a new folder, check it, train and predict on it; yields what is reported about each.
 
     Args:
         folder: where the set, and a run, go.
@@ -72,17 +72,17 @@ def run_selftest(folder: Path, *, quick: bool = False) -> Generator[Verdict | Ev
             yield from _look_at(run, photos, [defect for defect in defects if defect.source == photos])
     after = hash_tree(data)
     changed = sorted({path for path, _ in before.items() ^ after.items()})
-    said = f"changed: {', '.join(changed[:3])}" if changed else f"{len(after):,} unchanged"
-    yield Verdict("no file is changed, made or removed", "the same tree of files", said, not changed)
+    reported = f"changed: {', '.join(changed[:3])}" if changed else f"{len(after):,} unchanged"
+    yield Verdict("no file is changed, made or removed", "the same tree of files", reported, not changed)
 
 
 def judge(defect: Defect, samples: Samples, findings: Findings) -> Verdict:
-    """Compare what was found with what must be said about a defect."""
+    """Compare what was found with what must be reported about a defect."""
     if defect.code == READ:
         rows = [row for row, path in enumerate(samples.paths) if path == defect.path]
         used = bool(rows) and rows[0] not in samples.errors
-        said = "read" if used else samples.errors.get(rows[0], "") if rows else "no sample"
-        return Verdict(defect.name, READ, said, used)
+        reported = "read" if used else samples.errors.get(rows[0], "") if rows else "no sample"
+        return Verdict(defect.name, READ, reported, used)
     expected = defect.code + (f": {defect.words}" if defect.words else "")
     words = []
     for finding in findings:
@@ -104,7 +104,7 @@ def hash_tree(folder: Path) -> dict[str, str]:
             status = path.lstat()
             content = b""
             if stat.S_ISLNK(status.st_mode):
-                content = os.fsencode(os.readlink(path))  # noqa: PTH115  (a name that is no UTF-8 stays as it is)
+                content = os.fsencode(os.readlink(path))  # noqa: PTH115  (a name that is not UTF-8 stays as it is)
             elif stat.S_ISREG(status.st_mode):
                 content = path.read_bytes()
             text = f"{status.st_mode} {status.st_mtime_ns} {hashlib.sha256(content).hexdigest()}"
@@ -113,7 +113,7 @@ def hash_tree(folder: Path) -> dict[str, str]:
 
 
 def _check(source: Path, defects: Sequence[Defect]) -> Generator[Verdict, None, None]:
-    """Check one source and judge what is said to each of its defects."""
+    """Check one source and judge what is reported about each of its defects."""
     try:
         up = result_of(check_source(source, DataChoices()))
     except SightlineError as error:
@@ -131,7 +131,7 @@ def _job(photos: Path, folder: Path) -> Job:
 
 
 def _look_at(run: Run, photos: Path, defects: Sequence[Defect]) -> Generator[Verdict, None, None]:
-    """Judge a run on the photos: which images it used, and what its classifier says to each file."""
+    """Judge a run on the photos: which images it used, and what its classifier returns for each file."""
     bad = {defect.path for defect in defects if defect.code == "unreadable"}
     yield Verdict("a training passes over the defects", "finished", run.status, run.status == "finished")
     left_out = {row["path"] for row in run.samples if row["error"]}
@@ -145,8 +145,8 @@ def _look_at(run: Run, photos: Path, defects: Sequence[Defect]) -> Generator[Ver
     yield _compare("the classifier refuses what can't be read, and nothing else", bad, failed)
 
 
-def _compare(name: str, expected: set[str], said: set[str]) -> Verdict:
-    lacking, surplus = sorted(expected - said), sorted(said - expected)
+def _compare(name: str, expected: set[str], reported: set[str]) -> Verdict:
+    lacking, surplus = sorted(expected - reported), sorted(reported - expected)
     parts = [f"not {', '.join(lacking)}"] if lacking else []
     parts += [f"also {', '.join(surplus)}"] if surplus else []
-    return Verdict(name, f"{len(expected)} files", "; ".join(parts) or f"{len(said)} files", not parts)
+    return Verdict(name, f"{len(expected)} files", "; ".join(parts) or f"{len(reported)} files", not parts)

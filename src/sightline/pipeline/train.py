@@ -53,7 +53,7 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
 def _train(job: Job, processes: Processes, stages: list[StageEnded]) -> Generator[Event, None, Run]:
     before = find_unfinished(job) if job.resume else None
     if before is not None and before.status == "finished":
-        yield Noted(f"{before.folder} is finished: there is nothing to go on with, and nothing was changed.")
+        yield Noted(f"{before.folder} is finished: there is nothing to continue, and nothing was changed.")
         return before
     require_extra("train", "training")
     refuse_repeats(job)

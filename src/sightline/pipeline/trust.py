@@ -1,4 +1,4 @@
-"""What is found out about a classifier beside its figures: calibration, what is new to it, its mistakes' company."""
+"""What else is found out about a classifier: calibration, novelty, nearest training images, doubtful labels."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ def judge_evaluation(
         rows: positions in ``samples`` of the measured images.
     """
     evaluation = describe_trust(evaluation, classifier)
-    used, said = evaluation.used, evaluation.predictions
-    labels, probabilities = evaluation.labels[used], said.probabilities[used]
+    used, predictions = evaluation.used, evaluation.predictions
+    labels, probabilities = evaluation.labels[used], predictions.probabilities[used]
     calibration = {"validation": calibrated.calibration.to_dict(), **evaluation.metrics["calibration"]}
     unknown = dict(evaluation.metrics["unknown"])
-    distances = calibrated.novelty.distances(said.features[used])
+    distances = calibrated.novelty.distances(predictions.features[used])
     unknown["leave_one_out"] = leave_one_out(distances, labels)
     unknown["non_images"] = reject_non_images(classifier)
-    nearest, votes = _find_nearest(said.features, calibrated, samples)
+    nearest, votes = _find_nearest(predictions.features, calibrated, samples)
     places = np.flatnonzero(used)
     doubts = find_label_errors(probabilities, votes[used], labels)
     doubtful = [
-        {"path": said.paths[places[place]], "suggested": said.classes[label], "score": float(score)}
+        {"path": predictions.paths[places[place]], "suggested": predictions.classes[label], "score": float(score)}
         for place, label, score in zip(doubts.rows, doubts.suggested, doubts.scores, strict=True)
     ][:_DOUBTS]
     found = find_slices(evaluation.hits, slice_columns(samples, rows[used]), units=evaluation.used_units)
@@ -73,7 +73,7 @@ def judge_evaluation(
 def reject_non_images(classifier: Classifier) -> dict[str, dict[str, Any]]:
     """Return kind of non-image -> how many there are, and how many are called new, or are less sure than asked.
 
-    That says that the thresholds work at all; it is no evidence of what they do on other photos.
+    This shows that the thresholds work at all; it is no evidence for other photos.
     """
     least = classifier.bundle.min_confidence
     found = {}

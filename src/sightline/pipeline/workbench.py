@@ -54,7 +54,7 @@ class Session:
     Attributes:
         writer: of its run.
         ends: by ``time.monotonic()``, when all of the run must be over; infinite: no limit.
-        resume: go on from what the run saved.
+        resume: continue from the saved state.
         differs: why going on can't be bit for bit; empty where it is.
         processes: those that train beside this one; None: none.
     """

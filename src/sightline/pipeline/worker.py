@@ -104,7 +104,7 @@ def _end_with_the_first() -> None:
 
 
 def main() -> None:
-    """Run as a process of ``--devices``; what goes wrong is told to the first process, which says it."""
+    """Run as a process of ``--devices``; errors are passed to the first process, which reports them."""
     _end_with_the_first()
     with contextlib.suppress(StopRequested):
         try:

@@ -17,14 +17,12 @@ class Repeats:
         code: of the error for a number of trainings that is too small.
         splits_data: whether each training has a split of its own, so that every image is tested once and predictions
             are pooled; otherwise all measure the same images, and metrics are averaged.
-        chance: what part of the spread is chance of the measurement, in words; empty where none is.
     """
 
     kind: str
     one: str
     code: str
     splits_data: bool
-    chance: str = ""
 
     def describe(self, number: int, times: int) -> str:
         """Return which training this is, in words.
@@ -38,6 +36,6 @@ class Repeats:
 
 # By ``kind`` in run.json. A run of a kind that is not here is a single training, or a kept evaluation.
 REPEATS = {
-    "folds": Repeats("folds", "fold", "split.folds", splits_data=True, chance="which images a fold tests"),
+    "folds": Repeats("folds", "fold", "split.folds", splits_data=True),
     "seeds": Repeats("seeds", "seed", "plan.seeds", splits_data=False),
 }

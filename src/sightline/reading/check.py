@@ -1,4 +1,4 @@
-"""The data doctor's visit: read, compare, split, embed where that is asked for, and say what is wrong."""
+"""The check of a data set: read, compare, split, embed if asked, and report what is wrong."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sightline.data.sources import Source
 from sightline.data.split import Split, make_split, make_split_of_nothing
 from sightline.errors import DataError, InputError
 from sightline.events import Event, StageEnded, StageStarted
-from sightline.reading.embed import Eyes, embed_samples
+from sightline.reading.embed import Embedder, embed_samples
 from sightline.reading.source import DataChoices, inspect_source
 from sightline.text import count_of
 
@@ -24,7 +24,7 @@ __all__ = ["CheckUp", "check_source"]
 
 @dataclass(frozen=True, slots=True)
 class CheckUp:
-    """What came out of a visit.
+    """The result of a check.
 
     Attributes:
         samples: inspected.
@@ -45,21 +45,23 @@ class CheckUp:
         return bool(codes & {"no-split", "extra-class"}) or has_too_many_bad(self.samples)
 
 
-_BLIND = Eyes()
+_NO_EMBEDDER = Embedder()
 
 
-def check_source(source: Source, choices: DataChoices, eyes: Eyes = _BLIND) -> Generator[Event, None, CheckUp]:
+def check_source(
+    source: Source, choices: DataChoices, embedder: Embedder = _NO_EMBEDDER
+) -> Generator[Event, None, CheckUp]:
     """Read and decode every image of a source and return what is wrong with it.
 
     Args:
         source: whatever ``read_samples`` takes.
         choices: about reading the data.
-        eyes: whose features are looked at.
+        embedder: whose features are used.
 
     Raises:
         InputError: if weights are given, and no network for them.
     """
-    if eyes.weights and not eyes.model:
+    if embedder.weights and not embedder.model:
         message = "--weights are those of the network of --embeddings, and there is none"
         raise InputError("check.weights", message, "give --embeddings NETWORK too")
     samples = yield from inspect_source(source, choices, strict=False)
@@ -70,8 +72,8 @@ def check_source(source: Source, choices: DataChoices, eyes: Eyes = _BLIND) -> G
         split = make_split_of_nothing(samples)
         more = (Finding("no-split", "error", error.message, (), error.cure),)
     embedding = None
-    if eyes.model:
-        embedding = yield from embed_samples(samples, split, eyes, choices.value_range)
+    if embedder.model:
+        embedding = yield from embed_samples(samples, split, embedder, choices.value_range)
     yield StageStarted("Checking", "")
     start = time.monotonic()
     subject = Subject(samples, split, embedding, choices.value_range)

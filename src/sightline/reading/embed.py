@@ -23,13 +23,13 @@ from sightline.runs.folder import RUNS_FOLDER
 from sightline.runs.lookup import find_classifier
 from sightline.runtime.classifier import Classifier
 
-__all__ = ["Eyes", "embed_samples"]
+__all__ = ["Embedder", "embed_samples"]
 
 _RUN = "embed with a pretrained network, or leave out --range"
 
 
 @dataclass(frozen=True, slots=True)
-class Eyes:
+class Embedder:
     """Whose features find label errors and outliers.
 
     Attributes:
@@ -44,25 +44,25 @@ class Eyes:
 
 
 def embed_samples(
-    samples: Samples, split: Split, eyes: Eyes, value_range: Range | None = None
+    samples: Samples, split: Split, embedder: Embedder, value_range: Range | None = None
 ) -> Generator[Event, None, Embedding]:
     """Return features of all images.
 
     Args:
         samples: inspected.
         split: tells the plan how many images there are.
-        eyes: a run, a classifier, or a network with pretrained weights.
+        embedder: a run, a classifier, or a network with pretrained weights.
         value_range: (low, high) of 16-bit, 32-bit and float images; a classifier brings its own.
 
     Raises:
         SightlineError: if it is neither, or its weights are not there.
     """
-    model = eyes.model
+    model = embedder.model
     if not samples.is_ok.any():
         raise DataError("check.no-images", "no image can be read, so there is nothing to embed", "replace the files")
     yield StageStarted("Embedding", f"{len(samples):,} images by {model}")
     start = time.monotonic()
-    classifier = None if eyes.weights else _open_classifier(model, eyes.runs)
+    classifier = None if embedder.weights else _open_classifier(model, embedder.runs)
     if classifier is not None:
         if value_range not in (None, classifier.preprocess.value_range):
             own = classifier.preprocess.value_range
@@ -71,7 +71,7 @@ def embed_samples(
             )
         features = yield from _by_classifier(samples, classifier)
     else:
-        features = yield from _by_network(samples, split, eyes, value_range)
+        features = yield from _by_network(samples, split, embedder, value_range)
     yield StageEnded("Embedding", f"{features.shape[1]:,} features an image", time.monotonic() - start)
     return Embedding(features, model)
 
@@ -96,15 +96,15 @@ def _by_classifier(samples: Samples, classifier: Classifier) -> Generator[Event,
                 yield error
 
     parts, done = [], 0
-    for said in classifier.predict_stream(contents()):
-        parts.append(said.features)
-        done += len(said)
+    for predictions in classifier.predict_stream(contents()):
+        parts.append(predictions.features)
+        done += len(predictions)
         yield Progressed(done, len(samples), "images")
     return np.concatenate(parts)
 
 
 def _by_network(
-    samples: Samples, split: Split, eyes: Eyes, value_range: Range | None
+    samples: Samples, split: Split, embedder: Embedder, value_range: Range | None
 ) -> Generator[Event, None, npt.NDArray[np.float32]]:
     require_extra("train", "embedding with a network")
     from sightline.networks.describe import describe_network
@@ -117,8 +117,8 @@ def _by_network(
     from sightline.training.setup import make_batches, set_up_network
 
     hardware = probe_hardware(None)
-    network = describe_network(eyes.model)
-    options = Recipe(model=eyes.model, weights=eyes.weights or None, pretrained=True, value_range=value_range)
+    network = describe_network(embedder.model)
+    options = Recipe(model=embedder.model, weights=embedder.weights or None, pretrained=True, value_range=value_range)
     plan = make_plan(Recipe(), options, describe_data(samples, split), hardware, network)
     weights, _ = yield from fetch_weights(plan.settings, network, samples.classes)
     _, store = yield from decode_images(samples, plan)

@@ -26,7 +26,7 @@ def counted(steps: Generator[int, None, T], total: int) -> Generator[Event, None
 
 
 def compared(steps: Generator[tuple[int, int], None, T]) -> Generator[Event, None, T]:
-    """Turn a generator of (pairs looked at, pairs to look at) into one of progress events."""
+    """Turn a generator of (pairs compared, pairs to compare) into one of progress events."""
     kept = Steps(steps)
     for done, total in kept:
         yield Progressed(done, total, "pairs")
@@ -34,7 +34,7 @@ def compared(steps: Generator[tuple[int, int], None, T]) -> Generator[Event, Non
 
 
 def noting_stages(events: Generator[Event, None, T], stages: list[StageEnded]) -> Generator[Event, None, T]:
-    """Pass events on, and add each stage that ended to a list; a request to stop goes on to where they come from."""
+    """Pass events on, and add each stage that ended to a list; a request to stop is passed on to their source."""
     asked: StopRequested | None = None
     try:
         while True:

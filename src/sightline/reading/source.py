@@ -93,7 +93,7 @@ def inspect_source(
     start = time.monotonic()
     found = read_samples(fetched, strict=strict, least_classes=least_classes)
     samples = yield from counted(inspect_samples(found, value_range=choices.value_range), len(found))
-    # What a person says of single images goes beyond a rule for all names; what is excluded needs no group.
+    # Fixes of single images win over a rule for all names; an excluded image needs no group.
     samples = apply_fixes(samples, [fix for fix in fixes if fix.action != "group"])
     excluded = {fix.path for fix in fixes if fix.action == "exclude"}
     groups = [fix for fix in fixes if fix.action == "group" and fix.path not in excluded]

@@ -69,12 +69,12 @@ class Explained:
         """Return the image beside each map laid over it, as a matplotlib figure.
 
         Raises:
-            MissingExtra: without the ``[report]`` extra.
+            MissingExtra: without the ``[light]`` extra.
 
         Example:
             ``sightline.explain("latest", "photo.jpg")[0].figure().savefig("why.png")``
         """
-        require_extra("report", "a figure")
+        require_extra("light", "a figure")
         return in_cells(draw_explained(self))
 
     def to_dict(self) -> dict[str, Any]:

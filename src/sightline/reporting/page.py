@@ -35,10 +35,10 @@ def write_report(run: Run) -> None:
     """Write ``report.html``, ``figures/`` and the model card of an evaluated run.
 
     Raises:
-        MissingExtra: without the ``[report]`` extra.
+        MissingExtra: without the ``[light]`` extra.
         RunError: if the run was not evaluated, its files are damaged, or the disk is full.
     """
-    require_extra("report", "the report")
+    require_extra("light", "the report")
     recorded = Recorded(run)
     _refuse_unfit(recorded)
     with named_damage(run.folder, run.folder):
@@ -62,10 +62,10 @@ def write_evaluation_page(kept: KeptEvaluation) -> Path:
     """Write ``report.html`` of images that a classifier was measured on after its training; returns its path.
 
     Raises:
-        MissingExtra: without the ``[report]`` extra.
+        MissingExtra: without the ``[light]`` extra.
         RunError: if the disk is full.
     """
-    require_extra("report", "the page")
+    require_extra("light", "the page")
     write_text(kept.report_file, render_report(kept))
     return kept.report_file
 

@@ -43,7 +43,7 @@ def plot_curves(run: Run) -> Figure:
     Example:
         ``sightline.plot_curves(run).savefig("curves.png")``
     """
-    require_extra("report", "a figure")
+    require_extra("light", "a figure")
     return _shown(draw_curves(Recorded(run)), run, "no epochs")
 
 
@@ -56,7 +56,7 @@ def plot_steps(run: Run) -> Figure:
     Example:
         ``sightline.plot_steps(run)``
     """
-    require_extra("report", "a figure")
+    require_extra("light", "a figure")
     return _shown(draw_steps(Recorded(run)), run, "no steps")
 
 
@@ -73,7 +73,7 @@ def plot_confusion(run: Run, *, normalize: bool = False) -> Figure:
     Example:
         ``sightline.plot_confusion(run, normalize=True)``
     """
-    require_extra("report", "a figure")
+    require_extra("light", "a figure")
     metrics = run.metrics
     if "confusion" not in metrics:
         raise _nothing(run, "no confusion matrix of its own")
@@ -95,7 +95,7 @@ def plot_mistakes(run: Run, *, count: int = 12) -> Figure:
     Example:
         ``sightline.plot_mistakes(run, count=8)``
     """
-    require_extra("report", "a figure")
+    require_extra("light", "a figure")
     return _draw_mistakes(Recorded(run), count)
 
 
@@ -132,7 +132,7 @@ def plot_samples(run: Run, part: str = "train", *, count: int = 12) -> Figure:
     Example:
         ``sightline.plot_samples(run, "test", count=8)``
     """
-    require_extra("report", "a figure")
+    require_extra("light", "a figure")
     recorded = Recorded(run)
     samples, split = recorded.samples, recorded.split
     rows = split.rows(part)
@@ -152,7 +152,7 @@ def plot_predictions(predictions: Predictions, *, count: int = 12) -> Figure:
     Example:
         ``sightline.plot_predictions(classifier.predict(["a.jpg", "b.jpg"]))``
     """
-    require_extra("report", "a figure")
+    require_extra("light", "a figure")
     rows = [(row.path, f"{row.label} {row.confidence:.0%}") for row in predictions if not row.error]
     return _draw_grid(rows[:count], Path(), None, "no images that could be read")
 

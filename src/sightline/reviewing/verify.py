@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 from sightline.errors import ModelError, SightlineError
 from sightline.events import Event, StageEnded, StageStarted
-from sightline.measuring.repeated import join_metrics, join_tables
 from sightline.reviewing.verify_data import check_answers, check_images, check_labels
 from sightline.reviewing.verify_metrics import CHECKS, Checkable, check_files, compare_metrics
 from sightline.runs.folder import Run
+from sightline.runs.repeated import join_metrics, join_tables
 from sightline.runs.verification import Checked, Difference, compare_leaves
 from sightline.text import count_of
 

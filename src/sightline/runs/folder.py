@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sightline.errors import RunError
 from sightline.pixels.containers import Place, place_of
 from sightline.pixels.modes import Range
+from sightline.planning.repeats import REPEATS
 from sightline.runs.cell import run_cell
 from sightline.runs.metrics_file import read_metrics
 from sightline.runs.safe_files import named_damage, read_arrays, read_columns, read_json, read_rows
@@ -235,7 +236,7 @@ class Run:
     @property
     def is_repeated(self) -> bool:
         """Whether this measures a recipe by several runs, which lie inside (``fold-1``, ``seed-1`` ...)."""
-        return self.facts.get("kind") in ("folds", "seeds")
+        return self.facts.get("kind") in REPEATS
 
     @property
     def parts(self) -> list[Run]:

@@ -12,6 +12,7 @@ from sightline.data.split import Split
 from sightline.pixels.containers import Place, place_of
 from sightline.pixels.modes import Range
 from sightline.planning.plan import Plan
+from sightline.planning.repeats import REPEATS
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
 from sightline.runs.measured import Measured, read_measured
@@ -53,7 +54,7 @@ class Recorded:
     @property
     def is_repeated(self) -> bool:
         """Whether this evaluates a recipe by several runs, which are inside."""
-        return self.facts.get("kind") in ("folds", "seeds")
+        return self.facts.get("kind") in REPEATS
 
     @cached_property
     def plan(self) -> Plan:

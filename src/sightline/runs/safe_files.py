@@ -218,7 +218,7 @@ def sweep_strays(folder: Path) -> list[Path]:
     That is ``NAME.tmp-PID`` of ``write_bytes``, unless another process of that number is alive, and scratch folders
     ``NAME.tmp``. The caller holds the run's lock, so no other process writes what is swept. No link is followed.
     """
-    from psutil import pid_exists  # of the training extra; prediction never sweeps
+    from psutil import pid_exists  # of the light extra; prediction never sweeps
 
     strays: list[Path] = []
     for place, folders, files in os.walk(folder):

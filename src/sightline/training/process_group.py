@@ -44,7 +44,7 @@ _LONG = timedelta(days=2)  # the first one may plan, decode and fit a head befor
 _STOPPED, _FAILED = 1, 2
 _NOTHING = -1
 _LOST = "training.rank-lost"
-_CURE = "give the same command with --resume to go on from what was saved"
+_CURE = "give the same command with --resume to continue from the saved state"
 
 
 class Place(NamedTuple):

@@ -9,6 +9,7 @@ import numpy as np
 
 from sightline.evaluation.intervals import units_of
 from sightline.evaluation.repeats import average_metrics, pool_folds
+from sightline.planning.repeats import REPEATS
 from sightline.runs.folder import Run
 from sightline.runs.measured import read_measured
 
@@ -25,9 +26,9 @@ def join_tables(runs: Sequence[Run]) -> dict[str, list[Any]]:
 
 
 def join_metrics(runs: Sequence[Run], kind: str) -> dict[str, Any]:
-    """Return the metrics of several trainings together: pooled over ``folds``, averaged over ``seeds``."""
+    """Return the metrics of several trainings together: pooled where each image is tested once, else averaged."""
     metrics = [run.metrics for run in runs]
-    if kind != "folds":
+    if not REPEATS[kind].splits_data:
         return average_metrics(metrics)
     measured = [read_measured(run) for run in runs]
     units = units_of(np.concatenate([one.groups for one in measured]))
