@@ -138,6 +138,7 @@ def test_class_names_are_strangers_strings(copied_run, page, name):
     assert "{{ 7*7 }}" in elements.text or "{{" not in name
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_mistakes_are_shown_with_their_images_surest_first(copied_run):
     make_mistakes(copied_run)
     gallery = render_report(copied_run).partition('id="mistakes"')[2].partition("</section>")[0]
@@ -148,6 +149,7 @@ def test_mistakes_are_shown_with_their_images_surest_first(copied_run):
     assert order == [row["path"] for row in sorted(wrong, key=lambda row: -float(row["confidence"]))]
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_images_that_are_gone_are_said_to_be_gone(copied_run):
     make_mistakes(copied_run)
     facts = copied_run.facts
@@ -155,6 +157,7 @@ def test_images_that_are_gone_are_said_to_be_gone(copied_run):
     assert "image not found" in render_report(copied_run)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_an_unreadable_image_is_listed(copied_run):
     with copied_run.predictions_file.open("a") as file:
         file.write("gone.png,blue,,,,,0,,,the file is empty\n")
@@ -201,6 +204,7 @@ def test_figures_are_drawn_in_both_themes(finished_run, name):
         assert FIGURES[name](Recorded(finished_run), theme) is not None
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_training_shows_its_steps_its_clipping_and_how_the_rate_was_found(copied_run):
     assert "found before the training" in render_report(copied_run)
     assert "was clipped" not in render_report(copied_run)
@@ -281,11 +285,13 @@ def test_the_images_of_random_changes_are_in_the_page_and_the_figures(page, fini
     assert {"augmented.png", "augmented.svg"} <= {path.name for path in finished_run.figures_folder.iterdir()}
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_run_without_such_images_has_its_report_all_the_same(copied_run):
     copied_run.views_file.unlink()
     assert "What it sees while learning" not in render_report(copied_run)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_figure_over_views_stands_beside_the_headline(copied_run):
     metrics = copied_run.metrics
     metrics |= {
@@ -351,6 +357,7 @@ def test_slider_sorting_and_cells_do_what_they_say(copied_run, tmp_path):
     assert told["open"] and told["title"] == f"{rows[0]['label']} taken for red" and told["images"] == 1
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_every_number_of_the_tables_follows_from_the_answers(copied_run):
     """Recomputed by scikit-learn from predictions.csv and probabilities.npy, and from history.csv."""
     page = render_report(copied_run)
