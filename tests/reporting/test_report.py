@@ -22,6 +22,7 @@ from PIL import Image
 from sklearn import metrics as sk
 
 from sightline.planning.decisions import Decision
+from sightline.evaluation.metrics import METRICS
 from sightline.reporting.card import render_model_card
 from sightline.reporting.figures import FIGURES
 from sightline.reporting.page import render_report, write_report
@@ -272,7 +273,7 @@ def test_a_browser_finds_every_section_and_complains_about_nothing(copied_run, t
     command = [chromium, *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", copied_run.report_file.as_uri()]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     elements = Elements(result.stdout)
-    shown = {section.id for section in SECTIONS if section.collect(copied_run) is not None}
+    shown = {section.id for section in SECTIONS if section.collect(Recorded(copied_run)) is not None}
     assert {a.get("id") for a in elements.named("section")} == shown
     assert not [line for line in result.stderr.splitlines() if "CONSOLE" in line]
 
@@ -281,7 +282,7 @@ def test_the_images_of_random_changes_are_in_the_page_and_the_figures(page, fini
     views = finished_run.views
     strips = [a for a in Elements(page).named("div") if a.get("class") == "strip"]
     assert len(strips) == len(views["labels"]) == 4
-    assert "What it sees while learning" in page
+    assert "What it sees in training" in page
     assert {"augmented.png", "augmented.svg"} <= {path.name for path in finished_run.figures_folder.iterdir()}
 
 
@@ -383,8 +384,8 @@ def test_every_number_of_the_tables_follows_from_the_answers(copied_run):
         "average_precision": np.mean([sk.average_precision_score(labels == k, said[:, k]) for k in range(len(names))]),
     }
     shown = {a["data-metric"]: float(a["data-value"]) for a in Elements(page).named("tr") if "data-metric" in a}
-    assert shown.keys() == wanted.keys()
-    assert shown == pytest.approx(wanted, abs=1e-6)
+    assert shown.keys() == METRICS.keys() - {"top_3", "top_5"}  # the oracles of all: tests/evaluation/test_metrics.py
+    assert {name: shown[name] for name in wanted} == pytest.approx(wanted, abs=1e-6)
     cells = re.findall(r'data-cell="(\d+)-(\d+)">(\d+)<small>', page)
     matrix = sk.confusion_matrix(labels, predicted)
     assert {(int(i), int(j)): int(n) for i, j, n in cells} == {(i, j): n for (i, j), n in np.ndenumerate(matrix) if n}
