@@ -34,7 +34,7 @@ def describe_network(name: str) -> NetworkFacts:
         raise InputError(
             "model.unknown-name",
             f"there is no network {name!r}",
-            f"{cure}any timm name will do, for example resnet18 or convnext_tiny; or {SMALL_NETWORK}",
+            f"{cure}use any timm name, for example resnet18 or convnext_tiny, or {SMALL_NETWORK}",
         )
     architecture, _, tag = name.partition(".")
     try:

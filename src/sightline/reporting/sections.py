@@ -18,6 +18,7 @@ import numpy as np
 
 from sightline.errors import UnreadableImage
 from sightline.evaluation.intervals import Interval
+from sightline.events import TIME_LIMIT_REACHED
 from sightline.pixels.containers import place_of
 from sightline.reporting.behind import embedding_map
 from sightline.reporting.canvas import both_themes
@@ -170,7 +171,7 @@ def more_time(history: dict[str, list[float]], best: int, reason: str) -> str:
     The factor by which the error fell from half of the time to its end is taken for what doubling gives; a schedule
     that ends with the training makes that too hopeful, which is said.
     """
-    if reason and reason != "the time is used":
+    if reason not in ("", TIME_LIMIT_REACHED, "the time is used"):  # the last in older runs
         return f"Nothing: the training ended before its time ({reason})."
     errors = [1 - accuracy for accuracy in history.get("val_accuracy", [])]
     seconds = np.cumsum(history.get("seconds", []))

@@ -1,4 +1,4 @@
-"""Averaged weights: a second network that follows the first one slowly, and is measured and kept in its place."""
+"""Averaged weights: an exponential moving average of the network, which is evaluated and kept instead of it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["Average"]
 class Average:
     """The running average of a network's weights and of its batch norms' statistics.
 
-    The decay of a step is at most ``(1 + n) / (10 + n)`` after n steps, so that the random start is soon forgotten
+    The decay of a step is at most ``(1 + n) / (10 + n)`` after n steps, so that the initial weights are soon forgotten
     (the rule of TensorFlow's ``ExponentialMovingAverage(num_updates)``); otherwise as torch's ``AveragedModel`` with
     ``use_buffers=True``: the first step copies.
 
     Args:
-        network: the one that learns.
-        decay: share of the average that a step keeps; 0: there is no average.
+        network: the one that is trained.
+        decay: share of the average that a step keeps; 0 means no averaging.
 
     Attributes:
-        network: the averaged one; the one that learns while there is nothing to average.
+        network: the averaged one; the trained one while there is no average.
 
     Example:
         ``average = Average(network, 0.999); optimizer.step(); average.update(); average.network(images)``
@@ -38,7 +38,7 @@ class Average:
 
     @property
     def count(self) -> int:
-        """How many steps it followed."""
+        """Number of steps averaged so far."""
         return self._count
 
     def state(self) -> dict[str, Tensor]:
@@ -46,7 +46,7 @@ class Average:
         return self.network.state_dict() if self._count else {}
 
     def load(self, weights: dict[str, Tensor], count: int) -> None:
-        """Take up what ``state`` and ``count`` said."""
+        """Restore the values of ``state`` and ``count``."""
         self._count = count
         self.network = copy.deepcopy(self._source).requires_grad_(False) if count else self._source
         if count:
@@ -54,15 +54,15 @@ class Average:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Follow the network by one step."""
+        """Add the current weights to the average."""
         if not self._decay:
             return
         if not self._count:
             self.network = copy.deepcopy(self._source).requires_grad_(False)
         share = 1 - min(self._decay, (1 + self._count) / (10 + self._count))
-        mine, theirs = self.network.state_dict(), self._source.state_dict()
-        floats = [name for name, value in mine.items() if value.is_floating_point()]
-        torch._foreach_lerp_([mine[name] for name in floats], [theirs[name] for name in floats], share)
-        for name in mine.keys() - set(floats):  # batch norms count their batches
-            mine[name].copy_(theirs[name])
+        average, source = self.network.state_dict(), self._source.state_dict()
+        floats = [name for name, value in average.items() if value.is_floating_point()]
+        torch._foreach_lerp_([average[name] for name in floats], [source[name] for name in floats], share)
+        for name in average.keys() - set(floats):  # batch norms count their batches
+            average[name].copy_(source[name])
         self._count += 1
