@@ -54,7 +54,7 @@ for step in range(3):
     updater.make(images, targets, rate=0.001, momentum=0.9, step=step)
     average.update()
 del images, given, pixels, targets
-count = memory.looked_at_at_once(batch, parts)
+count = memory.inference_batch(batch, parts)
 with torch.inference_mode():
     average.network.eval()(torch.zeros(count, 3, size, size))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)

@@ -1,17 +1,17 @@
-"""Everything that a user can cause, as one family of errors.
+"""All errors that a user can cause, as one family.
 
 SightlineError
 ├── InputError         a path, an option or a setting that was typed
 ├── DataError          the images and labels as a whole
 ├── UnreadableImage    one image
-├── WeightsError       pretrained weights: not there, not readable, not fitting
-├── DeviceError        a device that was asked for and is not there
-├── RunError           a run folder: exists, is missing, is not finished
-├── ModelError         a classifier file: missing, damaged, not ours
+├── WeightsError       pretrained weights: missing, unreadable, or not matching the network
+├── DeviceError        a requested device that does not exist
+├── RunError           a run folder: exists already, is missing, is not finished
+├── ModelError         a classifier file: missing, damaged, not made by Sightline
 ├── MissingExtra       a part of Sightline that is not installed
-├── TrainingError      a training that cannot go on
-├── ExportMismatch     the exported file decides otherwise than the network   (exit code 4)
-└── GateNotMet         a figure that was required was not reached              (exit code 5)
+├── TrainingError      a training that can't continue
+├── ExportMismatch     the exported file predicts differently from the network   (exit code 4)
+└── GateNotMet         a required metric was not reached                         (exit code 5)
 
 Each carries a stable ``code``, what is wrong (``message``) and what to type (``cure``). This file knows
 nothing about terminals: ``cli`` prints errors, and is the only place that does.
@@ -37,13 +37,13 @@ __all__ = [
 
 
 class SightlineError(Exception):
-    """Base of every error that Sightline raises on purpose.
+    """Base class of all errors that Sightline raises on purpose.
 
     Attributes:
         code: stable name, ``room.reason`` in lower case, for scripts and for searching the docs.
         message: what is wrong, with the path or value.
         cure: what to type or change; never empty.
-        exit_code: what the command line exits with.
+        exit_code: exit code of the command line.
 
     Example:
         >>> error = SightlineError("data.no-images", "no images in 'photos'", "name a folder with images")
@@ -54,7 +54,7 @@ class SightlineError(Exception):
     exit_code = 2
 
     def __init__(self, code: str, message: str, cure: str) -> None:
-        super().__init__(code, message, cure)  # all three as args, so that the error survives a process pool
+        super().__init__(code, message, cure)  # all three as args, so that the error can be pickled
         self.code = code
         self.message = message
         self.cure = cure
@@ -75,8 +75,8 @@ class DataError(SightlineError):
     """The images and labels as a whole can't be used."""
 
 
-class UnreadableImage(SightlineError):  # noqa: N818  (the design's name: it is a verdict on a file)
-    """One image can't be read; raised by the one door, and by nothing else.
+class UnreadableImage(SightlineError):  # noqa: N818  (it describes a file)
+    """One image can't be read; raised by the decoder and by nothing else.
 
     Attributes:
         path: the file, or ``<bytes>`` where pixels came without a name.
@@ -91,43 +91,43 @@ class UnreadableImage(SightlineError):  # noqa: N818  (the design's name: it is 
 
 
 class WeightsError(SightlineError):
-    """Pretrained weights are not there, can't be read safely, or don't fit the network."""
+    """Pretrained weights are missing, can't be read safely, or don't fit the network."""
 
 
 class DeviceError(SightlineError):
-    """A device was asked for by name and is not there."""
+    """A requested device does not exist."""
 
 
 class RunError(SightlineError):
-    """A run folder exists already, is missing, or has nothing to use yet."""
+    """A run folder exists already, is missing, or has no result yet."""
 
 
 class ModelError(SightlineError):
     """A classifier is missing, damaged, or was not made by Sightline."""
 
 
-class MissingExtra(SightlineError):  # noqa: N818  (read aloud it says what it is)
-    """A part of Sightline is not installed; the cure is the line that installs it."""
+class MissingExtra(SightlineError):  # noqa: N818  (the name reads well without it)
+    """A part of Sightline is not installed; the cure is the command that installs it."""
 
 
 class TrainingError(SightlineError):
-    """A training can't go on, for example because its loss is not a number any more."""
+    """A training can't continue, for example because its loss is not finite any more."""
 
 
 class ExportMismatch(SightlineError):  # noqa: N818
-    """The exported file decides otherwise than the trained network; the file was withdrawn."""
+    """The exported file predicts differently from the trained network; the file was removed."""
 
     exit_code = 4
 
 
 class GateNotMet(SightlineError):  # noqa: N818
-    """A required figure was not reached, measured on the safe end of its interval."""
+    """A required metric was not reached at the pessimistic end of its interval."""
 
     exit_code = 5
 
 
 class StopRequested(BaseException):
-    """A signal asks a training to stop where it can be taken up again; thrown into it between two steps.
+    """A signal asks a training to stop so that it can be resumed; thrown into it between two steps.
 
     Attributes:
         signal: its number.

@@ -1,4 +1,4 @@
-"""What happens in a run: plain values that leave the generators of ``training`` and ``pipeline``.
+"""The events of a run: plain values that the generators of ``training`` and ``pipeline`` yield.
 
 Nothing here prints, draws or stores. ``display`` turns events into a terminal's bar, lines of a log or a
 notebook's table; ``pipeline`` writes some of them into the run folder.
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = [
+    "TIME_LIMIT_REACHED",
     "CheckpointSaved",
     "EpochEnded",
     "Event",
@@ -39,16 +40,19 @@ __all__ = [
 ]
 
 
+TIME_LIMIT_REACHED = "time limit reached"  # reason of ``TrainingStopped``; the report suggests more time then
+
+
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run folder was made."""
+    """A run folder was created."""
 
     folder: str
 
 
 @dataclass(frozen=True, slots=True)
 class StageStarted:
-    """A stage of the way through the house began; ``name`` is a verb in its -ing form."""
+    """A stage of the pipeline began; ``name`` is a verb in its -ing form."""
 
     name: str
     detail: str = ""
@@ -65,7 +69,7 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class StageEnded:
-    """The current stage is finished; ``detail`` says what came out, with counts."""
+    """The current stage is finished; ``detail`` describes the result, with counts."""
 
     name: str
     detail: str
@@ -74,14 +78,14 @@ class StageEnded:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """Something that the user should know and need not act on."""
+    """Information for the user; no action is needed."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """Something is wrong, the run goes on; code, message and cure as in an error."""
+    """Something is wrong, but the run continues; code, message and cure as in an error."""
 
     code: str
     message: str
@@ -98,12 +102,12 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeaturesSeen:
-    """A head was fitted on frozen features: those of a network that has not learnt from these images yet.
+    """A head was fitted on frozen features, which come from a network that was not trained on these images yet.
 
     Attributes:
-        positions: ``[N] int64``, of the training images that were looked at, in the training's order of images.
+        positions: ``[N] int64``, of the training images that were used, in the training's order of images.
         train: ``[N, D] float32``, their features.
-        val: ``[M, D] float32``, features of all validation images that choose the epoch.
+        val: ``[M, D] float32``, their equivalent for all validation images that choose the epoch.
     """
 
     positions: npt.NDArray[np.int64]
@@ -113,13 +117,13 @@ class FeaturesSeen:
 
 @dataclass(frozen=True, slots=True)
 class RateFound:
-    """The learning rate finder is done; the training goes on with its rate, from the weights that it had before.
+    """The learning rate finder is done; the training continues with its rate, from the weights before the search.
 
     Attributes:
-        rates: that were tried, rising.
+        rates: the rates tried, rising.
         losses: of those rates, smoothed, in nats.
-        rate: the one that is used.
-        reason: how it follows from the others.
+        rate: the chosen one.
+        reason: how it was chosen.
     """
 
     rates: tuple[float, ...]
@@ -130,11 +134,11 @@ class RateFound:
 
 @dataclass(frozen=True, slots=True)
 class StepEnded:
-    """One update of the weights is made; ``step`` counts from 0 over the whole training.
+    """The weights were updated once; ``step`` counts from 0 over the whole training.
 
     Attributes:
         loss: of this step's images, as it was minimised, in nats.
-        gradient_norm: of the whole gradient, before clipping; inf where fp16 overflowed and the step was left out.
+        gradient_norm: of the whole gradient, before clipping; inf where fp16 overflowed and the step was skipped.
         is_clipped: whether clipping changed the gradient.
     """
 
@@ -148,10 +152,10 @@ class StepEnded:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepFailed:
-    """A step's loss or gradient was no finite number; no weight was changed by it.
+    """The loss or gradient of a step was not finite; no weight was changed.
 
     Attributes:
-        positions: ``[B]``, which images of the training part it saw.
+        positions: ``[B]``, the images of the training part in this step.
         message: what was wrong.
     """
 
@@ -163,7 +167,7 @@ class StepFailed:
 
 @dataclass(frozen=True, slots=True)
 class PartsRaised:
-    """Memory was not enough at a step: its images and those of all later steps go through the network in ``parts``."""
+    """Memory was not enough for a step: from here on, batches go through the network in ``parts`` parts."""
 
     step: int
     parts: int
@@ -171,16 +175,16 @@ class PartsRaised:
 
 @dataclass(frozen=True, slots=True)
 class StateSaving:
-    """The whole state of the training is about to be saved, after ``step`` updates: what is kept beside it is due."""
+    """The state of the training is about to be saved, after ``step`` updates; files beside it should be written now."""
 
     step: int
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The training goes on from a saved state: ``step`` updates are made, and all epochs before ``epoch``.
+    """The training continues from a saved state, after ``step`` updates and all epochs before ``epoch``.
 
-    What came after that state did not happen. Epoch 0: it starts anew.
+    Everything after that state is discarded. Epoch 0: it starts anew.
     """
 
     epoch: int
@@ -189,7 +193,7 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InputsSeen:
-    """Some images as the network got them at a step: cut, augmented.
+    """Some images as the network's input at a step: cropped and augmented.
 
     Attributes:
         images: ``[N, H, W, 3] uint8``, a few of the step's images.
@@ -201,7 +205,7 @@ class InputsSeen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ValidationMeasured:
-    """What the network says of the validation images after an epoch; comes before the epoch's ``EpochEnded``.
+    """The predictions on the validation images after an epoch; yielded before the epoch's ``EpochEnded``.
 
     Attributes:
         labels, predicted: ``[N] int64``, positions in the classes.
@@ -216,10 +220,10 @@ class ValidationMeasured:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MistakesSeen:
-    """The validation images that the network is surest of and wrong about after an epoch, the surest first.
+    """The validation images with the most confident wrong predictions after an epoch, most confident first.
 
     Attributes:
-        images: ``[M, H, W, 3] uint8``, as the network sees them.
+        images: ``[M, H, W, 3] uint8``, as the network's input.
         labels, predicted, confidence: ``[M]``, as in :class:`ValidationMeasured`.
     """
 
@@ -233,11 +237,11 @@ class MistakesSeen:
 @dataclass(frozen=True, slots=True)
 class EpochEnded:
     """One pass over the training images is finished. Losses are mean cross-entropy in nats, without smoothing and
-    weights, whatever is minimised. Of images that are mixed, it is that of the mixed target, and the answer is right
-    if it is the class with the larger share.
+    weights, whatever is minimised. For mixed images it is that of the mixed target, and a prediction is correct if it
+    is the class with the larger share.
 
-    Epoch 0 is the state before the first epoch: the head fitted on frozen features where there is one, else the
-    random start. Its training figures are measured without augmentation, for a random start on a part of the images.
+    Epoch 0 is the state before the first epoch: the head fitted on frozen features if there is one, else random
+    weights. Its training metrics are measured without augmentation; with random weights, on a part of the images.
     """
 
     epoch: int
@@ -254,7 +258,7 @@ class EpochEnded:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSaved:
-    """The network of the best epoch so far lies on the disk, whole."""
+    """The network of the best epoch so far was saved."""
 
     folder: str
     epoch: int
@@ -272,7 +276,7 @@ class TrainingStopped:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """The run reached its end; ``headline`` is the figure in words, ``folder`` holds everything."""
+    """The run is finished; ``headline`` is the main result in words, ``folder`` contains everything."""
 
     folder: str
     headline: str

@@ -1,4 +1,4 @@
-"""How names and times are written for people; used wherever something is shown."""
+"""Formats names, counts, times and sizes for people."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ def count_of(count: int, noun: str) -> str:
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
-    """Return rows as CSV, one ending each with a line feed; every string comes back as it was.
+    """Return rows as CSV, each ending with a line feed; reading it returns every string unchanged.
 
     Example:
         >>> csv_text([["a,b", 1], ["c", 2]])
         '"a,b",1\\nc,2\\n'
     """
     rows = list(rows)
-    # The csv module leaves a carriage return without quotes, and then reads it as the end of a line.
+    # The csv module does not quote a carriage return, and then reads it as the end of a line.
     has_return = any("\r" in str(cell) for row in rows for cell in row)
     out = io.StringIO()
     csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL).writerows(rows)
@@ -100,7 +100,7 @@ def did_you_mean(word: str, words: Iterable[str], rest: str = "", *, most: int =
 
 
 def duration(seconds: float) -> str:
-    """Return seconds in a form for people.
+    """Return seconds in a readable form.
 
     Example:
         >>> duration(0.4), duration(75), duration(7300)
@@ -117,7 +117,7 @@ def duration(seconds: float) -> str:
 
 
 def listed(names: Sequence[str], most: int) -> str:
-    """Return the first names, and how many more there are.
+    """Return the first names, and the number of the others.
 
     Example:
         >>> listed(["a", "b", "c", "d"], 3)
@@ -128,7 +128,7 @@ def listed(names: Sequence[str], most: int) -> str:
 
 
 def readable_bytes(count: int) -> str:
-    """Return a number of bytes in a form for people.
+    """Return a number of bytes in a readable form.
 
     Example:
         >>> readable_bytes(812), readable_bytes(5_000_000), readable_bytes(20 * 2**30)

@@ -24,6 +24,7 @@ from sightline.data.samples import Samples
 from sightline.data.sources import describe_source, read_samples
 from sightline.errors import DataError, InputError
 from sightline.pixels.file_bytes import read_bytes
+from sightline.pixels.parquet import image_column
 
 Rows = list[dict[str, Any]]
 ROWS: Rows = [
@@ -331,3 +332,9 @@ def test_arrays_of_another_form_are_refused(images: Any, labels: Any, code: str)
     with pytest.raises(DataError) as caught:
         read_samples((images, labels))
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("name", ["image", "img", "bytes", "picture", "photo", "content"])
+def test_a_column_with_a_usual_name_is_the_image_before_other_columns_of_bytes(name: str) -> None:
+    schema = pyarrow.schema([("thumbnail", pyarrow.binary()), (name, pyarrow.binary())])
+    assert image_column(schema) == name

@@ -21,8 +21,8 @@ import pytest
 from PIL import Image
 from sklearn import metrics as sk
 
-from sightline.planning.decisions import Decision
 from sightline.evaluation.metrics import METRICS
+from sightline.planning.decisions import Decision
 from sightline.reporting.card import render_model_card
 from sightline.reporting.figures import FIGURES
 from sightline.reporting.page import render_report, write_report

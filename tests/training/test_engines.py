@@ -118,7 +118,7 @@ def test_a_network_that_can_not_be_traced_is_looked_at_by_torch(monkeypatch):
     network = small_network()
     engine = choose_engine(network, 2_000, SIZE)
     assert engine.name == "torch, folded"
-    assert np.allclose(engine.look(make_images(3)), plain(network, make_images(3)), atol=1e-4)
+    assert np.allclose(engine.infer(make_images(3)), plain(network, make_images(3)), atol=1e-4)
 
 
 def test_a_traced_graph_takes_any_number_of_images():

@@ -173,7 +173,7 @@ def test_without_time_for_all_images_the_head_is_fitted_on_some_of_every_class(m
     monkeypatch.setattr(
         head,
         "choose_engine",
-        lambda *given: (made := real(*given))._replace(batch=20, look=lambda s: seen.append(s) or made.look(s)),
+        lambda *given: (made := real(*given))._replace(batch=20, infer=lambda s: seen.append(s) or made.infer(s)),
     )
     clock = iter(range(10_000))
     monkeypatch.setattr(head.time, "monotonic", lambda: next(clock))

@@ -9,7 +9,7 @@ from timm.loss import BinaryCrossEntropy, LabelSmoothingCrossEntropy, SoftTarget
 from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
 
-from sightline.training.losses import LOSSES, as_shares, make_loss, plain_figures
+from sightline.training.losses import LOSSES, as_shares, make_loss, plain_sums
 
 K = 5
 COUNTS = (60, 20, 10, 6, 4)
@@ -117,9 +117,9 @@ def test_smoothing_is_timms(batch):
 
 def test_figures_stay_plain_whatever_is_minimised(batch):
     logits, labels, shares = batch
-    loss, hits = plain_figures(logits, labels)
+    loss, hits = plain_sums(logits, labels)
     torch.testing.assert_close(loss, F.cross_entropy(logits, labels) * 12)
     assert hits == (logits.argmax(1) == labels).sum()
-    loss, hits = plain_figures(logits, shares)
+    loss, hits = plain_sums(logits, shares)
     torch.testing.assert_close(loss, SoftTargetCrossEntropy()(logits, shares) * 12)
     assert hits == (logits.argmax(1) == shares.argmax(1)).sum()

@@ -48,7 +48,7 @@ def test_a_step_that_does_not_fit_goes_in_the_fewest_parts_that_do(make):
         assert plan.settings.accumulate == parts and plan.settings.batch_size == 32
         decision = next(d for d in plan.decisions if d.name == "accumulate")
         assert decision.origin == "hardware" and "of the group" in decision.reason
-        assert f"batch norms see {-(-32 // parts)} at a time" in decision.reason
+        assert f"batch norms use {-(-32 // parts)} images at a time" in decision.reason
         assert warning is not None and warning.code == "plan.memory" and f"{parts} parts" in warning.message
 
 
@@ -65,7 +65,7 @@ def test_where_no_image_fits_it_is_refused_with_both_figures(make):
     with pytest.raises(TrainingError) as caught:
         fit_memory(make(taken(32) - MIB), 2, 64)
     assert caught.value.code == "machine.memory" and "small-resnet at 16 px" in caught.value.message
-    assert f"{taken(32) / MIB:.0f} MiB at least" in caught.value.message and "(of the group)" in caught.value.message
+    assert f"at least {taken(32) / MIB:.0f} MiB" in caught.value.message and "(of the group)" in caught.value.message
     assert "--batch-size" in caught.value.cure
 
 
@@ -94,7 +94,7 @@ def test_what_lasts_and_what_an_image_takes_are_counted(plain_settings):
     pixels, layer = 3 * 256 * 4, 32 * 256 * 4
     # the normalised image, the convolution's output and ReLU's are saved; two of them are gradients at the peak
     assert pixels + 2 * layer <= found.each <= 2 * pixels + 5 * layer
-    assert 2 * layer <= found.look <= 2 * pixels + 3 * layer
+    assert 2 * layer <= found.inference <= 2 * pixels + 3 * layer
     assert pixels <= found.pixels <= 8 * pixels
     assert measure_memory(network, plain_settings(optimizer="sgd", ema=0.0, precision="fp32"), 2).lasting <= (
         found.lasting - 1.9 * weights

@@ -32,11 +32,11 @@ def run(made: Pace, clock: list[float], step_seconds, validation: float, epoch_s
             break
         seconds = step_seconds(step)
         clock[0] += seconds
-        made.saw_step(step, seconds)
+        made.add_step(step, seconds)
         step += 1
         if step % epoch_steps == 0:
             clock[0] += validation
-            made.saw_validation(validation)
+            made.add_validation(validation)
     clock[0] += validation
     return step, thought
 

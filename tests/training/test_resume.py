@@ -231,7 +231,7 @@ def test_weights_that_are_no_numbers_are_never_saved(start, monkeypatch, tmp_pat
     monkeypatch.setattr(state.TrainingState, "is_due", property(lambda self: True))
     network, events = start("run")
     done = 0
-    with pytest.raises(TrainingError, match="no finite number"):
+    with pytest.raises(TrainingError, match="not a finite number"):
         for event in events:
             if isinstance(event, StepEnded) and event.step >= 6:
                 done += 1

@@ -1,10 +1,10 @@
-"""Networks: timm's by name, and a small one of our own.
+"""Networks: timm's by name, and small ones of our own.
 
 Comes in: a name, safetensors weights. Goes out: a :class:`~sightline.networks.network.Network` and plain facts
-about it. Knows torch and timm; knows nothing about data, plans being made, or training.
+about it. Knows torch and timm; knows nothing about data, planning or training.
 """
 
 import warnings
 
-# timm brings tqdm, which remarks in notebooks that a widget of its own is not installed; we show no such bar.
+# timm imports tqdm, which warns in notebooks that its widget is not installed; we do not use that bar.
 warnings.filterwarnings("ignore", message="IProgress not found")

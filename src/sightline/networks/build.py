@@ -1,4 +1,4 @@
-"""A name and weights to a :class:`Network`."""
+"""Builds a :class:`Network` from a name and weights."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ def build_network(settings: Settings, classes: int, weights: StartWeights | None
     Args:
         settings: of the plan; model, its shape and dropouts, size, mean, std and seed are used.
         classes: number of classes.
-        weights: a file in timm's names, or of an earlier run; None for a random start.
+        weights: a file with timm's names, or of an earlier run; None for random weights.
 
     Raises:
         WeightsError: if the file does not fit the network.
-        InputError: if the network can't take images of this size, or has no blocks to skip.
+        InputError: if the network does not accept images of this size, or has no blocks to skip.
     """
     torch.manual_seed(settings.seed)
     timm_file = weights.path if weights is not None and weights.rows is None else None
     if settings.model in BODIES:
         if timm_file:
-            message = f"{settings.model} is a network of our own, and {timm_file} is not of a run"
+            message = f"{settings.model} is one of Sightline's own networks, but {timm_file} is not from a run"
             raise WeightsError("weights.not-for-small", message, "give --weights RUN, or choose a timm --model")
         body = BODIES[settings.model](settings)
     else:
         body = _timm_body(settings, timm_file)
     feature_size = _count_features(body, settings)
-    torch.manual_seed(settings.seed)  # whatever the body drew, the head starts the same
+    torch.manual_seed(settings.seed)  # so that the head's initial weights do not depend on the body
     network = Network(body, feature_size, classes, settings.mean, settings.std, settings.dropout)
     if isinstance(body, SmallFast):
         scale_head(network.head)
@@ -63,7 +63,7 @@ def build_network(settings: Settings, classes: int, weights: StartWeights | None
 
 
 def _count_features(body: nn.Module, settings: Settings) -> int:
-    """Return the length of a body's features, by letting it look at one image."""
+    """Return the length of a body's features, measured with one image."""
     with torch.inference_mode():
         try:
             return int(body.eval()(torch.zeros(1, 3, settings.size, settings.size)).shape[1])
@@ -71,13 +71,13 @@ def _count_features(body: nn.Module, settings: Settings) -> int:
             text = str(error).splitlines()[0]
             raise InputError(
                 "model.size",
-                f"{settings.model} can't take images of {settings.size} px: {text}",
+                f"{settings.model} does not accept images of {settings.size} px: {text}",
                 "leave out --size",
             ) from error
 
 
 def _load_earlier(network: Network, file: Path, rows: dict[int, int], settings: Settings) -> None:
-    """Take the body of an earlier run, and of its head the given rows; mean and std are the plan's.
+    """Load the body of an earlier run and the given rows of its head; mean and std are the plan's.
 
     Raises:
         WeightsError: if the file is of another shape.
@@ -99,7 +99,7 @@ def _load_earlier(network: Network, file: Path, rows: dict[int, int], settings: 
         shape = f"size = {settings.size}, width = {settings.width}, depth = {settings.depth}"
         message = f"{file} does not fit {settings.model} with {shape}: {text}"
         raise WeightsError(
-            "weights.mismatch", message, "leave size, width and depth as they are in the run that it comes from"
+            "weights.mismatch", message, "use the size, width and depth of the run that the weights come from"
         ) from error
 
 
@@ -120,11 +120,11 @@ def _timm_body(settings: Settings, weights: Path | None) -> nn.Module:
         else:
             count = _rows_of_classifier(weights, config.classifier) or config.num_classes
             overlay = {"file": str(weights), "num_classes": count, "custom_load": False, "label_offset": 0}
-            # With the class count of the file timm loads strictly: a missing weight is an error, never a random one.
+            # With the class count of the file, timm loads strictly: a missing weight is an error and not left random.
             body = timm.create_model(name, pretrained=True, num_classes=count, pretrained_cfg_overlay=overlay, **more)
             timm_network: Any = body  # timm adds this method to each of its networks
             timm_network.reset_classifier(0)
-    except Exception as error:  # timm, safetensors and torch each raise their own
+    except Exception as error:  # timm, safetensors and torch raise different types
         if "drop_path_rate" in str(error):
             raise _no_blocks(settings) from error
         if weights is None:
@@ -133,7 +133,7 @@ def _timm_body(settings: Settings, weights: Path | None) -> nn.Module:
         raise WeightsError(
             "weights.mismatch",
             f"{weights} does not fit {settings.model}: {text}",
-            "give the weights of this very --model",
+            "give the weights of exactly this --model",
         ) from error
     if settings.stochastic_depth and not any(type(layer).__name__.startswith("DropPath") for layer in body.modules()):
         raise _no_blocks(settings)
@@ -141,7 +141,7 @@ def _timm_body(settings: Settings, weights: Path | None) -> nn.Module:
 
 
 def _no_blocks(settings: Settings) -> InputError:
-    message = f"stochastic_depth = {settings.stochastic_depth:g}, and {settings.model} has no blocks that it could skip"
+    message = f"stochastic_depth = {settings.stochastic_depth:g}, but {settings.model} has no blocks to skip"
     return InputError("plan.conflict", message, "give --set stochastic_depth=0, or choose another --model")
 
 

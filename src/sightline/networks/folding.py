@@ -1,4 +1,4 @@
-"""Batch norms folded into the convolutions before them: the same answers from half the passes over memory."""
+"""Folds batch norms into the convolutions before them: the same outputs with half the passes over memory."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["fold_batch_norms"]
 
 
 class _Tracer(fx.Tracer):
-    """Follows a network down to its norms, and not into them: timm's own ones hold an activation."""
+    """Traces a network down to its norms, but not into them: timm's own include an activation."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, nn.BatchNorm2d) or super().is_leaf_module(m, module_qualified_name)
 
 
 def fold_batch_norms(network: Network) -> Network:
-    """Return a copy of a network for looking, not for training, whose batch norms are folded where they can be.
+    """Return a copy of a network for inference, with its batch norms folded where possible.
 
-    A norm is folded if it follows a plain convolution whose output nobody else uses, and if both are called once. In
-    evaluation it is a fixed scale and shift (as in B. Jacob et al., arXiv 1712.05877, section 3.2); the arithmetic is
-    torch's own. A network that can't be followed comes back as a copy, with its norms.
+    A norm is folded if it follows a plain convolution whose output is not used elsewhere, and if both are called once.
+    In evaluation it is a fixed scale and shift (as in B. Jacob et al., arXiv 1712.05877, section 3.2); the arithmetic
+    is torch's own. For a network that can't be traced, a copy with its norms is returned.
 
     Example:
         ``fold_batch_norms(network).features(images)`` equals ``network.eval().features(images)`` within rounding.
@@ -32,7 +32,7 @@ def fold_batch_norms(network: Network) -> Network:
     network = copy.deepcopy(network).eval()
     try:
         nodes = list(_Tracer().trace(network.body).nodes)
-    except Exception:  # a network may do anything with its input that tracing does not know
+    except Exception:  # tracing does not support everything that a network may do
         return network
     modules = dict(network.body.named_modules(remove_duplicate=False))
     called = [node.target for node in nodes if node.op == "call_module"]
@@ -50,7 +50,7 @@ def fold_batch_norms(network: Network) -> Network:
 
 
 def _rest_of(norm: nn.Module) -> nn.Module | None:
-    """Return what a norm does beside norming: nothing, or timm's activation; None where that is not known."""
+    """Return what a norm module does besides normalising: nothing, or timm's activation; None if unknown."""
     if type(norm) is nn.BatchNorm2d:
         return nn.Identity() if norm.running_mean is not None else None
     if type(norm).__name__ == "BatchNormAct2d":

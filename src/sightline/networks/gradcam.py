@@ -1,4 +1,4 @@
-"""Grad-CAM: which places of an image moved the score of a class; for any network, with no layer to choose."""
+"""Grad-CAM: which regions of an image raised the score of a class; for any network, without choosing a layer."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from sightline.pixels.limits import squares_at_once
 
 __all__ = ["GradCam", "grad_cam"]
 
-# A gradient needs all maps of its images in memory; so many pixels at once are as quick as more.
+# A gradient needs all activations of its images in memory; larger batches are not faster.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GradCam:
-    """Where the score of a class came from, one map an image.
+    """Which regions raised the score of a class, one map for each image.
 
     Attributes:
-        maps: ``[N, H, W] float32``, 0 to 1, as large as the images. 1 is the place that raised the score most; all
-            zeros where no place raised it.
-        layer: the module of the network's body whose output was looked at.
-        grid: (rows, columns) of that output: finer the maps can't be.
+        maps: ``[N, H, W] float32``, 0 to 1, as large as the images. 1 is the position that raised the score most; all
+            zeros where no position raised it.
+        layer: the module of the network's body whose output was used.
+        grid: (rows, columns) of that output, the true resolution of the maps.
     """
 
     maps: npt.NDArray[np.float32]
@@ -40,17 +40,17 @@ class GradCam:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """How a module shrinks an axis: from how many places to how many, by which stride; and where the first one goes."""
+    """How a module shrinks an axis: positions before and after, stride, and the shift of the first position."""
 
-    given: int
-    left: int
+    before: int
+    after: int
     stride: int
     shift: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """What a module gave; of one that shrinks an image also how, for rows and columns."""
+    """The output of a module; for one that shrinks an image also how, for rows and columns."""
 
     name: str
     tensor: Tensor
@@ -59,7 +59,7 @@ class _Output:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How a tensor holds a map: ``NCHW``, ``NHWC``, or ``tokens`` with some that have no place before the others."""
+    """The layout of a feature map: ``NCHW``, ``NHWC``, or ``tokens`` after a prefix of tokens without a position."""
 
     kind: str
     rows: int
@@ -77,23 +77,23 @@ class _Layout:
 
 
 def grad_cam(network: Network, pixels: npt.NDArray[np.uint8], classes: npt.NDArray[np.int64]) -> GradCam:
-    """Return the Grad-CAM of one class an image.
+    """Return the Grad-CAM of one class for each image.
 
     The channels of the last feature map before the pooling are weighted by the mean gradient of the class's logit,
-    added up, and cut off at zero (Selvaraju et al. 2017, arXiv 1610.02391, equations 1 and 2). It is laid over the
-    image with each place where its receptive field has its centre (Araujo et al. 2019, doi 10.23915/distill.00021):
-    padded convolutions of stride 2 see up and left of where a plain enlargement would put them. The map is found by
-    itself: of all outputs of the body's modules in one forward pass, the last that holds channels by place, in more
-    than one place. Where its gradient is zero, because the head reads a class token alone, it is the last one before
-    that has a gradient: in timm's ViTs the first norm of the last block.
+    added up, and clipped at zero (Selvaraju et al. 2017, arXiv 1610.02391, equations 1 and 2). Each position is
+    placed at the centre of its receptive field (Araujo et al. 2019, doi 10.23915/distill.00021), since padded
+    convolutions of stride 2 look up and left of where plain resizing would put them. The map is found automatically:
+    of all outputs of the body's modules in one forward pass, the last one with channels for more than one position.
+    Where its gradient is zero, because the head uses only a class token, it is the last one before with a gradient:
+    in timm's ViTs the first norm of the last block.
 
     Args:
-        network: is left as it is; it looks in evaluation mode, where it is.
-        pixels: ``[N, H, W, 3] uint8`` squares as the network sees them; other shapes if the network takes them.
+        network: is not changed; it runs in evaluation mode, on its device.
+        pixels: ``[N, H, W, 3] uint8`` squares as for the network; other shapes if the network accepts them.
         classes: ``[N] int64``, the class of each image to explain.
 
     Raises:
-        ModelError: if no output of the body has places.
+        ModelError: if no output of the body has positions.
 
     Example:
         ``grad_cam(network, square[None], np.array([3])).maps[0]``
@@ -109,7 +109,7 @@ def grad_cam(network: Network, pixels: npt.NDArray[np.uint8], classes: npt.NDArr
 
 
 def _maps_of(network: Network, images: Tensor, classes: Tensor) -> GradCam:
-    with _looking(network), torch.enable_grad(), _recorded(network.body) as outputs:
+    with _evaluating(network), torch.enable_grad(), _recorded(network.body) as outputs:
         scores = network(images.requires_grad_())  # a gradient even where all weights are frozen
         chosen = scores.gather(1, classes[:, None]).sum()
         place, layout, gradient = _last_map(network.body, outputs, images.shape, chosen)
@@ -123,11 +123,11 @@ def _maps_of(network: Network, images: Tensor, classes: Tensor) -> GradCam:
 
 
 def _enlarged(maps: Tensor, outputs: list[_Output], shape: torch.Size) -> Tensor:
-    """Return ``[N, h, w]`` maps as large as the images, bilinear between the centres of what their places see."""
+    """Return maps as large as the images, bilinear between the centres of the receptive fields."""
     axes = []
     for axis, (side, count) in enumerate(zip(shape[2:], maps.shape[1:], strict=True)):
         first, step = _centres(outputs, side, count, axis)
-        where = (torch.arange(side, device=maps.device) - first) / step  # of each pixel, in places
+        where = (torch.arange(side, device=maps.device) - first) / step  # of each pixel, in positions of the map
         axes.append((2 * where + 1) / count - 1)
     rows, columns = torch.meshgrid(*axes, indexing="ij")
     grid = torch.stack([columns, rows], -1).expand(len(maps), -1, -1, -1)
@@ -136,31 +136,31 @@ def _enlarged(maps: Tensor, outputs: list[_Output], shape: torch.Size) -> Tensor
 
 
 def _centres(outputs: list[_Output], side: int, count: int, axis: int) -> tuple[float, float]:
-    """Return (centre of the first place in pixels, pixels from one place to the next) along an axis.
+    """Return (centre of the first position in pixels, pixels from one position to the next) along an axis.
 
-    Where ways lie side by side, as a block and its shortcut, it is the mean of them. What shrinks the image and is
-    neither convolution nor pooling, as the merging of patches, does so evenly.
+    For parallel paths, such as a block and its shortcut, it is their mean. Modules that shrink the image and are
+    neither convolution nor pooling, such as patch merging, are assumed to do so evenly.
     """
     first, step, current = 0.0, 1.0, side
     windows = [window for output in outputs for window in output.windows[axis : axis + 1]]
-    while ways := [window for window in windows if window.given == current]:
-        beside = [window.shift for window in ways if window.left == ways[0].left]
-        first, step = first + step * sum(beside) / len(beside), step * ways[0].stride
-        current = ways[0].left
+    while ways := [window for window in windows if window.before == current]:
+        parallel = [window.shift for window in ways if window.after == ways[0].after]
+        first, step = first + step * sum(parallel) / len(parallel), step * ways[0].stride
+        current = ways[0].after
     even = current / count
     first, step = first + (even - 1) / 2 * step, step * even
-    if first < 0 or first + (count - 1) * step > side - 1:  # a way that this does not follow
+    if first < 0 or first + (count - 1) * step > side - 1:  # a path that this does not model
         return (side / count - 1) / 2, side / count
     return first, step
 
 
 def _last_map(body: nn.Module, outputs: list[_Output], shape: torch.Size, score: Tensor) -> tuple[int, _Layout, Tensor]:
-    """Return (which output, its layout, gradient of the score) of the last map whose places the score depends on."""
+    """Return (which output, its layout, gradient of the score) of the last map that the score depends on."""
     layouts = [(place, _layout_of(body, output.tensor, shape)) for place, output in enumerate(outputs)]
     found = [(place, layout) for place, layout in layouts if layout is not None]
     if not found:
         raise ModelError(
-            "explain.no-map", "this network has no feature map: nothing in it has places", "give --method occlusion"
+            "explain.no-map", "this network has no feature map, which Grad-CAM needs", "give --method occlusion"
         )
     last, last_layout = found[-1]
     for place, layout in reversed(found):
@@ -171,12 +171,12 @@ def _last_map(body: nn.Module, outputs: list[_Output], shape: torch.Size, score:
 
 
 def _layout_of(body: nn.Module, tensor: Tensor, shape: torch.Size) -> _Layout | None:
-    """Return how an output holds a map of images of a shape, or None where it holds none, or one place only."""
+    """Return the layout of an output as a feature map, or None if it is not one or has a single position."""
     count, (height, width) = shape[0], shape[2:]
     if tensor.shape[0] != count or tensor.ndim not in (3, 4):
         return None
     if tensor.ndim == 3:
-        # What a body says of its tokens without a place is right for its blocks, if not for every tensor inside.
+        # The body's number of prefix tokens applies to its blocks, but not to every tensor inside.
         for prefix in dict.fromkeys([int(getattr(body, "num_prefix_tokens", 0)), 0, 1, 2]):
             places = tensor.shape[1] - prefix
             for rows in range(1, min(places, height) + 1):
@@ -194,17 +194,17 @@ def _layout_of(body: nn.Module, tensor: Tensor, shape: torch.Size) -> _Layout | 
 
 
 def _fits(rows: int, columns: int, height: int, width: int) -> bool:
-    """Tell whether a grid of more than one place has the sides of an image, within the rounding of a place."""
+    """Tell whether a grid of more than one position has the aspect of an image, within rounding."""
     is_finer = rows > height or columns > width
     return rows * columns > 1 and not is_finer and abs(rows * width - columns * height) < max(height, width)
 
 
 @contextlib.contextmanager
 def _recorded(body: nn.Module) -> Iterator[list[_Output]]:
-    """Keep the outputs of a body's modules, with their names, in the order in which they are finished.
+    """Keep the outputs of a body's modules, with their names, in the order in which they finish.
 
-    What lies inside of attention is left out, since queries and keys are not a map of the image, and so is what
-    changes nothing. timm has no sign for it but the names of its classes.
+    Modules inside attention are left out, since queries and keys are not a map of the image, and so are identities.
+    In timm, attention can only be recognised by the names of its classes.
     """
     inside = tuple(
         f"{name}."
@@ -233,13 +233,13 @@ def _recorded(body: nn.Module) -> Iterator[list[_Output]]:
 
 
 def _windows_of(module: nn.Module, inputs: tuple[object, ...], output: Tensor) -> tuple[_Window, ...]:
-    """Return what a convolution or pooling that shrinks does to rows and columns; nothing for all else."""
+    """Return how a convolution or pooling shrinks rows and columns; nothing for other modules."""
     given = inputs[0] if inputs else None
     if not isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d) or not isinstance(given, Tensor):
         return ()
     if given.shape[2] <= output.shape[2] or given.shape[3] <= output.shape[3]:
         return ()
-    window: Any = module  # torch types a module's numbers as anything
+    window: Any = module  # torch gives a module's attributes no types
     padding = 0 if isinstance(window.padding, str) else window.padding
     windows = []
     for axis in range(2):
@@ -247,16 +247,16 @@ def _windows_of(module: nn.Module, inputs: tuple[object, ...], output: Tensor) -
             number if isinstance(number, int) else number[axis]
             for number in (window.kernel_size, window.stride, padding)
         )
-        side, left = given.shape[2 + axis], output.shape[2 + axis]
-        if (side + 2 * before - kernel) // stride + 1 != left:  # padded as TensorFlow does: the odd one comes after
-            before = max(0, (left - 1) * stride + kernel - side) // 2
-        windows.append(_Window(side, left, stride, (kernel - 1) / 2 - before))
+        side, after = given.shape[2 + axis], output.shape[2 + axis]
+        if (side + 2 * before - kernel) // stride + 1 != after:  # padded as in TensorFlow: an odd pixel comes last
+            before = max(0, (after - 1) * stride + kernel - side) // 2
+        windows.append(_Window(side, after, stride, (kernel - 1) / 2 - before))
     return tuple(windows)
 
 
 @contextlib.contextmanager
-def _looking(network: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode, and each of its modules back into its own."""
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    """Set a network to evaluation mode, and restore the mode of each module afterwards."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

@@ -1,4 +1,4 @@
-"""What our own networks share: the skipping of residual blocks at random."""
+"""Layers that our own networks share: skipping residual blocks at random."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def rising(highest: float, blocks: int) -> list[float]:
 def skip_at_random(rate: float) -> nn.Module:
     """Return a layer that sets the branch of an image to 0 with probability ``rate`` in training.
 
-    Stochastic depth (G. Huang et al., arXiv 1603.09382), each image by its own draw, by torchvision; what is kept
-    is divided by ``1 - rate``.
+    Stochastic depth (G. Huang et al., arXiv 1603.09382), drawn for each image, by torchvision; kept branches
+    are divided by ``1 - rate``.
     """
     if not rate:
         return nn.Identity()

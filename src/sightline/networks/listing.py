@@ -1,4 +1,4 @@
-"""Which networks there are: ours, and timm's with published weights; with size, licence and what is here already."""
+"""The available networks: ours, and timm's with published weights; with size, licence and whether they are cached."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sightline.text import did_you_mean
 
 __all__ = ["ListedNetwork", "list_networks"]
 
-_MOST_BUILT = 50  # architectures; to count the parameters of one of timm's, it must be built
+_MOST_BUILT = 50  # architectures; a timm network must be built to count its parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class ListedNetwork:
 
 
 def list_networks(pattern: str = "") -> tuple[ListedNetwork, ...]:
-    """Return our networks and, for a pattern, timm's with published weights; no connection is made.
+    """Return our networks and, for a pattern, timm's with published weights; without a network connection.
 
     Args:
-        pattern: shell wildcards (``resnet*``), or a part of the name; empty for ours alone.
+        pattern: shell wildcards (``resnet*``), or a part of the name; empty for only ours.
 
     Raises:
         InputError: if nothing matches, with the nearest names.
@@ -79,7 +79,7 @@ def _timms(name: str, parameters: int | None) -> ListedNetwork:
 
 
 def _count_timms(name: str) -> int:
-    """Return the weights of timm's network, built without memory for them."""
+    """Count the weights of a timm network, built without memory for them."""
     import timm
     import torch
 

@@ -9,7 +9,7 @@ __all__ = ["Network"]
 
 
 class Network(nn.Module):
-    """Pixels in, logits out, for every body alike.
+    """From pixels to logits, with the same interface for every body.
 
     Args:
         body: module from ``[N, 3, H, W]`` normalised images to ``[N, D]`` features.

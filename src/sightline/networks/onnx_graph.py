@@ -1,11 +1,11 @@
 """A network as an ONNX graph: ``uint8`` pixels in, probabilities, features and novelty out.
 
-Either of torch's exporters makes it.
+Either of torch's exporters can write it.
 
 Measured on a CPU with torch 2.15, both at opset 20 and equal to the network within rounding: the older exporter,
-which traces with TorchScript, takes 0.1 to 0.5 s, and the newer one 1 to 8 s. torch calls the older one deprecated and
-may take it away; then it raises, and the newer one is what is left. Neither is believed: whoever ships a graph
-compares it with the network on real images.
+which traces with TorchScript, takes 0.1 to 0.5 s, and the newer one 1 to 8 s. torch has deprecated the older one and
+may remove it; then it raises, and the newer one is used. Neither is trusted: before a graph ships, it is compared with
+the network on real images.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["INPUT", "OUTPUTS", "Graph", "export_graph", "trace_graph"]
 
 INPUT = "pixels"
 OUTPUTS = ("probabilities", "features", "novelty")
-_LEAST_LENGTH = 1e-6  # of features, before they are divided by it
+_LEAST_LENGTH = 1e-6  # lower bound of the features' length, which they are divided by
 
 
 class Graph(nn.Module):
@@ -36,8 +36,8 @@ class Graph(nn.Module):
 
     Args:
         network: as trained.
-        temperature: that the logits are divided by.
-        novelty: how far features are from the training's; None: all are at 0.
+        temperature: divides the logits.
+        novelty: measures how far features are from those of training; None: it is 0.
     """
 
     def __init__(self, network: Network, temperature: float = 1.0, novelty: Novelty | None = None) -> None:
@@ -55,7 +55,7 @@ class Graph(nn.Module):
         return torch.softmax(logits, 1), features, self.measure_novelty(features)
 
     def measure_novelty(self, features: Tensor) -> Tensor:
-        """Return ``[N]``, as ``Novelty.of`` does."""
+        """Return ``[N]``, the same as ``Novelty.of``."""
         if self.novelty is None:
             return 0 * features[:, 0]
         length = features.pow(2).sum(1, keepdim=True).sqrt().clamp(min=_LEAST_LENGTH)
@@ -67,20 +67,20 @@ class Graph(nn.Module):
 
 
 def trace_graph(graph: Graph, size: int) -> bytes:
-    """Return an ONNX file of a graph by torch's older, quick exporter; any number of images a batch.
+    """Return an ONNX file of a graph by torch's older, fast exporter; the batch size is free.
 
     Args:
-        graph: it is left as it was; a copy is traced, in evaluation mode, on the CPU.
+        graph: is not changed; a copy is traced, in evaluation mode, on the CPU.
         size: side of the images in px.
 
     Raises:
-        Exception: whatever torch raises where it can't, or where it has no such exporter any more.
+        Exception: any type that torch raises where it can't, or where this exporter was removed.
 
     Example:
         ``onnxruntime.InferenceSession(trace_graph(Graph(network), 224)).run(["features"], {"pixels": squares})``
     """
     written = io.BytesIO()
-    # Older torch gives no file of this exporter without fixing its axes; a trace runs what it sees, so no gradients.
+    # Without dynamic axes, this exporter would fix the batch size; it runs the network, so no gradients.
     with _quietly(), torch.no_grad():
         torch.onnx.export(
             copy.deepcopy(graph).eval().cpu(),
@@ -96,7 +96,7 @@ def trace_graph(graph: Graph, size: int) -> bytes:
 
 
 def export_graph(graph: Graph, size: int) -> bytes:
-    """Return an ONNX file of a graph by torch's newer exporter, which knows more networks and takes seconds.
+    """Return an ONNX file of a graph by torch's newer exporter, which supports more networks and takes seconds.
 
     Args and errors are those of :func:`trace_graph`.
     """
@@ -117,12 +117,12 @@ def export_graph(graph: Graph, size: int) -> bytes:
 
 
 def _example(size: int) -> Tensor:
-    return torch.zeros(2, size, size, 3, dtype=torch.uint8)  # two: an example of one freezes the batch at one
+    return torch.zeros(2, size, size, 3, dtype=torch.uint8)  # two: with one, the batch size would be fixed at one
 
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep the exporters' notes to their own developers to themselves; parts of them import onnxruntime."""
+    """Silence the exporters' messages, which are meant for their developers; parts of them import onnxruntime."""
     keep_onnxruntime_quiet()
     logger = logging.getLogger("torch.onnx")
     level = logger.level

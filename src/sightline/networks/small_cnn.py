@@ -1,4 +1,4 @@
-"""``small-cnn``: three plain stages with dropout and a dense layer, as introductions to Keras build it."""
+"""``small-cnn``: three plain stages with dropout and a dense layer, as in introductions to Keras."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _STAGES = 3
 class SmallCnn(nn.Module):
     """Three stages of convolution, ReLU, max pooling and dropout; then a dense layer with ReLU.
 
-    No norms. Weights start as Keras' do (uniform, X. Glorot and Y. Bengio 2010), biases at 0.
+    It has no norms. Weights are initialised as in Keras (uniform, X. Glorot and Y. Bengio 2010), biases with 0.
 
     Args:
-        size: side of the input, in pixels, at least 8; the dense layer sees every position, so its size follows.
+        size: side of the input, in pixels, at least 8; the size of the dense layer depends on it.
         width: channels of the first stage; each further one doubles them, and the dense layer has those of the last.
-        depth: convolutions a stage.
+        depth: convolutions per stage.
         stage_dropout: probability of dropping a value after each stage.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""``small-convnext``: a ConvNeXt for images up to 64 px, small enough to learn from scratch."""
+"""``small-convnext``: a ConvNeXt for images up to 64 px, small enough to train from scratch."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class SmallConvnext(nn.Module):
     """A patchwise stem, and three stages of ConvNeXt blocks (Z. Liu et al., arXiv 2201.03545).
 
     The blocks are the paper's. Different for small images: patches of 2 px up to 32 px and of 4 px above, so that
-    the first stage sees 8 to 16 positions a side; three stages with the same number of blocks; layer scale starts
+    the first stage has 8 to 16 positions per side; three stages with the same number of blocks; layer scale starts
     at 0.1, as H. Touvron et al. (arXiv 2103.17239) advise for networks of up to 18 blocks.
 
     Args:
         size: side of the input, in pixels.
         width: channels of the first stage; each further one doubles them.
-        depth: blocks a stage.
+        depth: blocks per stage.
         stage_dropout: probability of dropping a value after each stage.
-        stochastic_depth: probability of skipping the last block; it rises to that from the first.
+        stochastic_depth: probability of skipping the last block; it rises to this from 0 at the first.
 
     Attributes:
         feature_size: length of the features.

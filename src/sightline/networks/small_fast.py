@@ -1,4 +1,4 @@
-"""Our network for training from scratch in minutes, up to 64 px: what the CIFAR-10 speed records teach, for any set.
+"""Our network for training from scratch in minutes, up to 64 px: the CIFAR-10 speed records, adapted to any data set.
 
 Sources: K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU" (arXiv 2404.00498) and the recipes after it;
 whitening as the first layer from D. Page's "How to train your ResNet" and tysam-code/hlb-CIFAR10.
@@ -16,22 +16,22 @@ from torch.nn import functional as F
 __all__ = ["SmallFast", "scale_head", "whiten_first_layer", "whitening_filters"]
 
 _STEM = 24  # both signs of the 12 directions of a 2x2 patch of three channels
-_BIG = 40  # from this side on, the first layer halves the image: the same work as for one of half its side
+_BIG = 40  # above this side, the first layer halves the image, which costs no more than an image of half the side
 
 
 class SmallFast(nn.Module):
     """A frozen whitening layer and three stages of plain 3x3 convolutions that start as the identity.
 
-    The first layer is set from the training images by :func:`whiten_first_layer` and does not learn. It has no bias
-    (the speed records learn one for a few epochs): on drawings, whose colours hardly vary, a bias at the high rate
-    grows without bound. Batch norms have no learned scale: what follows can do without, and their biases learn far
-    faster so. The features are the maximum over space.
+    The first layer is set from the training images by :func:`whiten_first_layer` and is not trained. It has no bias
+    (the speed records train one for a few epochs): on drawings, whose colours hardly vary, a bias at the high rate
+    grows without bound. Batch norms have no learned scale, which later layers do not need, and their biases can
+    then use a much higher rate. The features are the maximum over space.
 
     Args:
         size: side of the images it will classify; at least 16. In training it takes any side from 12 (from 24
             where ``size`` is over 40), so that the first steps can run on smaller copies.
         width: channels of the first stage; the others have twice as many.
-        depth: convolutions a stage, 2 or more; from the third on, they are added to what they get.
+        depth: convolutions a stage, 2 or more; from the third on, they are residual.
 
     Attributes:
         feature_size: length of the features, twice the width.
@@ -64,7 +64,7 @@ class _Stage(nn.Module):
     def __init__(self, inputs: int, outputs: int, depth: int) -> None:
         super().__init__()
         self.widen = _identity_like(inputs, outputs)
-        self.pool = nn.MaxPool2d(2)  # before norm and activation: they then see a quarter of the values
+        self.pool = nn.MaxPool2d(2)  # before norm and activation, which then process a quarter of the values
         self.norm = _norm(outputs)
         self.refine = nn.ModuleList(_identity_like(outputs, outputs) for _ in range(depth - 1))
         self.refine_norms = nn.ModuleList(_norm(outputs) for _ in range(depth - 1))
@@ -79,7 +79,7 @@ class _Stage(nn.Module):
 
 
 def _identity_like(inputs: int, outputs: int) -> nn.Conv2d:
-    """Return a 3x3 convolution whose first outputs copy the inputs; any further ones start at random."""
+    """Return a 3x3 convolution whose first outputs copy the inputs; further ones have random weights."""
     convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
     with torch.no_grad():
         nn.init.dirac_(convolution.weight[: min(inputs, outputs)])
@@ -87,18 +87,18 @@ def _identity_like(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
-    # A short memory: a run has a few hundred steps, and the last ones should be what evaluation sees.
+    # A high momentum: a run has only a few hundred steps, and evaluation should use the statistics of the last ones.
     norm = nn.BatchNorm2d(channels, momentum=0.4)
     norm.weight.requires_grad_(False)
     return norm
 
 
 def whiten_first_layer(body: SmallFast, images: Tensor) -> None:
-    """Set the first layer from training images, in place; some thousand suffice, and a few will do.
+    """Set the first layer from training images, in place; a few thousand are enough, and a few also work.
 
     Args:
-        body: of a network that was just built.
-        images: ``[N, 3, H, W]`` floats, normalised as the body will see them.
+        body: of a new network.
+        images: ``[N, 3, H, W]`` floats, normalised as for the body.
     """
     with torch.no_grad():
         filters = whitening_filters(images, body.stem.kernel_size[0], _STEM // 2)
@@ -108,13 +108,13 @@ def whiten_first_layer(body: SmallFast, images: Tensor) -> None:
 def whitening_filters(images: Tensor, kernel: int, count: int) -> Tensor:
     """Return the filters that make the patches of images uncorrelated and of unit variance, the strongest first.
 
-    Directions in which the patches hardly vary (grey or near-constant images) are not blown up: variances have a
-    floor. No images count as images without any variation.
+    Directions in which the patches hardly vary (grey or near-constant images) are not amplified: variances have a
+    lower bound. An empty batch counts as images without any variation.
 
     Args:
-        images: ``[N, 3, H, W]`` normalised floats, sides not under ``kernel``.
+        images: ``[N, 3, H, W]`` normalised floats, with sides of at least ``kernel``.
         kernel: side of the patches.
-        count: how many filters, at most ``3 * kernel**2``.
+        count: number of filters, at most ``3 * kernel**2``.
 
     Returns:
         ``[count, 3, kernel, kernel]`` float32; the same for the same images, signs included.
@@ -126,28 +126,27 @@ def whitening_filters(images: Tensor, kernel: int, count: int) -> Tensor:
     length = 3 * kernel**2
     moments = torch.zeros(length, length, dtype=torch.float64)
     patches = 0
-    for part in images.split(500):  # unfolded, images take kernel**2 times their memory
+    for part in images.split(500):  # unfolded images need kernel**2 times their memory
         columns = F.unfold(part.float(), kernel).transpose(0, 1).flatten(1)
         moments += (columns @ columns.T).double().cpu()
         patches += columns.shape[1]
     moments /= max(1, patches)
     variances, directions = torch.linalg.eigh(moments)
     directions = directions.T.flip(0)[:count]
-    # An eigenvector's sign is chance: make the largest entry positive.
+    # The sign of an eigenvector is arbitrary: make the largest entry positive.
     largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
     directions = directions * torch.where(largest < 0, -1.0, 1.0)
-    # The floor of the speed records, for pixels of unit variance; less lets noise of compression through.
+    # The lower bound of the speed records, for pixels of unit variance; a smaller one amplifies compression noise.
     scales = (variances.flip(0)[:count].clamp(min=0) + 5e-4).rsqrt()
     filters: Tensor = (directions * scales[:, None]).reshape(count, 3, kernel, kernel).float()
     return filters
 
 
 def scale_head(head: nn.Linear) -> None:
-    """Start a head with small random weights and no bias, in place.
+    """Initialise a head with small random weights and zero bias, in place.
 
-    The speed records divide the logits of a head of unit weights by a constant. The same training follows from a
-    plain layer that starts at the constant and learns at its square, ``1 / (256 D)``, times the rate, so that is
-    all that is done here.
+    The speed records divide the logits of a head of unit weights by a constant. A plain layer whose initial weights are
+    scaled by the constant, and whose learning rate is scaled by its square, ``1 / (256 D)``, trains the same way.
     """
     with torch.no_grad():
         nn.init.normal_(head.weight, std=1 / (16 * math.sqrt(head.in_features)))

@@ -1,4 +1,4 @@
-"""``small-resnet``: a residual network for images up to 64 px, as notebooks train it on scenes and CIFAR-10."""
+"""``small-resnet``: a residual network for images up to 64 px, as in notebooks for scenes and CIFAR-10."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class SmallResnet(nn.Module):
     Args:
         size: side of the input, in pixels; there are three stages up to 32 px, and four above.
         width: channels of the stem.
-        depth: residual blocks a stage.
+        depth: residual blocks per stage.
         stage_dropout: probability of dropping a value after each stage.
-        stochastic_depth: probability of skipping the last block; it rises to that from the first.
+        stochastic_depth: probability of skipping the last block; it rises to this from 0 at the first.
 
     Attributes:
         feature_size: length of the features.

@@ -1,7 +1,7 @@
 """Where pretrained weights come from: a local safetensors file, or the Hugging Face hub through its cache.
 
-Only safetensors are read. A pickle can run any code while it is read, so one is refused with the two lines
-that convert it.
+Only safetensors are read. A pickle can run any code while it is read, so it is refused, with the lines that convert
+it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _FILE = "model.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class StartWeights:
-    """Weights that a network starts from.
+    """The initial weights of a network.
 
     Attributes:
         path: a safetensors file.
-        rows: for a file of an earlier run, the row of its head for each class that it knows, by the class's
-            position here; None for a file in timm's names.
+        rows: for a file of an earlier run, the row of its head for each known class, by the class's
+            position here; None for a file with timm's names.
     """
 
     path: Path
@@ -41,15 +41,15 @@ class StartWeights:
 
 @dataclass(frozen=True, slots=True)
 class WeightsFile:
-    """Weights that were found.
+    """The weights of a network, local or on the hub.
 
     Attributes:
         path: the file; None when it must be downloaded first.
         source: where it comes from, in words.
         licence: its licence, in words.
         size: bytes, 0 if unknown.
-        repository: the hub's name of it, or an empty string for a local file.
-        target: where a download goes.
+        repository: its name on the hub, or an empty string for a local file.
+        target: folder of a download.
     """
 
     path: Path | None
@@ -68,12 +68,12 @@ def find_weights(network: NetworkFacts, file: str) -> WeightsFile:
         file: path of a local safetensors file, or an empty string.
 
     Raises:
-        WeightsError: if the file is missing, is a pickle or no safetensors, or the hub can't be reached.
+        WeightsError: if the file is missing, is a pickle or not safetensors, or the hub can't be reached.
     """
     if file:
         path = _checked_file(Path(file).expanduser())
         check_weights(path)
-        return WeightsFile(path, f"local file {path.name}", "as stated by whoever made the file", path.stat().st_size)
+        return WeightsFile(path, f"local file {path.name}", "as stated by the author of the file", path.stat().st_size)
     if not network.has_weights:
         raise WeightsError(
             "weights.none",
@@ -103,7 +103,7 @@ def find_weights(network: NetworkFacts, file: str) -> WeightsFile:
 
 
 def download_weights(network: NetworkFacts, weights: WeightsFile) -> Path:
-    """Return the local path of found weights, downloading them into the hub's cache if they are not there.
+    """Return the local path of found weights, downloading them into the hub's cache if needed.
 
     Raises:
         WeightsError: if the download fails.
@@ -119,10 +119,10 @@ def download_weights(network: NetworkFacts, weights: WeightsFile) -> Path:
 
 
 def read_normalisation(file: Path) -> dict[str, tuple[float, ...]]:
-    """Return the ``mean`` and ``std`` that a run's ``model.safetensors`` holds.
+    """Return the ``mean`` and ``std`` in a run's ``model.safetensors``.
 
     Raises:
-        WeightsError: if it is damaged, or no run's.
+        WeightsError: if it is damaged, or not from a run.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -130,14 +130,14 @@ def read_normalisation(file: Path) -> dict[str, tuple[float, ...]]:
         with safe_open(file, framework="numpy") as tensors:
             return {name: tuple(tensors.get_tensor(name).ravel().round(6).tolist()) for name in ("mean", "std")}
     except SafetensorError as error:
-        raise WeightsError("weights.mismatch", f"{file} is not of a run: {error}", "give the run itself") from error
+        raise WeightsError("weights.mismatch", f"{file} is not from a run: {error}", "give the run itself") from error
 
 
 def check_weights(file: Path) -> None:
-    """Look at a file's header, which says how long the file must be.
+    """Check a file's header and its length.
 
     Raises:
-        WeightsError: if it is cut off, or no safetensors inside.
+        WeightsError: if it is truncated, or not in safetensors format.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -145,13 +145,13 @@ def check_weights(file: Path) -> None:
         with safe_open(file, framework="numpy"):
             pass
     except (SafetensorError, OSError) as error:
-        message = f"{file} is damaged, or no safetensors inside: {' '.join(str(error).split())[:200]}"
-        cure = "copy it again, or make it anew: sightline export RUN (while the run has its checkpoint), or train again"
+        message = f"{file} is damaged, or not in safetensors format: {' '.join(str(error).split())[:200]}"
+        cure = "copy it again, or recreate it: sightline export RUN (while the run has its checkpoint), or train again"
         raise WeightsError("weights.damaged", message, cure) from error
 
 
 def find_cached(network: NetworkFacts) -> Path | None:
-    """Return the network's published weights if they are in the hub's cache; no connection is made."""
+    """Return the network's published weights if they are in the hub's cache, without a network connection."""
     from huggingface_hub import try_to_load_from_cache
 
     if not network.has_weights:
@@ -192,7 +192,7 @@ def _checked_file(path: Path) -> Path:
     ):
         raise WeightsError(
             "weights.pickle",
-            f"{path} is a pickle, which can run any code when it is read; Sightline reads safetensors only",
+            f"{path} is a pickle, which can run any code when opened; Sightline reads only safetensors",
             "if you trust it, convert it in Python: import torch as t; from safetensors.torch import save_file; "
             f"save_file(t.load({str(path)!r}, weights_only=True), {str(path.with_suffix('.safetensors'))!r})",
         )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sightline.evaluation.intervals import Interval
+from sightline.events import TIME_LIMIT_REACHED
 from sightline.reporting.canvas import both_themes
 from sightline.reporting.figures import best_row, draw_curves, draw_rates, draw_steps
 from sightline.runs.recorded import Recorded
@@ -16,7 +17,7 @@ __all__ = ["head_alone", "more_time", "training"]
 
 _EPOCHS_TO_TELL = 4
 _CHANCE = 0.05
-_TIME_LIMIT = ("time limit reached", "the time is used")  # the latter in runs of before 0.2
+_TIME_LIMIT = (TIME_LIMIT_REACHED, "the time is used")  # the latter in runs of before 0.2
 
 
 def training(run: Recorded) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""Events to TensorBoard, MLflow, Weights & Biases or plain tables, for those who compare runs there.
+"""Trackers: log the events of a run to TensorBoard, MLflow, Weights & Biases or plain tables.
 
-Comes in: events, and the run folder that they name. Goes out: what each tracker keeps, in its own form. Knows
+Comes in: events, and the run folder that they name. Goes out: the logs of each tracker, in its own format. Knows
 nothing about how a training works, and never stops one.
 """

@@ -1,4 +1,4 @@
-"""Plain tables: a run keeps ``history.csv`` and ``steps.csv`` anyway; this tracker says where."""
+"""Plain tables: a run always has ``history.csv`` and ``steps.csv``; this tracker reports where."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ __all__ = ["CsvTracker"]
 
 
 class CsvTracker:
-    """Adds nothing to what the run's folder holds.
+    """Writes nothing: the run's folder has the tables already.
 
     Args:
         run: the run that starts.
     """
 
     def __init__(self, run: Run) -> None:
-        self.where = f"one row an epoch in {run.history_file}, one a step in {run.steps_file}"
+        self.where = f"one row per epoch in {run.history_file}, one per step in {run.steps_file}"
 
     def show(self, event: Event) -> None:
-        """Keep nothing: ``pipeline`` does."""
+        """Write nothing: ``pipeline`` does."""
 
     def close(self) -> None:
-        """Keep nothing."""
+        """Do nothing."""

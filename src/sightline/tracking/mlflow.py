@@ -1,4 +1,4 @@
-"""MLflow: parameters, metrics, report and classifier, at the tracking URI that the user's environment names."""
+"""MLflow: parameters, metrics, report and classifier, at the tracking URI of the user's environment."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from sightline.runs.folder import Run
 
 __all__ = ["MlflowTracker"]
 
-_AT_ONCE = 1000  # metrics that a server takes in one request
-_LONGEST = 500  # letters of a parameter
-# MLflow's own defaults wait for minutes on a server that is gone; whoever set them keeps them.
+_AT_ONCE = 1000  # metrics that a server accepts in one request
+_LONGEST = 500  # characters of a parameter
+# MLflow's defaults wait for minutes if a server is gone; values set by the user are kept.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
 
 
 class MlflowTracker:
-    """Keeps a run at ``MLFLOW_TRACKING_URI``, in the experiment ``MLFLOW_EXPERIMENT_NAME`` or ``sightline``.
+    """Logs a run at ``MLFLOW_TRACKING_URI``, in the experiment ``MLFLOW_EXPERIMENT_NAME`` or ``sightline``.
 
-    Metrics go out once an epoch, those of its steps with it. The status is FINISHED, KILLED (interrupted) or FAILED.
+    Metrics are sent once per epoch, with those of its steps. The status is FINISHED, KILLED (interrupted) or FAILED.
 
     Args:
         run: the run that starts.
@@ -33,14 +33,14 @@ class MlflowTracker:
 
         for name, value in _PATIENCE.items():
             os.environ.setdefault(name, value)
-        if os.environ.get("MLFLOW_TRACKING_URI", "").startswith("file:"):  # asked for by name, and enough here
+        if os.environ.get("MLFLOW_TRACKING_URI", "").startswith("file:"):  # chosen by the user, and sufficient here
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
         self._run = run
         try:
             self._client = MlflowClient()
         except Exception as error:
             message = f"MLflow can't open its store: {' '.join(str(error).split())[:120]}"
-            cure = "name one: export MLFLOW_TRACKING_URI=http://SERVER:5000 (or file:FOLDER)"
+            cure = "set one: export MLFLOW_TRACKING_URI=http://SERVER:5000 (or file:FOLDER)"
             raise InputError("track.mlflow", message, cure) from error
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "sightline")
         known = self._client.get_experiment_by_name(name)
@@ -52,7 +52,7 @@ class MlflowTracker:
         self.where = f"MLflow run {self._id} of experiment {name} at {self._client.tracking_uri}"
 
     def show(self, event: Event) -> None:
-        """Remember a step; send an epoch; tag a rate that was found, since a parameter can't change."""
+        """Store a step; send an epoch; log a found learning rate as a tag, since a parameter can't change."""
         match event:
             case RateFound():
                 self._add(0, found_learning_rate=event.rate)
@@ -65,13 +65,13 @@ class MlflowTracker:
                 self._send()
 
     def close(self) -> None:
-        """Send what is left, the figures and the files of a finished run, and say how it ended."""
+        """Send the rest, the metrics and files of a finished run, and the status."""
         run, status = self._run, self._run.status
         if status == "finished":
             part = run.metrics["part"]
-            figures = {name: value for name, value in run.metrics.items() if isinstance(value, dict) and "low" in value}
-            for name, figure in figures.items():
-                self._add(0, **{f"{part}_{name}{end}": figure[key] for end, key in _ENDS.items()})
+            metrics = {name: value for name, value in run.metrics.items() if isinstance(value, dict) and "low" in value}
+            for name, interval in metrics.items():
+                self._add(0, **{f"{part}_{name}{end}": interval[key] for end, key in _ENDS.items()})
         self._send()
         if status == "finished":
             self._client.log_artifact(self._id, str(run.report_file))

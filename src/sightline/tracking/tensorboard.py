@@ -1,4 +1,4 @@
-"""TensorBoard: an event file in the run's folder, written with TensorBoard's own writer; needs no torch."""
+"""TensorBoard: an event file in the run's folder, written with TensorBoard's own writer, without torch."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class TensorboardTracker:
 
     Scalars: ``Loss/train``, ``LearningRate`` and ``GradientNorm`` by step; ``Loss/val``, ``Accuracy/train`` and
     ``Accuracy/val`` by epoch. Images: ``Inputs/train`` of the first step; ``Confusion/val`` and ``Mistakes/val``
-    by epoch. Texts: ``Plan``, ``Result``, and ``Learning rate`` where one was looked for. The file is flushed after
-    each epoch, so that a run that dies leaves what it reached.
+    by epoch. Texts: ``Plan``, ``Result``, and ``Learning rate`` if the finder was used. The file is flushed after
+    each epoch, so that a killed run leaves its results so far.
 
     Args:
         run: the run that starts.
@@ -44,7 +44,7 @@ class TensorboardTracker:
         from tensorboard.plugins.hparams.summary_v2 import hparams_pb
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-        self.where = f"TensorBoard, to be seen with: tensorboard --logdir {run.tensorboard_folder}"
+        self.where = f"TensorBoard; to view it: tensorboard --logdir {run.tensorboard_folder}"
         self._classes = run.facts["classes"]
         self._writer = EventFileWriter(str(run.tensorboard_folder))
         plan = run.plan
@@ -52,9 +52,9 @@ class TensorboardTracker:
         self._write_text("Plan", _as_table(plan.rows()))
 
     def show(self, event: Event) -> None:
-        """Write what the event says."""
+        """Write an event."""
         match event:
-            case Resumed(_, step):  # what was written of later steps did not happen
+            case Resumed(_, step):  # later steps in the file are not valid any more
                 self._begin_again(step)
             case RateFound():
                 self._write_text("Learning rate", f"{event.rate:g}, found before the training: {event.reason}")
@@ -77,7 +77,7 @@ class TensorboardTracker:
                 self._write_text("Result", event.headline)
 
     def close(self) -> None:
-        """Write what is left and close the file."""
+        """Write the rest and close the file."""
         self._writer.close()
 
     def _show_confusion(self, event: ValidationMeasured) -> None:
@@ -94,7 +94,7 @@ class TensorboardTracker:
 
         if len(event.images):
             rows = zip(event.labels, event.predicted, event.confidence, strict=True)
-            titles = [f"{self._classes[said]} {sure:.0%}\nis {self._classes[true]}" for true, said, sure in rows]
+            titles = [f"predicted {self._classes[k]} {sure:.0%}\ntrue {self._classes[true]}" for true, k, sure in rows]
             self._write_png("Mistakes/val", _drawn(draw_images(list(event.images), titles)), event.epoch)
 
     def _write_scalar(self, tag: str, value: float, step: int) -> None:
@@ -120,7 +120,7 @@ class TensorboardTracker:
         self._write(0, Summary(value=[Summary.Value(tag=tag, tensor=text, metadata=metadata)]))
 
     def _begin_again(self, step: int) -> None:
-        """Let TensorBoard forget what was written of a step and of those after it."""
+        """Make TensorBoard discard everything from a step on."""
         from tensorboard.compat.proto.event_pb2 import Event as Record
         from tensorboard.compat.proto.event_pb2 import SessionLog
 
@@ -134,7 +134,7 @@ class TensorboardTracker:
 
 
 def plain_settings(settings: dict[str, Any]) -> dict[str, bool | int | float | str]:
-    """Return settings as what every tracker takes: numbers, truths and text."""
+    """Return settings as types that every tracker accepts: numbers, booleans and text."""
     return {
         name: value if isinstance(value, bool | int | float | str) else str(value) for name, value in settings.items()
     }
@@ -146,7 +146,7 @@ def _as_table(rows: tuple[tuple[str, str, str, str], ...]) -> str:
 
 
 def _tiled(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return ``[N, H, W, 3]`` images beside and below each other as one, white where there are too few."""
+    """Return ``[N, H, W, 3]`` images tiled into one, white where there are too few."""
     count, height, width, _ = images.shape
     columns = int(np.ceil(np.sqrt(count)))
     rows = -(-count // columns)
@@ -156,7 +156,7 @@ def _tiled(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def _as_png(pixels: npt.NDArray[np.uint8]) -> tuple[bytes, int, int]:
-    """Return (PNG, width, height) of ``[H, W, 3]`` pixels; small images are enlarged, or nobody sees them."""
+    """Return (PNG, width, height) of ``[H, W, 3]`` pixels; small images are enlarged to be visible."""
     from PIL import Image
 
     image = Image.fromarray(pixels)

@@ -1,4 +1,4 @@
-"""The trackers in one table, and how they listen: one that fails is left, the training goes on."""
+"""The trackers in one table, and how they log: one that fails is dropped, and the training continues."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ __all__ = ["TRACKERS", "Tracker", "Trackers"]
 
 
 class Tracker(Protocol):
-    """Listens to the events of one run, from ``RunStarted`` on.
+    """Logs the events of one run, from ``RunStarted`` on.
 
     Attributes:
-        where: what is kept where and how to see it, for people.
+        where: where the log is and how to view it, for people.
     """
 
     where: str
 
     def show(self, event: Event) -> None:
-        """Keep what matters of one event."""
+        """Log one event."""
 
     def close(self) -> None:
-        """Keep what is left; the run's folder says how it ended."""
+        """Log the rest; the status is in the run's folder."""
 
 
-# A new tracker is one file and one row: its name, the extra that it needs, and what opens it for a run.
+# A new tracker is one file and one row: its name, the extra that it needs, and the function that opens it for a run.
 TRACKERS: dict[str, tuple[str, Callable[[Run], Tracker]]] = {
     "tensorboard": ("tensorboard", TensorboardTracker),
     "mlflow": ("mlflow", MlflowTracker),
@@ -45,7 +45,7 @@ TRACKERS: dict[str, tuple[str, Callable[[Run], Tracker]]] = {
 
 
 class Trackers:
-    """Several trackers as one listener; each run of a training gets its own.
+    """Several trackers as one; each run of a training gets its own.
 
     Args:
         names: keys of ``TRACKERS``.
@@ -55,7 +55,7 @@ class Trackers:
         MissingExtra: if a tracker's package is not installed, with the line that installs it.
 
     Example:
-        >>> Trackers(["csv"]).show(Noted("nothing to keep"))
+        >>> Trackers(["csv"]).show(Noted("nothing to log"))
         []
     """
 
@@ -70,38 +70,38 @@ class Trackers:
                 require_extra(extra, f"--track {name}")
 
     def show(self, event: Event) -> list[Event]:
-        """Let every tracker keep one event; returns what is to be said about that."""
-        said: list[Event] = []
+        """Let every tracker log one event; returns notes and warnings about that."""
+        notices: list[Event] = []
         if isinstance(event, RunStarted):
-            said += self.close()
+            notices += self.close()
             run = Run(event.folder)
-            for name in () if run.is_repeated else self._names:  # the runs inside are listened to, one by one
-                said += self._guarded(name, partial(self._start, name, run))
-            said += [Noted(f"Tracking: {tracker.where}.") for tracker in self._open.values()]
+            for name in () if run.is_repeated else self._names:  # its single runs are logged one by one
+                notices += self._guarded(name, partial(self._start, name, run))
+            notices += [Noted(f"Tracking: {tracker.where}.") for tracker in self._open.values()]
         for name, tracker in list(self._open.items()):
-            said += self._guarded(name, partial(tracker.show, event))
-        return said
+            notices += self._guarded(name, partial(tracker.show, event))
+        return notices
 
     def close(self) -> list[Event]:
-        """Close every tracker; returns what is to be said about that."""
-        said: list[Event] = []
+        """Close every tracker; returns warnings about that."""
+        notices: list[Event] = []
         for name, tracker in list(self._open.items()):
-            said += self._guarded(name, tracker.close)
+            notices += self._guarded(name, tracker.close)
         self._open.clear()
-        return said
+        return notices
 
     def _start(self, name: str, run: Run) -> None:
         self._open[name] = TRACKERS[name][1](run)
 
     def _guarded(self, name: str, act: Callable[[], None]) -> list[Event]:
-        """Do something for a tracker. Whatever it raises is said once; then the tracker is left for this run."""
+        """Call a tracker. Any error is reported once; then the tracker is not used any more for this run."""
         try:
             act()
-        except Exception as error:  # a full disk, a server that is gone, a quota: not worth a training
+        except Exception as error:  # a full disk, a server that is gone, a quota: none of them may end a training
             self._open.pop(name, None)
             text = one_line(error) or type(error).__name__
-            cure = "the training goes on; docs/track.md says what each tracker needs"
+            cure = "nothing to do: the training continues; docs/track.md lists what each tracker needs"
             if isinstance(error, SightlineError):
                 text, cure = error.message, error.cure
-            return [Warned("track.failed", f"{name} keeps nothing more of this run: {text}", cure)]
+            return [Warned("track.failed", f"{name} stopped logging this run: {text}", cure)]
         return []

@@ -1,4 +1,4 @@
-"""Training: pixels and a plan to a network, as a generator of events.
+"""Training: from pixels and a plan to a network, as a generator of events.
 
 Comes in: a plan, a store of pixels, labels, a network. Goes out: events, and checkpoints on the disk. Knows
 torch; knows nothing about terminals, reports or where the data came from.

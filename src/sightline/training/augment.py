@@ -1,7 +1,7 @@
-"""Random changes of whole batches, on the device that trains: which there are, and in which order.
+"""Augmentation of whole batches on the training device: the changes and their order.
 
-All randomness comes from a CPU generator, a function of seed and step, so that a batch is the same whoever asks for
-it, and a GPU gets what a CPU gets. Each change draws its parameters first and then applies them, in files of its own.
+All randomness comes from a CPU generator that depends on seed and step, so that a batch is the same on every device and
+in every process. Each change draws its parameters first and then applies them, in a file of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Positions = npt.NDArray[np.intp]
 
 
 class Chance(NamedTuple):
-    """What is drawn from, for how many images, and which of them are changed here: all, or a process's part."""
+    """The random generator, for how many images it draws, and which of them this process changes."""
 
     generator: torch.Generator
     images: int
@@ -36,15 +36,15 @@ class Chance(NamedTuple):
 def augment_batch(
     images: Tensor, settings: Settings, step: int, epoch: int, positions: Positions, mine: slice = slice(None)
 ) -> Tensor:
-    """Return a batch with every random change that the settings ask for; the input is left as it is.
+    """Return a batch with all planned augmentations; the input is not changed.
 
     Args:
         images: ``[N, 3, H, W] float32`` from 0 to 1, on any device; or those of ``mine`` alone.
         settings: of the plan.
-        step: of the training, from 0; with the seed it decides every change but an alternating mirror.
-        epoch: decides that one, with
+        step: of the training, from 0; together with the seed it decides every change except an alternating flip.
+        epoch: decides the alternating flip, together with
         positions: ``[N]``, which images of the training part these are.
-        mine: which of the N are given and returned, each changed as it would be among all.
+        mine: which of the N are given and returned; each is changed as it would be in the whole batch.
 
     Returns:
         ``[N, 3, H, W] float32`` from 0 to 1.
@@ -61,11 +61,11 @@ def augment_batch(
 
 
 def change_geometry(images: Tensor, settings: Settings, chance: Chance, mirror: Tensor | None) -> Tensor:
-    """Zoom, turn, lean, shift and mirror each image, in one resampling at most.
+    """Zoom, rotate, shear, shift and mirror each image, with at most one resampling.
 
     Args:
         images: ``[N, 3, H, W]``.
-        settings: with ``zoom``, ``zoom_out``, ``rotate`` and ``shear`` all 0, pixels are moved and never mixed.
+        settings: with ``zoom``, ``zoom_out``, ``rotate`` and ``shear`` all 0, pixels are moved and not interpolated.
         chance: of the step.
         mirror: ``[N] bool``, which images are mirrored left-right; None: none.
     """
@@ -77,7 +77,7 @@ def change_geometry(images: Tensor, settings: Settings, chance: Chance, mirror: 
     if is_resampled(settings):
         maps = draw_maps(settings, count, sides, generator)[mine]
         for axis, chosen in enumerate((mirror, upside_down)):
-            if chosen is not None:  # the image is mirrored first, then warped: the map's other end
+            if chosen is not None:  # mirrored first, then warped: the input side of the map changes sign
                 maps[:, axis] *= (1 - 2 * chosen.float())[:, None]
         return warp_images(images, maps)
     moves = draw_moves(settings.translate, sides, count, generator)[mine] if settings.translate else None
@@ -97,8 +97,8 @@ def _mirrored(settings: Settings, epoch: int, positions: Positions, chance: Chan
 def is_mirrored_this_epoch(seed: int, epoch: int, positions: Positions) -> npt.NDArray[np.bool_]:
     """Tell for each image whether it is mirrored: half of them by a hash, the other half in the next epoch.
 
-    So each image is seen both ways in any two epochs, which chance does for half of them. ``flip`` only says whether:
-    any value above 0 means this.
+    So each image is used both ways in any two epochs; with random flips only half of them would be. Any ``flip`` above
+    0 switches this on.
 
     Args:
         seed: of the plan.
@@ -163,6 +163,6 @@ CHANGES: tuple[Callable[[Tensor, Settings, Chance], Tensor], ...] = (
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
-    """Return the source of randomness of one step: a function of seed and step alone."""
+    """Return the random generator of one step, which depends on seed and step alone."""
     # Two odd constants spread neighbouring steps over the generator's states (Weyl sequences).
     return torch.Generator().manual_seed((seed * 0x9E3779B1 + step * 0x85EBCA6B + 1) % 2**63)

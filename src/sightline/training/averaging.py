@@ -1,4 +1,4 @@
-"""Averaged weights: a second network that follows the first one slowly, and is measured and kept in its place."""
+"""Averaged weights: an exponential moving average of the network, which is evaluated and kept instead of it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["Average"]
 class Average:
     """The running average of a network's weights and of its batch norms' statistics: torch's ``AveragedModel``.
 
-    The decay of a step is at most ``(1 + n) / (10 + n)`` after n steps, so that the random start is soon forgotten
+    The decay of a step is at most ``(1 + n) / (10 + n)`` after n steps, so that the initial weights are soon forgotten
     (the rule of TensorFlow's ``ExponentialMovingAverage(num_updates)``); the first step copies.
 
     Args:
-        network: the one that learns.
-        decay: share of the average that a step keeps; 0: there is no average.
+        network: the one that is trained.
+        decay: share of the average that a step keeps; 0 means no averaging.
 
     Example:
         ``average = Average(network, 0.999); optimizer.step(); average.update(); average.network(images)``
@@ -40,22 +40,22 @@ class Average:
 
     @property
     def count(self) -> int:
-        """How many steps it followed."""
-        return 0 if self._averaged is None else int(self._averaged.n_averaged)  # a number that lies on the CPU
+        """Number of steps averaged so far."""
+        return 0 if self._averaged is None else int(self._averaged.n_averaged)  # a number on the CPU
 
     def state(self) -> dict[str, Tensor]:
         """Return the averaged weights; none where there is no average yet."""
         return self.network.state_dict() if self.count else {}
 
     def load(self, weights: dict[str, Tensor], count: int) -> None:
-        """Take up what ``state`` and ``count`` said."""
+        """Restore the values of ``state`` and ``count``."""
         self._averaged = self._begin() if count else None
         if self._averaged is not None:
             self.network.load_state_dict(weights)
             self._averaged.n_averaged.fill_(count)
 
     def update(self) -> None:
-        """Follow the network by one step."""
+        """Add the current weights to the average."""
         if not self._decay:
             return
         if self._averaged is None:

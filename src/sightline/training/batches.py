@@ -1,4 +1,4 @@
-"""Batches of pixels from the store: what is drawn is a function of seed and epoch, never of state."""
+"""Batches of pixels from the store; their random order depends on seed and epoch alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sightline.pixels.preprocess import Preprocess
 __all__ = ["Batch", "Batches", "as_images", "keep_on_device"]
 
 Parts = Sequence[npt.NDArray[np.intp]]
-Mine = Callable[[int], slice]  # of how many images which ones this process takes
+Mine = Callable[[int], slice]  # from a number of images to those that this process takes
 
 
 def _all(count: int) -> slice:
@@ -29,9 +29,9 @@ class Batch(NamedTuple):
 
     Attributes:
         images: ``[B, 3, H, W]`` float32 from 0 to 1, on the training device.
-        labels: ``[B]`` int64, there too.
-        positions: ``[B]``, which images of the part these are. Of a step that several processes make together, those of
-            all of them, where ``images`` and ``labels`` are of this one alone.
+        labels: ``[B]`` int64, on the same device.
+        positions: ``[B]``, which images of the part these are. Where several processes share a step, those of all
+            processes, while ``images`` and ``labels`` belong to this one.
     """
 
     images: Tensor
@@ -48,8 +48,8 @@ class Batches:
         rows: ``[N]``, positions in the store.
         labels: ``[N] int64``, the classes of ``rows``.
         preprocess: how a stored image becomes a square.
-        device: where batches go.
-        resident: ``[N, H, W, 3] uint8``, the part's images on the device; None where they are brought there batch
+        device: device of the batches.
+        resident: ``[N, H, W, 3] uint8``, the part's images on the device; None where they are copied there batch
             by batch.
     """
 
@@ -64,16 +64,16 @@ class Batches:
         return len(self.rows)
 
     def take(self, chosen: npt.NDArray[np.intp]) -> Batches:
-        """Return the batches of these positions alone."""
+        """Return the batches of these positions only."""
         resident = None if self.resident is None else self.resident[torch.from_numpy(chosen).to(self.device)]
         return replace(self, rows=self.rows[chosen], labels=self.labels[chosen], resident=resident)
 
     def squares_in_order(self, size: int) -> Iterator[Tensor]:
-        """Yield ``[B, H, W, 3] uint8`` images as evaluation sees them, each once: as they lie in the store."""
+        """Yield ``[B, H, W, 3] uint8`` images as in evaluation, each once, in the order of the store."""
         yield from self._squares(self._parts(size), None)
 
     def in_order(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (images ``[B, 3, H, W]`` from 0 to 1, labels ``[B]``) as evaluation sees them, each once."""
+        """Yield (images ``[B, 3, H, W]`` from 0 to 1, labels ``[B]``) as in evaluation, each once."""
         parts = self._parts(size)
         for chosen, squares in zip(parts, self._squares(parts, None), strict=True):
             yield self._as_input(squares, chosen)
@@ -87,17 +87,17 @@ class Batches:
         first: int = 0,
         mine: Mine = _all,
     ) -> Iterator[Batch]:
-        """Yield batches of one epoch in random order, each image once, cut at random places.
+        """Yield batches of one epoch in random order, each image once, with random crops.
 
         Another ``order``, of as many positions, may leave images out and repeat others. The batches before ``first``
-        are left out; the others are the same. ``mine`` says which of a batch's images this process takes: what is
-        drawn is drawn for all.
+        are left out; the others are the same. ``mine`` selects the images of a batch that this process takes; random
+        numbers are drawn for all.
 
-        Batches are of equal size, give or take one, and at most ``size``: batch norms suffer from a small last one.
+        Batches have equal sizes up to one image, and at most ``size``: a small last one would hurt batch norms.
         """
         random = np.random.default_rng((seed, epoch))
         parts = np.array_split(random.permutation(len(self)) if order is None else order, self.steps(size))
-        for chosen in parts[:first]:  # their draws are made, so that those of the others stay the same
+        for chosen in parts[:first]:  # their random numbers are drawn too, so that the others stay the same
             random.random((len(chosen), 2))
         for chosen, squares in zip(parts[first:], self._squares(parts[first:], random, mine), strict=True):
             yield Batch(*self._as_input(squares, chosen[mine(len(chosen))]), chosen)
@@ -110,14 +110,14 @@ class Batches:
         return [np.arange(start, min(start + size, len(self))) for start in range(0, len(self), size)]
 
     def _squares(self, parts: Parts, random: np.random.Generator | None, mine: Mine = _all) -> Iterator[Tensor]:
-        """Yield ``[B, H, W, 3] uint8`` of each part: the middle of each image, or a random place of it."""
+        """Yield ``[B, H, W, 3] uint8`` of each part: a centre crop of each image, or a random one."""
         counts = [len(chosen) for chosen in parts]
         parts = [chosen[mine(len(chosen))] for chosen in parts]
         if self.resident is not None:
             yield from (self.resident[torch.from_numpy(chosen).to(self.device)] for chosen in parts)
             return
         whole = self.store.squares(self.preprocess.size)
-        if whole:  # nothing to cut, and one copy instead of one an image
+        if whole:  # nothing to crop, and one copy instead of one for each image
             yield from (torch.from_numpy(whole[0][whole[1][self.rows[chosen]]]) for chosen in parts)
             return
         fetched = self.store.fetch([self.rows[chosen] for chosen in parts])
@@ -132,7 +132,7 @@ class Batches:
                 yield torch.from_numpy(np.stack(cuts))
 
     def _cut(self, stored: npt.NDArray[np.uint8], place: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
-        """Return a square from a random place of the stored image; what is padded or squashed stays whole."""
+        """Return a random square crop of the stored image; padded or squashed images stay whole."""
         size = self.preprocess.size
         if self.preprocess.fit != "crop":
             return self.preprocess.finish(stored)
@@ -140,7 +140,7 @@ class Batches:
         return stored[top : top + size, left : left + size]
 
     def _as_input(self, squares: Tensor, chosen: npt.NDArray[np.intp]) -> tuple[Tensor, Tensor]:
-        # uint8 crosses to the device and becomes float there; NHWC memory seen as NCHW is channels_last.
+        # uint8 is copied to the device and becomes float there; NHWC memory viewed as NCHW is channels_last.
         pixels = squares.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
         return pixels, torch.from_numpy(self.labels[chosen]).to(self.device)
 
@@ -152,8 +152,8 @@ def as_images(images: Tensor) -> npt.NDArray[np.uint8]:
 
 
 def keep_on_device(batches: Batches, bytes_free: int) -> Batches:
-    """Return batches whose images all lie on the device, if they are equal squares and take half of its free memory
-    at most: then no image crosses to it again, and a small network is not kept waiting."""
+    """Return batches whose images are all on the device, if they are equal squares and take at most half of its free
+    memory: then no image is copied again, and a small network does not wait for data."""
     whole, size = batches.store.squares(batches.preprocess.size), batches.preprocess.size
     if whole is None or len(batches) * size * size * 3 > bytes_free // 2:
         return batches

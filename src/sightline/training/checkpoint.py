@@ -1,6 +1,6 @@
-"""Checkpoints: folders of safetensors and JSON that are whole or not there.
+"""Checkpoints: folders of safetensors and JSON that are complete or absent.
 
-A folder is written under a temporary name; its manifest of sha256 sums comes last; one rename makes it valid.
+A folder is written under a temporary name; its manifest of sha256 sums is written last, and one rename makes it valid.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
 _FACTS, _MANIFEST = "facts.json", "manifest.json"
 _ABSENT = "run.no-checkpoint"
 
-Tensors = Mapping[str, Mapping[str, Tensor]]  # file name without its ending -> name -> tensor
+Tensors = Mapping[str, Mapping[str, Tensor]]  # file name without its extension -> name -> tensor
 
 
 def save_checkpoint(folder: Path, tensors: Tensors, facts: dict[str, Any], *, keep: bool = False) -> None:
@@ -40,7 +40,7 @@ def save_checkpoint(folder: Path, tensors: Tensors, facts: dict[str, Any], *, ke
         folder: of the checkpoint.
         tensors: a safetensors file each, such as ``{"model": network.state_dict()}``.
         facts: plain values; no NaN.
-        keep: whether the older one stays, as ``NAME.previous``.
+        keep: whether to keep the older one as ``NAME.previous``.
 
     Raises:
         RunError: if the disk is full or can't be written; the older checkpoint is still there.
@@ -65,7 +65,7 @@ def save_checkpoint(folder: Path, tensors: Tensors, facts: dict[str, Any], *, ke
 
 
 def pack_checkpoint(tensors: Tensors, facts: dict[str, Any]) -> bytes:
-    """Return what a checkpoint holds as one safetensors file: what one process gives to others."""
+    """Return the contents of a checkpoint as one safetensors file, to send to other processes."""
     from safetensors.torch import save
 
     flat = {f"{group}/{name}": value for group, named in tensors.items() for name, value in named.items()}
@@ -89,7 +89,7 @@ def unpack_checkpoint(content: bytes) -> tuple[dict[str, dict[str, Tensor]], dic
 def load_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """Return (tensors, facts) of a checkpoint, after comparing every byte with its manifest.
 
-    Where a crash fell between the two renames of ``save_checkpoint``, the one before is read.
+    After a crash between the two renames of ``save_checkpoint``, the previous one is read.
 
     Raises:
         RunError: if there is none, or it is damaged.
@@ -98,9 +98,9 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[st
 
 
 def load_newest(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any], str] | None:
-    """Return (tensors, facts, what is wrong with a newer one) of the newest whole checkpoint, or None for none.
+    """Return (tensors, facts, what is wrong with a newer one) of the newest complete checkpoint, or None.
 
-    The newest is ``folder``, or the one that was kept before it.
+    The newest is ``folder``, or the one kept before it.
 
     Raises:
         RunError: if there are some, and all are damaged.
@@ -118,11 +118,11 @@ def load_newest(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, A
 
 
 def keep_best_of(folder: Path, epoch: int | None) -> None:
-    """Bring the best epoch's checkpoint back to that of an epoch: what came after a state that is taken up is gone.
+    """Restore the checkpoint of the best epoch that a resumed state knows, and discard later ones.
 
     Args:
-        folder: of the best epoch; the best before it was kept beside it.
-        epoch: the best that the state knows; None: there was none yet.
+        folder: of the best epoch; the previous best is kept beside it.
+        epoch: the best that the state knows; None if there was none yet.
     """
     for found in (recover_folder(folder), previous_folder(folder)):
         try:
@@ -146,8 +146,8 @@ def _load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
         data = {name: (folder / name).read_bytes() for name in manifest}
         content = data.pop(_FACTS)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        cure = "train again; it was stopped before its first epoch ended"
-        raise RunError(_ABSENT, f"{folder} holds no checkpoint", cure) from error
+        cure = "train again; the training was stopped before its first epoch ended"
+        raise RunError(_ABSENT, f"{folder} has no checkpoint", cure) from error
     for name, found in (*data.items(), (_FACTS, content)):
         if hashlib.sha256(found).hexdigest() != manifest[name]:
             raise RunError("run.damaged-checkpoint", f"{folder / name} is damaged: its sha256 differs", "train again")

@@ -1,4 +1,4 @@
-"""Brightness, contrast, saturation and hue of a whole batch, as one matrix an image, clamped once."""
+"""Brightness, contrast, saturation and hue of a whole batch, as one matrix per image, clamped once."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _GREY = (0.2989, 0.587, 0.114)  # torchvision's weights of red, green and blue
 
 
 def draw_colours(settings: Settings, count: int, generator: torch.Generator) -> dict[str, Tensor] | None:
-    """Return ``[N]`` factors of brightness, contrast and saturation (1: as it is) and turns of the hue; or None.
+    """Return ``[N]`` factors of brightness, contrast and saturation (1: unchanged) and rotations of the hue; or None.
 
     Args:
-        settings: factors are within 1 - setting to 1 + setting, turns within - ``hue`` to ``hue`` of the circle.
+        settings: factors are within 1 - setting to 1 + setting, rotations within - ``hue`` to ``hue`` of the circle.
         count: images.
         generator: of the step.
     """
@@ -38,13 +38,13 @@ def colour_matrices(
 ) -> tuple[Tensor, Tensor]:
     """Return ``[N, 3, 3]`` matrices and ``[N, 3]`` offsets of pixels: brightness first, hue last.
 
-    Where nothing is cut off at black or white, the first three are torchvision's ``adjust_brightness``,
-    ``adjust_contrast`` (about the image's mean grey) and ``adjust_saturation``. The hue is turned about the grey axis,
-    which keeps a matrix a matrix; torchvision goes round the hexagon of HSV, and agrees at every third of the circle.
+    Without clipping at black or white, the first three are torchvision's ``adjust_brightness``,
+    ``adjust_contrast`` (about the image's mean grey) and ``adjust_saturation``. The hue is rotated about the grey axis,
+    so that the change stays linear; torchvision uses the HSV hexagon, and agrees at every third of the circle.
 
     Args:
-        means: ``[N, 3]``, mean red, green and blue of each image, before.
-        brightness, contrast, saturation, hue: ``[N]``, as ``draw_colours`` returns them.
+        means: ``[N, 3]``, mean red, green and blue of each image before the change.
+        brightness, contrast, saturation, hue: ``[N]``, as returned by ``draw_colours``.
 
     Example:
         >>> one, zero = torch.ones(1), torch.zeros(1)
@@ -80,6 +80,6 @@ def change_colours(images: Tensor, draws: dict[str, Tensor]) -> Tensor:
     count, _, height, width = images.shape
     means = images.mean((2, 3))
     matrix, offset = colour_matrices(means, **{name: values.to(images) for name, values in draws.items()})
-    # Channels-last, the product of so many narrow rows takes seven times as long.
+    # With channels-last memory, this product of many narrow rows takes seven times as long.
     changed = torch.baddbmm(offset[:, :, None], matrix, images.reshape(count, 3, -1))
     return changed.clamp_(0, 1).view(count, 3, height, width)

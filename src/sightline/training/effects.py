@@ -12,16 +12,16 @@ from sightline.planning.settings import Settings
 
 __all__ = ["blur_images", "draw_boxes", "draw_sigmas", "erase_boxes"]
 
-_SIDE = 224  # that the blur's standard deviation is meant for
+_SIDE = 224  # side for which the blur's standard deviation is given
 _LEAST_SIGMA = 0.1
 _AREA, _RATIO, _TRIES = (0.02, 0.33), (0.3, 3.3), 10  # torchvision's RandomErasing
 
 
 def draw_sigmas(settings: Settings, count: int, side: int, generator: torch.Generator) -> Tensor:
-    """Return ``[N]`` standard deviations in pixels: uniform up to ``blur_sigma`` for those by chance, else 0.
+    """Return ``[N]`` standard deviations in pixels: uniform up to ``blur_sigma`` for randomly chosen images, else 0.
 
     Args:
-        settings: ``blur`` is the probability; ``blur_sigma`` is meant for 224 px and scaled with the side.
+        settings: ``blur`` is the probability; ``blur_sigma`` is given for 224 px and scaled with the side.
         count: images.
         side: the shorter, in pixels.
         generator: of the step.
@@ -33,11 +33,11 @@ def draw_sigmas(settings: Settings, count: int, side: int, generator: torch.Gene
 
 
 def blur_images(images: Tensor, sigmas: Tensor, largest: float) -> Tensor:
-    """Return images blurred by Gaussians of three times the largest deviation either way; borders are mirrored.
+    """Return images blurred by Gaussians cut at three times the largest deviation; borders are mirrored.
 
     Args:
         images: ``[N, 3, H, W] float32``.
-        sigmas: ``[N]`` in pixels; 0 leaves an image as it is.
+        sigmas: ``[N]`` in pixels; 0 leaves an image unchanged.
         largest: of the whole batch, of which these may be a part.
 
     References:
@@ -51,17 +51,17 @@ def blur_images(images: Tensor, sigmas: Tensor, largest: float) -> Tensor:
     kernels = torch.exp(-0.5 * (offsets / sigmas[rows, None]) ** 2)
     kernels = (kernels / kernels.sum(1, keepdim=True)).repeat_interleave(3, 0).to(images)[:, None]
     places = rows.to(images.device)
-    chosen = images[places].reshape(1, -1, *images.shape[2:])  # one group a channel of an image
+    chosen = images[places].reshape(1, -1, *images.shape[2:])  # one group for each channel of an image
     chosen = F.conv2d(F.pad(chosen, (0, 0, radius, radius), mode="reflect"), kernels[..., None], groups=len(kernels))
     chosen = F.conv2d(F.pad(chosen, (radius, radius, 0, 0), mode="reflect"), kernels[:, :, None], groups=len(kernels))
     return images.index_copy(0, places, chosen.view(len(rows), 3, *images.shape[2:]).clamp_(0, 1))
 
 
 def draw_boxes(settings: Settings, count: int, sides: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Return ``[N, 4] int64`` (top, left, height, width) of what is erased; of height 0 where nothing is.
+    """Return ``[N, 4] int64`` (top, left, height, width) of the erased box; the height is 0 where nothing is erased.
 
-    The area is 2 to 33 % of the image, height over width 0.3 to 3.3, evenly on a logarithmic scale; of ten draws the
-    first that fits counts.
+    The area is 2 to 33 % of the image, height over width 0.3 to 3.3, uniform on a logarithmic scale; the first of
+    ten draws that fits is used.
 
     References:
         Z. Zhong et al., Random erasing data augmentation, AAAI 2020; torchvision's ``RandomErasing``.
@@ -82,7 +82,7 @@ def draw_boxes(settings: Settings, count: int, sides: tuple[int, int], generator
 
 
 def erase_boxes(images: Tensor, boxes: Tensor) -> Tensor:
-    """Return images with a box filled with their own mean colour, which says as little as a fill can.
+    """Return images with a box filled with their own mean colour, the least informative fill.
 
     Args:
         images: ``[N, 3, H, W]``.

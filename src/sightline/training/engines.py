@@ -1,10 +1,10 @@
-"""How a network that does not change looks at many images: the fastest way on this device.
+"""Inference engines: the fastest way to compute the features of many images on this device.
 
-Measured with ``benchmarks/features.py`` on one thread of a busy CPU that computes in bf16, in images a second at
-224 px, 8 at once for mobilenetv2_100, 16 for resnet18:
+Measured with ``benchmarks/features.py`` on one thread of a busy CPU with bf16 instructions, in images per second at
+224 px, in batches of 8 for mobilenetv2_100 and of 16 for resnet18:
 
     =================  ===============  ========
-    way                mobilenetv2_100  resnet18
+    engine             mobilenetv2_100  resnet18
     =================  ===============  ========
     torch                           46        29
     torch, folded                   66        29
@@ -13,10 +13,10 @@ Measured with ``benchmarks/features.py`` on one thread of a busy CPU that comput
     onnxruntime                    135        31
     =================  ===============  ========
 
-So bf16 where the CPU computes in it, else onnxruntime, once there are images enough to pay for the graph. The choice is
-a rule on device, planned precision and number of images, and no race at run time: who wins a race depends on what else
-the machine does, and with it the features, the head and every weight that follows. The same training must give the
-same weights.
+So bf16 where the CPU supports it, else onnxruntime, once there are enough images to pay for exporting the graph. The
+choice follows from device, planned precision and number of images, and is not timed at run time: a timing depends on
+what else the machine does, and with it would the features, the head and all later weights. The same training must give
+the same weights.
 """
 
 from __future__ import annotations
@@ -41,54 +41,54 @@ __all__ = ["ENGINES", "Engine", "batch_at", "choose_engine"]
 _GRAPH_PAYS_FROM = 150
 _GPU_BATCH = 128
 
-Look = Callable[[Tensor], npt.NDArray[np.float32]]
+Infer = Callable[[Tensor], npt.NDArray[np.float32]]
 
 
 class Engine(NamedTuple):
-    """A way to look.
+    """A way to compute features.
 
     Attributes:
         name: ``torch``, ``torch bf16``, ``onnxruntime``, ...
-        batch: images at once.
-        look: from ``[B, H, W, 3] uint8`` images, on any device, to ``[B, D] float32`` features.
+        batch: images per call.
+        infer: from ``[B, H, W, 3] uint8`` images, on any device, to ``[B, D] float32`` features.
     """
 
     name: str
     batch: int
-    look: Look
+    infer: Infer
 
 
 def choose_engine(network: Network, count: int, size: int, precision: str = "fp32") -> Engine:
-    """Return the fastest way to look at images with this network, as it is now.
+    """Return the fastest way to compute features with this network in its current state.
 
     Args:
-        network: on its device; it is left in evaluation mode.
-        count: images to look at.
+        network: on its device; it is set to evaluation mode.
+        count: number of images.
         size: side of the images in px.
-        precision: ``bf16`` where rounded features will do (it is planned where the device computes in it). Each is then
-            off by some thousandths of its size, in networks with ReLU6 and depthwise convolutions up to a tenth; the
-            loss of a head fitted on them by less than 0.01 nats. Of ``fp32`` all ways agree within rounding.
+        precision: ``bf16`` where rounded features are enough (it is planned where the device supports it). Each feature
+            then differs by some thousandths of its size, in networks with ReLU6 and depthwise convolutions by up to a
+            tenth; the loss of a head fitted on them by less than 0.01 nats. In ``fp32`` they agree within rounding.
 
     Example:
-        ``choose_engine(network, 3_000, 224).look(squares)``
+        ``choose_engine(network, 3_000, 224).infer(squares)``
     """
     network.eval()
     device = network.head.weight.device
     if device.type != "cpu":
-        return Engine(f"torch {precision}", _GPU_BATCH, _torch_look(network, precision))
+        return Engine(f"torch {precision}", _GPU_BATCH, _torch_engine(network, precision))
     batch = batch_at(size)
     if precision == "bf16":
         return Engine("torch bf16, folded", batch, ENGINES["torch bf16, folded"](network, size))
     if count >= _GRAPH_PAYS_FROM:
         try:
             return Engine("onnxruntime", batch, ENGINES["onnxruntime"](network, size))
-        except Exception:  # the exporter and onnxruntime raise whatever their many passes raise
-            pass  # a network that can't be traced is looked at by torch
+        except Exception:  # the exporter and onnxruntime can raise any type
+            pass  # torch is used for a network that can't be exported
     return Engine("torch, folded", batch, ENGINES["torch, folded"](network, size))
 
 
 def batch_at(size: int) -> int:
-    """Return how many images of ``size`` px a CPU looks at together.
+    """Return the batch size of inference on a CPU for images of ``size`` px.
 
     Example:
         >>> batch_at(224), batch_at(112), batch_at(512)
@@ -97,39 +97,39 @@ def batch_at(size: int) -> int:
     return max(4, min(256, squares_at_once(size)))
 
 
-def _torch_look(network: Network, precision: str) -> Look:
+def _torch_engine(network: Network, precision: str) -> Infer:
     kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
     device = network.head.weight.device
 
     @torch.inference_mode()
-    def look(squares: Tensor) -> npt.NDArray[np.float32]:
+    def infer(squares: Tensor) -> npt.NDArray[np.float32]:
         images = squares.to(device).permute(0, 3, 1, 2).float().div_(255)  # channels_last
         with torch.autocast(device.type, kind, enabled=kind is not torch.float32):
             features: npt.NDArray[np.float32] = network.features(images).float().cpu().numpy()
         return features
 
-    return look
+    return infer
 
 
 def _folded(network: Network) -> Network:
     return fold_batch_norms(network).to(memory_format=torch.channels_last)
 
 
-def _graph_look(network: Network, size: int) -> Look:
+def _graph_engine(network: Network, size: int) -> Infer:
     session = open_session(trace_graph(Graph(network), size), threads=torch.get_num_threads())
 
-    def look(squares: Tensor) -> npt.NDArray[np.float32]:
+    def infer(squares: Tensor) -> npt.NDArray[np.float32]:
         features: npt.NDArray[np.float32] = session.run(["features"], {INPUT: squares.cpu().numpy()})[0]
         return features
 
-    return look
+    return infer
 
 
-# On a CPU; the slower ones are here to be measured beside the others.
-ENGINES: dict[str, Callable[[Network, int], Look]] = {
-    "torch": lambda network, size: _torch_look(network, "fp32"),
-    "torch, folded": lambda network, size: _torch_look(_folded(network), "fp32"),
-    "torch bf16": lambda network, size: _torch_look(network, "bf16"),
-    "torch bf16, folded": lambda network, size: _torch_look(_folded(network), "bf16"),
-    "onnxruntime": _graph_look,
+# On a CPU; the slower ones are kept for the benchmark.
+ENGINES: dict[str, Callable[[Network, int], Infer]] = {
+    "torch": lambda network, size: _torch_engine(network, "fp32"),
+    "torch, folded": lambda network, size: _torch_engine(_folded(network), "fp32"),
+    "torch bf16": lambda network, size: _torch_engine(network, "bf16"),
+    "torch bf16, folded": lambda network, size: _torch_engine(_folded(network), "bf16"),
+    "onnxruntime": _graph_engine,
 }

@@ -1,4 +1,4 @@
-"""How long a training will take on this machine: a few real steps of it, on random images."""
+"""Estimates how long a training will take on this machine from a few real steps on random images."""
 
 from __future__ import annotations
 
@@ -17,67 +17,67 @@ from sightline.training.batches import Batch
 from sightline.training.engines import choose_engine
 from sightline.training.find_rate import MOST_STEPS
 from sightline.training.measure import SMALL
-from sightline.training.memory import looked_at_at_once
+from sightline.training.memory import inference_batch
 from sightline.training.schedules import Course
 from sightline.training.setup import set_up_network
 from sightline.training.update import Updater, named_errors, prepare_batch, shrink_images
 
 __all__ = ["estimate_seconds", "measure_costs"]
 
-_FEW = 8  # images whose time says how many can be measured at once
+_FEW = 8  # images that are timed first, to choose how many are measured
 _LONGEST = 1.5  # seconds that one measured step should take at most
 _REPEATS = 3
-_FIT = 4e-8  # seconds of fitting a head, an image, a feature and a class: 3,068 x 1,280 x 10 took 1 to 2
+_FIT = 4e-8  # seconds to fit a head, per image, feature and class: 3,068 x 1,280 x 10 took 1 to 2
 
 
 def measure_costs(settings: Settings, classes: int, train: int, val: int) -> Costs:
-    """Return what an update and a look at an image cost on this machine.
+    """Measure the seconds of an update and of inference on this machine.
 
-    Whole steps are measured, at the planned batch size where that is quick enough, else on fewer images: augmentation,
-    forward and backward pass, update. What fetches the images is not in it, nor compiling.
+    Whole steps are measured, at the planned batch size where that is fast enough, else on fewer images: augmentation,
+    forward and backward pass, update. Fetching the images and compiling are not included.
 
     Args:
         settings: of the plan.
         classes: K.
-        train, val: how many images there are.
+        train, val: numbers of images.
 
     Raises:
-        InputError: if the network can't take images of one of the ``early_sizes``.
+        InputError: if the network does not accept images of one of the ``early_sizes``.
         TrainingError: if there is not enough memory for a step.
     """
     network = set_up_network(settings, classes, None)
     if settings.freeze_body:
         network.body.requires_grad_(False)
     epoch_steps = max(1, -(-train // settings.batch_size))
-    images = max(1, round(train / epoch_steps / settings.accumulate))  # that go through at once
+    images = max(1, round(train / epoch_steps / settings.accumulate))  # images per part of a step
     _check_early_sizes(network, settings)
     with named_errors(settings):
         plain = settings.model_copy(update={"compile": False, "accumulate": 1})
         network.train()
         updater = Updater(network, plain, (1,) * classes)
         last = Course(epoch_steps * max(1, settings.epochs), epoch_steps * max(1, settings.epochs), epoch_steps)
-        # Of a limited time no more than a fiftieth is spent on measuring.
+        # With a time limit, at most a fiftieth of it is spent on measuring.
         longest = min(_LONGEST, settings.time / 50 / 9) if settings.time else _LONGEST
         step = settings.accumulate * _seconds_of(_make_step(updater, plain, classes, last), images, longest)
-        some = min(looked_at_at_once(settings.batch_size, settings.accumulate), max(1, val))
+        some = min(inference_batch(settings.batch_size, settings.accumulate), max(1, val))
         forward = _seconds_of(_make_forward(network, settings, val), some, longest) / some
         feature = forward
         if settings.head_first:
-            look = _make_look(network, settings, train + val, settings.precision)
-            feature = _seconds_of(look, some, longest) / some
+            infer = _make_inference(network, settings, train + val, settings.precision)
+            feature = _seconds_of(infer, some, longest) / some
         sides = _possible_sides(network, settings) if settings.time and settings.head_first else ()
     return Costs(step, forward, feature, (train + val) * network.feature_size * classes * _FIT, sides)
 
 
 def estimate_seconds(settings: Settings, costs: Costs, train: int, val: int) -> float:
-    """Return about how many seconds the training takes if nothing stops it before its last epoch."""
+    """Estimate the seconds of the training if nothing stops it before its last epoch."""
     finder = MOST_STEPS * costs.step if settings.find_rate else 0.0
     start = (train + val) * costs.feature if settings.head_first else val * costs.forward
     return settings.epochs * costs.epoch(settings, train, val) + start + finder
 
 
 def _seconds_of(run: Callable[[int], None], images: int, longest: float = _LONGEST) -> float:
-    """Return the seconds of a run on so many images: the median of a few, after two small ones that warm up."""
+    """Return the seconds of a run on ``images`` images: the median of a few, after two small ones to warm up."""
 
     def timed(count: int) -> float:
         start = time.monotonic()
@@ -105,20 +105,20 @@ def _make_step(updater: Updater, settings: Settings, classes: int, course: Cours
     return run
 
 
-def _make_look(network: Network, settings: Settings, count: int, precision: str) -> Callable[[int], None]:
+def _make_inference(network: Network, settings: Settings, count: int, precision: str) -> Callable[[int], None]:
     engine = choose_engine(network, count, settings.size, precision)
 
     def run(count: int) -> None:
         for start in range(0, count, engine.batch):
             images = min(engine.batch, count - start)
-            engine.look(torch.randint(0, 256, (images, settings.size, settings.size, 3), dtype=torch.uint8))
+            engine.infer(torch.randint(0, 256, (images, settings.size, settings.size, 3), dtype=torch.uint8))
 
     return run
 
 
 def _make_forward(network: Network, settings: Settings, count: int) -> Callable[[int], None]:
     if settings.device == "cpu" and settings.size > SMALL:
-        return _make_look(network, settings, count, "fp32")
+        return _make_inference(network, settings, count, "fp32")
 
     @torch.inference_mode()
     def run(count: int) -> None:
@@ -129,14 +129,14 @@ def _make_forward(network: Network, settings: Settings, count: int) -> Callable[
 
 
 def _random_images(count: int, side: int, device: torch.device) -> torch.Tensor:
-    """Return images as batches have them: NHWC memory seen as NCHW, from uint8."""
+    """Return images in the memory layout of batches: NHWC memory viewed as NCHW, from uint8."""
     pixels = torch.randint(0, 256, (count, side, side, 3), dtype=torch.uint8).to(device)
     return pixels.permute(0, 3, 1, 2).float().div_(255)
 
 
 @torch.inference_mode()
 def _possible_sides(network: Network, settings: Settings) -> tuple[int, ...]:
-    """Return the planned side of the input, and smaller ones that the network can take."""
+    """Return the planned side of the input, and smaller ones that the network accepts."""
     possible = [settings.size]
     for side in (side for side in SIDES if side < settings.size):
         try:
@@ -155,5 +155,5 @@ def _check_early_sizes(network: Network, settings: Settings) -> None:
             network.eval()(shrink_images(_random_images(1, settings.size, device), side))
         except (RuntimeError, AssertionError) as error:
             text = (str(error).splitlines() or ["no reason given"])[0]
-            message = f"{settings.model} can't take images of early_sizes = {side} px: {text}"
+            message = f"{settings.model} does not accept images of early_sizes = {side} px: {text}"
             raise InputError("model.size", message, "give larger --set early_sizes, or leave them out") from error

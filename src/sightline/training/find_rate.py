@@ -1,4 +1,4 @@
-"""The learning rate finder: a short training whose rate rises until the loss does, and what follows from it."""
+"""The learning rate finder: a short training whose rate rises until the loss does, and the rate it suggests."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ __all__ = ["MOST_STEPS", "find_rate", "suggest_rate"]
 
 MOST_STEPS = 80  # 16 for each factor of ten
 _BELOW, _ABOVE = 1e-3, 1e2  # where the rate begins and ends, as factors on the planned one
-_SMOOTHING = 0.9  # of the loss, whose noise would hide its slope (fastai: 0.98 over more steps)
-_REACH = 4  # steps on either side, over which a slope is measured
-_FALLEN = 0.9  # share of the first loss that the lowest must be under
-_FAILED = 4  # times the lowest loss: it has diverged, and the search ends (as fastai does)
+_SMOOTHING = 0.9  # of the loss, since noise would hide its slope (fastai: 0.98 over more steps)
+_REACH = 4  # steps on either side over which a slope is measured
+_FALLEN = 0.9  # the lowest loss must be below this share of the first
+_FAILED = 4  # times the lowest loss: diverged, and the search ends (as in fastai)
 
 
 def find_rate(network: Network, train: Batches, settings: Settings) -> Generator[Progressed, None, RateFound]:
-    """Return the learning rate that a range test suggests; the network is left bit for bit as it was.
+    """Return the learning rate that a range test suggests; the network is restored bit for bit.
 
-    The planned training at its full size, but for a rate that rises by the same factor each step, from a thousandth
-    of the planned one to a hundred times it, in 80 steps at most. It ends where the loss is four times its lowest.
+    It is the planned training at its full size, but the rate rises by the same factor in each step, from a thousandth
+    of the planned one to a hundred times it, in at most 80 steps. It ends where the loss is four times its lowest.
 
     Args:
-        network: on ``train.device``, in training mode where its layers learn.
-        train: the training images; nothing else is looked at.
+        network: on ``train.device``, in training mode.
+        train: the training images; no others are used.
         settings: of the plan.
 
     References:
@@ -44,7 +44,7 @@ def find_rate(network: Network, train: Batches, settings: Settings) -> Generator
     Example:
         ``found = yield from find_rate(network, train, plan.settings)``
     """
-    settings = settings.model_copy(update={"early_sizes": (), "early_share": 0.0})  # one size, so that losses compare
+    settings = settings.model_copy(update={"early_sizes": (), "early_share": 0.0})  # one size, to compare losses
     before = copy.deepcopy(network.state_dict())
     counts = np.bincount(train.labels, minlength=network.head.out_features).tolist()
     rates = settings.learning_rate * np.geomspace(_BELOW, _ABOVE, MOST_STEPS)
@@ -57,7 +57,7 @@ def find_rate(network: Network, train: Batches, settings: Settings) -> Generator
         try:
             rate = float(rates[step])
             update = updater.make(images, targets, rate=rate, momentum=settings.momentum, step=step)
-        except TrainingError:  # no number any more: the end of the range
+        except TrainingError:  # not a finite number: the end of the range
             break
         mean = _SMOOTHING * mean + (1 - _SMOOTHING) * update.loss
         losses.append(mean / (1 - _SMOOTHING ** (step + 1)))
@@ -72,16 +72,16 @@ def find_rate(network: Network, train: Batches, settings: Settings) -> Generator
 
 
 def suggest_rate(rates: Sequence[float], losses: Sequence[float], planned: float) -> tuple[float, str]:
-    """Return (rate, reason): halfway, by factors, between the steepest fall and a tenth of where the loss is lowest.
+    """Return (rate, reason): the geometric mean of that of the steepest fall and a tenth of that of the lowest loss.
 
     Args:
-        rates: that were tried, rising by one factor.
-        losses: smoothed, one a rate.
-        planned: what is kept where the loss does not fall by a tenth.
+        rates: the rates tried, each the same factor above the one before.
+        losses: smoothed, one for each rate.
+        planned: the rate to keep where the loss does not fall by a tenth.
 
     References:
-        Both rules are those of fastai's ``lr_find`` (``steep`` and ``minimum``). Their middle was taken because it
-        met the best of a few rates for two optimisers on noisy digits: weak evidence, chosen after seeing both.
+        Both rules are those of fastai's ``lr_find`` (``steep`` and ``minimum``). Their mean was chosen because it
+        matched the best of a few rates for two optimisers on noisy digits: weak evidence, chosen after both were known.
 
     Example:
         >>> rates = np.geomspace(1e-4, 1, 41)
@@ -91,16 +91,16 @@ def suggest_rate(rates: Sequence[float], losses: Sequence[float], planned: float
     """
     lowest = int(np.argmin(losses)) if len(losses) else 0
     if lowest < 2 * _REACH or losses[lowest] > _FALLEN * losses[0]:
-        return planned, "the loss did not fall by a tenth in the range test: the planned rate is kept"
+        return planned, "the planned rate is kept: the loss did not fall by a tenth in the range test"
     falls = [losses[k - _REACH] - losses[k + _REACH] for k in range(_REACH, lowest - _REACH + 1)]
     steepest = rates[_REACH + int(np.argmax(falls))]
     chosen = math.sqrt(steepest * rates[lowest] / 10)
     words = f"in a range test of {len(rates)} steps the loss fell fastest at {steepest:.1e} and was lowest at"
-    return float(f"{chosen:.1e}"), f"{words} {rates[lowest]:.1e}; between the first and a tenth of the second"
+    return float(f"{chosen:.1e}"), f"{words} {rates[lowest]:.1e}; chosen between the first and a tenth of the second"
 
 
 def _endless(train: Batches, settings: Settings) -> Iterator[tuple[int, Batch]]:
-    """Yield (epoch, batch) for as many epochs as are asked for."""
+    """Yield (epoch, batch) without end."""
     epoch = 0
     while True:
         epoch += 1

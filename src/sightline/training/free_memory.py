@@ -1,4 +1,4 @@
-"""How much memory this process may still take, and what sets that limit."""
+"""How much memory this process can still use, and what limits it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 __all__ = ["free_bytes"]
 
-# (file that says the limit, file that says the use, entry of memory.stat that the system gives back when asked)
+# (file of the limit, file of the usage, entry of memory.stat that the system can reclaim)
 _GROUP_FILES = (
     ("memory.max", "memory.current", "inactive_file"),  # control groups, version 2
     ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),  # version 1
@@ -18,10 +18,10 @@ _GROUP_FILES = (
 
 
 def free_bytes(device: torch.device) -> tuple[int, str]:
-    """Return (bytes that this process may still take on a device, what says so in words): the smallest of all limits.
+    """Return (bytes that this process can still use on a device, the limit in words): the smallest of all limits.
 
     On a CPU: the machine's available memory, the limits of its control groups (containers, systemd, Slurm) and
-    ``ulimit -v``. Swap is not counted. On a GPU what CUDA calls free, and what torch keeps there for later.
+    ``ulimit -v``. Swap is not counted. On a GPU: CUDA's free memory and what torch has reserved.
 
     Example:
         ``free, reason = free_bytes(torch.device("cpu"))``
@@ -39,7 +39,7 @@ def free_bytes(device: torch.device) -> tuple[int, str]:
 
 
 def _group_limits(proc: Path, root: Path) -> Iterator[tuple[int, str]]:
-    """Yield what each control group that this process is in has left; a group's parents hold it to theirs."""
+    """Yield the memory left in each control group of this process and in their parents, whose limits apply too."""
     with contextlib.suppress(OSError):
         for line in proc.read_text().splitlines():
             _, controllers, path = line.split(":", 2)
@@ -50,7 +50,7 @@ def _group_limits(proc: Path, root: Path) -> Iterator[tuple[int, str]]:
             else:
                 continue
             group = Path(path.lstrip("/"))
-            for mount in mounts:  # inside a container the path may be the one outside: then only the mount itself is
+            for mount in mounts:  # inside a container the path may be that of the host: then only the mount exists
                 for folder in (mount / group, *(mount / parent for parent in group.parents)):
                     left = _left_in(folder)
                     if left is not None:
@@ -59,7 +59,7 @@ def _group_limits(proc: Path, root: Path) -> Iterator[tuple[int, str]]:
 
 def _left_in(folder: Path) -> int | None:
     for limit_file, use_file, reclaimable in _GROUP_FILES:
-        with contextlib.suppress(OSError, ValueError):  # "max" is no limit
+        with contextlib.suppress(OSError, ValueError):  # "max" means no limit
             limit = int((folder / limit_file).read_text())
             used = int((folder / use_file).read_text())
             stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
@@ -68,7 +68,7 @@ def _left_in(folder: Path) -> int | None:
 
 
 def _address_limit(used: int) -> Iterator[tuple[int, str]]:
-    """Yield what ``ulimit -v`` leaves, where there is such a thing and it is set; there is none on Windows."""
+    """Yield what ``ulimit -v`` leaves, where it exists and is set; Windows does not have it."""
     with contextlib.suppress(ImportError):
         import resource
 

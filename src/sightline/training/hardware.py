@@ -1,4 +1,4 @@
-"""What this machine can train on, and what is broken about it."""
+"""The device that this machine can train on, and why a better one can't be used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["count_devices", "probe_hardware"]
 def probe_hardware(device: str | None = None) -> Hardware:
     """Choose the device: the one asked for, or CUDA, or MPS, or the CPU.
 
-    A CUDA that is there but does not work is named with its cause, and the CPU is used.
+    Where CUDA exists but does not work, its cause is reported and the CPU is used.
 
     Args:
         device: ``cpu``, ``mps``, ``cuda``, ``cuda:N``, or None for the best there is.
@@ -36,13 +36,13 @@ def probe_hardware(device: str | None = None) -> Hardware:
     if wanted in ("", "cuda"):
         usable, cause = _try_cuda(device or "cuda")
         if usable:
-            name, reason = torch.cuda.get_device_name(usable), "an NVIDIA GPU is here and works"
+            name, reason = torch.cuda.get_device_name(usable), "an NVIDIA GPU is available"
             has_bf16 = torch.cuda.get_device_capability(usable) >= (8, 0)
             return Hardware(usable, name, threads, "chosen by you" if device else reason, has_bf16=has_bf16)
         if cause:
-            return replace(cpu, reason="CUDA is broken, so the CPU is used", warning=cause)
+            return replace(cpu, reason="CUDA does not work, so the CPU is used", warning=cause)
     if wanted in ("", "mps") and torch.backends.mps.is_available():
-        return Hardware("mps", "Apple GPU", threads, "chosen by you" if device else "an Apple GPU is here and works")
+        return Hardware("mps", "Apple GPU", threads, "chosen by you" if device else "an Apple GPU is available")
     if wanted:
         raise DeviceError(
             "device.missing",
@@ -81,13 +81,13 @@ def _try_cuda(device: str) -> tuple[str, str]:
     if driver is None:
         return "", ""
     if torch.version.cuda is None:
-        return "", f"an NVIDIA driver is here ({driver}), but this torch is a CPU build"
-    said = str(caught[0].message).splitlines()[0] if caught else "no usable device"
-    return "", f"an NVIDIA driver is here ({driver}), but torch can't use it: {said}"
+        return "", f"an NVIDIA driver is installed ({driver}), but torch is a CPU build"
+    reason = str(caught[0].message).splitlines()[0] if caught else "no usable device"
+    return "", f"an NVIDIA driver is installed ({driver}), but torch can't use it: {reason}"
 
 
 def _cpu_has_bf16() -> bool:
-    """Tell whether the CPU multiplies in bf16: without such instructions torch emulates it, several times slower."""
+    """Tell whether the CPU has bf16 instructions; without them torch emulates it, several times slower."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 

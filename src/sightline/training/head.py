@@ -1,7 +1,7 @@
 """A head fitted on frozen features: logistic regression, by scikit-learn.
 
-It is a good model after seconds, and the start from which fine-tuning does not spoil the pretrained features
-(A. Kumar et al., arXiv 2202.10054).
+It is a good model after seconds, and a start for fine-tuning that does not distort the pretrained features (A. Kumar
+et al., arXiv 2202.10054).
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from sightline.training.engines import Engine, choose_engine
 
 __all__ = ["STRENGTHS", "extract_features", "fit_head", "start_with_head"]
 
-# Inverse regularisations that are tried, from the strongest: each fit starts from the one before it.
+# Inverse regularisation strengths, strongest first: each fit starts from the one before it.
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 _FOLDS = 5
-_ENOUGH_TO_CHOOSE = 200  # validation images that choose alone
-# A fit costs about images x features x classes. Up to the first, folds cost a second; up to the second, one thread is
-# the fastest: measured at 3,068 x 1,280 x 10, a fit takes 0.5 s on one, and 11.5 s on the two threads of a busy core.
+_ENOUGH_TO_CHOOSE = 200  # validation images from which on they choose alone
+# A fit costs about images x features x classes. Up to the first limit, folds cost a second; up to the second, one
+# thread is fastest: at 3,068 x 1,280 x 10, a fit took 0.5 s on one, and 11.5 s on the two threads of a busy core.
 _FOLDS_UP_TO = 10_000_000
 _ONE_THREAD_UP_TO = 500_000_000
 
@@ -45,20 +45,20 @@ def extract_features(
 ) -> Generator[Progressed, None, Features]:
     """Return ``[N, D] float32`` features of a part, yielding progress counted from ``done`` to ``total``.
 
-    By the fastest way for ``total`` images, see :func:`~sightline.training.engines.choose_engine`. Of those first in
-    order alone that were seen ``until`` then, by ``time.monotonic()``; of some at least.
+    Uses the fastest engine for ``total`` images, see :func:`~sightline.training.engines.choose_engine`. It stops at
+    ``until``, by ``time.monotonic()``, with the features of the first images, at least one batch.
     """
     engine = choose_engine(network, total, batches.preprocess.size, precision)
-    return (yield from _look(engine, batches, total, done, until))
+    return (yield from _infer(engine, batches, total, done, until))
 
 
-def _look(
+def _infer(
     engine: Engine, batches: Batches, total: int, done: int, until: float = math.inf
 ) -> Generator[Progressed, None, Features]:
-    """Return the features of all images, or of those first in order that were seen ``until`` then; of some at least."""
+    """Return the features of all images, or of the first ones if ``until`` comes before the end; at least one batch."""
     found = []
     for squares in batches.squares_in_order(engine.batch):
-        found.append(engine.look(squares))
+        found.append(engine.infer(squares))
         done += len(squares)
         yield Progressed(done, total, "images")
         if time.monotonic() > until:
@@ -71,47 +71,47 @@ def start_with_head(
 ) -> Generator[Progressed | Noted | FeaturesSeen, None, tuple[float, float, float, float]]:
     """Fit the head on frozen features; returns (loss, accuracy) on training and on validation, losses in nats.
 
-    What was looked at leaves as ``FeaturesSeen``, when the head is fitted.
+    The features are yielded as ``FeaturesSeen`` once the head is fitted.
 
     Args:
         network: its head is fitted in place.
-        train: what it is fitted on.
-        val: what helps to choose the regularisation.
-        precision: of the plan: with ``bf16`` the features are looked at in it.
-        until: by ``time.monotonic()``, when to stop looking at training images: the head is then fitted on some of
-            them, drawn by chance.
+        train: the images that it is fitted on.
+        val: images that help to choose the regularisation.
+        precision: of the plan; with ``bf16`` the features are computed in it.
+        until: by ``time.monotonic()``, when to stop computing features of training images; the head is then fitted on
+            a random part of them.
 
     Raises:
-        WeightsError: if the features are no finite numbers.
+        WeightsError: if the features are not finite numbers.
     """
     total = len(train) + len(val)
     engine = choose_engine(network, total, train.preprocess.size, precision)
-    val_features = yield from _look(engine, val, total, 0)
+    val_features = yield from _infer(engine, val, total, 0)
     order = np.arange(len(train))
     if not math.isinf(until):
         order = np.random.default_rng(0).permutation(len(train))
         train = train.take(order)
-    train_features = yield from _look(engine, train, total, len(val), until)
+    train_features = yield from _infer(engine, train, total, len(val), until)
     if len(train_features) < len(train):
-        yield Noted(f"The head is fitted on {len(train_features):,} of {len(train):,} images: no time for more.")
+        few, all_of_them = len(train_features), len(train)
+        yield Noted(f"The head is fitted on {few:,} of {all_of_them:,} training images, to keep the time limit.")
         order = order[: len(train_features)]
         train = train.take(np.arange(len(order)))
     if not np.isfinite(train_features).all() or not np.isfinite(val_features).all():
-        raise WeightsError(
-            "weights.not-finite", "the network's features are no numbers", "give other weights, or check mean and std"
-        )
+        message = "the network's features are not finite numbers"
+        raise WeightsError("weights.not-finite", message, "give other weights, or check mean and std")
     fit_head(network, train_features, train.labels, val_features, val.labels)
     yield FeaturesSeen(order, train_features, val_features)
-    figures = (
-        _head_figures(network, torch.from_numpy(features), torch.from_numpy(batches.labels))
+    reached = (
+        _head_metrics(network, torch.from_numpy(features), torch.from_numpy(batches.labels))
         for features, batches in ((train_features, train), (val_features, val))
     )
-    (train_loss, train_accuracy), (val_loss, val_accuracy) = figures
+    (train_loss, train_accuracy), (val_loss, val_accuracy) = reached
     return train_loss, train_accuracy, val_loss, val_accuracy
 
 
 @torch.inference_mode()
-def _head_figures(network: Network, features: Tensor, labels: Tensor) -> tuple[float, float]:
+def _head_metrics(network: Network, features: Tensor, labels: Tensor) -> tuple[float, float]:
     logits = network.head(features.to(network.head.weight.device)).cpu()
     return float(F.cross_entropy(logits, labels)), float((logits.argmax(1) == labels).float().mean())
 
@@ -121,37 +121,37 @@ def fit_head(
 ) -> tuple[float, float]:
     """Fit the network's head in place, on the training images; returns (inverse regularisation, its held-out loss).
 
-    Features are centred and scaled to unit mean square, which makes one set of strengths right for every network and
-    a fit take a third of the iterations; both are folded into the head afterwards.
+    Features are centred and scaled to unit mean square, so that one set of strengths suits every network and a fit
+    needs a third of the iterations; both are folded into the head afterwards.
 
-    The strength with the lowest loss on images that were held out is taken. From 200 validation images on, those
-    decide alone: the split keeps groups and copies on one side, so what is measured there is honest, and one fit a
-    strength is enough. Fewer decide by luck; then five folds of the training images are held out in turn and vote with
-    them, image by image, unless that would cost more than about a second. A fold knows nothing of groups, and copies on
-    both sides of one speak for too little regularisation. So folds are blocks of neighbours in the order of the files,
-    class by class: frames of one series and copies mostly have names that lie side by side.
+    The strength with the lowest loss on held-out images is used. From 200 validation images on, those decide alone:
+    the split keeps groups and copies on one side, so their loss is not biased, and one fit per strength is enough.
+    Fewer images are too noisy; then five folds of the training images are held out in turn and count too, unless that
+    would take more than about a second. Folds do not respect groups, and copies on both sides of a fold would favour
+    too little regularisation. So folds are blocks of neighbours in the order of the files, class by class: frames of a
+    series and copies mostly have similar names.
 
     Args:
-        network: has the head.
+        network: the network with the head.
         train, val: ``[N, D]`` and ``[M, D]`` features.
-        train_labels, val_labels: their classes; a class that is missing in training is never said.
+        train_labels, val_labels: their classes; a class without training images is never predicted.
 
     Returns:
         The strength (scikit-learn's ``C``) and the mean loss that chose it, in nats.
     """
     mean = train.mean(0)
     scale = float(np.sqrt(((train - mean) ** 2).mean())) or 1.0
-    seen, asked = (train - mean) / scale, (val - mean) / scale
+    scaled, scaled_val = (train - mean) / scale, (val - mean) / scale
     classes = network.head.out_features
-    cost = seen.size * classes
+    cost = scaled.size * classes
     with _threads_for(cost):
-        fits = list(_fit_strengths(seen, train_labels, classes))
-        sums = np.array([_loss_sum(fit, asked, val_labels) for fit in fits])
+        fits = list(_fit_strengths(scaled, train_labels, classes))
+        sums = np.array([_loss_sum(fit, scaled_val, val_labels) for fit in fits])
         count = len(val_labels)
         if count < _ENOUGH_TO_CHOOSE and cost <= _FOLDS_UP_TO:
             for kept, held in _folds(train_labels):
-                some = _fit_strengths(seen[kept], train_labels[kept], classes)
-                sums += [_loss_sum(fit, seen[held], train_labels[held]) for fit in some]
+                some = _fit_strengths(scaled[kept], train_labels[kept], classes)
+                sums += [_loss_sum(fit, scaled[held], train_labels[held]) for fit in some]
                 count += len(held)
     best = int(sums.argmin())
     weight, bias = fits[best]
@@ -164,7 +164,7 @@ def fit_head(
 
 @contextlib.contextmanager
 def _threads_for(cost: int) -> Iterator[None]:
-    import sklearn.linear_model  # noqa: F401  (before the limit: a library that is loaded later escapes it)
+    import sklearn.linear_model  # noqa: F401  (before the limit, which does not apply to libraries loaded later)
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1 if cost <= _ONE_THREAD_UP_TO else None, user_api="blas"):
@@ -172,7 +172,7 @@ def _threads_for(cost: int) -> Iterator[None]:
 
 
 def _fit_strengths(features: Features, labels: Labels, classes: int) -> Iterator[tuple[Features, Features]]:
-    """Yield (weight ``[K, D]``, bias ``[K]``) for each strength, each started from the one before."""
+    """Yield (weight ``[K, D]``, bias ``[K]``) for each strength, each fit starting from the one before."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -181,14 +181,14 @@ def _fit_strengths(features: Features, labels: Labels, classes: int) -> Iterator
     for strength in STRENGTHS:
         model.C = strength
         with warnings.catch_warnings():
-            # Stopping early costs a little accuracy of the fit, which the loss on held-out images sees.
+            # Stopping early costs a little accuracy of the fit, which the loss on held-out images accounts for.
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(features, labels)
         yield _all_classes(model.coef_, model.intercept_, present, classes)
 
 
 def _folds(labels: Labels) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-    """Yield (kept, held out) positions: of each class a block of neighbours; a class of one image is always kept."""
+    """Yield (kept, held out) positions: a block of neighbours of each class; a class of one image is kept."""
     number = np.zeros(len(labels), np.int64)
     for label in np.unique(labels):
         places = np.flatnonzero(labels == label)
@@ -209,7 +209,7 @@ def _loss_sum(fit: tuple[Features, Features], features: Features, labels: Labels
 def _all_classes(
     coefficients: Features, intercepts: Features, present: npt.NDArray[np.int64], classes: int
 ) -> tuple[Features, Features]:
-    """Return a row for every class; two classes come as one row, and absent ones get a very low bias."""
+    """Return a row for every class: scikit-learn has one row for two classes; absent classes get a very low bias."""
     if len(present) == 2:
         coefficients = np.concatenate([-coefficients / 2, coefficients / 2])
         intercepts = np.concatenate([-intercepts / 2, intercepts / 2])

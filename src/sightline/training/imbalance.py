@@ -1,4 +1,4 @@
-"""Classes of uneven size: weights for the loss, or an order in which each class comes equally often."""
+"""Classes of uneven size: weights for the loss, or an order in which each class occurs equally often."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["balanced_order", "class_weights"]
 
 
 def class_weights(counts: Sequence[int]) -> tuple[float, ...]:
-    """Return a weight for each class, inverse to its training images; the mean over all images is 1.
+    """Return a weight for each class, inversely proportional to its training images; the mean over all images is 1.
 
-    So the loss keeps its size, and the learning rate its meaning. A class without images has weight 1.
+    So the scale of the loss, and the effect of the learning rate, stay the same. A class without images has weight 1.
 
     References:
         G. King, L. Zeng, "Logistic regression in rare events data", 2001; scikit-learn's ``class_weight="balanced"``.
@@ -27,10 +27,10 @@ def class_weights(counts: Sequence[int]) -> tuple[float, ...]:
 
 
 def balanced_order(labels: npt.NDArray[np.int64], seed: int, epoch: int) -> npt.NDArray[np.intp]:
-    """Return ``[N]`` positions to draw in one epoch: every class as often as every other, give or take one.
+    """Return ``[N]`` positions to draw in one epoch: all classes equally often, up to one image.
 
-    Within a class no image comes again before all others have come; of a large class a part comes in each epoch.
-    The order is a function of seed and epoch.
+    Within a class no image is repeated before all others were drawn; of a large class, each epoch draws a part.
+    The order depends on seed and epoch alone.
 
     Args:
         labels: ``[N] int64``.
@@ -42,7 +42,7 @@ def balanced_order(labels: npt.NDArray[np.int64], seed: int, epoch: int) -> npt.
         2
     """
     random = np.random.default_rng((seed, epoch))
-    classes = random.permutation(np.unique(labels))  # who comes once more changes from epoch to epoch
+    classes = random.permutation(np.unique(labels))  # which classes get one image more changes from epoch to epoch
     drawn = []
     for place, wanted in enumerate(np.array_split(np.arange(len(labels)), len(classes))):
         members = np.flatnonzero(labels == classes[place])

@@ -1,4 +1,4 @@
-"""The layers of any network in groups from the stem to the head: for rates by depth, and for thawing one by one."""
+"""Groups of a network's layers from the stem to the head: for rates by depth, and for gradual unfreezing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 from sightline.networks.network import Network
 
-__all__ = ["freeze_below", "layer_groups", "norm_layers", "thawed_at"]
+__all__ = ["freeze_below", "layer_groups", "norm_layers", "unfrozen_at"]
 
 
 def layer_groups(network: Network, *, coarse: bool) -> list[list[str]]:
@@ -17,14 +17,14 @@ def layer_groups(network: Network, *, coarse: bool) -> list[list[str]]:
 
     Args:
         network: with any body.
-        coarse: a group a stage instead of a group a block, where the body is timm's.
+        coarse: one group per stage instead of one per block, where the body is timm's.
 
     Returns:
         Names as in ``network.named_parameters()``, each once; no group is empty.
 
     References:
-        A body of timm is grouped by its own ``group_matcher``, as ``timm.optim.param_groups_layer_decay`` does; any
-        other by its children in their order, a row of blocks being a group each.
+        A timm body is grouped by its own ``group_matcher``, as ``timm.optim.param_groups_layer_decay`` does; any
+        other by its children in order, where each block of a sequence is a group.
 
     Example:
         >>> network = Network(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)), 8, 2, (0.5,) * 3, (0.5,) * 3)
@@ -46,39 +46,39 @@ def layer_groups(network: Network, *, coarse: bool) -> list[list[str]]:
 
 
 def _blocks(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
-    """Yield a body's children by name, and those of a row of blocks one by one."""
+    """Yield a body's children by name, and the blocks of a sequence one by one."""
     for name, child in module.named_children():
         path = f"{prefix}{name}"
-        is_row = isinstance(child, nn.Sequential | nn.ModuleList)
-        if is_row and all(any(True for _ in block.children()) for block in child.children()):
+        is_sequence = isinstance(child, nn.Sequential | nn.ModuleList)
+        if is_sequence and all(any(True for _ in block.children()) for block in child.children()):
             yield from _blocks(child, f"{path}.")
         else:
             yield path, child
 
 
-def thawed_at(step: int, steps_each: float) -> int:
-    """Return how many groups of layers learn at a step (from 0): the head, and one more every ``steps_each`` steps.
+def unfrozen_at(step: int, steps_each: float) -> int:
+    """Return how many groups train at a step (from 0): the head, and one more every ``steps_each`` steps.
 
     Example:
-        >>> [thawed_at(step, 2) for step in range(5)]
+        >>> [unfrozen_at(step, 2) for step in range(5)]
         [1, 1, 2, 2, 3]
     """
     return 1 + int(step / steps_each + 1e-9)
 
 
-def freeze_below(network: Network, thawed: int, learning: Collection[str]) -> None:
-    """Let the last ``thawed`` groups of layers learn, and no other.
+def freeze_below(network: Network, unfrozen: int, trainable: Collection[str]) -> None:
+    """Train the last ``unfrozen`` groups of layers and freeze all others.
 
     Args:
-        network: whose weights are let free or frozen.
-        thawed: groups, counted from the head.
-        learning: names of the weights that learn at all; what a network keeps fixed by design is not among them.
+        network: the network.
+        unfrozen: number of groups, counted from the head.
+        trainable: names of the weights that may be trained; a network may keep others fixed by design.
 
     References:
         J. Howard, S. Ruder, "Universal language model fine-tuning for text classification", arXiv 1801.06146.
     """
     groups = layer_groups(network, coarse=True)
-    free = {name for names in groups[max(0, len(groups) - thawed) :] for name in names}.intersection(learning)
+    free = {name for names in groups[max(0, len(groups) - unfrozen) :] for name in names}.intersection(trainable)
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name in free)
         if name not in free:

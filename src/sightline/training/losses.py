@@ -1,6 +1,6 @@
-"""What a training minimises: a loss is a function of logits and targets, and a row of a table.
+"""Losses: functions of logits and targets, each a row of a table.
 
-Each gives one value an image, so that the parts of a batch add up to the whole of it.
+Each returns one value per image, so that the parts of a batch add up to the whole batch.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from sightline.planning.settings import Settings
 from sightline.training.imbalance import class_weights
 
-__all__ = ["LOSSES", "as_shares", "make_loss", "plain_figures"]
+__all__ = ["LOSSES", "as_shares", "make_loss", "plain_sums"]
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -24,7 +24,7 @@ def make_loss(settings: Settings, class_counts: Sequence[int]) -> Loss:
 
     Args:
         settings: ``loss``, ``label_smoothing``, ``focal_gamma`` and ``imbalance`` are used.
-        class_counts: training images of each class; their weights come from them where they are planned.
+        class_counts: training images of each class, for class weights if these are planned.
 
     Returns:
         A function of logits ``[N, K]`` and targets (``[N] int64`` labels, or ``[N, K]`` shares that add up to 1),
@@ -49,7 +49,7 @@ def make_loss(settings: Settings, class_counts: Sequence[int]) -> Loss:
 
 
 def as_shares(targets: Tensor, classes: int, smoothing: float = 0.0) -> Tensor:
-    """Return ``[N, K]`` shares of labels or shares, ``smoothing`` of each spread over all classes.
+    """Return ``[N, K]`` shares from labels or shares, with ``smoothing`` of each spread over all classes.
 
     References:
         C. Szegedy et al., arXiv 1512.00567; the same share as in torch's cross_entropy and timm's mixup_target.
@@ -62,11 +62,11 @@ def as_shares(targets: Tensor, classes: int, smoothing: float = 0.0) -> Tensor:
     return shares * (1 - smoothing) + smoothing / classes
 
 
-def plain_figures(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (cross-entropy, right answers), each summed over the images and on their device.
+def plain_sums(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (cross-entropy, correct predictions), each summed over the images and on their device.
 
-    Without smoothing and weights, whatever is minimised, so that they compare with validation's. Of mixed images
-    the cross-entropy is that of the mixed target, and the right answer is the class with the larger share.
+    Without smoothing and weights, whatever is minimised, so that they can be compared with validation. For mixed
+    images the cross-entropy is that of the mixed target, and the correct class is the one with the larger share.
     """
     labels = targets if targets.ndim == 1 else targets.argmax(1)
     return F.cross_entropy(logits.float(), targets, reduction="sum"), (logits.argmax(1) == labels).sum()
@@ -81,14 +81,14 @@ def _focal(logits: Tensor, targets: Tensor, weights: Tensor | None, settings: Se
     """T. Lin et al., arXiv 1708.02002, for softmax: each class's share of the cross-entropy times (1 - p)^gamma."""
     shares = as_shares(targets, logits.shape[1], settings.label_smoothing)
     log_p = F.log_softmax(logits, 1)
-    rest = (-torch.expm1(log_p)).clamp_min(1e-12)  # 1 - p, whose power has no finite slope at 0
+    rest = (-torch.expm1(log_p)).clamp_min(1e-12)  # 1 - p; its power has no finite slope at 0
     terms = -shares * rest**settings.focal_gamma * log_p
     return (terms if weights is None else terms * weights).sum(1)
 
 
 def _binary_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None, settings: Settings) -> Tensor:
-    """Each class a question of its own, the mean over classes, as timm's BinaryCrossEntropy (R. Wightman et al.,
-    arXiv 2110.00476). An image counts with the weight of its class (Y. Cui et al., arXiv 1901.05555)."""
+    """One binary question per class, averaged over classes, as timm's BinaryCrossEntropy (R. Wightman et al.,
+    arXiv 2110.00476). An image is weighted by its class (Y. Cui et al., arXiv 1901.05555)."""
     shares = as_shares(targets, logits.shape[1], settings.label_smoothing)
     values = F.binary_cross_entropy_with_logits(logits, shares, reduction="none").mean(1)
     return values if weights is None else values * (as_shares(targets, logits.shape[1]) @ weights)

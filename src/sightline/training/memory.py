@@ -1,7 +1,7 @@
-"""Whether a training fits into memory: what a step needs, what is free, and what follows.
+"""Whether a training fits into memory: what a step needs, what is free, and how the plan is adapted.
 
-On a GPU torch raises an error that a step can be made again after; on a CPU the system kills the process. So there
-it is worked out before the start.
+On a GPU torch raises an error after which a step can be repeated; on a CPU the system kills the process. So there the
+memory is calculated before the start.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sightline.networks.network import Network
 from sightline.planning.decisions import Decision
 from sightline.planning.plan import Plan
 from sightline.planning.settings import Settings
+from sightline.text import count_of
 from sightline.training.batches import Batch
 from sightline.training.free_memory import free_bytes
 from sightline.training.layer_groups import norm_layers
@@ -30,58 +31,58 @@ from sightline.training.schedules import Course
 from sightline.training.setup import set_up_network
 from sightline.training.update import Updater, named_errors, prepare_batch
 
-__all__ = ["LOOKED_AT", "StepMemory", "fit_memory", "looked_at_at_once", "measure_memory"]
+__all__ = ["INFERENCE_BATCH", "StepMemory", "fit_memory", "inference_batch", "measure_memory"]
 
-LOOKED_AT = 128  # images that are measured at once on validation
-# What torch's libraries take beside tensors: packed weights, scratch, code that is made for each shape of a layer.
+INFERENCE_BATCH = 128  # images per batch in validation
+# Memory of torch's libraries besides tensors: packed weights, scratch, compiled code for each shape of a layer.
 _LIBRARIES = 192 * 2**20
-# The real peak of a process was 0.66 to 1.1 of the prediction without it (benchmarks/memory.py).
+# The measured peak of a process was 0.66 to 1.1 times the prediction without it (benchmarks/memory.py).
 _SAFETY = 1.15
 
 
 @dataclass(frozen=True, slots=True)
 class StepMemory:
-    """Bytes that training takes, beyond what the process holds before it.
+    """Bytes that training needs, beyond what the process uses before it.
 
     Attributes:
         lasting: weights, gradients, optimiser's state, averaged weights.
-        each: an image in the network with what its gradient needs.
-        pixels: an image of the batch, with the copies that random changes make.
-        look: an image in the network without gradients.
+        each: one image in the network, with the activations for its gradient.
+        pixels: one image of the batch, with the copies made by augmentation.
+        inference: one image in the network without gradients.
     """
 
     lasting: int
     each: int
     pixels: int
-    look: int
+    inference: int
 
     def step(self, images: int, parts: int) -> int:
-        """Return the bytes of a training whose steps take so many images in so many parts, with its safety factor."""
+        """Return the bytes of a training with steps of ``images`` images in ``parts`` parts, with a safety factor."""
         part = -(-images // parts)
-        at_once = looked_at_at_once(images, parts)
-        # A sum: what a step has freed is not all given back to the system before validation asks for more.
-        needed = images * self.pixels + part * self.each + at_once * self.look
+        at_once = inference_batch(images, parts)
+        # Their sum, since memory freed by a step is not all returned to the system before validation needs more.
+        needed = images * self.pixels + part * self.each + at_once * self.inference
         return int(_SAFETY * (self.lasting + needed + _LIBRARIES))
 
 
-def looked_at_at_once(batch_size: int, parts: int) -> int:
-    """Return how many images validation looks at at once: of a network that learns in parts, no more than a part.
+def inference_batch(batch_size: int, parts: int) -> int:
+    """Return the batch size of validation: at most the size of a part where training splits batches.
 
     Example:
-        >>> looked_at_at_once(32, 1), looked_at_at_once(32, 4)
+        >>> inference_batch(32, 1), inference_batch(32, 4)
         (128, 8)
     """
-    return LOOKED_AT if parts == 1 else min(LOOKED_AT, -(-batch_size // parts))
+    return INFERENCE_BATCH if parts == 1 else min(INFERENCE_BATCH, -(-batch_size // parts))
 
 
 def fit_memory(plan: Plan, classes: int, train: int) -> tuple[Plan, Warned | None]:
-    """Return the plan in a form that fits into memory, and what to say about it.
+    """Return a plan that fits into memory, and a warning if it was changed.
 
-    Where a whole step does not fit, ``accumulate`` rises: smaller parts of the same batch. Only on a CPU: on a GPU the
-    step itself is made again in smaller parts. A plan that fits is returned as it is.
+    Where a whole step does not fit, ``accumulate`` is raised: smaller parts of the same batch. Only on a CPU: on a GPU
+    the step itself is repeated in smaller parts. A plan that fits is returned unchanged.
 
     Args:
-        plan: as it is wanted.
+        plan: the planned training.
         classes: K.
         train: training images.
 
@@ -101,7 +102,7 @@ def fit_memory(plan: Plan, classes: int, train: int) -> tuple[Plan, Warned | Non
     with named_errors(settings):
         network = set_up_network(settings, classes, None)
         weights = sum(weight.nbytes for weight in network.parameters())
-        least = 3 * weights + _LIBRARIES  # gradients, and the optimiser's two: measuring it would end the process
+        least = 3 * weights + _LIBRARIES  # gradients, two optimiser values; measuring would crash the process
         if least > free:
             raise _too_little(settings, least, free, of_what)
         memory = measure_memory(network, settings, classes)
@@ -113,18 +114,19 @@ def fit_memory(plan: Plan, classes: int, train: int) -> tuple[Plan, Warned | Non
     parts = next(fitting, None)
     if parts is None:
         raise _too_little(settings, memory.step(images, images), free, of_what)
-    reason = f"a step of {images} images in {planned} takes {_size(whole)}, and {_size(free)} are free ({of_what})"
+    step = f"a step of {images} images in {count_of(planned, 'part')}"
+    reason = f"{step} needs {_size(whole)}, but only {_size(free)} are free ({of_what})"
     part = -(-images // parts)
-    norms = f"; batch norms see {part} at a time" if norm_layers(network) and not settings.freeze_norm else ""
+    norms = f"; batch norms use {part} images at a time" if norm_layers(network) and not settings.freeze_norm else ""
     decision = Decision("accumulate", parts, "hardware", f"{reason}{norms}")
-    message = f"{reason}: the images go through the network in {parts} parts, with the same gradient{norms}"
+    message = f"{reason}: its images go through the network in {parts} parts, with the same gradient{norms}"
     return plan.replace(decision), Warned("plan.memory", message, "free some memory, or give a smaller --batch-size")
 
 
 def measure_memory(network: Network, settings: Settings, classes: int) -> StepMemory:
-    """Return what a step takes by running small ones, of 2 and of 4 images, and following every tensor's life.
+    """Measure the memory of a step by running small ones, of 2 and of 4 images, and tracking every tensor.
 
-    What an image takes is the difference; what both take, the gradients, is lasting. The network's weights are changed.
+    The difference is the memory per image; what both need, such as the gradients, is lasting. This changes the weights.
 
     Args:
         network: as it will be trained.
@@ -133,7 +135,7 @@ def measure_memory(network: Network, settings: Settings, classes: int) -> StepMe
     """
     if settings.freeze_body:
         network.body.requires_grad_(False)
-    # In two parts: the second one finds gradients there, as all but the first do.
+    # In two parts: the second one has gradients to add to, like all but the first.
     settings = settings.model_copy(update={"compile": False, "accumulate": 2, "early_sizes": (), "early_share": 0.0})
     network.train()
     updater = Updater(network, settings, (1,) * classes)
@@ -145,7 +147,7 @@ def measure_memory(network: Network, settings: Settings, classes: int) -> StepMe
         batch = Batch(images, torch.arange(count) % classes, np.arange(count))
         return prepare_batch(batch, settings, classes, 1, course)
 
-    def look(count: int) -> None:
+    def infer(count: int) -> None:
         with torch.inference_mode():
             network.eval()(torch.zeros(count, 3, settings.size, settings.size))
 
@@ -156,12 +158,12 @@ def measure_memory(network: Network, settings: Settings, classes: int) -> StepMe
     pixels, _ = _per_image(lambda count: prepare(count), 1)
     ready = {count: prepare(count) for count in (4, 8)}
     each, both = _per_image(lambda count: updater.add_gradients(*ready[count], step=0, count=count), 2)
-    seen, _ = _per_image(look, 1)
-    return StepMemory(lasting + both, each, pixels, seen)
+    inference, _ = _per_image(infer, 1)
+    return StepMemory(lasting + both, each, pixels, inference)
 
 
 def _per_image(run: Callable[[int], Any], parts: int) -> tuple[int, int]:
-    """Return (bytes that an image takes at the peak, bytes that any number takes) of a run in so many parts."""
+    """Return (bytes per image at the peak, bytes for any number of images) of a run in ``parts`` parts."""
     peaks = []
     for count in (2, 4):
         with _Peak() as peak:
@@ -172,7 +174,7 @@ def _per_image(run: Callable[[int], Any], parts: int) -> tuple[int, int]:
 
 
 class _Peak(TorchDispatchMode):
-    """Follows the storages that torch's operations make while it is entered; ``bytes`` is the most at one time."""
+    """Tracks the storages that torch's operations allocate inside its ``with`` block; ``bytes`` is their peak."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -180,7 +182,7 @@ class _Peak(TorchDispatchMode):
         self._alive: dict[int, weakref.ref[Any]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        for value in tree_leaves((args, kwargs)):  # what was there before is not counted
+        for value in tree_leaves((args, kwargs)):  # storages from before are not counted
             if isinstance(value, Tensor):
                 self._follow(value, 0)
         made = func(*args, **(kwargs or {}))
@@ -209,9 +211,10 @@ def _bytes_of(tensor: Tensor) -> int:
 
 
 def _too_little(settings: Settings, needed: int, free: int, of_what: str) -> TrainingError:
-    message = f"training {settings.model} at {settings.size} px takes {_size(needed)} at least, and {_size(free)} are"
+    what = f"training {settings.model} at {settings.size} px"
+    message = f"{what} needs at least {_size(needed)}, but only {_size(free)} are free ({of_what})"
     cure = "free some memory, or give a smaller --size, a smaller --batch-size or a smaller --model"
-    return TrainingError("machine.memory", f"{message} free ({of_what})", cure)
+    return TrainingError("machine.memory", message, cure)
 
 
 def _size(count: int) -> str:

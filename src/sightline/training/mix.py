@@ -1,4 +1,4 @@
-"""Mixup and CutMix: two images of a batch as one, and targets that say how much of each."""
+"""Mixup and CutMix: two images of a batch combined into one, with targets in the same proportion."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from sightline.planning.settings import Settings
 
 __all__ = ["cut_images", "mix_batch", "mix_images", "mix_targets"]
 
-_STREAM = 1  # of randomness, so that what is mixed does not hang on how images were changed
+_STREAM = 1  # of random numbers, so that mixing does not depend on the augmentations
 
 
 def mix_batch(images: Tensor, labels: Tensor, classes: int, settings: Settings, step: int) -> tuple[Tensor, Tensor]:
-    """Return (images, targets) of a batch, mixed where ``mixup`` or ``cutmix`` is on; else as they came.
+    """Return (images, targets) of a batch, mixed where ``mixup`` or ``cutmix`` is on; else unchanged.
 
-    One share for the batch, from Beta(alpha, alpha), and one permutation; with both on, a coin says which is done.
+    One share for the batch, from Beta(alpha, alpha), and one permutation; with both on, one is chosen at random.
 
     Args:
         images: ``[N, 3, H, W] float32``.
         labels: ``[N] int64``.
         classes: K.
         settings: ``mixup`` and ``cutmix`` are their alphas, 0 is off.
-        step: of the training; with the seed it decides everything.
+        step: of the training; together with the seed it decides everything.
 
     Returns:
         Targets are ``[N, K] float32`` shares that add up to 1, or the ``[N] int64`` labels where nothing is on.
@@ -60,7 +60,7 @@ def cut_images(images: Tensor, partners: Tensor, share: float, place: tuple[floa
     Args:
         images: ``[N, 3, H, W]``.
         partners: ``[N] int64``.
-        share: of the area that is left before the box is cut off at the border.
+        share: of the area outside the box, before the box is clipped at the border.
         place: (down, right), the box's centre, as shares of the sides.
     """
     height, width = images.shape[2:]

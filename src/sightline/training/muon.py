@@ -1,7 +1,7 @@
-"""Muon: momentum whose direction is made orthogonal, for filters; Nesterov SGD for everything else, in one optimiser.
+"""Muon: orthogonalised momentum for filters, Nesterov SGD for everything else, in one optimiser.
 
 Source: K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024
-(https://kellerjordan.github.io/posts/muon/), and the CIFAR-10 speed records that grew it.
+(https://kellerjordan.github.io/posts/muon/), and the CIFAR-10 speed records from which it came.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from torch import Tensor
 
 __all__ = ["Muon", "orthogonalize"]
 
-# A quintic whose slope at 0 is steep: few steps bring small singular values near 1, to about 0.7 to 1.2, and
-# being so rough does not harm the training (Jordan et al.).
+# A quintic whose slope at 0 is steep: few steps bring small singular values near 1, to about 0.7 to 1.2, which
+# is accurate enough for training (Jordan et al.).
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 _EPS = 1e-7
 
@@ -40,7 +40,7 @@ def orthogonalize(matrix: Tensor, steps: int = 3) -> Tensor:
     work = matrix.bfloat16() if matrix.is_cuda else matrix.float()
     work = work / (work.norm() + _EPS)
     tall = work.shape[0] > work.shape[1]
-    if tall:  # the products are of the smaller side
+    if tall:  # so that the products have the smaller side
         work = work.T
     for _ in range(steps):
         gram = work @ work.T
@@ -51,7 +51,7 @@ def orthogonalize(matrix: Tensor, steps: int = 3) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Muon for groups of kind ``"muon"``, SGD with Nesterov momentum for groups of kind ``"sgd"``.
 
-    A Muon weight of more than two dimensions is seen as ``[first, all others]``. Each step changes it by about
+    A Muon weight of more than two dimensions is treated as ``[first, all others]``. Each step changes it by about
     ``lr`` times an orthogonal matrix, whatever the size of its gradient.
 
     Args:
@@ -63,8 +63,8 @@ class Muon(torch.optim.Optimizer):
         steps: Newton-Schulz iterations.
         normalize: before each step, scale a Muon weight to the norm of an orthogonal matrix of its shape; for
             layers before a batch norm, which undoes any scale. ``lr`` is then the share of the weight that changes.
-        limit: largest change of one value in one step by its gradient, in groups of kind ``"sgd"``; what keeps
-            a very high rate safe where gradients are large or mere rounding.
+        limit: largest change of one value in one step by its gradient, in groups of kind ``"sgd"``; it keeps a
+            very high rate safe where gradients are large or only rounding errors.
 
     Raises:
         ValueError: for another kind, or Muon for a weight of one dimension.
@@ -100,7 +100,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(params, defaults)
         for group in self.param_groups:
             if group["kind"] not in ("muon", "sgd"):
-                raise ValueError(f"kind is 'muon' or 'sgd', not {group['kind']!r}")
+                raise ValueError(f"kind must be 'muon' or 'sgd', not {group['kind']!r}")
             if group["kind"] == "muon" and any(weight.ndim < 2 for weight in group["params"]):
                 raise ValueError("Muon is for matrices and filters; put biases into a group of kind 'sgd'")
 

@@ -1,4 +1,4 @@
-"""Optimisers over groups of weights: a function and a row of a table each."""
+"""Optimisers over groups of weights, each a function and a row of a table."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ __all__ = ["OPTIMIZERS", "make_optimizer", "set_rate", "weight_groups"]
 
 Groups = list[dict[str, Any]]
 
-# Largest change of one bias by one step of Muon's SGD: its rate may be very high, where gradients are mere rounding.
+# Largest change of a bias in one step of Muon's SGD, whose rate may be very high where gradients are rounding errors.
 _MOST_OF_A_STEP = 0.1
 
 
 def weight_groups(network: Network, settings: Settings) -> Groups:
-    """Return the weights that learn in groups of one treatment.
+    """Return the trainable weights in groups with the same settings.
 
     Returns:
-        A dict a group: ``params``; ``weight_decay``, 0 for norms, biases and what the network says must not decay
+        A dict for each group: ``params``; ``weight_decay``, 0 for norms, biases and weights that the network excludes,
         unless ``decay_norms``; ``scale``, the factor on the learning rate, of ``bias_rate``, ``head_rate`` and
         ``layer_decay``;
-        ``kind``, ``"muon"`` for filters and matrices of the body, else ``"sgd"``. Weights that need no gradient
-        are left out.
+        ``kind``, ``"muon"`` for filters and matrices of the body, else ``"sgd"``. Frozen weights are
+        left out.
 
     References:
         Rates by depth as in BEiT (H. Bao et al., arXiv 2106.08254) and timm's ``param_groups_layer_decay``: a factor
-        for each group below the head, which has the whole rate.
+        for each group below the head, which has the full rate.
     """
     depth = dict.fromkeys(("head.weight", "head.bias"), 0)
     if settings.layer_decay < 1:
@@ -77,7 +77,7 @@ def _rmsprop(groups: Groups, settings: Settings) -> torch.optim.Optimizer:
 def _muon(groups: Groups, settings: Settings) -> torch.optim.Optimizer:
     from sightline.training.muon import Muon
 
-    # A step takes the same share from every weight, however fast it learns; filters before a norm have no scale.
+    # Decay takes the same share of every weight, whatever its rate; the scale of filters before a norm has no effect.
     groups = [group | {"weight_decay": group["weight_decay"] / group["scale"]} for group in groups]
     normalize = settings.model == SMALL_NETWORK
     return Muon(groups, settings.learning_rate, settings.momentum, normalize=normalize, limit=_MOST_OF_A_STEP)
@@ -94,7 +94,7 @@ OPTIMIZERS: dict[str, Callable[[Groups, Settings], torch.optim.Optimizer]] = {
 
 
 def make_optimizer(network: Network, settings: Settings) -> torch.optim.Optimizer:
-    """Return the planned optimiser over the weights that learn.
+    """Return the planned optimiser over the trainable weights.
 
     Example:
         ``optimizer = make_optimizer(network, plan.settings); set_rate(optimizer, 0.01, 0.9); optimizer.step()``

@@ -1,4 +1,4 @@
-"""RandAugment and TrivialAugment: random operations in a row, torchvision's own, image by image."""
+"""RandAugment and TrivialAugment: torchvision's random operations, image by image."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ __all__ = ["apply_policy", "draw_seeds"]
 
 
 def draw_seeds(count: int, generator: torch.Generator) -> Tensor:
-    """Return ``[N] int64`` seeds, one an image."""
+    """Return ``[N] int64`` seeds, one for each image."""
     return torch.randint(2**31, (count,), generator=generator)
 
 
 def apply_policy(images: Tensor, settings: Settings, seeds: Tensor) -> Tensor:
-    """Return images changed by the policy; torchvision takes its chances from a seed of each image's own.
+    """Return images changed by the policy; each image has a seed of its own for torchvision's random numbers.
 
     Args:
-        images: ``[N, 3, H, W] float32`` from 0 to 1; they pass through 8 bits, which the operations are made for.
+        images: ``[N, 3, H, W] float32`` from 0 to 1; they are converted to 8 bits, as the operations require.
         settings: ``policy``; strengths are torchvision's defaults (two operations of magnitude 9, or one of any).
         seeds: ``[N] int64``.
 
@@ -34,6 +34,6 @@ def apply_policy(images: Tensor, settings: Settings, seeds: Tensor) -> Tensor:
     changed = []
     with torch.random.fork_rng(devices=[]):  # torchvision draws from the CPU's global generator
         for image, seed in zip(pixels, seeds.tolist(), strict=True):
-            torch.default_generator.manual_seed(seed)  # the CPU's alone; torch.manual_seed would set the GPU's too
+            torch.default_generator.manual_seed(seed)  # only the CPU's; torch.manual_seed would set the GPU's too
             changed.append(change(image))
     return torch.stack(changed).float().div_(255)

@@ -1,4 +1,4 @@
-"""What the network gets of some training images: the square as it is, and as several steps change it."""
+"""Some training images as the network's input: without augmentation, and as augmented in several steps."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Views:
 
     Attributes:
         labels: ``[N] int64``.
-        plain: ``[N, S, S, 3] uint8``, as evaluation sees them.
-        changed: ``[N, V, S, S, 3] uint8``, as ``V`` steps of the training see them.
-        shares: ``[N, V, K] float32``: what the loss is told that each shows; 1 for one class, unless images are mixed.
+        plain: ``[N, S, S, 3] uint8``, as in evaluation.
+        changed: ``[N, V, S, S, 3] uint8``, as in ``V`` steps of the training.
+        shares: ``[N, V, K] float32``: the targets of the loss; 1 for one class, unless images are mixed.
     """
 
     labels: npt.NDArray[np.int64]
@@ -49,7 +49,7 @@ class Views:
 
 
 def choose_rows(labels: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.intp]:
-    """Return at most ``count`` positions, of as many classes as there are, class by class.
+    """Return at most ``count`` positions, spread over all classes, in the order of classes.
 
     Example:
         >>> choose_rows(np.array([0, 0, 0, 1, 1, 2]), 4).tolist()
@@ -62,13 +62,13 @@ def choose_rows(labels: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int
 
 
 def make_views(batches: Batches, settings: Settings, classes: int, views: int) -> Views:
-    """Return all images of ``batches`` plain and in ``views`` versions: cut, changed and mixed as in training.
+    """Return all images of ``batches`` plain and in ``views`` versions: cropped, augmented and mixed as in training.
 
     Args:
         batches: the few images to show.
         settings: of the plan.
         classes: K.
-        views: versions of each, one an epoch; the steps are the training's first.
+        views: versions of each, one per epoch, from the first steps of the training.
     """
     count = len(batches)
     plain = np.concatenate([as_images(images) for images, _ in batches.in_order(count)])

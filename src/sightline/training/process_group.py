@@ -1,9 +1,9 @@
-"""Processes that train one network together: what they say to each other, and what they do when one is lost.
+"""Processes that train one network together: their messages, and what happens when one is lost.
 
-Each holds the whole network and takes its part of the images of every step; gradients are added up, so that all make
-the same update. The first one, of rank 0, decides by its clock, and is the only one that writes. What it decides goes
-to the others as a word of three numbers, before anything is added up: so every process knows at every step whether
-another wants to stop, has stopped or has failed.
+Each has the whole network and takes its part of the images of every step; gradients are added up, so that all make
+the same update. The first one, of rank 0, decides by its clock, and is the only one that writes. Its decision goes to
+the others as a message of three numbers, before gradients are added up: so every process knows at every step whether
+another one wants to stop, has stopped or has failed.
 
 Tensors on the CPU go through gloo, those on GPUs through NCCL.
 """
@@ -37,10 +37,10 @@ __all__ = [
     "place_of",
 ]
 
-# Of one exchange. A process that is killed is noticed at once, by its closed connections; this is for one that hangs,
-# and for a machine that is cut off.
+# Of one exchange. A killed process is noticed at once, by its closed connections; this is for a process that hangs or
+# a machine that is disconnected.
 _TIMEOUT = timedelta(minutes=10)
-_LONG = timedelta(days=2)  # the first one may plan, decode and fit a head before the others have something to do
+_LONG = timedelta(days=2)  # the first process may plan, decode and fit a head while the others wait
 _STOPPED, _FAILED = 1, 2
 _NOTHING = -1
 _LOST = "training.rank-lost"
@@ -48,7 +48,7 @@ _CURE = "give the same command with --resume to continue from the saved state"
 
 
 class Place(NamedTuple):
-    """Which of how many processes this is, on all machines and on this one; counted from 0."""
+    """The rank of this process and the number of processes, on all machines and on this one; ranks count from 0."""
 
     rank: int = 0
     size: int = 1
@@ -57,7 +57,7 @@ class Place(NamedTuple):
 
 
 def place_in_environment() -> Place | None:
-    """Return the place that torchrun gave to this process; None where it gave none, or there is only one."""
+    """Return the place that torchrun gave to this process; None without torchrun, or for a single process."""
     if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) < 2:
         return None
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -66,12 +66,12 @@ def place_in_environment() -> Place | None:
 
 
 def place_of(rank: int, size: int) -> Place:
-    """Return the place that torchrun gave to this process, or one among so many of this machine."""
+    """Return the place that torchrun gave to this process, or one among ``size`` processes of this machine."""
     return place_in_environment() or Place(rank, size, rank, size)
 
 
 def own_device(device: str, local_rank: int) -> str:
-    """Return the device of a process, where the first one of its machine has ``device``.
+    """Return the device of a process, where the first process of its machine has ``device``.
 
     Example:
         >>> own_device("cpu", 1), own_device("cuda:0", 1)
@@ -82,16 +82,16 @@ def own_device(device: str, local_rank: int) -> str:
 
 
 class Group:
-    """The processes of one training, seen by one of them. Without arguments: a single process, that says nothing.
+    """The processes of one training, from the view of one of them. Without arguments: a single process.
 
     Args:
         place: of this process.
         store: that all are connected to.
 
     Attributes:
-        rank: of this process; that of 0 decides and writes.
-        size: how many there are.
-        wanted: number of a signal that asks this process to stop; all stop before the next step.
+        rank: of this process; rank 0 decides and writes.
+        size: number of processes.
+        wanted: number of the signal that asked this process to stop; all stop before the next step.
 
     Example:
         >>> Group().part(10), Group().decide(7)
@@ -107,7 +107,7 @@ class Group:
         self._threads = 0
 
     def part(self, count: int) -> slice:
-        """Return which of ``count`` things are this process's: all have as many, give or take one, the first most.
+        """Return the part of ``count`` items of this process: equal parts up to one item, the first ones larger.
 
         Example:
             >>> [Group(Place(rank, 3)).part(7) for rank in range(3)]
@@ -118,16 +118,16 @@ class Group:
         return slice(start, start + each + (self.rank < more))
 
     def begin(self) -> None:
-        """Wait until the first process has its network as the training begins."""
+        """Wait until the first process has its network ready for training."""
         if self.size > 1 and self.rank == 0:
             self._store.set("begun", "1")
         elif self.size > 1:
             self._store.wait(["begun"], _LONG)
 
-    def take_up(self, network: Network) -> None:
-        """Share the machine's threads; on GPUs, let batch norms see the whole step.
+    def prepare(self, network: Network) -> None:
+        """Share the machine's threads; on GPUs, let batch norms use the whole step.
 
-        timm's function for that knows timm's own norms, which torch's would strip of their activation.
+        timm's function for that handles timm's own norms, whose activation torch's would remove.
         """
         if self.size == 1:
             return
@@ -138,10 +138,10 @@ class Group:
 
             convert_sync_batchnorm(network)
 
-    # -- what is said ---------------------------------------------------------------------------------------
+    # -- messages -------------------------------------------------------------------------------------------
 
     def decide(self, value: int) -> int:
-        """Return the value that the first process gave, 0 or more; a place where all can stop.
+        """Return the value of the first process, 0 or more; all can stop here.
 
         Raises:
             StopRequested: in all processes, if a signal asked one of them.
@@ -149,18 +149,18 @@ class Group:
         """
         if self.size == 1:
             return value
-        found, signal = self._talk(value if self.rank == 0 else _NOTHING)
+        found, signal = self._exchange(value if self.rank == 0 else _NOTHING)
         if signal:
             self._is_over = True
             raise StopRequested(signal)
         return found
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so in any process."""
-        return flag if self.size == 1 else bool(self._talk(int(flag))[0])
+        """Whether the flag is set in any process."""
+        return flag if self.size == 1 else bool(self._exchange(int(flag))[0])
 
     def sum_(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors, of one type and on one device, by their sums over all processes; ``any`` comes before it."""
+        """Replace tensors, of one type and on one device, by their sums over all processes; call ``any`` before it."""
         if self.size == 1:
             return
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
@@ -170,7 +170,7 @@ class Group:
             tensor.copy_(value.view(tensor.shape))
 
     def share(self, content: bytes) -> bytes:
-        """Return the bytes that the first process gave, one at least."""
+        """Return the bytes of the first process, at least one."""
         if self.size == 1:
             return content
         length = self.decide(len(content))
@@ -180,7 +180,7 @@ class Group:
         return data.numpy().tobytes()
 
     def leave(self, error: BaseException) -> None:
-        """Tell the others why this process goes on no more, if they don't know: what it raises, it raises alone."""
+        """Tell the others why this process ends, unless they know already."""
         if self.size == 1 or self._is_over:
             return
         self._is_over = True
@@ -193,23 +193,23 @@ class Group:
             return  # a second Ctrl-C does not wait for anyone
         with contextlib.suppress(SightlineError):
             self.begin()
-            self._talk(_NOTHING, why)
+            self._exchange(_NOTHING, why)
 
     def close(self) -> None:
-        """Give back connections and threads."""
+        """Close connections and restore the number of threads."""
         if self.size > 1 and dist.is_initialized():
             self._is_over = True
             dist.destroy_process_group()
             if self._threads:
                 torch.set_num_threads(self._threads)
 
-    # -- how it is said -------------------------------------------------------------------------------------
+    # -- how they are sent ----------------------------------------------------------------------------------
 
-    def _talk(self, value: int, why: int = 0) -> tuple[int, int]:
-        """Return (the largest value, the signal that asks for a stop), after the same words of all processes."""
-        word = torch.tensor([why, self.wanted, value])
-        self._reduce(word, dist.ReduceOp.MAX)
-        others_why, signal, value = (int(number) for number in word)
+    def _exchange(self, value: int, why: int = 0) -> tuple[int, int]:
+        """Exchange a message with all processes; returns (the largest value, the signal that asks for a stop)."""
+        message = torch.tensor([why, self.wanted, value])
+        self._reduce(message, dist.ReduceOp.MAX)
+        others_why, signal, value = (int(number) for number in message)
         if others_why and not why:
             self._is_over = True
             if others_why == _STOPPED:
@@ -225,9 +225,9 @@ class Group:
     def _named(self) -> Any:
         try:
             yield
-        except RuntimeError as error:  # a closed connection, or none in time
+        except RuntimeError as error:  # a closed connection, or a timeout
             self._is_over = True
-            message = f"another of the {self.size} processes is gone, or does not answer: {_first_words(error)}"
+            message = f"another of the {self.size} processes ended or does not answer: {_first_line(error)}"
             raise TrainingError(_LOST, message, _CURE) from error
 
     def _described(self, error: Exception) -> dict[str, str]:
@@ -238,9 +238,9 @@ class Group:
 
     def _failure(self) -> TrainingError:
         if self.rank:
-            return TrainingError(_LOST, "another process failed, and the first one says why", _CURE)
-        told = json.loads(self._store.get("failure"))
-        return TrainingError(told["code"], told["message"], told["cure"])
+            return TrainingError(_LOST, "another process failed; the first process reports why", _CURE)
+        failure = json.loads(self._store.get("failure"))
+        return TrainingError(failure["code"], failure["message"], failure["cure"])
 
 
 ALONE = Group()
@@ -253,7 +253,7 @@ def host_store() -> tuple[Any, int]:
 
 
 def join_store(place: Place) -> Any:
-    """Return the store that ``MASTER_ADDR`` and ``MASTER_PORT`` name, of this start of all processes.
+    """Return the store at ``MASTER_ADDR`` and ``MASTER_PORT`` for this launch of all processes.
 
     Raises:
         TrainingError: if it does not answer.
@@ -263,21 +263,21 @@ def join_store(place: Place) -> Any:
     try:
         return next(iter(rendezvous("env://", place.rank, place.size, timeout=_TIMEOUT)))[0]
     except (RuntimeError, ValueError) as error:
-        message = f"the processes don't find each other: {_first_words(error)}"
+        message = f"the processes can't connect to each other: {_first_line(error)}"
         raise TrainingError(_LOST, message, "start them with torchrun, or with --devices") from error
 
 
-def _first_words(error: Exception) -> str:
-    """Return the first line of an error of torch's, without the place in its source."""
+def _first_line(error: Exception) -> str:
+    """Return the first line of a torch error, without the position in its source."""
     first = (str(error).strip().splitlines() or ["no reason given"])[0]
     return re.sub(r"^\[\S+:\d+\] ", "", first)[:160]
 
 
 def open_group(place: Place, store: Any, device: str) -> Group:
-    """Return the group, once all processes are there; ``device`` is that of this one.
+    """Return the group, once all processes have joined; ``device`` is that of this one.
 
     Raises:
-        TrainingError: if one of them is not there in time.
+        TrainingError: if one of them does not join in time.
     """
     backend = "gloo"
     if device.startswith("cuda"):

@@ -1,6 +1,6 @@
-"""The course of the learning rate: a function of the step and of the figures so far, and of nothing else.
+"""Learning rate schedules: functions of the step and of the validation metrics so far, and of nothing else.
 
-So a training that is resumed goes on along the same curve. A schedule is one function and one row of a table.
+So a resumed training continues on the same curve. A schedule is one function and one row of a table.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ __all__ = ["SCHEDULES", "Course", "count_plateaus", "learning_rate_at", "momentu
 
 # As torch.optim.lr_scheduler.OneCycleLR: the first rate is a 25th of the highest, the last a 10,000th of the first.
 _FIRST, _LAST = 1 / 25, 1 / 25 / 1e4
-_CYCLED = 0.1  # momentum falls by so much while the rate rises (0.95 to 0.85 in OneCycleLR)
-_BETTER = 1e-4  # relative: less is no better figure (ReduceLROnPlateau)
+_CYCLED = 0.1  # momentum falls by this while the rate rises (0.95 to 0.85 in OneCycleLR)
+_BETTER = 1e-4  # relative: a smaller change is not an improvement (ReduceLROnPlateau)
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """Where a step stands.
+    """The position of a step in the training.
 
     Attributes:
         step: from 0, over the whole training.
         steps: of the whole training.
-        epoch_steps: steps an epoch.
-        figures: what validation said after each epoch so far, in the unit of ``select_by``.
+        epoch_steps: steps per epoch.
+        figures: the validation metric of each epoch so far, the one of ``select_by``.
     """
 
     step: int
@@ -37,9 +37,9 @@ class Course:
 
 
 def learning_rate_at(settings: Settings, course: Course) -> float:
-    """Return the learning rate of a step: what the schedule says, times the warm-up's share of it.
+    """Return the learning rate of a step: the schedule's value times the share of the warm-up.
 
-    The warm-up rises in equal steps to the whole rate, in the first ``warmup`` of all steps. ``cosine`` and
+    The warm-up rises linearly to the full rate, in the first ``warmup`` of all steps. ``cosine`` and
     ``linear`` start after it; ``step``, ``exponential`` and ``plateau`` count from the first epoch on;
     ``one-cycle`` has its own, of the same length.
 
@@ -52,7 +52,7 @@ def learning_rate_at(settings: Settings, course: Course) -> float:
 
 
 def momentum_at(settings: Settings, course: Course) -> float:
-    """Return the momentum of a step: the planned one, but for ``one-cycle``, where it mirrors the rate.
+    """Return the momentum of a step: the planned one, or with ``one-cycle`` the lower the higher the rate.
 
     References:
         L. Smith, arXiv 1708.07120; ``cycle_momentum`` of torch's OneCycleLR.
@@ -65,7 +65,7 @@ def momentum_at(settings: Settings, course: Course) -> float:
 
 
 def count_plateaus(figures: Sequence[float], wait: int, *, is_loss: bool) -> int:
-    """Return how often ``wait`` epochs passed without a better figure, as Keras' ReduceLROnPlateau counts.
+    """Return how often ``wait`` epochs passed without improvement, as counted by Keras' ReduceLROnPlateau.
 
     torch's ReduceLROnPlateau counts the same with ``patience=wait - 1``.
 
@@ -88,7 +88,7 @@ def _warm_steps(settings: Settings, course: Course) -> int:
 
 
 def _done(settings: Settings, course: Course) -> float:
-    """Return which share of the steps after the warm-up lies behind, 0 to 1."""
+    """Return the share of the steps after the warm-up that are done, 0 to 1."""
     warm = _warm_steps(settings, course)
     return min(1.0, max(0, course.step - warm) / max(1, course.steps - warm))
 
@@ -96,7 +96,7 @@ def _done(settings: Settings, course: Course) -> float:
 def _periods(settings: Settings, course: Course) -> float:
     """Return how many times ``decay_every`` has passed."""
     each = settings.decay_every * (course.epoch_steps if settings.decay_unit == "epochs" else 1)
-    return course.step / each + 1e-9  # a period that has passed is not missed by a rounding
+    return course.step / each + 1e-9  # so that rounding does not miss a period that has passed
 
 
 def _step(settings: Settings, course: Course) -> float:
@@ -117,7 +117,7 @@ def _one_cycle(settings: Settings, course: Course) -> float:
 
 
 def _cycle(settings: Settings, course: Course, values: tuple[float, float, float]) -> float:
-    """Return the value between three that a cycle passes: half a cosine up in ``warmup``, half a cosine down."""
+    """Return the current value of a cycle through three: half a cosine in ``warmup``, half a cosine after it."""
     turn = settings.warmup * course.steps - 1
     if course.steps == 1:
         return values[1]

@@ -1,4 +1,4 @@
-"""From a plan to a network on its device, and back from the weights that a run left."""
+"""From a plan to a network on its device, or from the weights of a run."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ __all__ = [
     "whiten_network",
 ]
 
-_WHITENED_BY = 2_000  # images up to 64 px that the first layer is set from; of larger ones as many pixels
+_WHITENED_BY = 2_000  # images up to 64 px for the whitening of the first layer; of larger ones as many pixels
 
 
 def set_up_network(settings: Settings, classes: int, weights: StartWeights | None) -> Network:
     """Build the planned network on the planned device, with the planned threads and seed."""
     torch.set_num_threads(settings.threads)
     network = build_network(settings, classes, weights).to(torch.device(settings.device))
-    # Measured: a CPU training step is 1.38 times faster so, convolutions on a GPU too.
+    # Measured: channels-last makes a CPU training step 1.38 times faster, and convolutions on a GPU too.
     return network.to(memory_format=torch.channels_last)
 
 
 def on_device(network: Network, settings: Settings) -> Network:
-    """Return a network on the planned device, or on the CPU where this machine has no such device."""
+    """Return a network on the planned device, or on the CPU where this machine lacks that device."""
     torch.set_num_threads(settings.threads)
     device = torch.device(settings.device)
     is_there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}.get(device.type, True)
@@ -52,7 +52,7 @@ def on_device(network: Network, settings: Settings) -> Network:
 
 
 def whiten_network(network: Network, train: Batches, seed: int) -> None:
-    """Set a first layer that whitens, where the network has one, from some training images; others stay as they are."""
+    """Initialise a whitening first layer, if the network has one, from some training images."""
     if isinstance(network.body, SmallFast):
         count = max(1, round(_WHITENED_BY * min(1.0, (64 / train.preprocess.size) ** 2)))
         some = next(train.shuffled(count, seed, 0)).images
@@ -62,8 +62,8 @@ def whiten_network(network: Network, train: Batches, seed: int) -> None:
 def make_batches(
     plan: Plan, store: PixelStore, rows: Sequence[int], labels: Sequence[int], device: torch.device | None = None
 ) -> Batches:
-    """Return the images of one part as batches on the planned device, or on another; on a GPU they lie there, if they
-    fit."""
+    """Return the images of one part as batches on the planned device, or on another; on a GPU they are kept there if
+    they fit."""
     device = torch.device(plan.settings.device) if device is None else device
     batches = Batches(store, np.asarray(rows, np.intp), np.asarray(labels, np.int64), plan.preprocess, device)
     if device.type == "cuda":
@@ -72,15 +72,15 @@ def make_batches(
 
 
 def load_trained(settings: Settings, classes: int, checkpoint: Path, shipped: Path) -> tuple[Network, int | None]:
-    """Return (network on the CPU, its epoch) from the best checkpoint, or from the weights that ship.
+    """Return (network on the CPU, its epoch) from the best checkpoint, or from the shipped weights.
 
     Raises:
-        RunError: if neither is there, they are damaged, or don't fit the plan.
+        RunError: if neither exists, they are damaged, or don't fit the plan.
     """
     network = build_network(settings, classes, None)
     epoch = None
     recover_folder(shipped.parent)
-    has_checkpoint = (recover_folder(checkpoint) / "manifest.json").is_file()  # the last file of a whole one
+    has_checkpoint = (recover_folder(checkpoint) / "manifest.json").is_file()  # the last file of a complete one
     if has_checkpoint or not shipped.is_file():
         tensors, facts = load_checkpoint(checkpoint)
         weights = tensors["model"]
@@ -108,7 +108,7 @@ def _read_weights(file: Path) -> dict[str, torch.Tensor]:
         return load_file(file)
     except (SafetensorError, FileNotFoundError) as error:
         text = one_line(error)
-        cure = "put back the file that sightline verify names, or train again; predicting needs model.onnx alone"
+        cure = "restore the file that sightline verify names, or train again; prediction needs only model.onnx"
         raise RunError("run.damaged", f"{file} is damaged: {text}", cure) from error
 
 
@@ -122,6 +122,6 @@ def _filled(network: Network, weights: dict[str, torch.Tensor]) -> Network:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that decide about numbers; timm is not imported for it, which takes seconds."""
+    """Return the versions that affect the numbers, without importing timm, which takes seconds."""
     named = {name: version(name) for name in ("timm", "pillow", "onnxruntime")}
     return {"torch": str(torch.__version__), "numpy": np.__version__, **named}

@@ -1,4 +1,4 @@
-"""Everything that changes while a network learns, in one object, so that it can be put down and taken up again."""
+"""Everything that changes during training, in one object, so that it can be saved and restored."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ from sightline.training.update import Update, Updater, diverged
 
 __all__ = ["Progress", "TrainingState", "score_of"]
 
-# Seconds from one saving to the next: what a kill can cost. Longer where saving itself takes long.
+# Seconds between two savings, which is what a kill can cost. Longer where saving itself takes long.
 _EVERY, _TIMES = 30.0, 30
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a training stands, as plain values.
+    """The progress of a training, as plain values.
 
     Attributes:
-        epoch: that is being worked on, from 1.
+        epoch: the current one, from 1.
         step: updates made.
         seen: images of this epoch so far.
-        cross_entropy, hits: their sums, as they were seen in training.
-        seconds: that this epoch took before a resume.
-        figures: what validation said after each epoch so far, in the unit of ``select_by``.
+        cross_entropy, hits: their sums over these images, in training.
+        seconds: that this epoch took before it was resumed.
+        figures: the validation metric of each epoch so far, the one of ``select_by``.
         best: score and loss of the best epoch; None before there is one.
-        best_epoch: which it is.
+        best_epoch: its number.
         rate: learning rate of the last step.
         clipped: steps whose gradient was clipped.
-        rate_scale: factor on the learning rate; below 1 after numbers that were none.
-        setbacks: how often the training went back because of them.
-        reason: why the training is over; empty while it is not.
+        rate_scale: factor on the learning rate; below 1 after a setback.
+        setbacks: how often the training went back because numbers were not finite.
+        reason: why the training ended; empty while it runs.
     """
 
     epoch: int = 1
@@ -73,14 +73,14 @@ class TrainingState:
     """Network, average, optimiser and progress of one training.
 
     Args:
-        network: on its device; weights that are to learn need a gradient.
-        settings: of the plan, with the learning rate that is used.
+        network: on its device; the weights to train require a gradient.
+        settings: of the plan, with the learning rate that the training uses.
         class_counts: training images of each class.
         folder: where the state is saved.
-        group: the processes that have this state; the first one saves it.
+        group: the processes that share this state; the first one saves it.
 
     Attributes:
-        progress: where it stands.
+        progress: of the training.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class TrainingState:
         self._cost = 0.0
 
     def advance(self, update: Update, rate: float) -> None:
-        """Count an update that was made."""
+        """Count an update."""
         self.average.update()
         self._sums += torch.stack([update.cross_entropy, update.hits])
         before = self.progress
@@ -106,7 +106,7 @@ class TrainingState:
             before, step=before.step + 1, seen=before.seen + update.images, rate=rate, clipped=clipped
         )
 
-    def train_figures(self) -> tuple[float, float]:
+    def train_metrics(self) -> tuple[float, float]:
         """Return (mean cross-entropy in nats, accuracy) of this epoch's images, as they were seen in training."""
         loss, hits = (self._sums / max(1, self.progress.seen)).tolist()
         return loss, hits
@@ -133,7 +133,7 @@ class TrainingState:
             seconds: that this epoch took so far.
 
         Raises:
-            TrainingError: if a weight is no finite number: such a state is not kept.
+            TrainingError: if a weight is not finite: such a state is not saved.
             RunError: if it can't be written; the one before is still there.
         """
         start = time.monotonic()
@@ -193,15 +193,15 @@ class TrainingState:
         self._saved = time.monotonic()
 
     def refuse_not_finite(self) -> None:
-        """Raise ``TrainingError`` if a weight of the network or of its average is no finite number."""
+        """Raise ``TrainingError`` if a weight of the network or of its average is not finite."""
         for kind, named in (("weight", self.network.state_dict()), ("averaged weight", self.average.state())):
             for name, value in named.items():
                 if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-                    raise diverged(f"the {kind} {name} is no finite number after step {self.progress.step - 1}")
+                    raise diverged(f"the {kind} {name} is not a finite number after step {self.progress.step - 1}")
 
 
 def score_of(loss: float, accuracy: float, settings: Settings) -> tuple[float, float]:
-    """Return what is lowest for the best epoch; equal accuracies, of which small sets have many, are told apart."""
+    """Return a score that is lowest for the best epoch; the loss breaks ties between equal accuracies."""
     if not math.isfinite(loss):
         return math.inf, math.inf
     return (loss if settings.select_by == "loss" else -accuracy), loss

@@ -1,4 +1,4 @@
-"""One update of the weights: from the images of a step to weights that have learned from them."""
+"""One update of the weights from the images of a step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sightline.networks.network import Network
 from sightline.planning.settings import Settings
 from sightline.training.augment import augment_batch
 from sightline.training.batches import Batch
-from sightline.training.losses import make_loss, plain_figures
+from sightline.training.losses import make_loss, plain_sums
 from sightline.training.mix import mix_batch
 from sightline.training.optim import make_optimizer, set_rate
 from sightline.training.process_group import ALONE, Group
@@ -37,11 +37,11 @@ __all__ = [
 
 _NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-_SMALLEST_SCALE = 1e-3  # of fp16: a gradient that overflows even so is no number
+_SMALLEST_SCALE = 1e-3  # of fp16: a gradient that overflows even then is not finite
 
 
 class Update(NamedTuple):
-    """What an update did.
+    """The result of an update.
 
     Attributes:
         images: of the step, in all processes.
@@ -49,8 +49,8 @@ class Update(NamedTuple):
         gradient_norm: of the whole gradient, before clipping; inf where fp16 overflowed and no weight was changed.
         is_clipped: whether clipping changed the gradient.
         cross_entropy: plain, summed over the images; on the device.
-        hits: right answers; on the device.
-        parts: that the images went through the network in; more than planned where memory was not enough.
+        hits: correct predictions; on the device.
+        parts: in which the images went through the network; more than planned where memory was not enough.
     """
 
     images: int
@@ -66,13 +66,13 @@ class Updater:
     """Makes updates of a network by the planned optimiser, loss, precision and clipping.
 
     Args:
-        network: on the device that trains; weights that need no gradient are left alone.
+        network: on the training device; frozen weights are not changed.
         settings: of the plan.
         class_counts: training images of each class.
         group: the processes that make each step together.
 
     Attributes:
-        parts: that a step's images go through the network in; more than planned where memory was not enough.
+        parts: in which a step's images go through the network; more than planned where memory was not enough.
 
     Example:
         ``Updater(network, plan.settings, (50, 50)).make(images, labels, rate=0.01, momentum=0.9, step=0)``
@@ -96,20 +96,21 @@ class Updater:
     ) -> Update:
         """Change the weights once, by the gradient of the mean loss of all images, those of all processes.
 
-        The images go through the network in ``accumulate`` parts, whose gradients add up; batch norms see a part.
-        Where memory is not enough, gradients and statistics are thrown away and the step is made in twice as many
-        parts, of one image at least: the same chance, the same effective batch. Later steps keep to that number.
+        The images go through the network in ``accumulate`` parts, whose gradients add up; batch norms see one part.
+        Where memory is not enough, gradients and statistics are discarded and the step is repeated in twice as many
+        parts, of at least one image, with the same random numbers and the same effective batch. Later steps keep that
+        number.
 
         Args:
             images: ``[N, 3, H, W] float32`` from 0 to 1.
             targets: ``[N] int64`` labels or ``[N, K]`` shares.
             rate, momentum: of this step.
-            step: from 0; with the seed it decides what dropout drops.
+            step: from 0; together with the seed it decides what dropout drops.
             count: images of the step in all processes; None: these are all.
 
         Raises:
-            TrainingError: if loss or gradient is no finite number; no weight is changed by it.
-            torch.OutOfMemoryError: if there is not enough memory for one image; no weight is changed then either.
+            TrainingError: if loss or gradient is not finite; no weight is changed.
+            torch.OutOfMemoryError: if there is not enough memory for one image; no weight is changed.
         """
         set_rate(self._optimizer, rate, momentum)
         torch._foreach_copy_(self._buffers_before, self._buffers)
@@ -118,20 +119,20 @@ class Updater:
             self._forget()
             self.parts = min(2 * group.size * self._own_parts(count), count)
             if self._device.type == "cuda":
-                torch.cuda.empty_cache()  # blocks of the larger parts' sizes fit nothing now
+                torch.cuda.empty_cache()  # the cached blocks have the sizes of the larger parts
         assert sums
         loss, cross_entropy, hits = sums
         self._add_up(sums)
-        said, norm, largest = self._clip(loss)
-        self._refuse_not_finite(said, norm, step)
+        mean_loss, norm, largest = self._clip(loss)
+        self._refuse_not_finite(mean_loss, norm, step)
         self._scaler.step(self._optimizer)
         self._scaler.update()
         settings = self._settings
         is_clipped = 0 < settings.clip_norm < norm < math.inf or 0 < settings.clip_value < largest < math.inf
-        return Update(count, said, norm, is_clipped, cross_entropy, hits, min(self.parts, count))
+        return Update(count, mean_loss, norm, is_clipped, cross_entropy, hits, min(self.parts, count))
 
     def lasting(self) -> Iterator[Tensor]:
-        """Yield what lasts from one update to the next, but for gradients: weights, buffers, the optimiser's state."""
+        """Yield the tensors that persist between updates, except gradients: weights, buffers, the optimiser's state."""
         yield from self._network.parameters()
         yield from self._buffers
         for state in self._optimizer.state.values():
@@ -140,7 +141,7 @@ class Updater:
     def add_gradients(
         self, images: Tensor, targets: Tensor, step: int, count: int
     ) -> tuple[Tensor, Tensor, Tensor] | None:
-        """Add up the gradients of all parts; returns (loss, cross-entropy, hits), or None: not enough memory.
+        """Add up the gradients of all parts; returns (loss, cross-entropy, hits), or None if memory is not enough.
 
         ``count`` is the number of the step's images in all processes, whose mean loss it is.
         """
@@ -151,26 +152,26 @@ class Updater:
         if not parts:  # fewer images than processes
             return loss, cross_entropy, hits
         try:
-            for some, wanted in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
+            for some, expected in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
                 with self._autocast():
                     logits = self._forward(some)
-                part = self._loss(logits, wanted).sum() / count
+                part = self._loss(logits, expected).sum() / count
                 self._scaler.scale(part).backward()
-                plain = plain_figures(logits.detach(), wanted)
+                plain = plain_sums(logits.detach(), expected)
                 loss, cross_entropy, hits = loss + part.detach(), cross_entropy + plain[0], hits + plain[1]
         except RuntimeError as error:
             self._forget()
             if not is_out_of_memory(error) or parts == len(images):
                 raise
-            return None  # what the step held is free once this has returned
+            return None  # the memory of the step is freed once this has returned
         return loss, cross_entropy, hits
 
     def _own_parts(self, count: int) -> int:
-        """Return the parts of this process's images, so that a part is as large as one process would make it."""
+        """Return the parts of this process's images, so that a part is as large as with one process."""
         return -(-min(self.parts, count) // self._group.size)
 
     def _forget(self) -> None:
-        """Throw away gradients, and the statistics that the parts so far moved."""
+        """Discard gradients, and restore the statistics changed by the parts so far."""
         self._optimizer.zero_grad(set_to_none=True)
         torch._foreach_copy_(self._buffers, self._buffers_before)
 
@@ -188,7 +189,7 @@ class Updater:
             torch._foreach_zero_(statistics)
         self._group.sum_([*sums, *statistics, *(weight.grad for weight in weights if weight.grad is not None)])
         for weight, used in zip(weights, is_used, strict=True):
-            if not used and any(is_used):  # by any image here, and so anywhere: it is to stay as it is
+            if not used and any(is_used):  # unused by all images, in all processes: it must not change
                 weight.grad = None
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -199,7 +200,7 @@ class Updater:
         return {"scaler": self._scaler.state_dict(), "parts": self.parts}, tensors
 
     def load(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-        """Take up what ``state`` said, each tensor in the layout of its weight, so that sums over it stay the same."""
+        """Restore the values of ``state``, each tensor in the layout of its weight, so that sums stay the same."""
         self._scaler.load_state_dict(values["scaler"])
         self.parts = values["parts"]
         self._optimizer.state.clear()
@@ -219,7 +220,7 @@ class Updater:
         return torch.autocast(self._device.type, _TYPES[kind], enabled=kind != "fp32")
 
     def _clip(self, loss: Tensor) -> list[float]:
-        """Clip the gradient; returns (loss, its norm before, its largest value before), brought here at once."""
+        """Clip the gradient; returns (loss, its norm before, its largest value before) as numbers."""
         self._scaler.unscale_(self._optimizer)
         weights = [weight for weight in self._network.parameters() if weight.grad is not None]
         gradients = [weight.grad for weight in weights if weight.grad is not None]
@@ -238,23 +239,23 @@ class Updater:
         if not math.isfinite(loss) or not (math.isfinite(norm) or is_scaled):
             wrong = "loss" if not math.isfinite(loss) else "gradient"
             value = loss if wrong == "loss" else norm
-            torch._foreach_copy_(self._buffers, self._buffers_before)  # nor by batch norms' statistics of it
-            raise diverged(f"the {wrong} is {value} at step {step}; no weight was changed by it")
+            torch._foreach_copy_(self._buffers, self._buffers_before)  # and restore the batch norms' statistics
+            raise diverged(f"the {wrong} is {value} at step {step}; no weight was changed")
 
 
 def diverged(message: str) -> TrainingError:
-    """Return the error of a training whose numbers are none any more."""
-    cure = "lower the learning rate, for example --lr with a tenth of the plan's value, or let --find-lr look for one"
+    """Return the error of a training whose numbers are not finite any more."""
+    cure = "lower the learning rate, for example --lr with a tenth of the plan's value, or use --find-lr"
     return TrainingError("training.diverged", message, cure)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error of torch's says that memory was not enough; only CUDA has a class of its own for it."""
+    """Tell whether a torch error means that memory was not enough; only CUDA has an error class for it."""
     return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _NO_MEMORY)
 
 
 def logits_of(network: Network, images: Tensor) -> Tensor:
-    """Return ``[N, K]`` logits; where memory is not enough, of halves of the images, down to one."""
+    """Return ``[N, K]`` logits; where memory is not enough, the images are halved, down to one."""
     try:
         return network(images)  # type: ignore[no-any-return]
     except RuntimeError as error:
@@ -265,7 +266,7 @@ def logits_of(network: Network, images: Tensor) -> Tensor:
 
 @contextmanager
 def named_errors(settings: Settings) -> Iterator[None]:
-    """Give torch's errors that a user can cause a name and a cure.
+    """Turn the torch errors that a user can cause into errors with a code and a cure.
 
     Raises:
         TrainingError: instead of them.
@@ -279,7 +280,8 @@ def named_errors(settings: Settings) -> Iterator[None]:
             raise TrainingError("machine.memory", f"not enough memory: {text.splitlines()[0][:160]}", cure) from error
         if "more than 1 value per channel" in text:
             cure = "give --batch-size 2 or more (and at least as many training images), or a larger --size"
-            raise TrainingError("training.batch-norm", "batch norms can't learn from a single value", cure) from error
+            message = "batch norms can't be trained on a single value per channel"
+            raise TrainingError("training.batch-norm", message, cure) from error
         if settings.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             message = f"torch.compile failed: {(text.strip().splitlines() or ['no reason given'])[0][:160]}"
             raise TrainingError("training.compile", message, "leave out --set compile=true") from error
@@ -294,7 +296,7 @@ def side_at(settings: Settings, course: Course) -> int:
     """
     sizes = settings.early_sizes
     for position, side in enumerate(sizes, 1):
-        # The last step is at full size in any case: that is what is measured.
+        # The last step is always at full size, as in evaluation.
         if course.step < min(course.steps - 1, round(settings.early_share * position / len(sizes) * course.steps)):
             return side
     return settings.size
@@ -308,22 +310,22 @@ def shrink_images(images: Tensor, side: int) -> Tensor:
 
 
 def is_mixed(settings: Settings) -> bool:
-    """Whether an image of a step needs others of it."""
+    """Whether the images of a step are mixed with each other."""
     return bool(settings.mixup or settings.cutmix)
 
 
 def prepare_batch(
     batch: Batch, settings: Settings, classes: int, epoch: int, course: Course, group: Group = ALONE
 ) -> tuple[Tensor, Tensor]:
-    """Return (images, targets) of a step: at the step's size, augmented, and mixed where that is planned.
+    """Return (images, targets) of a step: at the step's size, augmented, and mixed if that is planned.
 
     Args:
         batch: images of the store.
         settings: of the plan.
         classes: K.
         epoch: from 1.
-        course: where the step stands.
-        group: whose part of the step is returned. The batch holds that part alone, or all where images are mixed.
+        course: the position of the step.
+        group: whose part of the step is returned. The batch has only that part, or all images where they are mixed.
     """
     mine = group.part(len(batch.positions))
     if mine.start == mine.stop:
