@@ -205,7 +205,7 @@ def test_a_loss_that_is_no_number_once_goes_back_and_on_at_half_the_rate(start, 
     (failed,) = (event for event in events if isinstance(event, StepFailed))
     assert failed.step == 6 and failed.epoch == 2 and len(failed.positions) == 16
     (warned,) = (event for event in events if isinstance(event, Warned))
-    assert "step 6" in warned.message and "0.5 of the planned" in warned.message
+    assert "step 6" in warned.message and "0.5 times the planned" in warned.message
     place = events.index(Resumed(2, 4))  # saved with the first epoch, which was the best
     rates = [event.learning_rate for event in events[place:] if isinstance(event, StepEnded)]
     assert rates == [0.005] * (STEPS - 4)
