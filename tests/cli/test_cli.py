@@ -43,6 +43,7 @@ def test_weights_that_are_a_pickle(sightline, here, colours):
     assert not (here / "runs").exists()
 
 
+@pytest.mark.e2e
 @pytest.mark.usefixtures("no_figures")
 def test_a_broken_cuda_is_named_and_the_run_goes_on_on_the_cpu(sightline, here, colours, monkeypatch):
     said = ["CUDA initialization: CUDA driver initialization failed"]
@@ -87,6 +88,7 @@ def test_one_class_only(sightline, here, write_image):
     assert_error(sightline("train", "photos"), "data.one-class", "'cat'")
 
 
+@pytest.mark.e2e
 @pytest.mark.usefixtures("no_figures")
 def test_a_class_with_one_image_is_said_and_used_for_training(sightline, here, write_image):
     for name, count in (("ant", 20), ("bee", 20), ("cat", 1)):
@@ -267,6 +269,7 @@ def test_a_file_that_is_not_there_is_an_error_row(sightline, finished_run):
     assert status == 3 and "no such file" in out
 
 
+@pytest.mark.e2e
 @pytest.mark.usefixtures("no_figures")
 def test_training_prints_result_places_and_the_next_command(sightline, here, colours):
     status, out, err = sightline("train", colours, "--epochs", "1", "--name", "mine", "--require", "accuracy>=0.01")
@@ -278,12 +281,14 @@ def test_training_prints_result_places_and_the_next_command(sightline, here, col
     assert (here / "runs" / "mine" / "log.txt").read_text().count("epoch 1/1") == 1
 
 
+@pytest.mark.e2e
 @pytest.mark.usefixtures("no_figures")
 def test_a_gate_that_is_not_met_exits_with_5(sightline, here, colours):
     status, _, err = sightline("train", colours, "--epochs", "1", "--require", "accuracy>=0.999", "--quiet")
     assert status == 5 and "error[gate.not-met]" in err
 
 
+@pytest.mark.e2e
 @pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize("verb", ["train", "evaluate"])
 def test_with_json_a_gate_that_is_not_met_is_in_the_one_document(sightline, here, colours, copied_run, verb):
@@ -441,6 +446,7 @@ def test_report_is_written_again(sightline, copied_run):
     assert copied_run.report_file.is_file()
 
 
+@pytest.mark.e2e
 @pytest.mark.skipif(sys.platform == "win32", reason="the shell that closes streams is a POSIX one")
 @pytest.mark.parametrize(
     ("command", "status"),
@@ -486,6 +492,7 @@ def test_values_out_of_range_are_refused_before_anything_is_read(sightline, here
     assert_error(sightline("train", "nowhere", *wrong), "plan.bad-value")
 
 
+@pytest.mark.e2e
 def test_a_reader_that_stops_early_is_no_error(finished_run, colours):
     command = f"{sys.executable} -m sightline predict {finished_run.folder} {colours} --format csv"
     result = subprocess.run(
