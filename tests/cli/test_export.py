@@ -1,0 +1,28 @@
+"""``sightline export``: a further format beside the first one, known to the run and to ``sightline verify``."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+import sightline
+from sightline.errors import InputError
+
+
+def test_a_further_format_is_proved_recorded_and_hashed(copied_run):
+    before = copied_run.metrics["accuracy"]
+    run = sightline.export(copied_run, "pt2", quiet=True)
+    file = run.classifier_folder / "model.pt2"
+    export = run.facts["export"]
+    assert export["images"] and export["formats"]["pt2"]["images"] == export["images"]
+    assert export["formats"]["pt2"]["file"] == file.name
+    assert run.facts["files"]["classifier/model.pt2"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert run.model_file.is_file() and run.metrics["accuracy"] == before
+
+
+def test_a_format_that_is_not_there_changes_nothing(copied_run):
+    before = copied_run.model_file.read_bytes()
+    with pytest.raises(InputError, match="no export format 'pt3'") as caught:
+        sightline.export(copied_run, "pt3", quiet=True)
+    assert "'pt2'" in caught.value.cure and copied_run.model_file.read_bytes() == before
