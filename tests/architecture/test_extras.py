@@ -101,7 +101,7 @@ def test_the_table_of_extras_is_that_of_the_package(extra):
 
 
 def test_every_extra_is_known_to_the_doctor():
-    assert set(DECLARED) - {"", "dev", "report"} == set(EXTRAS)
+    assert set(DECLARED) - {"", "dev", "docs", "report"} == set(EXTRAS)
 
 
 def test_the_older_name_brings_the_same():

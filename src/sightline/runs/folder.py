@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from sightline.errors import RunError
 from sightline.pixels.containers import Place, place_of
 from sightline.pixels.modes import Range
-from sightline.planning.repeats import REPEATS
 from sightline.runs.cell import run_cell
 from sightline.runs.safe_files import named_damage, read_arrays, read_columns, read_json, read_rows
 from sightline.runtime.classifier import MODEL_FILE, Classifier
@@ -241,6 +240,8 @@ class Run:
     @property
     def is_repeated(self) -> bool:
         """Whether this measures a recipe by several runs, which lie inside (``fold-1``, ``seed-1`` ...)."""
+        from sightline.planning.repeats import REPEATS
+
         return self.facts.get("kind") in REPEATS
 
     @property

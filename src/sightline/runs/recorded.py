@@ -13,7 +13,6 @@ from sightline.evaluation.shift import LabelledPredictions
 from sightline.pixels.containers import Place, place_of
 from sightline.pixels.modes import Range
 from sightline.planning.plan import Plan
-from sightline.planning.repeats import REPEATS
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
 from sightline.runs.measured import Measured, read_measured
@@ -55,6 +54,8 @@ class Recorded:
     @property
     def is_repeated(self) -> bool:
         """Whether this evaluates a recipe by several runs, which are inside."""
+        from sightline.planning.repeats import REPEATS
+
         return self.facts.get("kind") in REPEATS
 
     @cached_property
