@@ -97,7 +97,7 @@ def test_a_class_with_one_image_is_said_and_used_for_training(sightline, here, w
     status, _, err = sightline("train", "photos", "--epochs", "1")
     assert status == 0
     assert "warning[data.tiny-class]" in err and "'cat' has 1" in err
-    assert "can't be measured: cat" in err
+    assert "too small to be evaluated, used for training only: cat" in err
 
 
 def test_an_unknown_model_name(sightline, here, colours):

@@ -84,8 +84,8 @@ def test_the_report_names_the_damaged_file(sightline, copied_run, file, harm):
     ("file", "harm", "section"),
     [
         ("evaluation/metrics.json", without("confusion"), "confusion"),
-        ("evaluation/features.npy", says("no array"), "Map of the images"),
-        ("evaluation/robustness.json", says("{}"), "What harm to the images costs"),
+        ("evaluation/features.npy", says("no array"), "evaluation/features.npy"),
+        ("evaluation/robustness.json", says("{}"), "What corruptions cost"),
         ("run.json", without("split_rule"), "split_rule"),
     ],
 )

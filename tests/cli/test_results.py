@@ -133,7 +133,7 @@ def test_a_folder_without_runs(sightline, here):
     assert status == 2 and "error[runs.missing]" in err
     (here / "runs").mkdir()
     status, out, _ = sightline("runs")
-    assert status == 0 and "no run yet" in out
+    assert status == 0 and "no runs yet" in out
 
 
 # -- verify -----------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def make(runs: Path) -> Make:
 
 
 def test_a_folder_without_run_json_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no run folder") as caught:
+    with pytest.raises(RunError, match="not a run folder") as caught:
         Run(tmp_path)
     assert caught.value.code == "run.missing"
 

@@ -17,7 +17,7 @@ from sightline.data.samples import Samples
 from sightline.errors import RunError
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
-from sightline.runs.safe_files import read_rows
+from sightline.runs.safe_files import named_damage, read_rows
 from sightline.runtime.predictions import Predictions
 
 __all__ = ["Measured", "read_measured"]
@@ -82,16 +82,24 @@ class Measured:
         Raises:
             RunError: if the file is not there, or has another shape.
         """
-        with _fitting(self.run):
-            return _load(self.run.probabilities_file, len(self), len(self.classes))
+        return self._load(self.run.probabilities_file, len(self.classes))
 
     @cached_property
     def features(self) -> npt.NDArray[np.float32] | None:
         """``[N, D] float32``; None where the run keeps none."""
         if not self.run.features_file.is_file():
             return None
+        return self._load(self.run.features_file, None).astype(np.float32)
+
+    def _load(self, path: Path, columns: int | None) -> npt.NDArray[np.float32]:
+        with named_damage(path, self.run.folder):
+            array: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
         with _fitting(self.run):
-            return _load(self.run.features_file, len(self), None).astype(np.float32)
+            if array.ndim != 2 or len(array) != len(self) or columns not in (None, array.shape[1]):
+                classes = "" if columns is None else f", {columns} classes"
+                message = f"{len(self):,} rows of predictions.csv{classes}, and {path.name} of the shape {array.shape}"
+                raise ValueError(message)
+        return array
 
     @property
     def predictions(self) -> Predictions:
@@ -121,7 +129,9 @@ def read_measured(run: Run, facts: dict[str, Any] | None = None, samples: Sample
         facts = run.facts if facts is None else facts
         if samples is None and run.samples_file.is_file():
             samples = read_dataset(run, facts)[0]
-        return _assemble(run, tuple(facts["classes"]), read_rows(run.predictions_file), samples)
+        with named_damage(run.predictions_file, run.folder):
+            rows = read_rows(run.predictions_file)
+        return _assemble(run, tuple(facts["classes"]), rows, samples)
 
 
 def _assemble(run: Run, classes: tuple[str, ...], rows: list[dict[str, str]], samples: Samples | None) -> Measured:
@@ -147,14 +157,6 @@ def _assemble(run: Run, classes: tuple[str, ...], rows: list[dict[str, str]], sa
         digests=digests,
         groups=groups,
     )
-
-
-def _load(path: Path, rows: int, columns: int | None) -> npt.NDArray[np.float32]:
-    array: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
-    if array.ndim != 2 or len(array) != rows or columns not in (None, array.shape[1]):
-        classes = "" if columns is None else f", {columns} classes"
-        raise ValueError(f"{rows:,} rows of predictions.csv{classes}, and {path.name} of the shape {array.shape}")
-    return array
 
 
 @contextlib.contextmanager
