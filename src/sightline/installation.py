@@ -145,7 +145,7 @@ def import_library(name: str) -> Any:
         raise MissingExtra(
             "install.broken",
             f"{name} can't be imported: {type(error).__name__}: {text}",
-            "sightline doctor says what does not fit, and the line that mends it",
+            "sightline doctor shows what does not fit, and the command that fixes it",
         ) from error
 
 

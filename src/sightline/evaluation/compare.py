@@ -227,7 +227,7 @@ def compare_predictions(
         raise ValueError(f"{len(labels)} labels, {first.shape} and {second.shape} for {len(classes)} classes")
     units = _units_of(groups, len(labels))
     if int(units.max()) < 1:
-        message = "one image or one group alone was measured: too few to tell a difference from chance"
+        message = "one image or one group alone was evaluated: too few to tell a difference from chance"
         raise DataError("compare.too-few", message, "measure both on more images")
     count = min(_DRAWS, max(500, _WORK // len(labels))) if draws is None else draws
     answers = Answers.of(labels, first), Answers.of(labels, second)

@@ -36,7 +36,7 @@ class LabelErrors:
 
 
 def find_label_errors(probabilities: Shares, votes: Shares, labels: Labels) -> LabelErrors:
-    """Return the labels that two witnesses of different kinds hold for wrong.
+    """Return the labels that two different methods consider wrong.
 
     The first is a model that did not see the image: it must give the label less than a tenth of what it gives its
     best class. The second is the image's nearest neighbours: at most one of ten may have the label. Confident
@@ -87,7 +87,7 @@ def cross_validate(features: Features, labels: Labels, units: npt.NDArray[np.int
         warnings.simplefilter("ignore", ConvergenceWarning)
         for train, test in splitter.split(scaled, labels, units):
             if len(np.unique(labels[train])) < 2:
-                continue  # nobody can tell: zeros are no witness against any label
+                continue  # zeros are no evidence against any label
             model = LogisticRegression(C=_STRENGTH, max_iter=100, tol=1e-3).fit(scaled[train], labels[train])
             probabilities[np.ix_(test, model.classes_)] = model.predict_proba(scaled[test])
     return probabilities

@@ -163,7 +163,7 @@ def count_evaluations(
     test_set = fingerprint_of(zip(samples.digests[rows].tolist(), names.tolist(), strict=True))
     count = count_evaluation(test_set, classifier.digest)
     if count is not None and count >= MANY_EVALUATIONS:
-        message = f"{count} classifiers were evaluated on these images: the best of them looks better than it is"
+        message = f"{count} classifiers were evaluated on these images: the best result is too optimistic"
         cure = "choose by validation metrics, and keep new images for the end"
         yield Warned("evaluation.many-evaluations", message, cure)
     return evaluation.with_values(test_set=test_set, count_evaluations=count)

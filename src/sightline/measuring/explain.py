@@ -77,7 +77,7 @@ def explain_images(
     if len(images) > MOST_IMAGES:
         raise InputError(
             "explain.count",
-            f"{len(images):,} images can't be looked at one by one",
+            f"{len(images):,} images are too many to explain one by one",
             f"name {MOST_IMAGES} or fewer: the mistakes of a run, for example",
         )
     label = _find_class(classifier, wish.class_name)

@@ -110,7 +110,9 @@ def _choose_hardware(job: Job) -> Generator[Event, None, tuple[Hardware, Recipe]
         recipe = recipe.without("device", "threads", "precision", "compile")  # decided for that other machine
         message = f"the recipe's device {wish} is not on this machine: {hardware.device} is used, {hardware.reason}"
         yield Warned(
-            "device.recipe", message, "precision, threads and compile are planned for it; --device is an order"
+            "device.recipe",
+            message,
+            "precision, threads and compile are planned for it; give --device to insist on a device",
         )
     if hardware.warning:
         yield Warned("device.broken-cuda", hardware.warning, "see sightline doctor; the CPU is used")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["CAVEAT", "MAP_NAMES", "Explained", "overlay"]
 
 CAVEAT = (
-    "A bright place is one that moved the score of this class. It is not a reason: these maps can't prove that the "
+    "Bright areas moved the score of this class. It is not a reason: these maps can't prove that the "
     "classifier uses the right evidence, nor that it doesn't."
 )
 MAP_NAMES = {"gradcam": "Grad-CAM", "occlusion": "occlusion"}

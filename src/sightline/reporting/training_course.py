@@ -61,7 +61,7 @@ def more_time(history: dict[str, list[float]], best: int, reason: str) -> str:
     ends with the training makes that optimistic, which the words say.
     """
     if reason and reason not in _TIME_LIMIT:
-        return f"Nothing: the training ended before its time ({reason})."
+        return f"Nothing: training ended before the time limit ({reason})."
     errors = [1 - accuracy for accuracy in history.get("val_accuracy", [])]
     seconds = np.cumsum(history.get("seconds", []))
     if len(errors) < _EPOCHS_TO_TELL:

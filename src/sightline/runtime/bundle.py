@@ -34,8 +34,8 @@ class Bundle:
         sightline: version that wrote the bundle.
         created: UTC time, ISO 8601.
         temperature: that the logits are divided by, fitted on validation; it is in the graph.
-        min_confidence: from which on at most ``target_error`` of the answers were wrong on validation, room for chance
-            included; None where no threshold reached that.
+        min_confidence: from which on at most ``target_error`` of the predictions were wrong on validation, by the upper
+            end of the 95 % interval; None where no threshold reached that.
         target_error: share of wrong answers that ``min_confidence`` was chosen for.
         set_mass: of sets of classes, see ``Predictions.sets``; None where validation was too small to choose it.
         set_coverage: share of images whose set holds the true class, as ``set_mass`` was chosen for.
