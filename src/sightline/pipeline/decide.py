@@ -109,11 +109,8 @@ def _choose_hardware(job: Job) -> Generator[Event, None, tuple[Hardware, Recipe]
         hardware = probe_hardware()
         recipe = recipe.without("device", "threads", "precision", "compile")  # decided for that other machine
         message = f"the recipe's device {wish} is not on this machine: {hardware.device} is used, {hardware.reason}"
-        yield Warned(
-            "device.recipe",
-            message,
-            "precision, threads and compile are planned for it; give --device to insist on a device",
-        )
+        cure = "precision, threads and compile are planned for it; give --device to insist on a device"
+        yield Warned("device.recipe", message, cure)
     if hardware.warning:
         yield Warned("device.broken-cuda", hardware.warning, "see sightline doctor; the CPU is used")
     return hardware, recipe

@@ -171,7 +171,7 @@ def _check_evaluations(metrics: dict[str, Any]) -> list[tuple[bool, str]]:
     if count is None:
         return []
     words = f"{count_of(count, 'classifier')} evaluated on these images on this machine"
-    return [_check(count >= MANY_EVALUATIONS, f"{words}: few enough", f"{words}: the best looks better than it is")]
+    return [_check(count >= MANY_EVALUATIONS, f"{words}: few enough", f"{words}: the best result is too optimistic")]
 
 
 def _check(faults: int, well: str, ill: str) -> tuple[bool, str]:
