@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +15,8 @@ from sightline.data.split import Split
 from sightline.errors import UnreadableImage
 from sightline.evaluation.survival import LEAST_IMAGES, SIDE, probe_survival
 from sightline.events import Event, Progressed, StageEnded, StageStarted, Warned
-from sightline.machine import usable_threads
 from sightline.pixels.preprocess import Preprocess
+from sightline.pixels.stream import squares_of
 from sightline.planning.augmentation import changes_to_probe, harmful_choices
 from sightline.planning.facts import DataFacts
 from sightline.planning.settings import Settings
@@ -83,19 +82,12 @@ def _see(
     samples: Samples, rows: npt.NDArray[np.intp], value_range: tuple[float, float] | None
 ) -> Generator[Event, None, tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]]:
     """Return ``[N, 32, 32, 3]`` images and ``[N]`` whether each could be read."""
-    door = Preprocess(size=SIDE, resize=SIDE, fit="squash", draft=2, value_range=value_range)
+    preprocess = Preprocess(size=SIDE, resize=SIDE, fit="squash", draft=2, value_range=value_range)
     small = np.zeros((len(rows), SIDE, SIDE, 3), np.uint8)
     is_read = np.zeros(len(rows), bool)
-
-    def look(place: int) -> None:
-        try:
-            small[place] = door.apply(door.decode(samples.file(int(rows[place]))))
-            is_read[place] = True
-        except UnreadableImage:
-            pass  # since it was inspected; decoding for the training will say so
-
-    with ThreadPoolExecutor(usable_threads(), thread_name_prefix="probe") as pool:
-        for start in range(0, len(rows), _CHUNK):
-            list(pool.map(look, range(start, min(start + _CHUNK, len(rows)))))
-            yield Progressed(min(start + _CHUNK, len(rows)), len(rows), "images")
+    for place, square in enumerate(squares_of(preprocess, (samples.file(int(row)) for row in rows))):
+        if not isinstance(square, UnreadableImage):  # else since it was inspected; decoding for the training reports it
+            small[place], is_read[place] = square, True
+        if (place + 1) % _CHUNK == 0 or place + 1 == len(rows):
+            yield Progressed(place + 1, len(rows), "images")
     return small, is_read

@@ -16,6 +16,7 @@ from sightline.data.samples import Samples
 from sightline.data.sources import read_samples
 from sightline.errors import SightlineError, UnreadableImage
 from sightline.events import Event, Progressed
+from sightline.machine import usable_threads
 from sightline.pixels.containers import place_of
 from sightline.pixels.file_bytes import read_bytes
 from sightline.runs.dataset import read_dataset
@@ -27,7 +28,6 @@ from sightline.text import count_of
 __all__ = ["check_answers", "check_images", "check_labels"]
 
 _CHUNK = 256
-_THREADS = 4
 _ANSWERS = 16  # images that are predicted again
 _APART = 1e-3
 _GONE = "nothing readable"
@@ -42,7 +42,7 @@ def check_images(run: Run) -> Generator[Event, None, tuple[Checked, frozenset[st
     if not root.is_dir():
         missing = Difference(str(root), "folder of the data", count_of(count, "image"), "no such folder")
         return Checked("images", "", (missing,)), frozenset(map(str, samples.paths))
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="verify") as pool:
+    with ThreadPoolExecutor(usable_threads(), thread_name_prefix="verify") as pool:
         for start in range(0, count, _CHUNK):
             paths = [str(path) for path in samples.paths[start : start + _CHUNK]]
             found = pool.map(_digest, [root] * len(paths), paths)
