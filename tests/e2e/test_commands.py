@@ -116,7 +116,7 @@ def test_a_training_that_is_killed_and_taken_up_again_ends_with_the_same_weights
             process.communicate(timeout=60)
     last = subprocess.run([*command, "--name", "cut", "--resume"], cwd=tmp_path, capture_output=True, text=True)
     assert last.returncode == 0, last.stderr
-    assert "goes on bit for bit" in last.stderr
+    assert "it continues bit for bit" in last.stderr
     files = [tmp_path / "runs" / name / "classifier" / "model.safetensors" for name in ("whole", "cut")]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert len((tmp_path / "runs" / "cut" / "history.csv").read_text().splitlines()) == 27

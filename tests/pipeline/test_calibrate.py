@@ -55,7 +55,7 @@ def test_images_without_a_group_are_units_of_their_own() -> None:
 
 def test_the_promise_is_told_in_words() -> None:
     hits = np.array([True] * 80 + [False] * 20)
-    assert "No threshold" in describe_confidence(None, 0.05, hits)
+    assert "No confidence threshold" in describe_confidence(None, 0.05, hits)
     assert "100 validation images are too few" in describe_confidence(None, 0.05, np.ones(100, bool))
     assert "All images" in describe_confidence(0, 0.05, hits)
     assert "From a confidence of 0.80 on" in describe_confidence(0.8, 0.05, hits)
@@ -121,6 +121,6 @@ def test_evaluating_other_images_keeps_figures_and_answers(finished_run: Run, tm
 def test_the_tenth_classifier_on_one_set_is_warned_of(finished_run: Run, tmp_path: Path, monkeypatch, capsys) -> None:
 
     other = write_colours(tmp_path / "other", 3, seed=8)
-    monkeypatch.setattr(evaluate, "MANY_LOOKS", 1)
+    monkeypatch.setattr(evaluate, "MANY_EVALUATIONS", 1)
     sightline.evaluate(finished_run.folder, other, out=tmp_path / "kept")
     assert "the best result is too optimistic" in capsys.readouterr().err

@@ -115,7 +115,7 @@ def test_what_is_said_follows_the_interval() -> None:
     curve = {"points": [], "count": 100, "now": 0.8, "doubled": 0.83, "gain": [0.03, 0.01, 0.06], "classes": []}
     assert "3.0 points of accuracy (1.0 to 6.0)" in say_more_data(curve)
     assert "no clear gain" in say_more_data({**curve, "gain": [0.03, 0.0, 0.06]})
-    assert "can't be told" in say_more_data(None)
+    assert "can't be estimated" in say_more_data(None)
 
 
 def test_answers_that_changed_are_counted_in_pairs_and_by_groups() -> None:

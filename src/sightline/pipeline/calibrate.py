@@ -115,7 +115,7 @@ def describe_confidence(least: float | None, target: float, hits: npt.NDArray[np
     if least is None:
         if 1 - hits.mean() <= target:
             return f"{len(hits):,} validation images are too few to promise at most {target:.0%} wrong answers."
-        return f"No confidence threshold surely keeps wrong answers below {target:.0%} on the validation images."
+        return f"No confidence threshold keeps wrong answers below {target:.0%} on validation, by the 95 % interval."
     if least == 0:
         return f"All images can be answered: at most {target:.0%} of the answers on validation were wrong."
     words = f"at most {target:.0%} of the answers on validation were wrong, at the upper end of the 95 % interval"
