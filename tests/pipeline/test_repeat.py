@@ -130,7 +130,7 @@ def test_seeds_and_plans_of_the_folds_differ_in_the_seed_alone(shared):
 def test_the_page_says_that_it_measures_the_recipe(shared):
     _, run = shared
     page = run.report_file.read_text()
-    assert "This measures the recipe, not a classifier" in page and "fold-3" in page
+    assert "No classifier: this run evaluates the recipe." in page and "fold-3" in page
     assert "What is taken for what" in page
     assert (run.figures_folder / "confusion.png").is_file() and not run.classifier_folder.exists()
     before = page
