@@ -29,30 +29,23 @@ COMPARED_FROM = 240.0  # seconds: under a shorter limit the time is worth more f
 COMPARING_SHARE = 0.03  # of a time limit, for looking at measured images with the head alone
 
 
-def expect_more_data(seen: FeaturesSeen, samples: Samples, split: Split, seed: int) -> dict[str, Any] | None:
-    """Return the learning curve of frozen features, JSON-able, or None where there are too few images to tell."""
+def expect_more_data(seen: FeaturesSeen, samples: Samples, split: Split, seed: int) -> LearningCurve | None:
+    """Return the learning curve of frozen features, or None where there are too few images to tell."""
     train, val = split.rows("train"), selection_rows(split, samples.labels)
     rows = np.concatenate([train[seen.positions], val])
     features = np.concatenate([seen.train, seen.val])
     fine = np.isfinite(features).all(axis=1)
     rows, features = rows[fine], features[fine]
-    labels, names = samples.labels[rows], samples.classes
-    curve = measure_learning_curve(features, labels, _units(samples, rows), len(names), len(train), seed=seed)
-    if curve is None:
-        return None
-    found = curve.to_dict()
-    for row, name in zip(found["classes"], names, strict=True):
-        row["class"] = name
-    return found
+    units = _units(samples, rows)
+    return measure_learning_curve(features, samples.labels[rows], units, samples.classes, len(train), seed=seed)
 
 
-def say_more_data(found: dict[str, Any] | None) -> str:
+def say_more_data(curve: LearningCurve | None) -> str:
     """Return in a sentence what twice the images would be expected to give."""
-    if found is None:
+    if curve is None:
         return "There are too few images for a learning curve: what more of them would give can't be estimated."
-    curve = LearningCurve(**{name: found[name] for name in LearningCurve.__dataclass_fields__})
     gain, low, high = (100 * number for number in curve.gain)
-    if not curve.is_clear:
+    if not curve.gain.is_clear:
         return "More images: twice as many would give no clear gain with frozen features, as far as these can tell."
     return (
         f"More images: with twice as many a head on frozen features would be expected to gain {gain:.1f} points of "

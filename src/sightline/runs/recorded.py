@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from sightline.data.samples import Samples
 from sightline.data.split import Split
+from sightline.evaluation.learning_curve import LearningCurve
 from sightline.evaluation.shift import LabelledPredictions
 from sightline.pixels.containers import Place, place_of
 from sightline.pixels.modes import Range
@@ -147,7 +148,7 @@ class Recorded:
         return self.run.robustness
 
     @cached_property
-    def learning_curve(self) -> dict[str, Any] | None:
+    def learning_curve(self) -> LearningCurve | None:
         """``learning_curve.json``."""
         return self.run.learning_curve
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from sightline.errors import InputError, RunError
+from sightline.evaluation.learning_curve import LearningCurve
 from sightline.evaluation.shift import LabelledPredictions
 from sightline.events import StepEnded
 from sightline.runs.folder import LOCK_FILE, Run, list_runs
@@ -168,9 +169,9 @@ class RunWriter:
         """Write ``evaluation/robustness.json``."""
         write_json(self.run.robustness_file, measured)
 
-    def write_learning_curve(self, found: dict[str, Any]) -> None:
+    def write_learning_curve(self, curve: LearningCurve) -> None:
         """Write ``learning_curve.json``."""
-        write_json(self.run.learning_curve_file, found)
+        write_json(self.run.learning_curve_file, curve.to_dict())
 
     def write_evaluation(
         self, metrics: dict[str, Any], rows: dict[str, list[Any]], probabilities: Any, features: Any
