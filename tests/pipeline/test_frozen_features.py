@@ -15,10 +15,9 @@ from sightline.evaluation.learning_curve import Gain, LearningCurve
 from sightline.evaluation.result import evaluate_rows
 from sightline.events import FeaturesSeen
 from sightline.measuring.evaluate import evaluate_samples
-from sightline.pipeline.frozen_features import _paired, compare_with_head, expect_more_data, say_more_data
+from sightline.pipeline.frozen_features import compare_with_head, expect_more_data, say_more_data
 from sightline.pipeline.workbench import set_up_workbench
 from sightline.reporting.page import render_report
-from sightline.reporting.training_course import head_alone
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
 from sightline.steps import result_of
@@ -117,15 +116,4 @@ def test_what_is_said_follows_the_interval() -> None:
     curve = LearningCurve((), 100, 0.8, 0.83, Gain(0.03, 0.01, 0.06), ())
     assert "3.0 points of accuracy (1.0 to 6.0)" in say_more_data(curve)
     assert "no clear gain" in say_more_data(replace(curve, gain=Gain(0.03, 0.0, 0.06)))
-    assert "can't be told" in say_more_data(None)
-
-
-def test_answers_that_changed_are_counted_in_pairs_and_by_groups() -> None:
-    before = np.array([True, False, False, True, False, False, False])
-    after = np.array([False, True, True, True, False, True, True])
-    found = _paired(before, after, None)
-    assert (found["corrected"], found["newly_wrong"]) == (4, 1)
-    assert found["p"] == pytest.approx(2 * (1 / 32 + 0.5 * 5 / 32))  # of 5 coins 4 or more heads, half of 4 alone
-    grouped = _paired(before, after, np.array([0, 1, 1, 2, 3, 4, 4]))
-    assert grouped["p"] > found["p"] and "3 groups" not in grouped["accuracy"]["method"]
-    assert "may be chance" in head_alone(found) and head_alone(None) == ""
+    assert "can't be estimated" in say_more_data(None)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sightline.data.samples import Samples
 from sightline.data.split import Split, find_units, selection_rows
-from sightline.evaluation.intervals import Interval, proportion
+from sightline.evaluation.frozen_head import compare_frozen_head
 from sightline.evaluation.learning_curve import LearningCurve, measure_learning_curve
-from sightline.evaluation.paired import mid_p
 from sightline.evaluation.result import Evaluation
 from sightline.events import Event, FeaturesSeen, Noted, StageEnded, StageStarted
 from sightline.measuring.evaluate import number_units
@@ -91,24 +89,11 @@ def compare_with_head(
     features = yield from extract_features(network, batches, len(some), 0, until=until)
     places = places[: len(features)]
     labels, predicted = evaluation.labels[places], evaluation.predictions.probabilities[places].argmax(1)
-    found = _paired(
+    found = compare_frozen_head(
         logits_of(network, features).argmax(1) == labels, predicted == labels, number_units(samples, rows[places])
     )
-    yield StageEnded("Comparing", f"the head alone reaches {Interval(**found['accuracy'])}", time.monotonic() - start)
-    return evaluation.with_values(frozen_head=found)
-
-
-def _paired(
-    before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_], units: npt.NDArray[np.int64] | None
-) -> dict[str, Any]:
-    change = after.astype(np.int64) - before
-    of_units = change if units is None else np.bincount(units, change).round().astype(np.int64)
-    return {
-        "accuracy": proportion(before, units).to_dict(),
-        "corrected": int((change > 0).sum()),
-        "newly_wrong": int((change < 0).sum()),
-        "p": mid_p(of_units),
-    }
+    yield StageEnded("Comparing", f"the head alone reaches {found.accuracy}", time.monotonic() - start)
+    return evaluation.with_values(frozen_head=found.to_dict())
 
 
 def _units(samples: Samples, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
