@@ -16,6 +16,7 @@ from sightline.runs.safe_files import named_damage, read_arrays, read_columns, r
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
 if TYPE_CHECKING:
+    from sightline.evaluation.corruption_drops import Robustness
     from sightline.evaluation.learning_curve import LearningCurve
     from sightline.evaluation.shift import LabelledPredictions
     from sightline.planning.plan import Plan
@@ -313,12 +314,14 @@ class Run:
             return None if arrays is None else LabelledPredictions(**arrays)
 
     @property
-    def robustness(self) -> dict[str, Any] | None:
+    def robustness(self) -> Robustness | None:
         """``evaluation/robustness.json``; None where it was not measured."""
+        from sightline.evaluation.corruption_drops import Robustness
+
         if not self.robustness_file.is_file():
             return None
-        measured: dict[str, Any] = self._read(self.robustness_file, read_json)
-        return measured
+        with named_damage(self.robustness_file, self.folder):
+            return Robustness.from_dict(read_json(self.robustness_file))
 
     @property
     def learning_curve(self) -> LearningCurve | None:

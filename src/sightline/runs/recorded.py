@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from sightline.data.samples import Samples
 from sightline.data.split import Split
+from sightline.evaluation.corruption_drops import Robustness
 from sightline.evaluation.learning_curve import LearningCurve
 from sightline.evaluation.shift import LabelledPredictions
 from sightline.pixels.containers import Place, place_of
@@ -143,7 +144,7 @@ class Recorded:
         return self.run.validation
 
     @cached_property
-    def robustness(self) -> dict[str, Any] | None:
+    def robustness(self) -> Robustness | None:
         """``evaluation/robustness.json``."""
         return self.run.robustness
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from sightline.errors import InputError, RunError
+from sightline.evaluation.corruption_drops import Robustness
 from sightline.evaluation.learning_curve import LearningCurve
 from sightline.evaluation.shift import LabelledPredictions
 from sightline.events import StepEnded
@@ -165,9 +166,9 @@ class RunWriter:
         arrays = {field.name: getattr(predictions, field.name) for field in fields(predictions)}
         _write_arrays(self.run.validation_file, {name: array for name, array in arrays.items() if array is not None})
 
-    def write_robustness(self, measured: dict[str, Any]) -> None:
+    def write_robustness(self, measured: Robustness) -> None:
         """Write ``evaluation/robustness.json``."""
-        write_json(self.run.robustness_file, measured)
+        write_json(self.run.robustness_file, measured.to_dict())
 
     def write_learning_curve(self, curve: LearningCurve) -> None:
         """Write ``learning_curve.json``."""
