@@ -57,7 +57,7 @@ def main() -> None:
             whole = np.random.default_rng(draw).permutation(pool)[:size]
             half = whole[: size // 2]
             curve = measure_learning_curve(
-                features[half], samples.labels[half], np.arange(len(half)), classes, len(half), seed=draw
+                features[half], samples.labels[half], np.arange(len(half)), samples.classes, len(half), seed=draw
             )
             if curve is None:
                 continue
@@ -67,7 +67,7 @@ def main() -> None:
             )
             gain, low, high = curve.gain
             chance = np.hypot((high - low) / 3.92, (then - now).std() / np.sqrt(len(test)))
-            top = curve.points[-1]["accuracy"]["value"]
+            top = curve.points[-1].accuracy.value
             rows.append((gain, (then - now).mean(), chance, low > 0, curve.now, top, now.mean()))
         if not rows:
             print(f"{size // 2:,} to {size:,} images: too few to tell")

@@ -85,7 +85,7 @@ def test_the_report_names_the_damaged_file(sightline, copied_run, file, harm):
     [
         ("evaluation/metrics.json", without("confusion"), "confusion"),
         ("evaluation/features.npy", says("no array"), "evaluation/features.npy"),
-        ("evaluation/robustness.json", says("{}"), "What corruptions cost"),
+        ("evaluation/robustness.json", says("{}"), "evaluation/robustness.json"),
         ("run.json", without("split_rule"), "split_rule"),
     ],
 )

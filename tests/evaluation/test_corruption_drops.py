@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from sightline.evaluation.corruption_drops import measure_drops
-from sightline.evaluation.intervals import wilson
+from sightline.evaluation.corruption_drops import CorruptionDrop, Robustness, measure_drops
+from sightline.evaluation.intervals import proportion, wilson
 from sightline.evaluation.paired import holm
 
 
@@ -42,3 +44,13 @@ def test_chances_are_corrected_for_their_number():
 def test_it_is_json_able():
     fields = measure_drops(np.ones(3, bool), [np.zeros(3, bool)])[0].to_dict()
     assert fields["drop"] == 1 and fields["accuracy"]["n"] == 3 and fields["lost"] == 3
+
+
+def test_robustness_is_read_back_as_it_was_written() -> None:
+    before = np.arange(20) < 18
+    drops = measure_drops(before, [np.arange(20) < 10, before])
+    rows = tuple(CorruptionDrop("blur", s, f"blurred {s}", drop) for s, drop in enumerate(drops, 1))
+    found = Robustness("test", 20, 40, 1, ("bad.png",), 0, "a.png", proportion(before), rows)
+    written = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert Robustness.from_dict(written) == found
+    assert written["rows"][0].items() >= {"corruption": "blur", "severity": 1, "drop": 0.4, "lost": 8}.items()

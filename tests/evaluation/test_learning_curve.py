@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from sightline.evaluation.learning_curve import _heads, _Sums, extrapolate, hold_out, measure_learning_curve
+from sightline.evaluation.learning_curve import (
+    LearningCurve,
+    _heads,
+    _Sums,
+    extrapolate,
+    hold_out,
+    measure_learning_curve,
+)
 
 
 def drawn(n: int, classes: int, size: int, apart: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -75,12 +84,12 @@ def test_what_twice_the_images_give_is_about_what_was_expected() -> None:
     expected, given = [], []
     for start in (0, 1_000, 2_000, 3_000):
         half, whole = some[start : start + 1_000], some[start : start + 2_000]
-        curve = measure_learning_curve(features[half], labels[half], np.arange(1_000), 5, 1_000)
-        assert curve and curve.is_clear
+        curve = measure_learning_curve(features[half], labels[half], np.arange(1_000), [*"abcde"], 1_000)
+        assert curve and curve.gain.is_clear
         model = [LinearDiscriminantAnalysis().fit(features[rows], labels[rows]) for rows in (half, whole)]
         others = some[5_000:]
         now, doubled = (float(one.score(features[others], labels[others])) for one in model)
-        expected.append(curve.gain[0])
+        expected.append(curve.gain.value)
         given.append(doubled - now)
     assert np.mean(expected) == pytest.approx(np.mean(given), abs=0.015)
 
@@ -89,9 +98,9 @@ def test_features_that_say_nothing_gain_nothing() -> None:
     clear = 0
     for seed in range(12):
         features = np.random.default_rng(seed).normal(size=(300, 20))
-        curve = measure_learning_curve(features, np.arange(300) % 3, np.arange(300), 3, 300, seed=seed)
+        curve = measure_learning_curve(features, np.arange(300) % 3, np.arange(300), [*"abc"], 300, seed=seed)
         assert curve is not None
-        clear += curve.is_clear
+        clear += curve.gain.is_clear
     assert clear <= 2
 
 
@@ -99,25 +108,26 @@ def test_the_class_that_is_hard_gains_most() -> None:
     features, labels = drawn(1_200, 4, 40, 0.9)
     hard = np.random.default_rng(2).normal(size=(300, 40)) * 0.16
     features[labels == 3] = features[labels == 2] + hard + 0.1  # looks like the one before it
-    curve = measure_learning_curve(features, labels, np.arange(1_200), 4, 1_200)
+    curve = measure_learning_curve(features, labels, np.arange(1_200), [*"abcd"], 1_200)
     assert curve is not None
-    gains = [row["gain"][0] for row in curve.classes]
+    gains = [row.gain.value for row in curve.classes]
     assert max(gains[2:]) > max(gains[:2])
-    assert [row["support"] for row in curve.classes] == [300] * 4
+    assert [(row.name, row.support) for row in curve.classes] == [(name, 300) for name in "abcd"]
 
 
 @pytest.mark.parametrize("n", [10, 39, 60])
 def test_too_few_images_are_told_as_such(n: int) -> None:
     classes = 2 if n < 40 else 30
     features, labels = drawn(n, classes, 8, 1.0)
-    assert measure_learning_curve(features, labels, np.arange(n), classes, n) is None
+    assert measure_learning_curve(features, labels, np.arange(n), [str(k) for k in range(classes)], n) is None
 
 
 @pytest.mark.parametrize(("n", "size"), [(200, 900), (900, 700), (600, 3)])
 def test_wide_and_narrow_features_are_fine(n: int, size: int) -> None:
     features, labels = drawn(n, 3, size, 0.3)
-    curve = measure_learning_curve(features.astype(np.float32), labels, np.arange(n), 3, n)
+    curve = measure_learning_curve(features.astype(np.float32), labels, np.arange(n), [*"abc"], n)
     assert curve is not None
-    assert [round(point["fitted"] / n, 2) for point in curve.points] == pytest.approx([0.1, 0.2, 0.4, 0.8], abs=0.02)
-    assert all(point["accuracy"]["n"] == n for point in curve.points)
-    assert curve.gain[1] <= curve.gain[0] <= curve.gain[2]
+    assert [round(point.fitted / n, 2) for point in curve.points] == pytest.approx([0.1, 0.2, 0.4, 0.8], abs=0.02)
+    assert all(point.accuracy.n == n for point in curve.points)
+    assert curve.gain.low <= curve.gain.value <= curve.gain.high
+    assert LearningCurve.from_dict(json.loads(json.dumps(curve.to_dict(), allow_nan=False))) == curve

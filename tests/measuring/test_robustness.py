@@ -33,20 +33,21 @@ def test_every_figure_is_that_of_the_harmed_squares(measured):
     squares = [door.apply(door.decode(file)) for file in run.files("test")]
     labels = np.array([classifier.classes.index(row["label"]) for row in rows])
     before = classifier.run(np.stack(squares))[0].argmax(1) == labels
-    assert found["accuracy"]["value"] == pytest.approx(before.mean()) and found["count"] == len(rows)
-    assert [(row["corruption"], row["severity"]) for row in found["rows"]] == [
+    assert found.accuracy.value == pytest.approx(before.mean()) and found.count == len(rows)
+    assert [(row.corruption, row.severity) for row in found.rows] == [
         (name, severity) for name in CORRUPTIONS for severity in SEVERITIES
     ]
-    for row in found["rows"]:
-        harmed = np.stack([corrupt(square, row["corruption"], row["severity"]) for square in squares])
+    for row in found.rows:
+        harmed = np.stack([corrupt(square, row.corruption, row.severity) for square in squares])
         after = classifier.run(harmed)[0].argmax(1) == labels
-        assert row["accuracy"]["value"] == pytest.approx(after.mean())
-        assert row["lost"] == (before & ~after).sum() and row["gained"] == (after & ~before).sum()
+        assert row.drop.accuracy.value == pytest.approx(after.mean())
+        assert row.drop.lost == (before & ~after).sum() and row.drop.gained == (after & ~before).sum()
 
 
 def test_the_run_keeps_it_and_its_report_is_made_again(measured):
     run, found = measured
-    assert run.robustness == json.loads(json.dumps(found))
+    assert run.robustness == found
+    assert json.loads(run.robustness_file.read_text()) == json.loads(json.dumps(found.to_dict()))
     assert run.report_file.stat().st_mtime >= run.robustness_file.stat().st_mtime
 
 
@@ -59,7 +60,7 @@ def test_fewer_images_are_drawn_evenly_and_that_is_said(copied_run):
             events.append(next(generator))
     except StopIteration as stop:
         found = stop.value
-    assert (found["count"], found["count_all"]) == (6, 18)
+    assert (found.count, found.count_all) == (6, 18)
     assert any(isinstance(event, Noted) and "drawn evenly from 18" in event.message for event in events)
 
 
@@ -69,9 +70,9 @@ def test_a_set_of_ones_own_leaves_the_run_alone(copied_run, tmp_path):
     classifier = copied_run.classifier()
     found = result_of(measure_robustness(classifier, str(data), 500))
     said = classifier.predict(sorted(path for path in data.rglob("0*.png")))
-    assert found["accuracy"]["value"] == np.mean([row.label in row.path for row in said])
-    assert (found["count"], found["count_bad"], found["part"]) == (15, 1, "whole")
-    assert found["bad"] == ["blue/bad.png"] and copied_run.robustness is None
+    assert found.accuracy.value == np.mean([row.label in row.path for row in said])
+    assert (found.count, found.count_bad, found.part) == (15, 1, "whole")
+    assert found.bad == ("blue/bad.png",) and copied_run.robustness is None
 
 
 def test_what_was_trained_on_is_left_out(copied_run, colours):
@@ -83,7 +84,7 @@ def test_what_was_trained_on_is_left_out(copied_run, colours):
     except StopIteration as stop:
         found = stop.value
     assert any(isinstance(event, Warned) and event.code == "evaluation.leak" for event in events)
-    assert found["count"] == 18  # the test part: 15 % of 120
+    assert found.count == 18  # the test part: 15 % of 120
 
 
 def test_without_a_run_images_must_be_named(finished_run, tmp_path):

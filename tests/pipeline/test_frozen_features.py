@@ -11,13 +11,13 @@ import pytest
 
 import sightline
 from finished import write_colours
+from sightline.evaluation.learning_curve import Gain, LearningCurve
 from sightline.evaluation.result import evaluate_rows
 from sightline.events import FeaturesSeen
 from sightline.measuring.evaluate import evaluate_samples
-from sightline.pipeline.frozen_features import _paired, compare_with_head, expect_more_data, say_more_data
+from sightline.pipeline.frozen_features import compare_with_head, expect_more_data, say_more_data
 from sightline.pipeline.workbench import set_up_workbench
 from sightline.reporting.page import render_report
-from sightline.reporting.training_course import head_alone
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
 from sightline.steps import result_of
@@ -40,9 +40,10 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_the_curve_is_kept_and_shown(tuned: Run) -> None:
     curve = tuned.learning_curve
-    assert curve is not None and [row["class"] for row in curve["classes"]] == ["blue", "green", "red"]
+    assert curve is not None and [row.name for row in curve.classes] == ["blue", "green", "red"]
     train, val = (sum(row["split"] == part for row in tuned.samples) for part in ("train", "val"))
-    assert curve["count"] == train and all(point["accuracy"]["n"] == train + val for point in curve["points"])
+    assert curve.count == train and all(point.accuracy.n == train + val for point in curve.points)
+    assert curve.to_dict() == json.loads(tuned.learning_curve_file.read_text())
     assert "learning_curve.json" in tuned.facts["files"]
     assert (tuned.figures_folder / "learning_curve.svg").is_file()
     assert "More images" in render_report(tuned) and "train_share=0.5" in render_report(tuned)
@@ -107,23 +108,12 @@ def test_features_that_are_no_numbers_are_left_out(finished_run) -> None:
     features[:3] = np.nan
     seen = FeaturesSeen(np.arange(train), features, random.normal(size=(val, 8)).astype(np.float32))
     found = expect_more_data(seen, samples, split, 0)
-    assert found is not None and found["points"][0]["accuracy"]["n"] == train + val - 3
-    json.dumps(found, allow_nan=False)
+    assert found is not None and found.points[0].accuracy.n == train + val - 3
+    json.dumps(found.to_dict(), allow_nan=False)
 
 
 def test_what_is_said_follows_the_interval() -> None:
-    curve = {"points": [], "count": 100, "now": 0.8, "doubled": 0.83, "gain": [0.03, 0.01, 0.06], "classes": []}
+    curve = LearningCurve((), 100, 0.8, 0.83, Gain(0.03, 0.01, 0.06), ())
     assert "3.0 points of accuracy (1.0 to 6.0)" in say_more_data(curve)
-    assert "no clear gain" in say_more_data({**curve, "gain": [0.03, 0.0, 0.06]})
+    assert "no clear gain" in say_more_data(replace(curve, gain=Gain(0.03, 0.0, 0.06)))
     assert "can't be estimated" in say_more_data(None)
-
-
-def test_answers_that_changed_are_counted_in_pairs_and_by_groups() -> None:
-    before = np.array([True, False, False, True, False, False, False])
-    after = np.array([False, True, True, True, False, True, True])
-    found = _paired(before, after, None)
-    assert (found["corrected"], found["newly_wrong"]) == (4, 1)
-    assert found["p"] == pytest.approx(2 * (1 / 32 + 0.5 * 5 / 32))  # of 5 coins 4 or more heads, half of 4 alone
-    grouped = _paired(before, after, np.array([0, 1, 1, 2, 3, 4, 4]))
-    assert grouped["p"] > found["p"] and "3 groups" not in grouped["accuracy"]["method"]
-    assert "may be chance" in head_alone(found) and head_alone(None) == ""

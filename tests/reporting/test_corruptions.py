@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from sightline.evaluation.corruption_drops import measure_drops
+from sightline.evaluation.corruption_drops import CorruptionDrop, Robustness, measure_drops
+from sightline.evaluation.intervals import Interval
 from sightline.pixels.corruptions import CORRUPTIONS, SEVERITIES
 from sightline.reporting.corruptions import robustness
 from sightline.reporting.page import render_page
@@ -15,33 +17,31 @@ from sightline.runs.recorded import Recorded
 from sightline.runs.writer import RunWriter
 
 
-def document(run, lost: dict[tuple[str, int], int], count: int = 300) -> dict[str, object]:
+def measured_of(run, lost: dict[tuple[str, int], int], count: int = 300) -> Robustness:
     """What a measurement would have written, had each change cost so many of 90 % right images."""
     before = np.arange(count) < 0.9 * count
     changes = [(name, severity) for name in CORRUPTIONS for severity in SEVERITIES]
     after = [np.arange(count) < 0.9 * count - lost.get(change, 0) for change in changes]
     drops = measure_drops(before, after)
-    return {
-        "schema_version": 1,
-        "part": "test",
-        "count": count,
-        "count_all": 1000,
-        "count_bad": 2,
-        "bad": ["x.png", "y.png"],
-        "seed": 0,
-        "example": run.predictions[0]["path"],
-        "accuracy": {"value": 0.9, "low": 0.86, "high": 0.93, "n": count, "method": "Wilson, 95 %"},
-        "rows": [
-            {"corruption": n, "severity": s, "words": CORRUPTIONS[n].describe(s), **drop.to_dict()}
-            for (n, s), drop in zip(changes, drops, strict=True)
-        ],
-    }
+    return Robustness(
+        part="test",
+        count=count,
+        count_all=1000,
+        count_bad=2,
+        bad=("x.png", "y.png"),
+        seed=0,
+        example=run.predictions[0]["path"],
+        accuracy=Interval(0.9, 0.86, 0.93, count, "Wilson, 95 %"),
+        rows=tuple(
+            CorruptionDrop(n, s, CORRUPTIONS[n].describe(s), drop) for (n, s), drop in zip(changes, drops, strict=True)
+        ),
+    )
 
 
 @pytest.fixture
 def page(copied_run):
     lost = {("noise", 2): 60, ("noise", 3): 150, ("blur", 3): 30, ("jpeg", 3): 4}
-    RunWriter.open(copied_run).write_robustness(document(copied_run, lost))
+    RunWriter.open(copied_run).write_robustness(measured_of(copied_run, lost))
     found = robustness(Recorded(copied_run))
     return found, render_page("robustness.html.jinja", v=found)
 
@@ -73,7 +73,7 @@ def test_a_image_stands_there_under_each_change(page):
 
 
 def test_a_image_that_is_gone_leaves_the_table(copied_run):
-    written = {**document(copied_run, {}), "example": "gone.png"}
+    written = replace(measured_of(copied_run, {}), example="gone.png")
     RunWriter.open(copied_run).write_robustness(written)
     page = render_page("robustness.html.jinja", v=robustness(Recorded(copied_run)))
     assert "<img" not in page and page.count("<tr>") == 25

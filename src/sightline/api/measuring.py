@@ -16,6 +16,7 @@ from sightline.runs.folder import RUNS_FOLDER
 from sightline.runtime.classifier import Classifier
 
 if TYPE_CHECKING:
+    from sightline.evaluation.corruption_drops import Robustness
     from sightline.reporting.explained import Explained
 
 __all__ = ["evaluate", "explain", "measure_robustness"]
@@ -108,7 +109,7 @@ def measure_robustness(
     runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
     quiet: bool = False,
-) -> dict[str, Any]:
+) -> Robustness:
     """Return the accuracy under blur, noise, JPEG, light, rotation and few pixels, and what each costs.
 
     Args:
@@ -120,7 +121,7 @@ def measure_robustness(
         SightlineError: if no images are known, or none can be measured.
 
     Example:
-        ``measure_robustness("latest")["rows"][0]["drop"]``
+        ``measure_robustness("latest").rows[0].drop.points``
     """
     require_extra("light", "measuring robustness")
     from sightline.measuring.robustness import measure_robustness as measure

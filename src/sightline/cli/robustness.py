@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from sightline.evaluation.corruption_drops import Robustness
 
 __all__ = ["robustness"]
 
@@ -37,25 +40,25 @@ def robustness(
     classifier = loading.load(model, runs=runs)
     measured = measuring.measure_robustness(classifier, data, images=images)
     if as_json:
-        print(json.dumps(measured))
+        print(json.dumps(measured.to_dict()))
     else:
         _print_table(measured)
         run = run_of_classifier(classifier.path)
         if data is None and run is not None:
             print(f"\nFigures  {run.robustness_file}\nReport   {run.report_file}")
-    if measured["count_bad"]:
+    if measured.count_bad:
         raise typer.Exit(3)
 
 
-def _print_table(measured: dict[str, Any]) -> None:
-    from sightline.evaluation.intervals import Interval
+def _print_table(measured: Robustness) -> None:
     from sightline.text import printable
 
-    width = max(len(row["words"]) for row in measured["rows"])
-    print(f"{'as they are':<{width + 12}}  {Interval(**measured['accuracy'])}")
-    for row in measured["rows"]:
-        change = f"{-100 * row['drop']:+.1f} points, {row['lost']} lost, {row['gained']} gained"
-        sure = "" if row["p"] < _CHANCE else ", can be chance"
-        print(f"{row['corruption']:<10}  {row['words']:<{width}}  {Interval(**row['accuracy'])}  {change}{sure}")
-    for path in measured["bad"]:
+    width = max(len(row.words) for row in measured.rows)
+    print(f"{'as they are':<{width + 12}}  {measured.accuracy}")
+    for row in measured.rows:
+        drop = row.drop
+        change = f"{-100 * drop.points:+.1f} points, {drop.lost} lost, {drop.gained} gained"
+        sure = "" if drop.p < _CHANCE else ", can be chance"
+        print(f"{row.corruption:<10}  {row.words:<{width}}  {drop.accuracy}  {change}{sure}")
+    for path in measured.bad:
         print(f"{printable(path)}  error: can't be read, or changed since")

@@ -300,6 +300,7 @@ def print_result(run: Run, *, as_json: bool, image: Path | str = "IMAGE", more: 
         _print_repeated(run)
         return
     metrics = run.metrics
+    from sightline.evaluation.frozen_head import FrozenHead
     from sightline.evaluation.intervals import Interval
 
     baselines = "; ".join(
@@ -315,10 +316,9 @@ def print_result(run: Run, *, as_json: bool, image: Path | str = "IMAGE", more: 
         print(f"  averaged over {metrics['count_views']} views of each image: {averaged} (predictions use one view)")
     print(f"  macro F1 {Interval(**metrics['macro_f1'])}")
     print(f"  baselines: {baselines}")
-    if "frozen_head" in metrics:
-        head = metrics["frozen_head"]
-        counts = f"{head['corrected']:,} predictions and made {head['newly_wrong']:,} wrong (p = {head['p']:.3f})"
-        print(f"  the head on frozen features alone: {Interval(**head['accuracy'])}; fine-tuning corrected {counts}")
+    if head := FrozenHead.of(metrics):
+        counts = f"{head.corrected:,} predictions and made {head.newly_wrong:,} wrong (p = {head.p:.3f})"
+        print(f"  the head on frozen features alone: {head.accuracy}; fine-tuning corrected {counts}")
     print(f"\nRun         {run.folder}")
     print(f"Report      {run.report_file}")
     print(f"Classifier  {run.model_file}")

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import Units, draw_weights, proportion
+from sightline.evaluation.intervals import Interval, Units, draw_weights, proportion
 
-__all__ = ["SHARES", "LearningCurve", "extrapolate", "hold_out", "measure_learning_curve"]
+__all__ = [
+    "SHARES",
+    "ClassGain",
+    "CurvePoint",
+    "Gain",
+    "LearningCurve",
+    "extrapolate",
+    "hold_out",
+    "measure_learning_curve",
+]
 
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the images that are not held out
 LEAST_IMAGES = 40  # below it a curve is luck
@@ -28,37 +37,105 @@ Labels = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 
 
+class Gain(NamedTuple):
+    """What twice the images add to an accuracy or a recall; the ends hold 95 % of what the laws say of drawn images."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it is more than the luck of which images there are."""
+        return self.low > 0
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """The accuracy of heads fitted on a share of the images.
+
+    Attributes:
+        fitted: images that a head was fitted on, on average over the folds.
+        accuracy: on the held-out ones.
+    """
+
+    fitted: float
+    accuracy: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class ClassGain:
+    """What is expected of one class.
+
+    Attributes:
+        name: of the class.
+        support: images of it that were measured.
+        now, doubled: expected recall with the images of the training, and with twice as many.
+        gain: ``doubled - now``.
+    """
+
+    name: str
+    support: int
+    now: float
+    doubled: float
+    gain: Gain
+
+
 @dataclass(frozen=True, slots=True)
 class LearningCurve:
     """Accuracy of a head on frozen features by the number of images that it was fitted on.
 
     Attributes:
-        points: for each share of the images: how many were ``fitted`` and ``accuracy`` with its interval.
+        points: one for each share of the images.
         count: images of the training, for which ``now`` and ``doubled`` hold.
         now, doubled: expected accuracy with these, and with twice as many.
-        gain: ``[value, low, high]`` of ``doubled - now``: the ends hold 95 % of what the laws say of drawn images.
-        classes: for each class ``support``, expected recall ``now`` and ``doubled``, and ``gain`` as above.
+        gain: ``doubled - now``.
+        classes: one for each class, in their order.
     """
 
-    points: list[dict[str, Any]]
+    points: tuple[CurvePoint, ...]
     count: int
     now: float
     doubled: float
-    gain: list[float]
-    classes: list[dict[str, Any]]
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether the gain is more than the luck of which images there are."""
-        return self.gain[1] > 0
+    gain: Gain
+    classes: tuple[ClassGain, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON-able values."""
-        return asdict(self)
+        """Return the fields as JSON-able values, as in ``learning_curve.json``."""
+        return {
+            "points": [{"fitted": point.fitted, "accuracy": point.accuracy.to_dict()} for point in self.points],
+            "count": self.count,
+            "now": self.now,
+            "doubled": self.doubled,
+            "gain": list(self.gain),
+            "classes": [
+                {"support": c.support, "now": c.now, "doubled": c.doubled, "gain": list(c.gain), "class": c.name}
+                for c in self.classes
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> LearningCurve:
+        """Return what ``to_dict`` was called on.
+
+        Raises:
+            LookupError, TypeError: if the values are of something else.
+        """
+        return cls(
+            points=tuple(CurvePoint(point["fitted"], Interval(**point["accuracy"])) for point in values["points"]),
+            count=values["count"],
+            now=values["now"],
+            doubled=values["doubled"],
+            gain=Gain(*values["gain"]),
+            classes=tuple(
+                ClassGain(row["class"], row["support"], row["now"], row["doubled"], Gain(*row["gain"]))
+                for row in values["classes"]
+            ),
+        )
 
 
 def measure_learning_curve(
-    features: Features, labels: Labels, units: Units, classes: int, count: int, *, seed: int = 0
+    features: Features, labels: Labels, units: Units, classes: Sequence[str], count: int, *, seed: int = 0
 ) -> LearningCurve | None:
     """Return what twice the images would be expected to give, or None where there are too few to tell.
 
@@ -71,9 +148,9 @@ def measure_learning_curve(
 
     Args:
         features: ``[N, D]``, of a network that has not learnt from these images.
-        labels: ``[N]``, from 0 to ``classes - 1``.
+        labels: ``[N]``, positions in ``classes``.
         units: ``[N]``: images of one unit (a group, copies) are held out together.
-        classes: how many there are.
+        classes: their names.
         count: images that the training has, for which the gain is told.
         seed: of the draws.
 
@@ -85,27 +162,25 @@ def measure_learning_curve(
         >>> random = np.random.default_rng(0)
         >>> labels = np.repeat([0, 1], 200)
         >>> features = random.normal(size=(400, 20)) + 0.3 * labels[:, None]
-        >>> curve = measure_learning_curve(features, labels, np.arange(400), 2, 400)
+        >>> curve = measure_learning_curve(features, labels, np.arange(400), ["cat", "dog"], 400)
         >>> curve.doubled >= curve.now
         True
     """
     if len(labels) > _MOST_IMAGES:
         some = np.random.default_rng(seed).permutation(len(labels))[:_MOST_IMAGES]
         features, labels, units = features[some], labels[some], units[some]
-    per_class = np.bincount(labels, minlength=classes)
+    per_class = np.bincount(labels, minlength=len(classes))
     middle = float(np.median(per_class[per_class > 0])) * (1 - 1 / _FOLDS)
     shares = [share for share in SHARES if middle * share >= _LEAST_A_CLASS]
     if len(labels) < LEAST_IMAGES or len(shares) < _LEAST_POINTS or (per_class > 0).sum() < 2:
         return None
     folds, chunks = hold_out(labels, units, seed)
     asked = np.sort(np.random.default_rng(seed).permutation(len(labels))[:_MOST_MEASURED])
-    right, fitted = _measure_shares(_reduced(features), labels, (folds, chunks), asked, shares, classes)
+    right, fitted = _measure_shares(_reduced(features), labels, (folds, chunks), asked, shares, len(classes))
     labels, units, folds = labels[asked], units[asked], folds[asked]
-    points = [
-        {"fitted": number, "accuracy": proportion(hits, units).to_dict()}
-        for number, hits in zip(fitted, right, strict=True)
-    ]
-    return _expect(points, _Asked(np.array(fitted), ~right, labels, units, folds, classes), count, seed)
+    points = tuple(CurvePoint(n, proportion(hits, units)) for n, hits in zip(fitted, right, strict=True))
+    held_out = _Asked(np.array(fitted), ~right, labels, units, folds, len(classes))
+    return _expect(points, held_out, classes, count, seed)
 
 
 def hold_out(labels: Labels, units: Units, seed: int) -> tuple[Labels, Labels]:
@@ -292,22 +367,20 @@ class _Asked:
             yield image * fold
 
 
-def _expect(points: list[dict[str, Any]], asked: _Asked, count: int, seed: int) -> LearningCurve:
+def _expect(
+    points: tuple[CurvePoint, ...], asked: _Asked, classes: Sequence[str], count: int, seed: int
+) -> LearningCurve:
     at = np.array([count, 2.0 * count])
     value = asked.laws(np.ones(len(asked.labels)), at).mean(0)
     rounds = [asked.laws(weights, at) for weights in asked.drawn(seed)]
     drops = np.concatenate([errors[:, :, 0] - errors[:, :, 1] for errors in rounds])
     low, high = np.quantile(drops, (0.025, 0.975), axis=0)
-    gains = value[:, 0] - value[:, 1]
-    ends = np.stack([gains, np.minimum(low, gains), np.maximum(high, gains)], axis=1)
+    falls = value[:, 0] - value[:, 1]
+    ends = np.stack([falls, np.minimum(low, falls), np.maximum(high, falls)], axis=1)
+    whole, *gains = (Gain(*row) for row in ends.tolist())
+    now, doubled = (1 - value).T.tolist()
     support = np.bincount(asked.labels, minlength=asked.classes)
-    rows = [
-        {
-            "support": int(support[k]),
-            "now": float(1 - value[k + 1, 0]),
-            "doubled": float(1 - value[k + 1, 1]),
-            "gain": ends[k + 1].tolist(),
-        }
-        for k in range(asked.classes)
-    ]
-    return LearningCurve(points, count, float(1 - value[0, 0]), float(1 - value[0, 1]), ends[0].tolist(), rows)
+    rows = tuple(
+        ClassGain(name, int(support[k]), now[k + 1], doubled[k + 1], gains[k]) for k, name in enumerate(classes)
+    )
+    return LearningCurve(points, count, now[0], doubled[0], whole, rows)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from sightline.data.samples import Samples
 from sightline.data.sources import Source
 from sightline.errors import DataError, InputError, UnreadableImage
-from sightline.evaluation.corruption_drops import measure_drops
+from sightline.evaluation.corruption_drops import CorruptionDrop, Robustness, measure_drops
 from sightline.evaluation.intervals import proportion, units_of
 from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
 from sightline.measuring.evaluate import contents_of, number_classes
@@ -43,9 +42,7 @@ class _Subject:
     part: str
 
 
-def measure_robustness(
-    classifier: Classifier, source: Source | None, most: int
-) -> Generator[Event, None, dict[str, Any]]:
+def measure_robustness(classifier: Classifier, source: Source | None, most: int) -> Generator[Event, None, Robustness]:
     """Return the accuracy on images as they are and under each corruption, with what each costs on the same images.
 
     The corruptions are done to the square that the network sees, after Hendrycks and Dietterich 2019 (arXiv
@@ -56,10 +53,6 @@ def measure_robustness(
         classifier: the exported one: its predictions are measured.
         source: labelled images, or None for those that its run measured it on.
         most: images at most, drawn evenly; each is predicted 25 times.
-
-    Returns:
-        JSON-able: ``accuracy``, and ``rows`` with ``corruption``, ``severity``, ``words``, ``accuracy``, ``drop``,
-        ``lost``, ``gained`` and ``p`` each.
 
     Raises:
         InputError: if no source is given and the classifier is outside its run, or ``most`` is less than 1.
@@ -76,7 +69,7 @@ def measure_robustness(
     right, bad = yield from _predict_all(classifier, subject)
     if not right.shape[1]:
         raise DataError("evaluation.no-images", f"of {total} images none can be measured", "give readable images")
-    measured = _document(right, subject, bad, total)
+    measured = _summed(right, subject, bad, total)
     run = run_of_classifier(classifier.path)
     if source is None and run is not None:
         writer = RunWriter.open(run)
@@ -148,29 +141,21 @@ def _predict_all(
     return np.concatenate([np.zeros((len(changes), 0), bool), *columns], 1), bad
 
 
-def _document(right: npt.NDArray[np.bool_], subject: _Subject, bad: list[str], total: int) -> dict[str, Any]:
+def _summed(right: npt.NDArray[np.bool_], subject: _Subject, bad: list[str], total: int) -> Robustness:
     changes = [(name, severity) for name in CORRUPTIONS for severity in SEVERITIES]
     unread = {*bad}
     rows = np.array([row for row in subject.rows if str(subject.samples.paths[row]) not in unread], np.intp)
     units = units_of(subject.samples.groups[rows])
     drops = measure_drops(right[0], list(right[1:]), units)
-    return {
-        "schema_version": 1,
-        "part": subject.part,
-        "count": right.shape[1],
-        "count_all": total,
-        "count_bad": len(bad),
-        "bad": bad[:20],
-        "seed": _SEED,
-        "example": str(subject.samples.paths[rows[0]]),
-        "accuracy": proportion(right[0], units).to_dict(),
-        "rows": [
-            {
-                "corruption": name,
-                "severity": severity,
-                "words": CORRUPTIONS[name].describe(severity),
-                **drop.to_dict(),
-            }
-            for (name, severity), drop in zip(changes, drops, strict=True)
-        ],
-    }
+    rows_of = zip(changes, drops, strict=True)
+    return Robustness(
+        part=subject.part,
+        count=right.shape[1],
+        count_all=total,
+        count_bad=len(bad),
+        bad=tuple(bad[:20]),
+        seed=_SEED,
+        example=str(subject.samples.paths[rows[0]]),
+        accuracy=proportion(right[0], units),
+        rows=tuple(CorruptionDrop(name, s, CORRUPTIONS[name].describe(s), drop) for (name, s), drop in rows_of),
+    )

@@ -209,10 +209,10 @@ class _Keeper:
 
     def _expect_more(self, seen: FeaturesSeen) -> Noted:
         samples, split = self.workbench.samples, self.workbench.split
-        found = expect_more_data(seen, samples, split, self.plan.settings.seed)
-        if found:
-            self.writer.write_learning_curve(found)
-        return Noted(say_more_data(found))
+        curve = expect_more_data(seen, samples, split, self.plan.settings.seed)
+        if curve is not None:
+            self.writer.write_learning_curve(curve)
+        return Noted(say_more_data(curve))
 
     def _keep(self, event: Event) -> None:
         match event:

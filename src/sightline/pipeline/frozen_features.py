@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sightline.data.samples import Samples
 from sightline.data.split import Split, find_units, selection_rows
-from sightline.evaluation.intervals import Interval, proportion
+from sightline.evaluation.frozen_head import compare_frozen_head
 from sightline.evaluation.learning_curve import LearningCurve, measure_learning_curve
-from sightline.evaluation.paired import mid_p
 from sightline.evaluation.result import Evaluation
 from sightline.events import Event, FeaturesSeen, Noted, StageEnded, StageStarted
 from sightline.measuring.evaluate import number_units
@@ -29,30 +27,23 @@ COMPARED_FROM = 240.0  # seconds: under a shorter limit the time is worth more f
 COMPARING_SHARE = 0.03  # of a time limit, for looking at measured images with the head alone
 
 
-def expect_more_data(seen: FeaturesSeen, samples: Samples, split: Split, seed: int) -> dict[str, Any] | None:
-    """Return the learning curve of frozen features, JSON-able, or None where there are too few images to tell."""
+def expect_more_data(seen: FeaturesSeen, samples: Samples, split: Split, seed: int) -> LearningCurve | None:
+    """Return the learning curve of frozen features, or None where there are too few images to tell."""
     train, val = split.rows("train"), selection_rows(split, samples.labels)
     rows = np.concatenate([train[seen.positions], val])
     features = np.concatenate([seen.train, seen.val])
     fine = np.isfinite(features).all(axis=1)
     rows, features = rows[fine], features[fine]
-    labels, names = samples.labels[rows], samples.classes
-    curve = measure_learning_curve(features, labels, _units(samples, rows), len(names), len(train), seed=seed)
-    if curve is None:
-        return None
-    found = curve.to_dict()
-    for row, name in zip(found["classes"], names, strict=True):
-        row["class"] = name
-    return found
+    units = _units(samples, rows)
+    return measure_learning_curve(features, samples.labels[rows], units, samples.classes, len(train), seed=seed)
 
 
-def say_more_data(found: dict[str, Any] | None) -> str:
+def say_more_data(curve: LearningCurve | None) -> str:
     """Return in a sentence what twice the images would be expected to give."""
-    if found is None:
+    if curve is None:
         return "There are too few images for a learning curve: what more of them would give can't be estimated."
-    curve = LearningCurve(**{name: found[name] for name in LearningCurve.__dataclass_fields__})
     gain, low, high = (100 * number for number in curve.gain)
-    if not curve.is_clear:
+    if not curve.gain.is_clear:
         return "More images: twice as many would give no clear gain with frozen features, as far as these can tell."
     return (
         f"More images: with twice as many a head on frozen features would be expected to gain {gain:.1f} points of "
@@ -98,24 +89,11 @@ def compare_with_head(
     features = yield from extract_features(network, batches, len(some), 0, until=until)
     places = places[: len(features)]
     labels, predicted = evaluation.labels[places], evaluation.predictions.probabilities[places].argmax(1)
-    found = _paired(
+    found = compare_frozen_head(
         logits_of(network, features).argmax(1) == labels, predicted == labels, number_units(samples, rows[places])
     )
-    yield StageEnded("Comparing", f"the head alone reaches {Interval(**found['accuracy'])}", time.monotonic() - start)
-    return evaluation.with_values(frozen_head=found)
-
-
-def _paired(
-    before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_], units: npt.NDArray[np.int64] | None
-) -> dict[str, Any]:
-    change = after.astype(np.int64) - before
-    of_units = change if units is None else np.bincount(units, change).round().astype(np.int64)
-    return {
-        "accuracy": proportion(before, units).to_dict(),
-        "corrected": int((change > 0).sum()),
-        "newly_wrong": int((change < 0).sum()),
-        "p": mid_p(of_units),
-    }
+    yield StageEnded("Comparing", f"the head alone reaches {found.accuracy}", time.monotonic() - start)
+    return evaluation.with_values(frozen_head=found.to_dict())
 
 
 def _units(samples: Samples, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sightline.evaluation.intervals import Interval
+from sightline.evaluation.frozen_head import FrozenHead
 from sightline.events import TIME_LIMIT_REACHED
 from sightline.reporting.canvas import both_themes
 from sightline.reporting.figures import best_row, draw_curves, draw_rates, draw_steps
@@ -39,19 +39,19 @@ def training(run: Recorded) -> dict[str, Any]:
         "facts": facts,
         "stages": facts.get("stages", []),
         "limit": duration(settings.time) if settings.time else "",
-        "head": head_alone(run.metrics.get("frozen_head")),
+        "head": head_alone(FrozenHead.of(run.metrics)),
         "more": more_time(history, best, facts.get("stopped", "")) if settings.time else "",
     }
 
 
-def head_alone(found: dict[str, Any] | None) -> str:
+def head_alone(found: FrozenHead | None) -> str:
     """Return in words what the head alone reached on the measured images, and what fine-tuning did to that."""
     if found is None:
         return ""
-    chance = "under 0.001" if found["p"] < 0.001 else f"{found['p']:.3f}"
-    verdict = "more than chance" if found["p"] < _CHANCE else "which may be chance"
-    did = f"fine-tuning corrected {count_of(found['corrected'], 'prediction')} and made {found['newly_wrong']:,} wrong"
-    return f"The head on frozen features alone: {Interval(**found['accuracy'])}; {did} (p {chance}: {verdict})."
+    chance = "under 0.001" if found.p < 0.001 else f"{found.p:.3f}"
+    verdict = "more than chance" if found.p < _CHANCE else "which may be chance"
+    did = f"fine-tuning corrected {count_of(found.corrected, 'prediction')} and made {found.newly_wrong:,} wrong"
+    return f"The head on frozen features alone: {found.accuracy}; {did} (p {chance}: {verdict})."
 
 
 def more_time(history: dict[str, list[float]], best: int, reason: str) -> str:

@@ -16,6 +16,8 @@ from sightline.runs.safe_files import named_damage, read_arrays, read_columns, r
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
 if TYPE_CHECKING:
+    from sightline.evaluation.corruption_drops import Robustness
+    from sightline.evaluation.learning_curve import LearningCurve
     from sightline.evaluation.shift import LabelledPredictions
     from sightline.planning.plan import Plan
 
@@ -312,20 +314,24 @@ class Run:
             return None if arrays is None else LabelledPredictions(**arrays)
 
     @property
-    def robustness(self) -> dict[str, Any] | None:
+    def robustness(self) -> Robustness | None:
         """``evaluation/robustness.json``; None where it was not measured."""
+        from sightline.evaluation.corruption_drops import Robustness
+
         if not self.robustness_file.is_file():
             return None
-        measured: dict[str, Any] = self._read(self.robustness_file, read_json)
-        return measured
+        with named_damage(self.robustness_file, self.folder):
+            return Robustness.from_dict(read_json(self.robustness_file))
 
     @property
-    def learning_curve(self) -> dict[str, Any] | None:
+    def learning_curve(self) -> LearningCurve | None:
         """``learning_curve.json``; None where it was not measured, or there are too few images."""
+        from sightline.evaluation.learning_curve import LearningCurve
+
         if not self.learning_curve_file.is_file():
             return None
-        found: dict[str, Any] = self._read(self.learning_curve_file, read_json)
-        return found
+        with named_damage(self.learning_curve_file, self.folder):
+            return LearningCurve.from_dict(read_json(self.learning_curve_file))
 
     @property
     def samples(self) -> list[dict[str, str]]:

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from sightline.data.samples import Samples
 from sightline.data.split import Split
+from sightline.evaluation.corruption_drops import Robustness
+from sightline.evaluation.learning_curve import LearningCurve
 from sightline.evaluation.shift import LabelledPredictions
 from sightline.pixels.containers import Place, place_of
 from sightline.pixels.modes import Range
@@ -142,12 +144,12 @@ class Recorded:
         return self.run.validation
 
     @cached_property
-    def robustness(self) -> dict[str, Any] | None:
+    def robustness(self) -> Robustness | None:
         """``evaluation/robustness.json``."""
         return self.run.robustness
 
     @cached_property
-    def learning_curve(self) -> dict[str, Any] | None:
+    def learning_curve(self) -> LearningCurve | None:
         """``learning_curve.json``."""
         return self.run.learning_curve
 

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from sightline.errors import InputError, RunError
+from sightline.evaluation.corruption_drops import Robustness
+from sightline.evaluation.learning_curve import LearningCurve
 from sightline.evaluation.shift import LabelledPredictions
 from sightline.events import StepEnded
 from sightline.runs.folder import LOCK_FILE, Run, list_runs
@@ -164,13 +166,13 @@ class RunWriter:
         arrays = {field.name: getattr(predictions, field.name) for field in fields(predictions)}
         _write_arrays(self.run.validation_file, {name: array for name, array in arrays.items() if array is not None})
 
-    def write_robustness(self, measured: dict[str, Any]) -> None:
+    def write_robustness(self, measured: Robustness) -> None:
         """Write ``evaluation/robustness.json``."""
-        write_json(self.run.robustness_file, measured)
+        write_json(self.run.robustness_file, measured.to_dict())
 
-    def write_learning_curve(self, found: dict[str, Any]) -> None:
+    def write_learning_curve(self, curve: LearningCurve) -> None:
         """Write ``learning_curve.json``."""
-        write_json(self.run.learning_curve_file, found)
+        write_json(self.run.learning_curve_file, curve.to_dict())
 
     def write_evaluation(
         self, metrics: dict[str, Any], rows: dict[str, list[Any]], probabilities: Any, features: Any
