@@ -14,7 +14,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from sightline.caches import cache_folder
 from sightline.errors import MissingExtra
@@ -129,7 +129,7 @@ def require_extra(extra: str, purpose: str) -> None:
         )
 
 
-def import_library(name: str) -> Any:
+def import_library(name: str) -> ModuleType:
     """Import ``torch`` or ``timm`` and return it, or raise ``MissingExtra`` that says why it can't be.
 
     timm fails to import where torchvision was not built for the installed torch.

@@ -143,13 +143,13 @@ def test_a_run_keeps_a_few_and_gives_them_back(copied_run, measured):
     result_of(explain_some(writer, samples, rows, evaluation))
     kept = copied_run.explanations
     chosen = choose_examples(evaluation)
-    assert kept["paths"].tolist() == [evaluation.predictions.paths[row] for row in chosen]
-    assert kept["images"].shape == (len(chosen), 16, 16, 3) and kept["images"].dtype == np.uint8
-    assert kept["gradcam"].shape == (len(chosen), 16, 16) and kept["gradcam"].dtype == np.uint8
-    assert kept["labels"].tolist() == evaluation.labels[chosen].tolist()
-    assert str(kept["layer"])
+    assert kept.paths.tolist() == [evaluation.predictions.paths[row] for row in chosen]
+    assert kept.images.shape == (len(chosen), 16, 16, 3) and kept.images.dtype == np.uint8
+    assert kept.gradcam.shape == (len(chosen), 16, 16) and kept.gradcam.dtype == np.uint8
+    assert kept.labels.tolist() == evaluation.labels[chosen].tolist()
+    assert kept.layer
     # 18 measured images: less than one of them can be covered 65 times
-    assert len(rows) < count_positions(7) and "occlusion" not in kept and np.isnan(kept["agreement"]).all()
+    assert len(rows) < count_positions(7) and kept.occlusion is None and np.isnan(kept.agreement).all()
 
 
 def test_the_cross_check_takes_no_more_predictions_than_the_evaluation(copied_run, measured, monkeypatch):
@@ -157,8 +157,8 @@ def test_the_cross_check_takes_no_more_predictions_than_the_evaluation(copied_ru
     monkeypatch.setattr("sightline.measuring.explain.count_positions", lambda cells: len(rows) // 2)
     result_of(explain_some(RunWriter.open(copied_run), samples, rows, evaluation))
     kept = copied_run.explanations
-    assert len(kept["occlusion"]) == 2
-    assert np.isnan(kept["agreement"]).tolist()[2:] == [True] * (len(kept["paths"]) - 2)
+    assert len(kept.occlusion) == 2
+    assert np.isnan(kept.agreement).tolist()[2:] == [True] * (len(kept.paths) - 2)
 
 
 def test_a_image_that_changed_since_is_left_out(copied_run, measured, tmp_path):
@@ -168,7 +168,7 @@ def test_a_image_that_changed_since_is_left_out(copied_run, measured, tmp_path):
     moved = type(samples)(root, "x", samples.classes, samples.paths, samples.labels, digests=samples.digests)
     (root / samples.paths[rows[first]]).write_bytes(b"other")
     result_of(explain_some(RunWriter.open(copied_run), moved, rows, evaluation))
-    assert evaluation.predictions.paths[first] not in copied_run.explanations["paths"].tolist()
+    assert evaluation.predictions.paths[first] not in copied_run.explanations.paths.tolist()
 
 
 def test_what_fails_is_a_warning_and_ends_no_run(copied_run, measured):

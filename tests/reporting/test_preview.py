@@ -9,6 +9,7 @@ import pytest
 
 from sightline.reporting.canvas import any_letters
 from sightline.reporting.preview import describe_mix, draw_views
+from sightline.runs.kept_images import Views
 
 HOSTILE = ["$\\frac{1}{0}$", "<script>alert(1)</script>", "a\nb\x1b[31m", "x" * 500, "日本 😀", "\udcff\udcfe"]
 
@@ -21,7 +22,7 @@ def test_it_draws_every_image_and_version_once(count, theme):
     plain = random.integers(0, 255, (count, 8, 8, 3), dtype=np.uint8)
     changed = random.integers(0, 255, (count, 3, 8, 8, 3), dtype=np.uint8)
     shares = np.eye(len(HOSTILE), dtype=np.float32)[labels][:, None].repeat(3, 1)
-    figure = draw_views(HOSTILE, labels, plain, changed, shares, title="$x$", theme=theme)
+    figure = draw_views(HOSTILE, Views(labels, plain, changed, shares), title="$x$", theme=theme)
     (axes,) = figure.axes
     shown = [image.get_array() for image in axes.images]
     assert len(shown) == 4 * count

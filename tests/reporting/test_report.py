@@ -281,7 +281,7 @@ def test_a_browser_finds_every_section_and_complains_about_nothing(copied_run, t
 def test_the_images_of_random_changes_are_in_the_page_and_the_figures(page, finished_run):
     views = finished_run.views
     strips = [a for a in Elements(page).named("div") if a.get("class") == "strip"]
-    assert len(strips) == len(views["labels"]) == 4
+    assert len(strips) == len(views.labels) == 4
     assert "What it sees in training" in page
     assert {"augmented.png", "augmented.svg"} <= {path.name for path in finished_run.figures_folder.iterdir()}
 

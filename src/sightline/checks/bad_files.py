@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sightline.checks.finding import Finding, Severity
 from sightline.checks.subject import Subject
@@ -163,10 +164,11 @@ def find_narrow_range(subject: Subject) -> list[Finding]:
     return [Finding("narrow-range", "warning", message, subject.cases(rows), cure)]
 
 
-def is_narrow(facts: Any) -> Any:
+def is_narrow(facts: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
     """Return ``[N] bool``: images of more than 8 bits that use a sixteenth of their range at most."""
     peak = facts["brightness"] + 2 * facts["contrast"]
-    return (facts["remark"] == b"sixteen-bit") & (peak < _TWELVE_BITS) & (facts["width"] > 0)
+    narrow: npt.NDArray[np.bool_] = (facts["remark"] == b"sixteen-bit") & (peak < _TWELVE_BITS) & (facts["width"] > 0)
+    return narrow
 
 
 def find_oddities(subject: Subject) -> list[Finding]:

@@ -8,13 +8,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from sightline.pixels.containers import Place, place_of
 from sightline.pixels.image_facts import FACTS
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["PARTS", "Samples"]
 
@@ -135,7 +138,7 @@ class Samples:
         rows = sorted(zip(self.digests, names, self.given, self.groups, strict=True))
         return hashlib.sha256(repr(rows).encode("utf-8", "surrogatepass")).hexdigest()
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> pandas.DataFrame:
         """Return the table as a ``pandas.DataFrame`` (pandas must be installed)."""
         import pandas
 

@@ -20,6 +20,7 @@ from sightline.measuring.evaluate import contents_of
 from sightline.pixels.containers import Place
 from sightline.pixels.decode import RGB
 from sightline.reporting.explained import Explained
+from sightline.runs.kept_images import Explanations
 from sightline.runs.lookup import run_of_classifier
 from sightline.runs.writer import RunWriter
 from sightline.runtime.classifier import Classifier
@@ -162,7 +163,7 @@ def explain_some(
                 explained.append(explain_square(classifier, network, square, str(place), None, covers))
                 kept.append(int(place))
         if explained:
-            writer.write_explanations(**_arrays_of(explained, evaluation, kept))
+            writer.write_explanations(_kept(explained, evaluation, kept))
     except (SightlineError, RuntimeError, MemoryError) as error:
         yield Warned("explain.failed", f"no explanations in the report: {error}", "try sightline explain RUN IMG")
         return
@@ -190,23 +191,26 @@ def choose_examples(evaluation: Evaluation) -> npt.NDArray[np.intp]:
     return used[np.array([*wrong, *right], np.intp)]
 
 
-def _arrays_of(explained: list[Explained], evaluation: Evaluation, rows: list[int]) -> dict[str, Any]:
+def _kept(explained: list[Explained], evaluation: Evaluation, rows: list[int]) -> Explanations:
     predictions = evaluation.predictions
-    arrays: dict[str, Any] = {
-        "images": np.stack([_small(one.image) for one in explained]),
-        "paths": np.array([predictions.paths[row] for row in rows]),
-        "labels": evaluation.labels[rows],
-        "predicted": predictions.probabilities[rows].argmax(1),
-        "confidence": predictions.probabilities[rows].max(1),
-        "agreement": np.array([np.nan if one.agreement is None else one.agreement for one in explained]),
-        "layer": np.array(explained[0].layer),
-    }
-    for name in ("gradcam", "occlusion"):
+
+    def maps(name: str) -> npt.NDArray[np.uint8] | None:
+        """Return those of the first images; the images after them have none."""
         made = [one.maps.get(name) for one in explained]
-        maps = [_small((255 * values).round().astype(np.uint8)) for values in made if values is not None]
-        if maps:
-            arrays[name] = np.stack(maps)  # of the first ones; those after them have none
-    return arrays
+        small = [_small((255 * values).round().astype(np.uint8)) for values in made if values is not None]
+        return np.stack(small) if small else None
+
+    return Explanations(
+        images=np.stack([_small(one.image) for one in explained]),
+        paths=np.array([predictions.paths[row] for row in rows]),
+        labels=evaluation.labels[rows],
+        predicted=predictions.probabilities[rows].argmax(1),
+        confidence=predictions.probabilities[rows].max(1),
+        agreement=np.array([np.nan if one.agreement is None else one.agreement for one in explained]),
+        layer=explained[0].layer,
+        gradcam=maps("gradcam"),
+        occlusion=maps("occlusion"),
+    )
 
 
 def _small(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -16,6 +16,7 @@ from sightline.planning.facts import DataFacts, Hardware
 from sightline.planning.inputs import SMALL_SIDE
 from sightline.planning.plan import make_plan
 from sightline.planning.recipe import Recipe
+from sightline.planning.settings import Chosen
 from sightline.reading.decode import decode_images
 
 __all__ = ["CANDIDATES", "compare_networks"]
@@ -30,7 +31,7 @@ _TRAIN, _VAL = 1_000, 500  # images at most
 
 
 def compare_networks(
-    samples: Samples, split: Split, data: DataFacts, hardware: Hardware, chosen: dict[str, Any]
+    samples: Samples, split: Split, data: DataFacts, hardware: Hardware, chosen: Chosen
 ) -> Generator[Event, None, tuple[str, str] | None]:
     """Return (network, reason) of the one whose head has the lowest validation loss, or None: the default is taken.
 

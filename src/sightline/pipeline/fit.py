@@ -251,8 +251,7 @@ def _keep_views(writer: RunWriter, train: Batches, settings: Settings, classes: 
     from sightline.training.preview import choose_rows, make_views
 
     views = make_views(train.take(choose_rows(train.labels, 4)), settings, classes, 6)
-    small = views.shrunk(_VIEW_SIDE)
-    writer.write_views(labels=small.labels, plain=small.plain, changed=small.changed, shares=small.shares)
+    writer.write_views(views.shrunk(_VIEW_SIDE))
 
 
 def _with_rate(plan: Plan, found: RateFound) -> Plan:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from sightline.data.sources import Source, describe_source
 from sightline.errors import InputError
 from sightline.planning.recipe import Recipe
 from sightline.planning.repeats import REPEATS, Repeats
+from sightline.planning.settings import Chosen
 from sightline.runs.folder import RUNS_FOLDER
 
 __all__ = ["Job", "refuse_counts", "refuse_repeats"]
@@ -47,7 +47,7 @@ class Job:
     devices: str = ""
 
     @property
-    def chosen(self) -> dict[str, Any]:
+    def chosen(self) -> Chosen:
         """Setting -> value, for all that a person chose: by an option, or by the recipe."""
         return {**self.recipe.chosen, **self.options.chosen}
 

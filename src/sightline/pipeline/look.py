@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from sightline.checks.checkup import check_subject
 from sightline.checks.finding import Findings
@@ -18,6 +17,7 @@ from sightline.errors import DataError, InputError
 from sightline.events import Event, Noted, Warned
 from sightline.pipeline.job import Job
 from sightline.planning.facts import DataFacts, EarlierRun, describe_data
+from sightline.planning.settings import Chosen
 from sightline.reading.source import DataChoices, inspect_source
 from sightline.runs.earlier import find_earlier
 from sightline.text import count_of
@@ -72,7 +72,7 @@ def look(job: Job) -> Generator[Event, None, tuple[Looked, tuple[Split, ...]]]:
     return Looked(samples, split.without_test(), describe_data(samples, split), findings, earlier), splits
 
 
-def _make_splits(samples: Samples, job: Job, chosen: dict[str, Any]) -> tuple[Split, ...]:
+def _make_splits(samples: Samples, job: Job, chosen: Chosen) -> tuple[Split, ...]:
     """Return the split of each training that the job asks for."""
     seed = chosen.get("split_seed", chosen.get("seed", 0))
     if job.folds:

@@ -43,4 +43,4 @@ def preview_job(job: Job, count: int) -> Generator[Event, None, Figure]:
     batches = make_batches(plan, store, readable.tolist(), few.labels[readable].tolist())
     views = make_views(batches, plan.settings, len(samples.classes), _VIEWS)
     title = f"{plan.settings.model}: training images of {plan.settings.size} px and their random changes"
-    return draw_views(samples.classes, views.labels, views.plain, views.changed, views.shares, title=title)
+    return draw_views(samples.classes, views, title=title)

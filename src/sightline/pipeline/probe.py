@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,7 @@ from sightline.pixels.preprocess import Preprocess
 from sightline.pixels.stream import squares_of
 from sightline.planning.augmentation import changes_to_probe, harmful_choices
 from sightline.planning.facts import DataFacts
-from sightline.planning.settings import Settings
+from sightline.planning.settings import Chosen, Settings
 
 __all__ = ["probe_changes", "warn_of_harm"]
 
@@ -29,9 +28,7 @@ _LEAST = 300
 _CHUNK = 100
 
 
-def probe_changes(
-    samples: Samples, split: Split, data: DataFacts, chosen: dict[str, Any]
-) -> Generator[Event, None, DataFacts]:
+def probe_changes(samples: Samples, split: Split, data: DataFacts, chosen: Chosen) -> Generator[Event, None, DataFacts]:
     """Return the facts with what a quick probe finds about mirrors and turns; test images are not used.
 
     Args:
@@ -65,7 +62,7 @@ def probe_changes(
     return replace(data, survivals=survivals)
 
 
-def warn_of_harm(settings: Settings, data: DataFacts, chosen: dict[str, Any]) -> Generator[Event, None, None]:
+def warn_of_harm(settings: Settings, data: DataFacts, chosen: Chosen) -> Generator[Event, None, None]:
     """Warn of each chosen change that the classes do not survive."""
     for name, survival in harmful_choices(settings, data):
         if name in chosen:

@@ -25,6 +25,7 @@ from sightline.planning.decisions import Decision
 from sightline.planning.facts import Hardware, describe_data
 from sightline.planning.plan import Plan
 from sightline.planning.recipe import Recipe
+from sightline.planning.settings import Chosen
 from sightline.runs.folder import Run, list_runs
 from sightline.runs.safe_files import previous_folder
 from sightline.runs.writer import clear_stillborn
@@ -148,7 +149,7 @@ def has_state(run: Run) -> bool:
     return last.is_dir() or previous_folder(last).is_dir()
 
 
-def _refuse_changed_settings(plan: Plan, chosen: dict[str, Any], run: Run) -> None:
+def _refuse_changed_settings(plan: Plan, chosen: Chosen, run: Run) -> None:
     typed = run.facts.get("chosen", {})  # names of networks and devices were made exact, and memory may have had a say
     values = plan.settings.model_dump()
     wanted = plan.settings.model_copy(update=chosen).model_dump()

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from sightline.errors import DataError, UnreadableImage
 from sightline.installation import require_extra
 from sightline.pixels.limits import MAX_FILE_BYTES
 from sightline.text import one_line
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
 
 __all__ = ["ParquetImages", "image_column", "open_parquet", "parquet_file"]
 
@@ -41,7 +44,7 @@ class _Cursor:
 class ParquetImages:
     """An opened Parquet file with a column of image files; safe to use from several threads."""
 
-    def __init__(self, file: Any, column: str) -> None:
+    def __init__(self, file: ParquetFile, column: str) -> None:
         self._file = file
         self._column = column
         groups = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
@@ -126,7 +129,7 @@ def open_parquet(path: Path) -> ParquetImages:
     return ParquetImages(file, column)
 
 
-def parquet_file(path: Path) -> Any:
+def parquet_file(path: Path) -> ParquetFile:
     """Open a Parquet file with pyarrow.
 
     Raises:

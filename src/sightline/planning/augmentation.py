@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from sightline.planning.decisions import Decisions
 from sightline.planning.facts import DataFacts, Survival
 from sightline.planning.inputs import SMALL_SIDE
-from sightline.planning.settings import Settings
+from sightline.planning.settings import Chosen, Settings
 
 __all__ = ["changes_to_probe", "decide_augmentation", "harmful_choices"]
 
@@ -80,7 +79,7 @@ _RISKS = (
 )
 
 
-def changes_to_probe(chosen: dict[str, Any]) -> tuple[str, ...]:
+def changes_to_probe(chosen: Chosen) -> tuple[str, ...]:
     """Return the changes that are worth probing: the mirror unless it is switched off, others if switched on.
 
     Example:

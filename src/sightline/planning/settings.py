@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
@@ -14,10 +15,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from sightline.errors import InputError
 from sightline.text import did_you_mean
 
-__all__ = ["Settings", "check_names", "check_values", "make_settings", "parse_assignment", "parse_time"]
+__all__ = ["Chosen", "Settings", "check_names", "check_values", "make_settings", "parse_assignment", "parse_time"]
 
 
 Model = TypeVar("Model", bound=BaseModel)
+Chosen = Mapping[str, Any]  # setting -> value, for those that a person chose: an option, a recipe's line
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 _Spread = Annotated[float, Field(ge=1e-3)]  # what pixels are divided by
 _Weight = Annotated[float, Field(gt=0, le=100)]
@@ -28,7 +30,7 @@ def _as_sum(value: Any) -> Any:
     return {value: 1.0} if isinstance(value, str) else value
 
 
-def parse_time(value: Any) -> Any:
+def parse_time(value: object) -> object:
     """Return seconds of ``90``, ``"90s"``, ``"10m"``, ``"2h"`` or ``"1h30m"``; anything else comes back as it is.
 
     Example:
@@ -166,7 +168,7 @@ class Settings(BaseModel):
     threads: int = Field(ge=1, le=1024, description="CPU threads; results are reproducible only with the same number")
 
 
-def check_names(chosen: dict[str, Any]) -> None:
+def check_names(chosen: Chosen) -> None:
     """Raise ``InputError`` with the nearest right name if a name is unknown.
 
     Example:
@@ -178,7 +180,7 @@ def check_names(chosen: dict[str, Any]) -> None:
             raise InputError("plan.unknown-setting", f"there is no setting {name!r}", cure)
 
 
-def check_values(chosen: dict[str, Any]) -> dict[str, Any]:
+def check_values(chosen: Chosen) -> Chosen:
     """Return chosen values as their settings' types, before anything is read for them.
 
     Raises:
@@ -196,7 +198,7 @@ def check_values(chosen: dict[str, Any]) -> dict[str, Any]:
     return _validated(model, chosen).model_dump()
 
 
-def make_settings(values: dict[str, Any]) -> Settings:
+def make_settings(values: Mapping[str, Any]) -> Settings:
     """Return validated settings.
 
     Raises:
@@ -205,7 +207,7 @@ def make_settings(values: dict[str, Any]) -> Settings:
     return _validated(Settings, values)
 
 
-def _validated(model: type[Model], values: dict[str, Any]) -> Model:
+def _validated(model: type[Model], values: Mapping[str, Any]) -> Model:
     try:
         return model(**values)
     except ValidationError as error:

@@ -17,6 +17,7 @@ from sightline.runs.recorded import Recorded
 from sightline.runs.safe_files import write_bytes
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
@@ -110,7 +111,7 @@ def write_png(figure: Figure, path: Path, dots: int) -> None:
     write_bytes(path, out.getvalue())
 
 
-def whole_image(figure: Figure) -> Any:
+def whole_image(figure: Figure) -> Axes:
     """Return axes without lines that cover the figure, in inches from its upper left corner: for many small images.
 
     Axes of its own for each of them take ten times as long.
@@ -122,7 +123,7 @@ def whole_image(figure: Figure) -> Any:
     return axes
 
 
-def place_image(axes: Any, image: npt.NDArray[np.uint8], left: float, top: float, width: float, height: float) -> None:
+def place_image(axes: Axes, image: npt.NDArray[np.uint8], left: float, top: float, width: float, height: float) -> None:
     """Draw an image into the axes of ``whole_image``, at a place and of a size in inches."""
     how = "nearest" if min(image.shape[:2]) < _SMALL else "antialiased"
     axes.imshow(image, extent=(left, left + width, top + height, top), aspect="auto", interpolation=how)
@@ -137,7 +138,7 @@ def leave_room(figure: Figure, left: float, bottom: float, *, top: float = 0.32,
     figure.subplots_adjust(**edges, wspace=(left + right) / each)
 
 
-def paint(axes: Any, ink: str) -> None:
+def paint(axes: Axes, ink: str) -> None:
     """Draw the axes in one quiet colour."""
     axes.tick_params(colors=ink, labelsize=9)
     for text in (axes.title, axes.xaxis.label, axes.yaxis.label):

@@ -18,37 +18,37 @@ def explanations(run: Recorded) -> dict[str, Any] | None:
     kept = run.explanations
     if kept is None:
         return None
-    names = run.facts["classes"]
+    names, maps = run.facts["classes"], {"gradcam": kept.gradcam, "occlusion": kept.occlusion}
     cards = []
-    for number, image in enumerate(kept["images"]):
-        label, predicted = int(kept["labels"][number]), int(kept["predicted"][number])
-        agreement = float(kept["agreement"][number])
+    for number, image in enumerate(kept.images):
+        label, predicted = int(kept.labels[number]), int(kept.predicted[number])
+        agreement = float(kept.agreement[number])
         cards.append(
             {
-                "path": str(kept["paths"][number]),
+                "path": str(kept.paths[number]),
                 "label": names[label],
                 "predicted": names[predicted],
                 "is_right": label == predicted,
-                "confidence": float(kept["confidence"][number]),
+                "confidence": float(kept.confidence[number]),
                 "agreement": None if np.isnan(agreement) else f"{agreement:.2f}",
                 "uri": image_uri(image),
                 "maps": [
-                    {"name": words, "uri": image_uri(overlay(image, kept[name][number].astype(np.float32) / 255))}
+                    {"name": words, "uri": image_uri(overlay(image, drawn[number].astype(np.float32) / 255))}
                     for name, words in MAP_NAMES.items()
-                    if name in kept and number < len(kept[name])
+                    if (drawn := maps[name]) is not None and number < len(drawn)
                 ],
             }
         )
-    known = kept["agreement"][~np.isnan(kept["agreement"])]
+    known = kept.agreement[~np.isnan(kept.agreement)]
     return {
         "caveat": CAVEAT,
         "groups": [
             ("Worst mistakes", [card for card in cards if not card["is_right"]]),
             ("Correct, with typical confidence", [card for card in cards if card["is_right"]]),
         ],
-        "has_gradcam": "gradcam" in kept,
-        "has_occlusion": "occlusion" in kept,
+        "has_gradcam": kept.gradcam is not None,
+        "has_occlusion": kept.occlusion is not None,
         "agreement": f"{known.mean():.2f}" if len(known) else None,
-        "layer": str(kept["layer"]),
-        "is_small": kept["images"].shape[1] < 96,
+        "layer": kept.layer,
+        "is_small": kept.images.shape[1] < 96,
     }

@@ -198,7 +198,7 @@ def draw_augmented(run: Recorded, theme: str = "light") -> Figure | None:
     views = run.views
     if views is None:
         return None
-    return draw_views(run.facts["classes"], **views, theme=theme)
+    return draw_views(run.facts["classes"], views, theme=theme)
 
 
 _FIRST = '<g id="figure_1">'  # of what matplotlib draws

@@ -89,11 +89,11 @@ def _learning(run: Recorded) -> list[dict[str, Any]]:
     return [
         {
             "label": names[label],
-            "plain": image_uri(views["plain"][number]),
+            "plain": image_uri(views.plain[number]),
             "changed": [
                 {"uri": image_uri(image), "words": describe_mix(names, shares, int(label))}
-                for image, shares in zip(views["changed"][number], views["shares"][number], strict=True)
+                for image, shares in zip(views.changed[number], views.shares[number], strict=True)
             ],
         }
-        for number, label in enumerate(views["labels"])
+        for number, label in enumerate(views.labels)
     ]

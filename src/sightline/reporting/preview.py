@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.reporting.canvas import INK, empty_figure, place_image, whole_image
+from sightline.runs.kept_images import Views
 from sightline.text import printable
 
 if TYPE_CHECKING:
@@ -23,10 +24,7 @@ _ROWS = 5  # from which on two blocks stand side by side
 
 def draw_views(
     classes: Sequence[str],
-    labels: npt.NDArray[np.int64],
-    plain: npt.NDArray[np.uint8],
-    changed: npt.NDArray[np.uint8],
-    shares: npt.NDArray[np.float32],
+    views: Views,
     *,
     title: str = "Training images and their random changes",
     theme: str = "light",
@@ -35,17 +33,14 @@ def draw_views(
 
     Args:
         classes: names; whatever letters they hold.
-        labels: ``[N]``.
-        plain: ``[N, S, S, 3]``.
-        changed: ``[N, V, S, S, 3]``.
-        shares: ``[N, V, K]``, 0 to 1, of the classes in each version.
+        views: the images.
         title: above all.
         theme: ``light`` or ``dark`` surroundings.
     """
-    count, views = changed.shape[:2]
+    count, versions = views.changed.shape[:2]
     blocks = 2 if count > _ROWS else 1
     rows = -(-count // blocks)
-    block_width = (views + 1) * _TILE + _GAP
+    block_width = (versions + 1) * _TILE + _GAP
     width, height = blocks * block_width - _GAP + 2 * _EDGE, rows * (_TILE + _NAME) + _HEAD
     figure = empty_figure((width, height))
 
@@ -61,13 +56,13 @@ def draw_views(
     for number in range(count):
         block, row = divmod(number, rows)
         top = _HEAD + row * (_TILE + _NAME) + _NAME
-        for view in range(views + 1):
+        for view in range(versions + 1):
             left = _EDGE + block * block_width + view * _TILE
-            image = changed[number, view - 1] if view else plain[number]
+            image = views.changed[number, view - 1] if view else views.plain[number]
             place_image(axes, image, left + _SPACE, top, _TILE - 2 * _SPACE, _TILE - 2 * _SPACE)
-            label = int(labels[number])
+            label = int(views.labels[number])
             own = name_of(classes[label])  # at the row's head
-            words = describe_mix(classes, shares[number, view - 1], label) if view else own
+            words = describe_mix(classes, views.shares[number, view - 1], label) if view else own
             write(left, top - 0.06, words, 7)
     return figure
 

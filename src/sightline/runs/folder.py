@@ -12,6 +12,7 @@ from sightline.errors import RunError
 from sightline.pixels.containers import Place, place_of
 from sightline.pixels.modes import Range
 from sightline.runs.cell import run_cell
+from sightline.runs.kept_images import Explanations, Views
 from sightline.runs.safe_files import named_damage, read_arrays, read_columns, read_json, read_rows
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
@@ -291,18 +292,18 @@ class Run:
         return found
 
     @property
-    def views(self) -> dict[str, Any] | None:
-        """A few training images as ``labels``, ``plain``, ``changed`` and ``shares``; None where none were kept."""
-        views: dict[str, Any] | None = self._read(self.views_file, read_arrays)
-        return views
+    def views(self) -> Views | None:
+        """A few training images, plain and as random changes leave them; None where none were kept."""
+        arrays = self._read(self.views_file, read_arrays)
+        with named_damage(self.views_file, self.folder):
+            return None if arrays is None else Views(**arrays)
 
     @property
-    def explanations(self) -> dict[str, Any] | None:
-        """The arrays of ``explanations_file``, as ``RunWriter.write_explanations`` says; None where it is not there."""
-        kept: dict[str, Any] | None = self._read(self.explanations_file, read_arrays)
-        if kept is not None and "pictures" in kept:  # as runs before 0.2 called them
-            kept["images"] = kept.pop("pictures")
-        return kept
+    def explanations(self) -> Explanations | None:
+        """Which places of a few measured images moved the score; None where that was not kept."""
+        arrays = self._read(self.explanations_file, read_arrays)
+        with named_damage(self.explanations_file, self.folder):
+            return None if arrays is None else Explanations.from_arrays(arrays)
 
     @property
     def validation(self) -> LabelledPredictions | None:

@@ -17,6 +17,7 @@ from sightline.pixels.modes import Range
 from sightline.planning.plan import Plan
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
+from sightline.runs.kept_images import Explanations, Views
 from sightline.runs.measured import Measured, read_measured
 
 __all__ = ["Recorded"]
@@ -129,12 +130,12 @@ class Recorded:
         return self.run.findings
 
     @cached_property
-    def views(self) -> dict[str, Any] | None:
+    def views(self) -> Views | None:
         """``data/augmented.npz``."""
         return self.run.views
 
     @cached_property
-    def explanations(self) -> dict[str, Any] | None:
+    def explanations(self) -> Explanations | None:
         """``evaluation/explanations.npz``."""
         return self.run.explanations
 

@@ -22,6 +22,7 @@ from sightline.evaluation.learning_curve import LearningCurve
 from sightline.evaluation.shift import LabelledPredictions
 from sightline.events import StepEnded
 from sightline.runs.folder import LOCK_FILE, Run, list_runs
+from sightline.runs.kept_images import Explanations, Views
 from sightline.runs.lock import RunLock, lock_run
 from sightline.runs.safe_files import (
     append_bytes,
@@ -147,24 +148,17 @@ class RunWriter:
         """Copy a list of fixes to ``data/fixes.csv``: what was decided belongs to the run."""
         write_bytes(self.run.split_file.with_name("fixes.csv"), Path(file).read_bytes())
 
-    def write_views(self, **arrays: Any) -> None:
-        """Write ``data/augmented.npz``: ``labels``, ``plain``, ``changed`` and ``shares`` of a few training images."""
-        _write_arrays(self.run.views_file, arrays)
+    def write_views(self, views: Views) -> None:
+        """Write ``data/augmented.npz``."""
+        _write_arrays(self.run.views_file, views)
 
-    def write_explanations(self, **arrays: Any) -> None:
-        """Write ``evaluation/explanations.npz`` of ``M`` measured images.
-
-        Args:
-            **arrays: ``images [M, S, S, 3] uint8``; ``gradcam`` and ``occlusion``, ``[M, S, S] uint8`` maps of 0 to
-                255, those that were made; ``paths [M] str``; ``labels`` and ``predicted``, ``[M]`` positions in the
-                classes; ``confidence [M]``; ``agreement [M]``, NaN where there are no two maps; ``layer``.
-        """
-        _write_arrays(self.run.explanations_file, arrays)
+    def write_explanations(self, explanations: Explanations) -> None:
+        """Write ``evaluation/explanations.npz``."""
+        _write_arrays(self.run.explanations_file, explanations)
 
     def write_validation(self, predictions: LabelledPredictions) -> None:
         """Write ``evaluation/validation.npz``."""
-        arrays = {field.name: getattr(predictions, field.name) for field in fields(predictions)}
-        _write_arrays(self.run.validation_file, {name: array for name, array in arrays.items() if array is not None})
+        _write_arrays(self.run.validation_file, predictions)
 
     def write_robustness(self, measured: Robustness) -> None:
         """Write ``evaluation/robustness.json``."""
@@ -242,9 +236,11 @@ def numbered_folder(parent: Path, name: str) -> Path:
     raise RunError("run.exists", f"{parent} holds 9,999 of {stem}", "choose another --out")
 
 
-def _write_arrays(path: Path, arrays: dict[str, Any]) -> None:
+def _write_arrays(path: Path, fields_of: Views | Explanations | LabelledPredictions) -> None:
+    """Write the fields of a dataclass as an ``.npz`` file, those that are not None."""
+    arrays = {field.name: getattr(fields_of, field.name) for field in fields(fields_of)}
     out = io.BytesIO()
-    np.savez_compressed(out, **arrays)
+    np.savez_compressed(out, **{name: array for name, array in arrays.items() if array is not None})
     write_bytes(path, out.getvalue())
 
 

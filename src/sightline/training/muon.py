@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import Tensor
@@ -104,8 +104,13 @@ class Muon(torch.optim.Optimizer):
             if group["kind"] == "muon" and any(weight.ndim < 2 for weight in group["params"]):
                 raise ValueError("Muon is for matrices and filters; put biases into a group of kind 'sgd'")
 
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """Make one update of every weight that has a gradient; returns the closure's loss, if there is one."""
         loss = None
         if closure is not None:

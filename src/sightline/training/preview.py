@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 
 from sightline.planning.settings import Settings
+from sightline.runs.kept_images import Views
 from sightline.training.augment import augment_batch
 from sightline.training.batches import Batches, as_images
 from sightline.training.mix import mix_batch
 
-__all__ = ["Views", "choose_rows", "make_views"]
-
-Bytes = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Views:
-    """Some training images, plain and changed.
-
-    Attributes:
-        labels: ``[N] int64``.
-        plain: ``[N, S, S, 3] uint8``, as in evaluation.
-        changed: ``[N, V, S, S, 3] uint8``, as in ``V`` steps of the training.
-        shares: ``[N, V, K] float32``: the targets of the loss; 1 for one class, unless images are mixed.
-    """
-
-    labels: npt.NDArray[np.int64]
-    plain: Bytes
-    changed: Bytes
-    shares: npt.NDArray[np.float32]
-
-    def shrunk(self, side: int) -> Views:
-        """Return the same with images of at most ``side`` px."""
-        if self.plain.shape[1] <= side:
-            return self
-
-        def shrink(images: Bytes) -> Bytes:
-            flat = images.reshape(-1, *images.shape[-3:])
-            small = [Image.fromarray(image).resize((side, side), Image.Resampling.BOX) for image in flat]
-            return np.stack([np.asarray(one) for one in small]).reshape(*images.shape[:-3], side, side, 3)
-
-        return replace(self, plain=shrink(self.plain), changed=shrink(self.changed))
+__all__ = ["choose_rows", "make_views"]
 
 
 def choose_rows(labels: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.intp]:

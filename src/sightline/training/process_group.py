@@ -16,7 +16,7 @@ import os
 import re
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -24,6 +24,9 @@ from torch import Tensor
 
 from sightline.errors import SightlineError, StopRequested, TrainingError
 from sightline.networks.network import Network
+
+if TYPE_CHECKING:
+    from torch.distributed import Store  # type: ignore[attr-defined]
 
 __all__ = [
     "ALONE",
@@ -246,13 +249,13 @@ class Group:
 ALONE = Group()
 
 
-def host_store() -> tuple[Any, int]:
+def host_store() -> tuple[Store, int]:
     """Return (a store for processes of this machine, its port)."""
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=_TIMEOUT)  # type: ignore[attr-defined]
     return store, store.port
 
 
-def join_store(place: Place) -> Any:
+def join_store(place: Place) -> Store:
     """Return the store at ``MASTER_ADDR`` and ``MASTER_PORT`` for this launch of all processes.
 
     Raises:
@@ -261,10 +264,11 @@ def join_store(place: Place) -> Any:
     from torch.distributed.rendezvous import rendezvous
 
     try:
-        return next(iter(rendezvous("env://", place.rank, place.size, timeout=_TIMEOUT)))[0]
+        store: Store = next(iter(rendezvous("env://", place.rank, place.size, timeout=_TIMEOUT)))[0]
     except (RuntimeError, ValueError) as error:
         message = f"the processes can't connect to each other: {_first_line(error)}"
         raise TrainingError(_LOST, message, "start them with torchrun, or with --devices") from error
+    return store
 
 
 def _first_line(error: Exception) -> str:
@@ -273,7 +277,7 @@ def _first_line(error: Exception) -> str:
     return re.sub(r"^\[\S+:\d+\] ", "", first)[:160]
 
 
-def open_group(place: Place, store: Any, device: str) -> Group:
+def open_group(place: Place, store: Store, device: str) -> Group:
     """Return the group, once all processes have joined; ``device`` is that of this one.
 
     Raises:
