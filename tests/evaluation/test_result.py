@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 
@@ -11,6 +12,7 @@ import pytest
 
 from sightline.errors import DataError
 from sightline.evaluation.intervals import wilson
+from sightline.evaluation.metrics import intervals_in
 from sightline.evaluation.result import Evaluation, evaluate_rows
 from sightline.runtime.predictions import Predictions
 
@@ -117,7 +119,7 @@ def test_the_columns_fit_a_csv(evaluation: Evaluation) -> None:
     assert len(list(csv.DictReader(io.StringIO(out.getvalue())))) == 8
 
 
-def test_the_notebook_table_has_the_main_figures(evaluation: Evaluation) -> None:
+def test_the_notebook_table_has_every_metric(evaluation: Evaluation) -> None:
     shown = evaluation._repr_html_()
-    assert "macro f1" in shown
+    assert all(html.escape(metric.words) in shown for metric in intervals_in(evaluation.metrics))
     assert str(wilson(5, 7)) in shown
