@@ -148,7 +148,7 @@ def train(
     require: Annotated[
         list[str] | None,
         typer.Option(
-            help='Exit with 5 unless the lower end of the interval reaches this, e.g. "accuracy>=0.9".',
+            help='Exit with 5 unless the safe end of the interval meets it, e.g. "accuracy>=0.9", "log_loss<=0.3".',
             rich_help_panel=_OUTPUT,
         ),
     ] = None,

@@ -76,7 +76,7 @@ class Split:
         return {"split": list(self.parts), "leaked": self.leaked.astype(int).tolist()}
 
     def without_test(self) -> Split:
-        """Return the split for training: where the test images are can't be told from it."""
+        """Return the split for training: it does not say which images are in the test."""
         is_test = self.parts == "test"
         return replace(self, parts=np.where(is_test, "", self.parts).astype(object), leaked=self.leaked & ~is_test)
 

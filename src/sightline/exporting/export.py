@@ -24,7 +24,7 @@ __all__ = ["export_classifier"]
 
 def export_classifier(
     graph: Graph, bundle: Bundle, folder: Path, files: Sequence[Place], formats: Sequence[str] = ("onnx",)
-) -> dict[str, ParityProof]:
+) -> dict[str, ParityProof | ExportMismatch]:
     """Write ``model.safetensors``, ``classifier.json``, ``classes.txt`` and a proved file of each format.
 
     Args:
@@ -35,12 +35,12 @@ def export_classifier(
         formats: names of ``FORMATS``, ``onnx`` first.
 
     Returns:
-        The proof of each format.
+        The proof of each format; of a further one, why it is not in the folder.
 
     Raises:
         DataError: if none of the images can be read; nothing is changed then.
-        ExportMismatch: if a file can't be made or decides otherwise. It is not in the folder then, nor are those of the
-            formats after it, and the rest is; an older folder with a proved file is left as it is.
+        ExportMismatch: if ``model.onnx`` can't be made or predicts differently. Then no model file is in the folder,
+            and the rest is; an older folder with a proved ``model.onnx`` is left as it is.
     """
     from safetensors.torch import save
 
@@ -55,22 +55,25 @@ def export_classifier(
     write_bytes(scratch / "model.safetensors", save(weights, metadata={"format": "pt"}))
     write_text(scratch / "classifier.json", bundle.to_json() + "\n")
     write_text(scratch / "classes.txt", "".join(f"{name}\n" for name in bundle.classes))
-    failure: ExportMismatch | None = None
-    proofs = {}
-    for format in map(find_format, formats):
+    results: dict[str, ParityProof | ExportMismatch] = {}
+    first, *further = map(find_format, formats)
+    for format in (first, *further):
         try:
-            proofs[format.name] = _write_proved(format, graph, bundle, scratch / format.file, squares)
+            results[format.name] = _write_proved(format, graph, bundle, scratch / format.file, squares)
         except ExportMismatch as error:
             (scratch / format.file).unlink(missing_ok=True)
-            failure = error
-            break
-    if failure is not None and (folder / MODEL_FILE).is_file():
+            results[format.name] = error
+            if format is first:
+                break
+    failure = results[first.name]
+    is_failed = isinstance(failure, ExportMismatch)
+    if is_failed and (folder / MODEL_FILE).is_file():
         shutil.rmtree(scratch, ignore_errors=True)
+    else:
+        replace_folder(scratch, folder)
+    if isinstance(failure, ExportMismatch):
         raise failure
-    replace_folder(scratch, folder)
-    if failure is not None:
-        raise failure
-    return proofs
+    return results
 
 
 def _write_proved(

@@ -89,15 +89,15 @@ def prove_parity(graph: Graph, runner: Runner, squares: npt.NDArray[np.uint8]) -
         if not largest <= TOLERANCE or (differs & ~tied).any():  # written so that a NaN fails
             raise ExportMismatch(
                 "export.mismatch",
-                f"at batch size {size} the exported file decides otherwise than the network on "
+                f"at batch size {size} the exported file predicts differently from the network on "
                 f"{int((differs & ~tied).sum())} of {seen} images (largest difference {largest:.3g})",
-                "report this with the network's name; model.onnx was withdrawn, model.safetensors is kept",
+                "report this with the network's name; the file was withdrawn, model.safetensors is kept",
             )
         if not off <= NOVELTY_TOLERANCE * max(1.0, float(np.abs(new).max())):
             raise ExportMismatch(
                 "export.mismatch",
                 f"at batch size {size} the exported file's novelty differs from the network's by {off:.3g}",
-                "report this with the network's name; model.onnx was withdrawn, model.safetensors is kept",
+                "report this with the network's name; the file was withdrawn, model.safetensors is kept",
             )
     return ParityProof(count, BATCH_SIZES, largest, ties)
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,6 +35,9 @@ from sightline.runs.lookup import refuse_repeated
 from sightline.runs.writer import RunWriter
 from sightline.runtime.bundle import Bundle
 
+if TYPE_CHECKING:
+    from sightline.exporting.parity import ParityProof
+
 __all__ = ["export_files", "export_run", "finish", "make_bundle"]
 
 
@@ -57,7 +60,8 @@ def export_run(run: Run, format: str = "onnx") -> Generator[Event, None, Run]:
     if not run.split_file.is_file():
         raise RunError("run.no-checkpoint", f"{run.folder} was stopped before its first epoch", "train again")
     with lock_run(run.folder):  # a running training would replace what is exported
-        headline = yield from _export_again(run, tuple(dict.fromkeys(["onnx", format])))
+        before = run.facts.get("export", {}).get("formats", {})  # all files in the folder are of one network
+        headline = yield from _export_again(run, tuple(dict.fromkeys(["onnx", *before, format])))
     yield RunEnded(str(run.folder), headline)
     return run
 
@@ -72,6 +76,10 @@ def _export_again(run: Run, formats: tuple[str, ...]) -> Generator[Event, None, 
     writer.update(headline=headline, status=status)
     yield from write_page(run)
     writer.update(files=hash_files(run))
+    for name, result in run.facts["export"].get("formats", {}).items():
+        if "error" in result:
+            cure = "model.onnx is exported and evaluated; use it, or report this with the network's name"
+            raise ExportMismatch("export.failed", f"no {name} file: {result['error']}", cure)
     return headline
 
 
@@ -118,6 +126,7 @@ def _export(
 ) -> Generator[Event, None, Calibrated]:
     from sightline.exporting.export import export_classifier
     from sightline.exporting.formats import FORMATS
+    from sightline.exporting.parity import ParityProof
     from sightline.networks.onnx_graph import Graph
     from sightline.training.setup import load_trained
     from sightline.training.update import named_errors
@@ -133,17 +142,22 @@ def _export(
     graph = Graph(network, bundle.temperature, calibrated.novelty)
     try:
         with named_errors(plan.settings):
-            proofs = export_classifier(graph, bundle, run.classifier_folder, files, formats)
+            results = export_classifier(graph, bundle, run.classifier_folder, files, formats)
     except ExportMismatch as error:
         writer.update(export={"error": error.message})
         raise
-    proof, *_ = proofs.values()
-    more = {name: {"file": shipped[name], **proofs[name].to_dict()} for name in formats[1:]}
+    proof, *_ = results.values()
+    assert isinstance(proof, ParityProof)
+    more = {name: {"file": shipped[name], **_describe(results[name])} for name in formats[1:]}
     facts = {**proof.to_dict(), **({"formats": more} if more else {})}
     writer.update(export=facts, **({} if epoch is None else {"best_epoch": epoch}))
     detail = f"same decisions as the network on {proof.images} images, probabilities within {proof.max_difference:.1g}"
     yield StageEnded("Exporting", detail, time.monotonic() - start)
     return calibrated
+
+
+def _describe(result: ParityProof | ExportMismatch) -> dict[str, Any]:
+    return {"error": result.message} if isinstance(result, ExportMismatch) else result.to_dict()
 
 
 def make_bundle(run: Run, plan: Plan, samples: Samples, network: Any, calibrated: Calibrated | None = None) -> Bundle:

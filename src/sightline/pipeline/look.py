@@ -33,7 +33,7 @@ class Looked:
 
     Attributes:
         samples: inspected.
-        split: of the first training, without the test: nothing that decides or trains can find a test image.
+        split: of the first training, without the test: what decides and trains is not told which images are in it.
         data: the facts that a plan depends on; of the test they have the count alone.
         findings: what is wrong with the data, worst first.
         earlier: the run that the network starts from; None: none.

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from sightline.caches import cache_limit
+from sightline.data.inspect import refuse_bad
 from sightline.data.split import Split
 from sightline.evaluation.intervals import Interval
 from sightline.evaluation.repeats import describe_spread
@@ -63,6 +64,7 @@ def repeat_job(job: Job) -> Generator[Event, None, Run]:
         writer.write_plan(plan.to_toml())
         yield RunStarted(str(writer.run.folder))
         workbench = yield from set_up_workbench(looked.samples, splits[0], plan, weights)
+        refuse_bad(workbench.samples, plan.settings.on_bad)
         for number, split in enumerate(splits, 1):
             what = repeats.describe(number, times)
             yield Noted(f"{what[:1].upper()}{what[1:]}.")
@@ -84,9 +86,9 @@ def _train_one(
     with kept_status(writer):
         writer.write_plan(plan.to_toml())
         yield RunStarted(str(writer.run.folder))
-        record_data(writer, plan, looked, own, split)
+        whole = record_data(writer, plan, looked, own, split)
         yield from fit(plan, own, Session(writer))
-        headline = yield from finish(writer, plan, own, split)
+        headline = yield from finish(writer, plan, own, whole)
         yield from write_report_of(writer, headline)
     writer.drop_checkpoints()
     yield RunEnded(str(writer.run.folder), headline)

@@ -15,6 +15,7 @@ from typing import Any
 from sightline.caches import cache_limit
 from sightline.checks.checkup import check_subject
 from sightline.checks.subject import Subject
+from sightline.data.inspect import refuse_bad
 from sightline.data.sources import describe_source
 from sightline.data.split import Split
 from sightline.errors import InputError, RunError, StopRequested
@@ -84,12 +85,13 @@ def _train(job: Job, processes: Processes, stages: list[StageEnded]) -> Generato
         if writer.lock_problem:
             yield Warned("run.no-lock", writer.lock_problem, "never let two commands write into one run")
         workbench = yield from set_up_workbench(looked.samples, begun.split, plan, weights, decided.costs)
-        record_data(writer, plan, looked, workbench, begun.split)
+        refuse_bad(workbench.samples, plan.settings.on_bad)
+        split = record_data(writer, plan, looked, workbench, begun.split)
         processes.start(run.folder, size)
         ends = job.started + limit - seconds_before if limit else math.inf
         session = Session(writer, ends, job.resume, begun.differs, processes)
         yield from fit(plan, workbench, session)
-        headline = yield from finish(writer, plan, workbench, begun.split)
+        headline = yield from finish(writer, plan, workbench, split)
         yield from write_report_of(writer, headline, stages)
         if not job.keep_checkpoints:
             writer.drop_checkpoints()
@@ -111,8 +113,8 @@ def _begin(job: Job, before: Run | None, processes: Processes) -> Generator[Even
     return TakenUp(looked, split, decided)
 
 
-def record_data(writer: RunWriter, plan: Plan, looked: Looked, workbench: Workbench, split: Split) -> None:
-    """Write the samples, the whole split and the findings of a training into its run.
+def record_data(writer: RunWriter, plan: Plan, looked: Looked, workbench: Workbench, split: Split) -> Split:
+    """Write samples, split and findings of a training into its run; returns the whole split as it was written.
 
     Findings are made again where they are those of another split, or images became unreadable since.
     """
@@ -126,6 +128,7 @@ def record_data(writer: RunWriter, plan: Plan, looked: Looked, workbench: Workbe
     writer.write_data(samples.columns(), split.columns(), [finding.to_dict() for finding in findings])
     if looked.earlier:
         writer.write_earlier(looked.earlier.seen)
+    return split
 
 
 def write_report_of(

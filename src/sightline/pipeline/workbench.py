@@ -7,7 +7,6 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sightline.data.inspect import refuse_bad
 from sightline.data.samples import Samples
 from sightline.data.split import Split, selection_rows
 from sightline.events import Event
@@ -28,7 +27,7 @@ __all__ = ["Session", "Training", "Workbench", "readable", "set_up_training", "s
 
 @dataclass(frozen=True, slots=True)
 class Workbench:
-    """What trainings on the same images share. The test images can't be found from it.
+    """What trainings on the same images share. Its split names no test image; only ``finish`` is given one that does.
 
     Attributes:
         samples: inspected, with what could not be decoded.
@@ -91,7 +90,6 @@ def set_up_workbench(
         weights, costs: as for ``Workbench``.
     """
     samples, store = yield from decode_images(samples, plan)
-    refuse_bad(samples, plan.settings.on_bad)
     count = len(split.rows(split.headline))
     return Workbench(samples, readable(split.without_test(), samples), store, weights, costs, count)
 

@@ -12,6 +12,7 @@ from sightline.data.samples import Samples
 from sightline.data.split import Split
 from sightline.pixels.image_facts import FACTS
 from sightline.runs.folder import Run
+from sightline.runs.safe_files import named_damage
 
 __all__ = ["read_dataset"]
 
@@ -35,13 +36,22 @@ def read_dataset(run: Run, facts: dict[str, Any] | None = None) -> tuple[Samples
         RunError: if a file is damaged.
     """
     facts, rows = run.facts if facts is None else facts, run.samples
+    with named_damage(run.samples_file, run.folder):
+        return _assemble(facts, rows)
+
+
+def _assemble(facts: dict[str, Any], rows: list[dict[str, str]]) -> tuple[Samples, Split]:
     classes = tuple(facts["classes"])
+    number = {name: place for place, name in enumerate(classes)}
+    strange = sorted({row["label"] for row in rows} - set(classes))
+    if not rows or strange:
+        raise ValueError(f"it has the label {strange[0]!r}, which is not a class" if strange else "it has no rows")
     samples = Samples(
         root=Path(facts["data_root"]),
         source=facts["data"],
         classes=classes,
         paths=np.array([row["path"] for row in rows], object),
-        labels=np.array([classes.index(row["label"]) for row in rows], np.int64),
+        labels=np.array([number[row["label"]] for row in rows], np.int64),
         given=np.array([row["given_split"] for row in rows], object),
         groups=np.array([row["group"] for row in rows], object),
         facts=_facts_of(rows),
