@@ -230,7 +230,7 @@ def _diagnose_cuda(facts: dict[str, object]) -> Diagnosis:
         "cuda",
         False,
         f"an NVIDIA driver is here ({driver}), but torch can't use it: {said or 'no usable device'}",
-        "update the NVIDIA driver, or go on with --device cpu",
+        "update the NVIDIA driver, or use --device cpu",
     )
 
 

@@ -33,7 +33,7 @@ def compare(
 
     Returns:
         A :class:`~sightline.reviewing.compare.Compared`: ``pairs`` with tests, intervals and classes, ``verdicts()`` in
-        words, ``rows(0)`` with the images that the first of ``others`` fixes and breaks, ``to_dict()``.
+        words, ``rows(0)`` with the images that the first of ``others`` corrects and gets newly wrong, ``to_dict()``.
 
     Raises:
         RunError: if a run was not evaluated, or the images, their labels or the classes differ.

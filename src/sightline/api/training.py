@@ -57,7 +57,7 @@ def train(
         devices: processes that train together, started here: a number, or ``all`` for one a GPU; empty: this one, or
             those that torchrun started. Those beside the first train along, and return its run when it is done.
         started: by ``time.monotonic()``, from when on ``time`` counts; None: from now.
-        track: who listens besides: ``tensorboard``, ``mlflow``, ``wandb``, ``csv``.
+        track: trackers that log the run: ``tensorboard``, ``mlflow``, ``wandb``, ``csv``.
         display: where events go; by default the notebook's cell or the terminal.
         quiet: show warnings only.
         **settings: any setting of the plan, for example ``epochs=5, model="resnet18", seed=1, time="10m"``.

@@ -104,7 +104,7 @@ def _document(explained: tuple[Explained, ...], written: list[Path | None]) -> d
         {**one.to_dict(), "image": None if path is None else str(path)}
         for one, path in zip(explained, written, strict=True)
     ]
-    return {"schema_version": 1, "explanations": rows}
+    return {"schema_version": 2, "explanations": rows}
 
 
 def _print_row(one: Explained, path: Path | None) -> None:

@@ -12,9 +12,7 @@ __all__ = ["export"]
 
 def export(
     run: Annotated[str, typer.Argument(help="A run's folder or name.")],
-    format: Annotated[
-        str, typer.Option("--format", help="onnx, or another format to be written beside model.onnx.")
-    ] = "onnx",
+    format: Annotated[str, typer.Option("--format", help="onnx; pt2 too is written beside model.onnx.")] = "onnx",
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Sets of classes that hold the true one as often as was asked for. Arrays only."""
+"""Sets of classes that contain the true class as often as was asked for. Arrays only."""
 
 from __future__ import annotations
 

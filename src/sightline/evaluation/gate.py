@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from sightline.errors import GateNotMet, InputError
 from sightline.evaluation.intervals import Interval
 from sightline.evaluation.metrics import ALIASES, METRICS, Metric, find_metric
+from sightline.text import did_you_mean
 
 __all__ = ["Requirement", "check_requirement", "parse_requirement"]
 
@@ -49,8 +49,7 @@ def parse_requirement(text: str) -> Requirement:
     name, sign, number, percent = match.groups()
     metric = find_metric(name)
     if metric is None:
-        near = difflib.get_close_matches(name, [*METRICS, *ALIASES], 1)
-        cure = f"{f'did you mean {near[0]}? ' if near else ''}{_known()}"
+        cure = did_you_mean(name, [*METRICS, *ALIASES], _known())
         raise InputError("gate.metric", f"--require {text!r}: there is no metric {name!r}", cure)
     value = float(number) / (100 if percent else 1)
     right = ">=" if metric.is_higher_better else "<="
@@ -83,8 +82,9 @@ def check_requirement(text: str, metrics: dict[str, Any]) -> GateNotMet | None:
     required = parse_requirement(text)
     name = required.metric.name
     if name not in metrics:
-        message = f"required {required}, but {name} could not be measured on these images"
-        return GateNotMet("gate.not-measured", message, "require another metric, or measure on images of more classes")
+        message = f"required {required}, but {name} is not computed for these images"
+        cure = "require another metric; docs/evaluate.md says for which classes and how many images each is computed"
+        return GateNotMet("gate.not-measured", message, cure)
     measured = Interval(**metrics[name])
     if required.is_met(measured):
         return None

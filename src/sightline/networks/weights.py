@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sightline.errors import WeightsError
 from sightline.planning.facts import NetworkFacts
+from sightline.text import one_line
 
 __all__ = [
     "StartWeights",
@@ -145,7 +146,7 @@ def check_weights(file: Path) -> None:
         with safe_open(file, framework="numpy"):
             pass
     except (SafetensorError, OSError) as error:
-        message = f"{file} is damaged, or not in safetensors format: {' '.join(str(error).split())[:200]}"
+        message = f"{file} is damaged, or not in safetensors format: {one_line(error)}"
         cure = "copy it again, or recreate it: sightline export RUN (while the run has its checkpoint), or train again"
         raise WeightsError("weights.damaged", message, cure) from error
 

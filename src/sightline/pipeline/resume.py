@@ -9,8 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sightline.data.samples import Samples
 from sightline.data.sources import describe_source
 from sightline.data.split import Split
@@ -26,6 +24,7 @@ from sightline.planning.facts import Hardware, describe_data
 from sightline.planning.plan import Plan
 from sightline.planning.recipe import Recipe
 from sightline.planning.settings import Chosen
+from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run, list_runs
 from sightline.runs.safe_files import previous_folder
 from sightline.runs.writer import clear_stillborn
@@ -171,19 +170,22 @@ def _data_changed(samples: Samples, run: Run) -> RunError:
     cure = "restore the data, or leave out --resume for a new run"
     if not run.samples_file.is_file():
         return RunError("run.data-changed", f"the data differ from those at the start of {run.folder}", cure)
-    before = {row["path"]: (row["sha256"], row["label"]) for row in run.samples}
-    labels = [samples.classes[label] for label in samples.labels]
-    now = {str(path): row for path, *row in zip(samples.paths, samples.digests, labels, strict=True)}
+    before, now = (_contents(some) for some in (read_dataset(run)[0], samples))
     kinds = {
         "new": [path for path in now if path not in before],
         "missing": [path for path in before if path not in now],
-        "changed": [path for path in now if path in before and tuple(now[path]) != before[path]],
+        "changed": [path for path in now if path in before and now[path] != before[path]],
     }
     changes = [f"{len(paths):,} {kind} ({listed(paths, _SHOWN)})" for kind, paths in kinds.items() if paths]
     message = (
         f"the data differ from those at the start of {run.folder}: {'; '.join(changes) or 'other groups or parts'}"
     )
     return RunError("run.data-changed", message, cure)
+
+
+def _contents(samples: Samples) -> dict[str, tuple[str, str]]:
+    labels = [samples.classes[label] for label in samples.labels]
+    return dict(zip(samples.paths.tolist(), zip(samples.digests.tolist(), labels, strict=True), strict=True))
 
 
 def _split_of(run: Run, samples: Samples, made: Split) -> Split:
@@ -194,12 +196,10 @@ def _split_of(run: Run, samples: Samples, made: Split) -> Split:
     """
     if not run.split_file.is_file():
         return made
-    rows = run.samples
-    if [row["path"] for row in rows] != [str(path) for path in samples.paths]:
+    recorded, split = read_dataset(run)
+    if recorded.paths.tolist() != samples.paths.tolist():
         raise _data_changed(samples, run)
-    parts = np.array([row["split"] for row in rows], object)
-    leaked = np.array([row["leaked"] == "1" for row in rows], bool)
-    return replace(made, parts=parts, leaked=leaked)
+    return replace(made, parts=split.parts, leaked=split.leaked)
 
 
 def _moved(plan: Plan, hardware: Hardware) -> Plan:

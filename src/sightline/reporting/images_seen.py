@@ -30,7 +30,8 @@ def data(run: Recorded) -> dict[str, Any]:
             {"class": name, **{part: int(counts[part][place]) for part in _PARTS}}
             for place, name in enumerate(samples.classes)
         ],
-        "unused": len(split.rows("")),
+        "unreadable": len(samples.errors),
+        "unused": int(samples.is_ok[split.rows("")].sum()),
         "short_side": np.quantile(sides, (0, 0.5, 1)).astype(int).tolist() if len(sides) else None,
         "rule": run.facts["split_rule"],
         "notes": run.facts["split_notes"],

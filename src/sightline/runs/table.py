@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from sightline.errors import InputError
 from sightline.evaluation.metrics import METRICS, find_metric, intervals_in
 from sightline.runs.folder import RUNS_FOLDER, Run
 from sightline.runs.metrics_file import read_metrics
-from sightline.text import csv_text
+from sightline.text import csv_text, did_you_mean
 
 __all__ = ["COLUMNS", "RunRow", "read_rows", "rows_csv", "sort_rows"]
 
@@ -157,8 +156,7 @@ def sort_rows(rows: Sequence[RunRow], column: str, *, reverse: bool = False) -> 
     metric = find_metric(column)
     column = metric.name if metric else column
     if column not in COLUMNS:
-        near = difflib.get_close_matches(column, COLUMNS, 1)
-        cure = f"{f'did you mean {near[0]}? ' if near else ''}sort by {', '.join(COLUMNS)}"
+        cure = did_you_mean(column, COLUMNS, f"sort by {', '.join(COLUMNS)}")
         raise InputError("runs.column", f"there is no column {column!r}", cure)
     valued = [row for row in rows if (value := row.value(column)) not in (None, "") and not _is_nan(value)]
     known = {id(row) for row in valued}

@@ -165,7 +165,7 @@ class TrainingState:
             self._take(tensors, facts)
         except (RuntimeError, KeyError, TypeError, ValueError, IndexError) as error:
             text = one_line(error)
-            cure = "go on with the versions in run.json, or train again"
+            cure = "resume with the versions in run.json, or train again"
             raise RunError("run.weights", f"{self._folder} does not fit this network: {text}", cure) from error
         return wrong
 

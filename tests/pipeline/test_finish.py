@@ -1,0 +1,88 @@
+"""The last step of a training: what it is given, and what stays when it is done again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+import sightline
+from finished import write_colours
+from sightline.api import reviewing
+from sightline.errors import DataError, ExportMismatch, RunError
+from sightline.exporting import formats
+from sightline.pipeline import train
+from sightline.pipeline.finish import export_run
+from sightline.pipeline.job import Job
+from sightline.pipeline.train import train_job
+from sightline.planning.recipe import Recipe
+from sightline.runs.dataset import read_dataset
+from sightline.runs.folder import Run
+from sightline.steps import result_of
+
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_figures")]
+
+
+def test_an_image_that_vanishes_before_it_is_decoded_is_in_no_metric(tmp_path, monkeypatch):
+    """Without a test set the headline is that of validation, which then has one image less."""
+    data = write_colours(tmp_path / "colours", 40)
+    decode, gone = train.set_up_workbench, []
+
+    def lose(samples, split, *more):
+        gone.append(samples.root / samples.paths[split.rows("val")[0]])
+        gone[0].unlink()
+        return decode(samples, split, *more)
+
+    monkeypatch.setattr(train, "set_up_workbench", lose)
+    run = result_of(train_job(Job(data, options=Recipe(epochs=1, test_share=0.0), out=tmp_path / "runs", name="cut")))
+    split = read_dataset(run)[1]
+    assert run.metrics["count"] == len(split.rows("val")) and run.metrics["count_bad"] == 0
+    assert reviewing.verify(run, data=False, quiet=True).differences == ()
+
+
+def test_a_training_refuses_too_many_bad_images_and_an_export_does_not(copied_run, tmp_path, monkeypatch):
+    samples, split = read_dataset(copied_run)
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cold"))
+    data = tmp_path / "moved"
+    data.mkdir()
+    for path in samples.paths.tolist():
+        target = data / path
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes((samples.root / path).read_bytes())
+    for row in split.rows("train")[:5]:
+        (data / samples.paths[row]).unlink()
+    facts = json.loads(copied_run.facts_file.read_text())
+    copied_run.facts_file.write_text(json.dumps({**facts, "data_root": str(data)}))
+    assert result_of(export_run(copied_run)).metrics["count"] == len(split.rows("test"))
+    with pytest.raises(DataError, match="can't be read"):
+        train.refuse_bad(samples.with_errors(dict.fromkeys(range(5), "gone")), "skip")
+
+
+def test_a_further_format_stays_when_the_run_is_exported_again(copied_run):
+    sightline.export(copied_run, format="pt2", quiet=True)
+    again = sightline.export(copied_run, quiet=True)
+    assert (again.classifier_folder / "model.pt2").is_file() and "pt2" in again.facts["export"]["formats"]
+
+
+def test_a_further_format_that_fails_leaves_a_whole_run(copied_run, monkeypatch):
+    def fail(graph, bundle, path):
+        raise ExportMismatch("export.failed", "it can't be written so", "none")
+
+    broken = replace(formats.FORMATS["pt2"], writers={"broken": fail})
+    monkeypatch.setitem(formats.FORMATS, "pt2", broken)
+    before = copied_run.facts["export"]["images"]
+    with pytest.raises(ExportMismatch, match="no pt2 file: it can't be written so"):
+        result_of(export_run(copied_run, "pt2"))
+    run = Run(copied_run.folder)
+    assert run.status == "finished" and run.facts["export"]["images"] == before
+    assert run.model_file.is_file() and not (run.classifier_folder / "model.pt2").exists()
+    assert "on 0 real images" not in run.report_file.read_text()
+    assert reviewing.verify(run, data=False, quiet=True).differences == ()
+
+
+def test_a_table_with_another_label_is_named(copied_run):
+    text = copied_run.samples_file.read_text()
+    copied_run.samples_file.write_text(text.replace(",red,", ",rad,", 1))
+    with pytest.raises(RunError, match=r"samples\.csv is damaged: it has the label 'rad'"):
+        read_dataset(copied_run)
