@@ -87,7 +87,7 @@ def test_the_cure_can_be_typed() -> None:
         assert parse_requirement(re.search(r'"(.+)"', caught.value.cure)[1])
     with pytest.raises(InputError, match="there is no metric 'acuracy'") as caught:
         parse_requirement("acuracy>=0.9")
-    assert "did you mean accuracy?" in caught.value.cure
+    assert "did you mean 'accuracy'?" in caught.value.cure
 
 
 @given(st.text(max_size=30))

@@ -43,7 +43,7 @@ def test_the_page_shows_verdict_figures_classes_and_images(compared: Compared) -
         assert all(cell in text for cell in (METRICS[name].words, *change.cells(name)))
     assert all(f'<th scope="row">{row.name}</th>' in page for row in compared.pairs[0].classes)
     assert page.count("data:image/png;base64,") == compared.pairs[0].corrected + compared.pairs[0].newly_wrong > 0
-    assert all(row["path"] in text for row in compared.rows(0)["newly_wrong"])
+    assert all(row.path in text for row in compared.rows(0)["newly_wrong"])
 
 
 def test_names_are_strangers_strings(compared: Compared) -> None:

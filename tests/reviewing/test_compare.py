@@ -156,13 +156,13 @@ def test_a_validation_figure_is_said_to_be_one(make: Make) -> None:
 def test_rows_name_the_images_with_what_both_said(make: Make) -> None:
     found = compare(make("a", FIRST), make("b", SECOND))
     rows = found.rows(0)
-    assert {row["path"] for row in rows["corrected"]} == {f"a-{k}.png" for k in found.pairs[0].corrected_rows}
+    assert {row.path for row in rows["corrected"]} == {f"a-{k}.png" for k in found.pairs[0].corrected_rows}
     for row in rows["corrected"]:
-        assert row["second"] == row["label"] != row["first"]
+        assert row.second == row.label != row.first
     for row in rows["newly_wrong"]:
-        assert row["first"] == row["label"] != row["second"]
+        assert row.first == row.label != row.second
     document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert document["pairs"][0]["images_corrected"] == rows["corrected"]
+    assert document["pairs"][0]["images_corrected"] == [row.to_dict() for row in rows["corrected"]]
     assert document["pairs"][0]["corrected"] == len(rows["corrected"])
     assert "corrected_rows" not in document["pairs"][0]
 

@@ -15,13 +15,35 @@ from sightline.errors import DataError
 from sightline.evaluation.metrics import METRICS
 from sightline.evaluation.paired import Answers, bootstrap_differences, holm, mid_p
 
-__all__ = ["Change", "ClassChange", "Comparison", "compare_predictions", "compare_several"]
+__all__ = ["Change", "ChangedImage", "ClassChange", "Comparison", "compare_predictions", "compare_several"]
 
 LEVEL = 0.05
 _DRAWS = 2_000
 _WORK = 50_000_000  # images times draws: some seconds
 
 Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedImage:
+    """An image that one of two classifiers has right, and the other wrong.
+
+    Attributes:
+        path: of the image, as the run names it.
+        label: its class.
+        first, second: what each predicts, with ``first_confidence`` and ``second_confidence``.
+    """
+
+    path: str
+    label: str
+    first: str
+    first_confidence: float
+    second: str
+    second_confidence: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON-able values."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import Units, proportion
+from sightline.evaluation.intervals import Interval, Units, proportion
 
-__all__ = ["COVERAGE", "SETS_FROM", "choose_mass", "describe_sets", "mass_before"]
+__all__ = ["COVERAGE", "SETS_FROM", "PredictionSets", "choose_mass", "describe_sets", "mass_before"]
 
 COVERAGE = 0.9  # share of images whose set holds the true class
 ROUNDING = 1e-6  # of sums of probabilities, as predictions allow for too
@@ -18,6 +20,55 @@ SETS_FROM = 200  # validation images: with fewer the promise is too vague to be 
 
 Labels = npt.NDArray[np.int64]
 Shares = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionSets:
+    """What sets of classes do on test images.
+
+    Attributes:
+        aim: share of images whose set holds the true class, as it was asked for.
+        mass: probability that a set is filled to.
+        band: ends between which the true share is in 9 of 10 cases, for so many validation images.
+        coverage: share of the test images whose set holds the true class.
+        mean_size: classes in a set.
+        sizes: images with sets of 1, 2, 3, 4, and 5 or more classes.
+    """
+
+    aim: float
+    mass: float
+    band: tuple[float, float]
+    coverage: Interval
+    mean_size: float
+    sizes: tuple[int, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON-able values, as in ``metrics.json``."""
+        return {
+            "aim": self.aim,
+            "mass": self.mass,
+            "band": list(self.band),
+            "coverage": self.coverage.to_dict(),
+            "mean_size": self.mean_size,
+            "sizes": list(self.sizes),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> PredictionSets:
+        """Return what ``to_dict`` was called on.
+
+        Raises:
+            LookupError, TypeError: if the values are of something else.
+        """
+        low, high = values["band"]
+        return cls(
+            aim=values["aim"],
+            mass=values["mass"],
+            band=(low, high),
+            coverage=Interval(**values["coverage"]),
+            mean_size=values["mean_size"],
+            sizes=tuple(values["sizes"]),
+        )
 
 
 def mass_before(labels: Labels, probabilities: Shares) -> npt.NDArray[np.float64]:
@@ -58,8 +109,8 @@ def choose_mass(labels: Labels, probabilities: Shares, coverage: float = COVERAG
 
 def describe_sets(
     labels: Labels, probabilities: Shares, mass: float, count: int, units: Units | None = None
-) -> dict[str, Any]:
-    """Return what sets of that mass do on test images, JSON-able.
+) -> PredictionSets:
+    """Return what sets of that mass do on test images.
 
     Args:
         labels: ``[N]``.
@@ -74,13 +125,13 @@ def describe_sets(
     before = np.concatenate([np.zeros((len(labels), 1)), np.cumsum(ordered, 1, dtype=np.float64)[:, :-1]], 1)
     sizes = np.maximum(1, (before <= mass + ROUNDING).sum(1))
     rank = min(count, math.ceil((count + 1) * COVERAGE))
-    band = [float(end) for end in beta.ppf((0.05, 0.95), rank, count + 1 - rank)]
+    low, high = (float(end) for end in beta.ppf((0.05, 0.95), rank, count + 1 - rank))
     holds = mass_before(labels, probabilities) <= mass + ROUNDING
-    return {
-        "aim": COVERAGE,
-        "mass": mass,
-        "band": band,
-        "coverage": proportion(holds, units).to_dict(),
-        "mean_size": float(sizes.mean()),
-        "sizes": np.bincount(np.minimum(sizes, 5), minlength=6)[1:].tolist(),
-    }
+    return PredictionSets(
+        aim=COVERAGE,
+        mass=mass,
+        band=(low, high),
+        coverage=proportion(holds, units),
+        mean_size=float(sizes.mean()),
+        sizes=tuple(np.bincount(np.minimum(sizes, 5), minlength=6)[1:].tolist()),
+    )

@@ -62,7 +62,7 @@ def judge_evaluation(
     ][:_DOUBTS]
     found = find_slices(evaluation.hits, slice_columns(samples, rows[used]), units=evaluation.used_units)
     mass, count = classifier.bundle.set_mass, calibrated.calibration.count
-    sets = None if mass is None else describe_sets(labels, probabilities, mass, count, evaluation.used_units)
+    sets = None if mass is None else describe_sets(labels, probabilities, mass, count, evaluation.used_units).to_dict()
     counted = {"doubtful_labels": doubtful, "count_doubtful": len(doubts.rows)}
     judged = evaluation.with_values(
         calibration=calibration, unknown=unknown, slices=found.to_dict(), sets=sets, **counted

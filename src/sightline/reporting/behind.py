@@ -42,7 +42,7 @@ def behind_cells(run: Recorded) -> dict[str, Any]:
     images: list[str] = []
     for key, row in [*_evenly(wrong, _WRONG), *_evenly(right, _RIGHT)]:
         path = measured.paths[row]
-        uri = thumbnail(run.place(path), run.value_range, _SIDE)["uri"]
+        uri = thumbnail(run.place(path), run.value_range, _SIDE).uri
         if uri:
             shown.setdefault(key, []).append([len(images), path, round(float(measured.confidence[row]), 4)])
             images.append(uri)
@@ -71,7 +71,7 @@ def embedding_map(run: Recorded) -> dict[str, Any] | None:
     places = place_points(features[chosen])
     is_wrong = ~measured.correct[chosen] & measured.is_ok[chosen]
     order = np.argsort(~is_wrong, kind="stable")[:_POINT_IMAGES]  # mistakes have images before others
-    uris = {int(k): thumbnail(run.place(measured.paths[chosen[k]]), run.value_range, _MAP_SIDE)["uri"] for k in order}
+    uris = {int(k): thumbnail(run.place(measured.paths[chosen[k]]), run.value_range, _MAP_SIDE).uri for k in order}
     is_coloured = len(names) <= _MOST_COLOURS
     points = [
         {

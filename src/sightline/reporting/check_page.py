@@ -9,7 +9,7 @@ from sightline.checks.finding import Case, Finding
 from sightline.data.samples import Samples
 from sightline.pixels.modes import Range
 from sightline.reporting.page import render_page
-from sightline.reporting.thumbnails import thumbnail
+from sightline.reporting.thumbnails import Thumbnail, thumbnail
 
 __all__ = ["render_check"]
 
@@ -42,7 +42,7 @@ def render_check(
             {
                 "path": path,
                 "label": "" if row is None else samples.classes[samples.labels[row]],
-                **({"uri": None, "small": False} if row is None else thumbnail(samples.file(row), value_range)),
+                "thumbnail": Thumbnail() if row is None else thumbnail(samples.file(row), value_range),
             }
             for path, row in rows
         ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sightline.evaluation.compare import Comparison
+from sightline.evaluation.compare import ChangedImage, Comparison
 from sightline.evaluation.metrics import METRICS
 from sightline.reporting.page import render_page
 from sightline.reporting.thumbnails import thumbnail
@@ -23,7 +23,7 @@ def render_comparison(
     names: Sequence[str],
     about: Sequence[str],
     pairs: Sequence[Comparison],
-    images: Sequence[dict[str, list[dict[str, Any]]]],
+    images: Sequence[Mapping[str, Sequence[ChangedImage]]],
 ) -> str:
     """Return the page as HTML text.
 
@@ -32,7 +32,7 @@ def render_comparison(
         names: of the runs.
         about: what should be known of the images, a sentence each.
         pairs: one comparison a further run.
-        images: of each pair, ``corrected`` and ``newly_wrong`` -> path, label and both predictions.
+        images: of each pair, ``corrected`` and ``newly_wrong`` -> what both predicted.
     """
     recorded = [Recorded(run) for run in runs]
     first = recorded[0]
@@ -50,9 +50,7 @@ def render_comparison(
                     "title": title,
                     "kind": kind,
                     "total": len(found[kind]),
-                    "cards": [
-                        {**row, **thumbnail(first.place(row["path"]), first.value_range)} for row in found[kind][:most]
-                    ],
+                    "cards": [(row, thumbnail(first.place(row.path), first.value_range)) for row in found[kind][:most]],
                 }
                 for kind, title in (
                     ("corrected", f"Corrected by {name}"),

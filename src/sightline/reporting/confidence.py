@@ -8,6 +8,7 @@ import numpy as np
 
 from sightline.data.split import HALVED_FROM
 from sightline.evaluation.abstain import risk_coverage
+from sightline.evaluation.conformal import PredictionSets
 from sightline.evaluation.intervals import Interval, units_of
 from sightline.reporting.canvas import INK, both_themes, empty_figure, leave_room, paint
 from sightline.reporting.performance import digits_for
@@ -45,13 +46,9 @@ def confidence(run: Recorded) -> dict[str, Any] | None:
         "chosen": metrics["unknown"]["min_confidence"],
         "target": metrics["unknown"]["target_error"],
         "total": rows[0]["n"],
-        "sets": _sets(metrics.get("sets")),
+        "sets": PredictionSets.from_dict(metrics["sets"]) if metrics.get("sets") else None,
         "verdict": _believed(found["after"]),
     }
-
-
-def _sets(found: dict[str, Any] | None) -> dict[str, Any] | None:
-    return {**found, "coverage": Interval(**found["coverage"])} if found else None
 
 
 def _right(row: dict[str, float]) -> list[float | None]:

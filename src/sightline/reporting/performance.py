@@ -111,13 +111,13 @@ def mistakes(run: Recorded) -> dict[str, Any]:
 def _card(run: Recorded, row: int) -> dict[str, Any]:
     measured = run.measured
     nearest, path = measured.nearest[row], measured.paths[row]
-    beside = thumbnail(run.place(nearest), run.value_range, _NEAREST_SIDE)["uri"] if nearest else None
+    beside = thumbnail(run.place(nearest), run.value_range, _NEAREST_SIDE).uri if nearest else None
     return {
         "path": path,
         "label": measured.classes[measured.labels[row]],
         "predicted": measured.classes[measured.predicted[row]],
         "confidence": float(measured.confidence[row]),
-        **thumbnail(run.place(path), run.value_range),
+        "thumbnail": thumbnail(run.place(path), run.value_range),
         "beside": beside,
         "beside_label": run.once("labels by path", lambda: _labels_by_path(run)).get(nearest, ""),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,21 +14,31 @@ from sightline.pixels.containers import Place
 from sightline.pixels.decode import decode_image
 from sightline.pixels.modes import Range
 
-__all__ = ["image_uri", "thumbnail"]
+__all__ = ["Thumbnail", "image_uri", "thumbnail"]
 
 _SIDE = 128
 
 
-def thumbnail(place: Place, value_range: Range | None = None, side: int = _SIDE) -> dict[str, Any]:
-    """Return ``uri`` (a data URI, or None where the file can't be read) and ``small`` (fewer pixels than are shown).
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A small image inside a page.
 
-    ``side`` is the longest that it may have, in px.
+    Attributes:
+        uri: a data URI, or None: there is no image that can be read.
+        is_small: whether it has fewer pixels than are shown.
     """
+
+    uri: str | None = None
+    is_small: bool = False
+
+
+def thumbnail(place: Place, value_range: Range | None = None, side: int = _SIDE) -> Thumbnail:
+    """Return the image of a file, at most ``side`` px long; one without a ``uri`` where it can't be read."""
     try:
         pixels = decode_image(place, value_range=value_range, least_side=2 * side)
     except UnreadableImage:
-        return {"uri": None, "small": False}
-    return {"uri": image_uri(pixels, side), "small": max(pixels.shape) < _SIDE}
+        return Thumbnail()
+    return Thumbnail(image_uri(pixels, side), max(pixels.shape) < _SIDE)
 
 
 def image_uri(pixels: npt.NDArray[np.uint8], side: int = _SIDE) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.errors import InputError, RunError
-from sightline.evaluation.compare import Comparison, compare_several
+from sightline.evaluation.compare import ChangedImage, Comparison, compare_several
 from sightline.events import Event, StageEnded, StageStarted
 from sightline.runs.folder import Run
 from sightline.runs.measured import Measured, read_measured
@@ -75,7 +75,7 @@ class Compared:
             text += f"; {self.count_bad:,} more left out: a run could not read them"
         return text
 
-    def rows(self, pair: int) -> dict[str, list[dict[str, Any]]]:
+    def rows(self, pair: int) -> dict[str, list[ChangedImage]]:
         """Return the images of a pair that the second run ``corrected`` and the ``newly_wrong``, by size of change."""
         said = self.probabilities[0], self.probabilities[pair + 1]
         change = [array[np.arange(len(self.labels)), self.labels] for array in said]
@@ -83,14 +83,14 @@ class Compared:
         both = {"corrected": self.pairs[pair].corrected_rows, "newly_wrong": self.pairs[pair].newly_wrong_rows}
         return {
             name: [
-                {
-                    "path": self.paths[row],
-                    "label": self.classes[self.labels[row]],
-                    "first": self.classes[int(said[0][row].argmax())],
-                    "first_confidence": float(said[0][row].max()),
-                    "second": self.classes[int(said[1][row].argmax())],
-                    "second_confidence": float(said[1][row].max()),
-                }
+                ChangedImage(
+                    path=self.paths[row],
+                    label=self.classes[self.labels[row]],
+                    first=self.classes[int(said[0][row].argmax())],
+                    first_confidence=float(said[0][row].max()),
+                    second=self.classes[int(said[1][row].argmax())],
+                    second_confidence=float(said[1][row].max()),
+                )
                 for row in sorted(rows, key=lambda row: -size[row])
             ]
             for name, rows in both.items()
@@ -101,7 +101,7 @@ class Compared:
         pairs = []
         for place, (pair, verdict) in enumerate(zip(self.pairs, self.verdicts(), strict=True)):
             fields = {name: value for name, value in pair.to_dict().items() if not name.endswith("_rows")}
-            images = {f"images_{name}": rows for name, rows in self.rows(place).items()}
+            images = {f"images_{name}": [row.to_dict() for row in rows] for name, rows in self.rows(place).items()}
             pairs.append({"run": str(self.runs[place + 1].folder), "verdict": verdict, **fields, **images})
         return {
             "schema_version": 2,
