@@ -113,7 +113,7 @@ class Stopping:
             return
         if self.can_wait and not self.signal:
             self.signal = number
-            tell_at_once("stopping after this step; once more stops at once")
+            tell_at_once("stopping after this step; press Ctrl-C again to stop at once")
             return
         self.end(StopRequested(number))
 

@@ -190,8 +190,10 @@ def print_findings(samples: Samples, findings: Findings) -> None:
 
 def _print_next(data: str, up: Any, options: str, again: str, html: Path | None, fix_list: Path | None) -> None:
     """Say where things are and what to type next; ``options`` and ``again`` are those that were typed."""
+    from sightline.text import count_of
+
     for what, how in up.not_run:
-        print(f"\nnot run: {what}; to look for them: {how}")
+        print(f"\nnot run: {what}; to check this: {how}")
     command = f"sightline check {shlex.quote(data)}{options}{again}"
     print()
     if html:
@@ -200,9 +202,9 @@ def _print_next(data: str, up: Any, options: str, again: str, html: Path | None,
         print(f"Images      {command} --html check.html")
     proposals, train = len(up.findings.fixes), f"sightline train {shlex.quote(data)}{options}"
     if fix_list:
-        print(f"Fixes       {fix_list} ({proposals:,} proposals; delete the lines that you don't want)")
+        print(f"Fixes       {fix_list} ({count_of(proposals, 'proposal')}; delete the lines that you don't want)")
     elif proposals:
-        print(f"Fixes       {command} --fix-list fixes.csv ({proposals:,} proposals, no file is changed)")
+        print(f"Fixes       {command} --fix-list fixes.csv ({count_of(proposals, 'proposal')}, no file is changed)")
     if up.stops_training:
         print("\nNext: fix the errors above; training stops at them until then")
     elif fix_list and proposals:

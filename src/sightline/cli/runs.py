@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,15 +70,18 @@ def _print_table(folder: Path, rows: list[RunRow], sort: str) -> None:
     damaged = [row for row in rows if row.problem]
     for row in damaged:
         print(f"\ndamaged: {printable(row.name)}: {printable(row.problem)}")
-    print(f"\nNext: sightline compare {' '.join(_two_of(rows))} --runs {printable(str(folder))}")
+    pair = _comparable(rows)
+    if pair:
+        print(f"\nNext: sightline compare {' '.join(map(shlex.quote, pair))} --runs {shlex.quote(str(folder))}")
 
 
-def _two_of(rows: list[RunRow]) -> list[str]:
-    """Return two runs worth comparing, the first two measured ones shown, or words for them."""
-    from sightline.text import printable
-
-    names = [printable(row.name) for row in rows if row.metrics]
-    return names[:2] if len(names) > 1 else ["RUN_A", "RUN_B"]
+def _comparable(rows: list[RunRow]) -> list[str]:
+    """Return the first two runs shown that were evaluated on the same data; empty where there are none."""
+    names: dict[str | None, list[str]] = {}
+    for row in rows:
+        if row.metrics:
+            names.setdefault(row.data, []).append(row.name)
+    return next((some[:2] for some in names.values() if len(some) > 1), [])
 
 
 def _shown_metric(sort: str) -> Metric:

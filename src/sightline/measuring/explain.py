@@ -25,7 +25,7 @@ from sightline.runs.lookup import run_of_classifier
 from sightline.runs.writer import RunWriter
 from sightline.runtime.classifier import Classifier
 from sightline.runtime.occlusion import MOST_CELLS, count_positions, occlusion_map
-from sightline.text import nearest
+from sightline.text import did_you_mean, listed
 
 if TYPE_CHECKING:
     from sightline.networks.network import Network
@@ -225,8 +225,8 @@ def _find_class(classifier: Classifier, name: str) -> int | None:
     if not name:
         return None
     if name not in classifier.classes:
-        near = nearest(name, classifier.classes, most=3) or classifier.classes[:8]
-        raise InputError("explain.class", f"the classifier does not know class {name!r}", f"known: {', '.join(near)}")
+        cure = did_you_mean(name, classifier.classes, f"it knows {listed(list(classifier.classes), 8)}", most=3)
+        raise InputError("explain.class", f"the classifier does not know class {name!r}", cure)
     return classifier.classes.index(name)
 
 

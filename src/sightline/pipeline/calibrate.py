@@ -16,7 +16,7 @@ from sightline.evaluation.abstain import TARGET_ERROR, Novelty, choose_confidenc
 from sightline.evaluation.calibration import Calibration, cool, fit_temperature
 from sightline.evaluation.conformal import choose_mass
 from sightline.evaluation.shift import LabelledPredictions
-from sightline.events import Event, Noted, StageEnded, StageStarted
+from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
 from sightline.measuring.evaluate import number_units
 from sightline.pipeline.workbench import Workbench
 from sightline.planning.plan import Plan
@@ -80,6 +80,9 @@ def calibrate(network: Network, plan: Plan, workbench: Workbench) -> Generator[E
     seen = yield from extract_features(network, next(batches), total, 0)
     until = start + SHARE_OF_TIME * plan.settings.time if plan.settings.time else math.inf
     known = yield from extract_features(network, next(batches), total, len(val), until=until)
+    if len(known) < len(train):
+        message = f"novelty and nearest images rest on {len(known):,} of {len(train):,} training images"
+        yield Warned("calibration.few-images", f"{message}, to keep the time limit", "give more time")
     train = train[: len(known)]
     logits, labels = logits_of(network, seen), samples.labels[val]
     units = number_units(samples, val)

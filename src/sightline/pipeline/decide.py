@@ -13,7 +13,7 @@ from sightline.pipeline.candidates import compare_networks
 from sightline.pipeline.job import Job, refuse_repeats
 from sightline.pipeline.look import Looked, look
 from sightline.pipeline.probe import probe_changes, warn_of_harm
-from sightline.planning.budget import Costs, fit_to_time
+from sightline.planning.budget import Costs, fit_to_time, least_training, too_short
 from sightline.planning.facts import DataFacts, Hardware, NetworkFacts
 from sightline.planning.inputs import SMALL_SIDE
 from sightline.planning.plan import Plan, choose_model, make_plan
@@ -82,6 +82,10 @@ def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
     seconds = estimate_seconds(plan.settings, costs, counts["train"], counts["val"])
     if plan.settings.time:
         left = job.seconds_left(plan.settings.time) - _closing_guess(costs, data)
+        if left <= 0:
+            raise too_short(
+                plan.settings.time, left, least_training(plan.settings, costs, counts["train"], counts["val"])
+            )
         timed |= fit_to_time(plan.settings, costs, counts, left, {**recipe.chosen, **job.options.chosen})
         before = plan.settings
         plan = make_plan(recipe, job.options, data, hardware, network, earlier, timed)

@@ -29,7 +29,7 @@ from sightline.measuring.evaluate import show_mistakes
 from sightline.pipeline.frozen_features import expect_more_data, say_more_data
 from sightline.pipeline.rehearse import rehearse_finish
 from sightline.pipeline.workbench import Session, Training, Workbench, set_up_training
-from sightline.planning.budget import Costs, too_short
+from sightline.planning.budget import Costs, least_training, too_short
 from sightline.planning.decisions import Decision
 from sightline.planning.plan import Plan
 from sightline.planning.settings import Settings
@@ -145,9 +145,7 @@ def _describe_processes(
 
 def _refuse_too_short(settings: Settings, costs: Costs, train: int, val: int, deadline: float) -> None:
     """Raise ``InputError`` where not even the least training ends before the deadline."""
-    validation = val * costs.forward
-    head = (train + val) * costs.feature + costs.fit
-    least = validation + (head if settings.head_first else costs.step)
+    least = least_training(settings, costs, train, val)
     left = deadline - time.monotonic()
     if left < least:
         raise too_short(settings.time, left, least)

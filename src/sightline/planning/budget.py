@@ -12,7 +12,7 @@ from sightline.planning.own_networks import SMALL_NETWORK
 from sightline.planning.settings import Settings
 from sightline.text import duration
 
-__all__ = ["SIDES", "Costs", "fit_to_time", "too_short"]
+__all__ = ["SIDES", "Costs", "fit_to_time", "least_training", "too_short"]
 
 # Width, and the epochs from which on it pays, for a set that would get eight epochs without a limit. Measured on
 # CIFAR-10: at equal time, more width beats more epochs from there on.
@@ -129,6 +129,12 @@ def _fit_epochs(settings: Settings, each: float, left: float) -> dict[str, tuple
     epochs = min(most, max(1, math.ceil(_MORE * left / max(1e-9, each))))
     reason = f"an upper limit: about {duration(each)} an epoch, {duration(left)} left; training stops at the time limit"
     return {"epochs": (epochs, reason if epochs < most else "more epochs would not help")}
+
+
+def least_training(settings: Settings, costs: Costs, train: int, val: int) -> float:
+    """Return the seconds of the least training: a fitted head or one update, and one validation."""
+    head = (train + val) * costs.feature + costs.fit
+    return val * costs.forward + (head if settings.head_first else costs.step)
 
 
 def too_short(limit: float, left: float, needed: float) -> InputError:

@@ -42,6 +42,8 @@ def decide_pixels(decide: Decisions, data: DataFacts, network: NetworkFacts, ear
     else:
         size = decide("size", network.size, "network", "the size that the network was trained at")
     most = f"90 % of the images are at most {data.wide_aspect:g} times as long as wide"
+    if data.wide_aspect < 1.05:
+        most = "90 % of the images are square or nearly so"
     if data.wide_aspect <= _CROP_ASPECT:
         fit = decide("fit", "crop", "data", f"{most}: a centre crop leaves out little")
     elif data.wide_aspect <= _SQUASH_ASPECT:

@@ -40,6 +40,7 @@ def more_data(run: Recorded) -> dict[str, Any]:
         "doubled": curve.doubled,
         "gain": [f"{100 * number:.1f}" for number in curve.gain],
         "is_clear": curve.gain.is_clear,
+        "is_head_alone": not run.facts.get("best_epoch"),
         "classes": [(row, [f"{100 * end:+.1f}" for end in row.gain]) for row in classes[:_SHOWN]],
         "best": [row.name for row in classes[:3] if row.gain.is_clear],
         "count_classes": len(classes),

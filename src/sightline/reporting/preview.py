@@ -51,7 +51,7 @@ def draw_views(
 
     write(_EDGE, 0.18, title, 10)
     for block in range(min(blocks, count)):
-        write(_EDGE + block * block_width, 0.45, "as it is", 8)
+        write(_EDGE + block * block_width, 0.45, "original", 8)
         write(_EDGE + block * block_width + _TILE, 0.45, "as the network gets it, epoch by epoch", 8)
     for number in range(count):
         block, row = divmod(number, rows)

@@ -137,7 +137,7 @@ def _checks(run: Recorded, accuracy: Interval, best: Interval) -> list[tuple[boo
             f"{leaked} were trained on too, and are left out",
         ),
         _check(unread, "all images could be read", f"{unread} of {len(samples):,} images could not be read"),
-        _check(len(never), "every class is predicted for some image", f"never predicted: {', '.join(never[:5])}"),
+        _check(len(never), "every class was predicted at least once", f"never predicted: {', '.join(never[:5])}"),
         _check(
             few,
             "every class has at least 30 measured images",
@@ -171,7 +171,13 @@ def _check_evaluations(metrics: dict[str, Any]) -> list[tuple[bool, str]]:
     if count is None:
         return []
     words = f"{count_of(count, 'classifier')} evaluated on these images on this machine"
-    return [_check(count >= MANY_EVALUATIONS, f"{words}: few enough", f"{words}: the best result is too optimistic")]
+    return [
+        _check(
+            count >= MANY_EVALUATIONS,
+            f"the test set is not overused: {words}",
+            f"the test set is overused: {words}, so the best result is too optimistic",
+        )
+    ]
 
 
 def _check(faults: int, well: str, ill: str) -> tuple[bool, str]:
