@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -77,12 +78,19 @@ def test_a_prediction_leaves_no_file_and_opens_no_socket(start, home, code):
 
 @guarded
 def test_a_process_that_lives_on_looks_nobody_up(start, home):
-    """The maker's server is looked up some ten seconds after the start: a program without our door shows when."""
+    """Without our door the maker's file is there at once, and mostly a socket is opened some ten seconds after the start.
+
+    When that is, and whether, is up to onnxruntime; so the file alone shows that these tests can fail.
+    """
     with start(GUARDED + OUR_DOOR) as ours, start(GUARDED + ANY_PROGRAM) as other:
-        # Where this fails, the installed onnxruntime no longer reports anything, and these tests can't fail.
-        assert other.wait(timeout=100) == no_network.ENDED
-        assert "deviceid" in files_below(home)
-        time.sleep(3)
+        until = time.monotonic() + 100
+        while "deviceid" not in files_below(home):
+            # Where this fails, the installed onnxruntime no longer reports anything, and these tests can't fail.
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            other.wait(timeout=15)
+        other.kill()
         assert end(ours) == 0
 
 
