@@ -78,7 +78,7 @@ def test_a_prediction_leaves_no_file_and_opens_no_socket(start, home, code):
 
 @guarded
 def test_a_process_that_lives_on_looks_nobody_up(start, home):
-    """Without our door the maker's file is there at once, and mostly a socket is opened some ten seconds after the start.
+    """Without our door the maker's file is there at once, and mostly a socket is opened some ten seconds later.
 
     When that is, and whether, is up to onnxruntime; so the file alone shows that these tests can fail.
     """
