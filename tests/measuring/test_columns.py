@@ -156,3 +156,17 @@ def test_a_column_whose_values_have_too_few_groups_is_said_to_be_left_out(table)
     assert "searched for what is worse: camera" in alone.message
     (together,) = describe_columns(samples, rows, hits, np.arange(80) % 4)
     assert "not searched: camera (its values have too few groups)" in together.message
+
+
+def test_the_shape_of_an_image_is_wide_high_or_about_square(table) -> None:
+    samples, rows = with_extra(table, [0, 1] * 3)
+    samples.facts["width"], samples.facts["height"] = [121, 119, 100, 100, 100, 120], [100, 100, 121, 119, 100, 100]
+    shapes = ["wide", "about square", "high", "about square", "about square", "about square"]
+    assert slice_columns(samples, rows)["shape"].tolist() == shapes
+
+
+@pytest.mark.parametrize(("count", "by_thirds"), [(50, False), (51, True)])
+def test_up_to_fifty_different_numbers_are_names(table, count, by_thirds) -> None:
+    values = [str(number) for number in range(count)] + ["0"] * 60  # one value is frequent enough to be searched
+    samples, rows = with_extra(table, [0] * len(values), site=values)
+    assert (slice_columns(samples, rows)["site"].tolist() != values) is by_thirds
