@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -62,3 +64,25 @@ def test_probabilities_are_averaged_and_the_figures_stay(tmp_path):
         add_views(classifier, samples, np.arange(2), evaluate_rows(said, labels, np.array([True, False])), (2, True))
     )
     assert leaked.metrics["accuracy_with_views"]["n"] == 1
+
+
+def test_the_class_is_that_of_the_mean_over_all_views(table) -> None:
+    """Neither the first view, nor the last, nor the most of them decide, but the mean of their probabilities."""
+    shares = np.array([[0.6, 0.4], [0.55, 0.45], [0.0, 1.0], [0.6, 0.4]], np.float32)
+
+    class Stub:
+        def squares(self, images):
+            return (np.zeros((16, 16, 3), np.uint8) for _ in images)
+
+        def answer(self, views):
+            assert len(views) == len(shares)
+            return SimpleNamespace(probabilities=shares)
+
+    kept = SimpleNamespace(
+        predictions=SimpleNamespace(is_ok=np.ones(2, bool)), leaked=np.zeros(2, bool), labels=np.array([1, 0])
+    )
+    kept.with_views = lambda accuracy, views: (accuracy.value, views)
+    samples = table([1, 0])
+    assert result_of(add_views(Stub(), samples, np.arange(2), kept, (4, True))) == (0.5, 4)
+    kept.labels = np.array([1, 1])
+    assert result_of(add_views(Stub(), samples, np.arange(2), kept, (4, True))) == (1.0, 4)
