@@ -25,10 +25,10 @@ __all__ = ["EXTRAS", "Diagnosis", "diagnose", "import_library", "install_command
 
 # What each extra brings, by import name. The first missing one is named in the error.
 EXTRAS: dict[str, tuple[str, ...]] = {
-    "light": ("jinja2", "matplotlib", "onnx", "psutil", "pydantic", "sklearn", "scipy", "tomli_w"),
+    "light": ("jinja2", "matplotlib", "onnx", "psutil", "pydantic", "safetensors", "sklearn", "scipy", "tomli_w"),
     "parquet": ("pyarrow",),
     "hub": ("huggingface_hub", "pyarrow"),
-    "train": ("torch", "torchvision", "timm", "safetensors", "onnxscript", "huggingface_hub"),
+    "train": ("torch", "torchvision", "timm", "onnxscript", "huggingface_hub"),
     "heic": ("pi_heif",),
     "tensorboard": ("tensorboard",),
     "mlflow": ("mlflow",),
