@@ -12,27 +12,21 @@ pools.
 from __future__ import annotations
 
 import argparse
-from types import SimpleNamespace
 
 import numpy as np
-import torch
 
 from sightline.data.split import make_split
 from sightline.evaluation.learning_curve import measure_learning_curve
 from sightline.reading.embed import Embedder, embed_samples
 from sightline.reading.source import inspect_source
 from sightline.steps import result_of
-from sightline.training.head import fit_head
+from sightline.training.logistic import fit_head
 
 
 def hits(train: np.ndarray, labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray, classes: int) -> np.ndarray:
     """Return whether a fitted head is right, for each test image."""
-    head = torch.nn.Linear(train.shape[1], classes)
     none = (np.zeros((0, train.shape[1]), np.float32), np.zeros(0, np.int64))
-    fit_head(SimpleNamespace(head=head), train, labels, *none)
-    with torch.inference_mode():
-        said = head(torch.from_numpy(test)).argmax(1).numpy()
-    return said == test_labels
+    return fit_head(train, labels, *none, classes).logits(test).argmax(1) == test_labels
 
 
 def main() -> None:

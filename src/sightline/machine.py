@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import time
 from pathlib import Path
 
-__all__ = ["process_start", "usable_threads"]
+__all__ = ["cpu_name", "process_start", "usable_threads"]
 
 _SYSTEM = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")
@@ -25,6 +26,22 @@ def process_start() -> float:
     except (OSError, ValueError, IndexError, AttributeError):
         return now
     return now - min(60.0, max(0.0, age))
+
+
+def cpu_name() -> str:
+    """Return what the processor is called, as far as the system says it.
+
+    Example:
+        >>> isinstance(cpu_name(), str)
+        True
+    """
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:  # no Linux
+        pass
+    return platform.processor() or platform.machine()
 
 
 def usable_threads() -> int:

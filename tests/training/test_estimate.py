@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from sightline.errors import InputError
+from sightline.planning import budget
+from sightline.planning.budget import FINDER_STEPS
 from sightline.training import estimate
 from sightline.training.estimate import measure_costs
-from sightline.training.find_rate import MOST_STEPS
 
 
 def estimate_seconds(settings, classes: int, train: int, val: int) -> float:
-    return estimate.estimate_seconds(settings, measure_costs(settings, classes, train, val), train, val)
+    return budget.estimate_seconds(settings, measure_costs(settings, classes, train, val), train, val)
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def test_steps_and_validation_are_counted(plan_settings, one_second):
 
 def test_the_finder_and_the_fitted_head_are_counted(plan_settings, one_second):
     settings = plan_settings(epochs=3, batch_size=16, find_rate=True)
-    assert estimate_seconds(settings, 2, 64, 128) == pytest.approx(12 + MOST_STEPS + 4)
+    assert estimate_seconds(settings, 2, 64, 128) == pytest.approx(12 + FINDER_STEPS + 4)
     settings = plan_settings(epochs=0, batch_size=16, head_first=True)
     assert estimate_seconds(settings, 2, 64, 128) == pytest.approx((64 + 128) / 128)
 

@@ -10,7 +10,8 @@ import torch
 
 from sightline.events import EpochEnded, Progressed, RateFound, StepEnded
 from sightline.networks.build import build_network
-from sightline.training.find_rate import MOST_STEPS, find_rate, suggest_rate
+from sightline.planning.budget import FINDER_STEPS
+from sightline.training.find_rate import find_rate, suggest_rate
 from sightline.training.loop import train_network
 
 
@@ -31,7 +32,7 @@ def test_weights_and_statistics_stay_bit_for_bit(plan_settings, make_batches, ch
     seen, found = search(network, make_batches(64), settings)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert all(weight.grad is None for weight in network.parameters())
-    assert len(seen) == len(found.rates) == len(found.losses) <= MOST_STEPS
+    assert len(seen) == len(found.rates) == len(found.losses) <= FINDER_STEPS
 
 
 def test_rates_rise_by_one_factor_around_the_planned_one_and_losses_end_high(plan_settings, make_batches):
@@ -60,7 +61,7 @@ def test_a_training_that_hardly_learns_at_the_planned_rate_does_at_the_one_that_
 def test_a_planned_rate_that_diverges_is_replaced_by_one_that_does_not(plan_settings, make_batches):
     settings = plan_settings(optimizer="sgd", learning_rate=10.0)
     _, found = search(build_network(settings, 2, None), make_batches(64), settings)
-    assert found.rate < 2 and len(found.rates) < MOST_STEPS
+    assert found.rate < 2 and len(found.rates) < FINDER_STEPS
 
 
 def test_the_training_follows_as_if_the_rate_had_been_given(plan_settings, make_batches, tmp_path):

@@ -229,6 +229,7 @@ def preview(
     Example:
         ``sightline.preview("photos/", rotate=20, hue=0.1).savefig("preview.png")``
     """
+    require_extra("train", "a preview of augmentation")
     from sightline.pipeline.preview import preview_job
 
     return drive(preview_job(_job(data, recipe, settings), count), display, quiet)
@@ -265,7 +266,7 @@ def export(
 
 
 def _job(data: Source, recipe: Recipe | str | Path | None, settings: dict[str, Any], **more: Any) -> Job:
-    require_extra("train", "training")
+    require_extra("light", "training")
     from sightline.pipeline.job import Job
     from sightline.planning.recipe import Recipe
 

@@ -178,7 +178,7 @@ def train(
     from sightline.launch import is_follower
     from sightline.tracking.trackers import Trackers
 
-    require_extra("train", "training")
+    require_extra("light", "training")
     from sightline.planning.settings import parse_assignment
 
     parse_requirements(require)

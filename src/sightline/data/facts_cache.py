@@ -24,7 +24,7 @@ import numpy.typing as npt
 from sightline.pixels.containers import Member, Place
 from sightline.pixels.image_facts import FACTS
 
-__all__ = ["FactsCache", "FileFacts", "stamp_of"]
+__all__ = ["FactsCache", "FileFacts", "open_database", "stamp_of"]
 
 _VERSION = 4  # raise it when decode.py, image_facts.py or duplicates.py change their results
 _FRESH_SECONDS = 2
@@ -71,7 +71,7 @@ class FactsCache:
         self._database: sqlite3.Connection | None = None
         with contextlib.suppress(OSError, sqlite3.Error):
             folder.mkdir(parents=True, exist_ok=True)
-            self._database = _opened(folder / "facts.sqlite")
+            self._database = open_database(folder / "facts.sqlite", _SCHEMA)
 
     def __enter__(self) -> FactsCache:
         return self
@@ -143,14 +143,18 @@ class FactsCache:
             return []
 
 
-def _opened(file: Path) -> sqlite3.Connection:
-    """Open the database; a damaged one is created again."""
+def open_database(file: Path, schema: str) -> sqlite3.Connection:
+    """Open a database of things that can be made again; a damaged one is created again.
+
+    Raises:
+        OSError, sqlite3.Error: if the file can't be written.
+    """
     for attempt in range(2):
         database = sqlite3.connect(file, timeout=10)
         try:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=OFF")  # losing it only costs time
-            database.executescript(_SCHEMA)
+            database.executescript(schema)
             return database
         except sqlite3.DatabaseError as error:
             database.close()

@@ -17,6 +17,7 @@ from sightline.evaluation.scores import roc_auc
 
 __all__ = [
     "KEPT",
+    "LEAST_LENGTH",
     "TARGET_ERROR",
     "Novelty",
     "choose_confidence",
@@ -29,7 +30,7 @@ __all__ = [
 
 KEPT = 0.95  # share of the validation images that are not called new
 TARGET_ERROR = 0.05  # among the answers that are given
-_LEAST_LENGTH = 1e-6  # of features, before they are divided by it
+LEAST_LENGTH = 1e-6  # of features, before they are divided by it
 _TRIED = 500  # thresholds, where each is looked at by groups, which takes longer
 _LEAST_ANSWERED = 20  # images that a threshold must leave answered
 _POINTS = 101  # of a curve
@@ -62,7 +63,7 @@ class Novelty:
 
     def distances(self, features: Features) -> Features:
         """Return ``[N, K] float32``: the novelty if each class were the only one."""
-        length = np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.float32(_LEAST_LENGTH))
+        length = np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.float32(LEAST_LENGTH))
         far = 1 - features / length @ self.means.T + self.absent
         angles, short = (far - self.angle[0]) / self.angle[1], (-np.log(length) - self.shortness[0]) / self.shortness[1]
         scaled: Features = (np.maximum(np.maximum(angles, short), 0) * self.scale).astype(np.float32)
@@ -98,12 +99,12 @@ def fit_novelty(train: Features, labels: Labels, classes: int, val: Features) ->
         >>> bool(novelty.of(np.array([[0, 0, 1.0]], np.float32))[0] > 2)
         True
     """
-    unit = train / np.maximum(np.linalg.norm(train, axis=1, keepdims=True), _LEAST_LENGTH)
+    unit = train / np.maximum(np.linalg.norm(train, axis=1, keepdims=True), LEAST_LENGTH)
     means = np.zeros((classes, unit.shape[1]))
     np.add.at(means, labels, unit)
-    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), _LEAST_LENGTH)
+    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), LEAST_LENGTH)
     absent = np.where(np.bincount(labels, minlength=classes) > 0, 0.0, 1e9)
-    length = np.maximum(np.linalg.norm(val, axis=1), _LEAST_LENGTH)
+    length = np.maximum(np.linalg.norm(val, axis=1), LEAST_LENGTH)
     angles = (1 - val / length[:, None] @ means.T + absent).min(1)
     found = means.astype(np.float32), absent.astype(np.float32), _usual(angles), _usual(-np.log(length))
     plain = Novelty(*found, scale=1.0)

@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from sightline.errors import ExportMismatch, RunError
 from sightline.exporting.formats import Format, find_format
-from sightline.exporting.parity import ParityProof, prove_parity, see_images
-from sightline.networks.onnx_graph import Graph
+from sightline.exporting.parity import Exportable, ParityProof, prove_parity, see_images
 from sightline.pixels.containers import Place
 from sightline.runs.safe_files import named_writes, replace_folder, write_bytes, write_text
 from sightline.runtime.bundle import Bundle
@@ -23,12 +22,12 @@ __all__ = ["export_classifier"]
 
 
 def export_classifier(
-    graph: Graph, bundle: Bundle, folder: Path, files: Sequence[Place], formats: Sequence[str] = ("onnx",)
+    graph: Exportable, bundle: Bundle, folder: Path, files: Sequence[Place], formats: Sequence[str] = ("onnx",)
 ) -> dict[str, ParityProof | ExportMismatch]:
     """Write ``model.safetensors``, ``classifier.json``, ``classes.txt`` and a proved file of each format.
 
     Args:
-        graph: the network as trained, with its calibration; it is taken to the CPU.
+        graph: the network as trained, with its calibration.
         bundle: what belongs to it.
         folder: the ``classifier`` folder; replaced as a whole, so that all in it is of one network.
         files: real images for the proof.
@@ -42,7 +41,7 @@ def export_classifier(
         ExportMismatch: if ``model.onnx`` can't be made or predicts differently. Then no model file is in the folder,
             and the rest is; an older folder with a proved ``model.onnx`` is left as it is.
     """
-    from safetensors.torch import save
+    from safetensors.numpy import save
 
     squares = see_images(bundle.preprocess, files)
 
@@ -50,9 +49,7 @@ def export_classifier(
     shutil.rmtree(scratch, ignore_errors=True)
     with named_writes(scratch):
         scratch.mkdir(parents=True)
-    graph = graph.eval().cpu()
-    weights = {name: value.contiguous() for name, value in graph.network.state_dict().items()}
-    write_bytes(scratch / "model.safetensors", save(weights, metadata={"format": "pt"}))
+    write_bytes(scratch / "model.safetensors", save(graph.tensors(), metadata={"format": "pt"}))
     write_text(scratch / "classifier.json", bundle.to_json() + "\n")
     write_text(scratch / "classes.txt", "".join(f"{name}\n" for name in bundle.classes))
     results: dict[str, ParityProof | ExportMismatch] = {}
@@ -77,15 +74,15 @@ def export_classifier(
 
 
 def _write_proved(
-    format: Format, graph: Graph, bundle: Bundle, path: Path, squares: npt.NDArray[np.uint8]
+    format: Format, graph: Exportable, bundle: Bundle, path: Path, squares: npt.NDArray[np.uint8]
 ) -> ParityProof:
-    """Write a file by the first of the format's writers whose file decides as the network does."""
+    """Write a file by the first of the format's exporters whose file decides as the network does."""
 
     def write_by(name: str) -> ParityProof:
-        format.writers[name](graph, bundle, path)
+        format.write(graph, bundle, path, name)
         return replace(prove_parity(graph, format.open(path), squares), exporter=name)
 
-    *others, last = format.writers
+    *others, last = format.exporters(graph)
     for name in others:
         try:
             return write_by(name)

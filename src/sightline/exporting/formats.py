@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from sightline.errors import InputError
-from sightline.exporting.onnx_format import EXPORTERS, write_onnx
-from sightline.exporting.parity import Runner
+from sightline.exporting.onnx_format import write_onnx
+from sightline.exporting.parity import Exportable, Runner
 from sightline.exporting.pt2_format import PT2_FILE, Pt2Runner, write_pt2
-from sightline.networks.onnx_graph import Graph
 from sightline.runtime.bundle import Bundle
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 from sightline.text import did_you_mean
@@ -27,29 +25,25 @@ class Format:
         name: what ``sightline export RUN --format`` takes.
         file: its name in the ``classifier`` folder.
         extra: whose packages write and open it.
-        writers: name -> what writes a graph and its bundle to a path, whole or not there, and raises ``ExportMismatch``
-            where it can't. They are tried in this order until the file of one is proved.
+        exporters: of a graph, names of the ways to write it, tried in this order until the file of one is proved.
+        write: writes a graph and its bundle to a path by one of these, whole or not there, and raises
+            ``ExportMismatch`` where it can't.
         open: opens what was written, for the proof.
     """
 
     name: str
     file: str
     extra: str
-    writers: Mapping[str, Callable[[Graph, Bundle, Path], None]]
+    exporters: Callable[[Exportable], Sequence[str]]
+    write: Callable[[Exportable, Bundle, Path, str], None]
     open: Callable[[Path], Runner]
 
 
 FORMATS: dict[str, Format] = {
     row.name: row
     for row in (
-        Format(
-            "onnx",
-            MODEL_FILE,
-            "train",
-            {name: partial(write_onnx, exporter=name) for name in EXPORTERS},
-            Classifier.open,
-        ),
-        Format("pt2", PT2_FILE, "train", {"torch.export": write_pt2}, Pt2Runner),
+        Format("onnx", MODEL_FILE, "light", lambda graph: graph.exporters, write_onnx, Classifier.open),
+        Format("pt2", PT2_FILE, "train", lambda graph: ("torch.export",), write_pt2, Pt2Runner),
     )
 }
 

@@ -8,15 +8,23 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from sightline.errors import DataError, ExportMismatch, UnreadableImage
-from sightline.networks.onnx_graph import Graph
 from sightline.pixels.containers import Place
 from sightline.pixels.preprocess import Preprocess
 from sightline.pixels.stream import squares_of
 
-__all__ = ["MAX_IMAGES", "MIN_IMAGES", "TIE", "TOLERANCE", "ParityProof", "Runner", "prove_parity", "see_images"]
+__all__ = [
+    "MAX_IMAGES",
+    "MIN_IMAGES",
+    "TIE",
+    "TOLERANCE",
+    "Exportable",
+    "ParityProof",
+    "Runner",
+    "prove_parity",
+    "see_images",
+]
 
 AnyArray = np.ndarray[Any, Any]
 
@@ -59,11 +67,30 @@ class Runner(Protocol):
         """Return (probabilities ``[N, K]``, features ``[N, D]``, novelty ``[N]``) of ``[N, size, size, 3] uint8``."""
 
 
-def prove_parity(graph: Graph, runner: Runner, squares: npt.NDArray[np.uint8]) -> ParityProof:
+class Exportable(Protocol):
+    """A network as trained, with its calibration, before it is a file.
+
+    Attributes:
+        exporters: ways to make an ONNX file of it, in the order in which they are tried.
+    """
+
+    exporters: tuple[str, ...]
+
+    def tensors(self) -> dict[str, AnyArray]:
+        """Return its weights by name."""
+
+    def answer(self, squares: npt.NDArray[np.uint8], /) -> tuple[AnyArray, AnyArray, AnyArray]:
+        """Return what ``Runner.run`` must return, computed without the exported file."""
+
+    def to_onnx(self, exporter: str, size: int) -> bytes:
+        """Return an ONNX file of it for images of ``size`` px, by one of ``exporters``."""
+
+
+def prove_parity(graph: Exportable, runner: Runner, squares: npt.NDArray[np.uint8]) -> ParityProof:
     """Compare an exported file with its network; fewer than 32 images are compared repeatedly.
 
     Args:
-        graph: the network as trained, with its calibration; it is put into evaluation mode, on the CPU.
+        graph: the network as trained, with its calibration.
         runner: the exported file, opened.
         squares: ``[N, size, size, 3] uint8``, real images as ``see_images`` returns them.
 
@@ -71,11 +98,9 @@ def prove_parity(graph: Graph, runner: Runner, squares: npt.NDArray[np.uint8]) -
         ExportMismatch: if a decision differs, or a probability by more than ``TOLERANCE``.
     """
     count = len(squares)
-    squares = np.concatenate([squares] * (-(-MIN_IMAGES // count)))
-    with torch.inference_mode():
-        graph = graph.eval().cpu()
-        looks = [graph(some) for some in torch.from_numpy(squares).split(8)]  # on a CPU few at once are the fastest
-        wanted, _, new = (torch.cat(column).numpy() for column in zip(*looks, strict=True))
+    repeats = -(-MIN_IMAGES // count)
+    wanted, _, new = (np.concatenate([column] * repeats) for column in graph.answer(squares))
+    squares = np.concatenate([squares] * repeats)
     largest, ties = 0.0, 0
     for size in BATCH_SIZES:
         seen = len(squares) if size == max(BATCH_SIZES) else min(len(squares), SMALL_BATCHES * size)

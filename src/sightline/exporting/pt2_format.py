@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from sightline.errors import ExportMismatch
-from sightline.networks.onnx_graph import INPUT, Graph
+from sightline.exporting.parity import Exportable
 from sightline.runs.safe_files import write_bytes
 from sightline.runtime.bundle import METADATA_KEY, Bundle
+from sightline.runtime.onnx_session import INPUT
 from sightline.text import one_line
 
 __all__ = ["PT2_FILE", "Pt2Runner", "write_pt2"]
@@ -23,7 +23,7 @@ PT2_FILE = "model.pt2"
 AnyArray = np.ndarray[Any, Any]
 
 
-def write_pt2(graph: Graph, bundle: Bundle, path: Path) -> None:
+def write_pt2(graph: Exportable, bundle: Bundle, path: Path, exporter: str = "torch.export") -> None:
     """Write a network as one program of ``torch.export``; any number of images a batch, the bundle inside.
 
     The weights stand in it as plain numbers and the program as JSON; there is no pickle.
@@ -32,10 +32,16 @@ def write_pt2(graph: Graph, bundle: Bundle, path: Path) -> None:
         graph: the network as trained, with its calibration.
         bundle: goes into the file as ``extra/sightline``.
         path: whole or not there.
+        exporter: there is one.
 
     Raises:
         ExportMismatch: if torch can't export this network so.
     """
+    import torch
+
+    from sightline.networks.onnx_graph import Graph
+
+    assert isinstance(graph, Graph), "a frozen network is opened as torch's for this format"
     written, size = io.BytesIO(), bundle.preprocess.size
     try:
         with warnings.catch_warnings(), torch.no_grad():
@@ -64,12 +70,16 @@ class Pt2Runner:
     """
 
     def __init__(self, path: Path) -> None:
+        import torch
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self._module = torch.export.load(path).module()
 
     def run(self, pixels: npt.NDArray[np.uint8], /) -> tuple[AnyArray, AnyArray, AnyArray]:
         """Return (probabilities ``[N, K]``, features ``[N, D]``, novelty ``[N]``) of ``[N, size, size, 3] uint8``."""
+        import torch
+
         with torch.inference_mode():
             probabilities, features, novelty = (part.numpy() for part in self._module(torch.from_numpy(pixels)))
         return probabilities, features, novelty

@@ -16,19 +16,25 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sightline.evaluation.abstain import Novelty
+from sightline.evaluation.abstain import LEAST_LENGTH, Novelty
 from sightline.networks.network import Network
-from sightline.runtime.onnx_session import keep_onnxruntime_quiet
+from sightline.runtime.onnx_session import INPUT, OUTPUTS, keep_onnxruntime_quiet
 
-__all__ = ["INPUT", "OUTPUTS", "Graph", "export_graph", "trace_graph"]
+__all__ = ["EXPORTERS", "Graph", "export_graph", "trace_graph"]
 
-INPUT = "pixels"
-OUTPUTS = ("probabilities", "features", "novelty")
-_LEAST_LENGTH = 1e-6  # lower bound of the features' length, which they are divided by
+
+# In the order in which they are tried: a traced graph that is proved on real images is as good, and sooner there.
+EXPORTERS: tuple[str, ...] = ("trace", "export")
+
+Floats = npt.NDArray[np.float32]
+Answers = tuple[Floats, Floats, Floats]
 
 
 class Graph(nn.Module):
@@ -39,6 +45,8 @@ class Graph(nn.Module):
         temperature: divides the logits.
         novelty: measures how far features are from those of training; None: it is 0.
     """
+
+    exporters: tuple[str, ...] = EXPORTERS
 
     def __init__(self, network: Network, temperature: float = 1.0, novelty: Novelty | None = None) -> None:
         super().__init__()
@@ -58,12 +66,36 @@ class Graph(nn.Module):
         """Return ``[N]``, the same as ``Novelty.of``."""
         if self.novelty is None:
             return 0 * features[:, 0]
-        length = features.pow(2).sum(1, keepdim=True).sqrt().clamp(min=_LEAST_LENGTH)
+        length = features.pow(2).sum(1, keepdim=True).sqrt().clamp(min=LEAST_LENGTH)
         angle = 1 - (features / length @ self.means.T - self.absent).amax(1)
         (usual_angle, far), (usual_shortness, short) = self.novelty.angle, self.novelty.shortness
         unlike = torch.maximum((angle - usual_angle) / far, (-length[:, 0].log() - usual_shortness) / short)
         novelty: Tensor = unlike.clamp(min=0) * self.novelty.scale
         return novelty
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the network's weights by name, for ``model.safetensors``."""
+        return {name: value.detach().cpu().contiguous().numpy() for name, value in self.network.state_dict().items()}
+
+    def answer(self, squares: npt.NDArray[np.uint8]) -> Answers:
+        """Return (probabilities ``[N, K]``, features ``[N, D]``, novelty ``[N]``) as torch computes them, on the CPU.
+
+        Args:
+            squares: ``[N, size, size, 3] uint8``.
+        """
+        with torch.inference_mode():
+            graph = self.eval().cpu()
+            parts = [graph(some) for some in torch.from_numpy(squares).split(8)]  # on a CPU few at once are the fastest
+        probabilities, features, novelty = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+        return probabilities, features, novelty
+
+    def to_onnx(self, exporter: str, size: int) -> bytes:
+        """Return the ONNX file that one of ``exporters`` makes of it.
+
+        Raises:
+            Exception: any type that torch raises where it can't.
+        """
+        return trace_graph(self, size) if exporter == "trace" else export_graph(self, size)
 
 
 def trace_graph(graph: Graph, size: int) -> bytes:

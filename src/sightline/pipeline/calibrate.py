@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +17,11 @@ from sightline.evaluation.conformal import choose_mass
 from sightline.evaluation.shift import LabelledPredictions
 from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
 from sightline.measuring.evaluate import number_units
+from sightline.pipeline.trained import Trained
 from sightline.pipeline.workbench import Workbench
 from sightline.planning.plan import Plan
 
-if TYPE_CHECKING:
-    from sightline.networks.network import Network
-
-__all__ = ["MOST_REFERENCES", "SHARE_OF_TIME", "Calibrated", "calibrate", "logits_of"]
+__all__ = ["MOST_REFERENCES", "SHARE_OF_TIME", "Calibrated", "calibrate"]
 
 MOST_REFERENCES = 2_000  # training images whose features are looked at, for the means of classes and what is near
 SHARE_OF_TIME = 0.05  # of a time limit, for that
@@ -53,16 +50,13 @@ class Calibrated:
     validation: LabelledPredictions
 
 
-def calibrate(network: Network, plan: Plan, workbench: Workbench) -> Generator[Event, None, Calibrated]:
+def calibrate(trained: Trained, plan: Plan, workbench: Workbench) -> Generator[Event, None, Calibrated]:
     """Fit temperature, thresholds and the measure of novelty; the test images have no say in it.
 
     Args:
-        network: of the best epoch.
+        trained: the network of the best epoch.
         plan, workbench: of its training.
     """
-    from sightline.training.head import extract_features
-    from sightline.training.setup import make_batches, on_device
-
     samples, split, store = workbench.samples, workbench.split, workbench.store
     yield StageStarted("Calibrating", "temperature and thresholds, on validation images")
     start = time.monotonic()
@@ -73,18 +67,15 @@ def calibrate(network: Network, plan: Plan, workbench: Workbench) -> Generator[E
     )
     random = np.random.default_rng(plan.settings.seed)
     train = random.permutation(train)[:MOST_REFERENCES]
-    network = on_device(network, plan.settings)
     total = len(val) + len(train)
-    device = network.head.weight.device
-    batches = (make_batches(plan, store, rows.tolist(), samples.labels[rows].tolist(), device) for rows in (val, train))
-    seen = yield from extract_features(network, next(batches), total, 0)
+    seen = yield from trained.extract(workbench, val, total, 0)
     until = start + SHARE_OF_TIME * plan.settings.time if plan.settings.time else math.inf
-    known = yield from extract_features(network, next(batches), total, len(val), until=until)
+    known = yield from trained.extract(workbench, train, total, len(val), until)
     if len(known) < len(train):
         message = f"novelty and nearest images rest on {len(known):,} of {len(train):,} training images"
         yield Warned("calibration.few-images", f"{message}, to keep the time limit", "give more time")
     train = train[: len(known)]
-    logits, labels = logits_of(network, seen), samples.labels[val]
+    logits, labels = trained.logits(seen), samples.labels[val]
     units = number_units(samples, val)
     calibration = fit_temperature(logits, labels, units, seed=plan.settings.seed)
     probabilities = cool(_softmax(logits), calibration.temperature)
@@ -123,13 +114,6 @@ def describe_confidence(least: float | None, target: float, hits: npt.NDArray[np
         return f"All images can be answered: at most {target:.0%} of the answers on validation were wrong."
     words = f"at most {target:.0%} of the answers on validation were wrong, at the upper end of the 95 % interval"
     return f"From a confidence of {least:.2f} on, {words} (--min-confidence auto)."
-
-
-def logits_of(network: Any, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return ``[N, K]`` logits of a network's head for features ``[N, D]``."""
-    weight, bias = (part.detach().cpu().numpy() for part in (network.head.weight, network.head.bias))
-    logits: npt.NDArray[np.float32] = features @ weight.T + bias
-    return logits
 
 
 def _softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

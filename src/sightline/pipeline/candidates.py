@@ -42,6 +42,8 @@ def compare_networks(
         A head on frozen features ranks networks for fine-tuning well enough to choose among few: S. Kornblith et al.,
         arXiv 1805.08974.
     """
+    if hardware.engine != "torch":
+        return None
     free = not {"model", "weights", "pretrained"} & chosen.keys()
     if float(chosen.get("time", 0) or 0) < _LEAST_TIME or not free or data.median_short_side <= SMALL_SIDE:
         return None

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 
 from sightline.errors import DeviceError
 from sightline.events import Event, Planned, StageEnded, StageStarted, Warned
-from sightline.installation import import_library, require_extra
+from sightline.networks.weights import check_weights, read_normalisation
 from sightline.pipeline.candidates import compare_networks
+from sightline.pipeline.engine import ENGINES, Engine, choose_engine
 from sightline.pipeline.job import Job, refuse_repeats
 from sightline.pipeline.look import Looked, look
 from sightline.pipeline.probe import probe_changes, warn_of_harm
-from sightline.planning.budget import Costs, fit_to_time, least_training, too_short
+from sightline.planning.budget import Costs, estimate_seconds, fit_to_time, least_training, too_short
 from sightline.planning.facts import DataFacts, Hardware, NetworkFacts
 from sightline.planning.inputs import SMALL_SIDE
 from sightline.planning.plan import Plan, choose_model, make_plan
@@ -44,8 +45,8 @@ class Decided:
 
 def plan_job(job: Job) -> Generator[Event, None, Plan]:
     """Look at the data and decide every setting; nothing is written and nothing trained."""
-    require_extra("train", "training")
     refuse_repeats(job)
+    choose_engine(job.chosen)
     looked, _ = yield from look(job)
     return (yield from decide(job, looked)).plan
 
@@ -53,32 +54,31 @@ def plan_job(job: Job) -> Generator[Event, None, Plan]:
 def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
     """Decide every setting from data, machine and network. Test images have no part in it but by their number."""
     chosen, samples, earlier = job.chosen, looked.samples, looked.earlier
+    name, reason = choose_engine(chosen)
+    engine = ENGINES[name]
     if job.folds:  # what trains in one fold is tested in another
         data = replace(looked.data, not_probed="in folds every image is a test image")
+    elif name != "torch":
+        data = replace(looked.data, not_probed="a head on frozen features is trained without augmentation")
     else:
         data = yield from probe_changes(samples, looked.split, looked.data, chosen)
 
-    yield StageStarted("Planning", "loading torch")
+    yield StageStarted("Planning", engine.loading)
     start = time.monotonic()
-    import_library("torch")
-    from sightline.networks.describe import describe_network
-    from sightline.networks.weights import check_weights, read_normalisation
-    from sightline.training.estimate import estimate_seconds, measure_costs
-    from sightline.training.memory import fit_memory
-
-    hardware, recipe = yield from _choose_hardware(job)
+    hardware, recipe = yield from _choose_hardware(job, engine)
+    hardware = replace(hardware, engine_reason=reason)
     if earlier:
         check_weights(earlier.file)
     if earlier and "mean" not in earlier.settings:  # a classifier's folder without its run
         earlier = replace(earlier, settings={**earlier.settings, **read_normalisation(earlier.file)})
     found = yield from compare_networks(samples, looked.split, data, hardware, chosen)
     timed = {} if found is None else {"model": found}
-    network = describe_network(str(choose_model(recipe, job.options, data, hardware, earlier, timed).value))
+    network = engine.describe(str(choose_model(recipe, job.options, data, hardware, earlier, timed).value), earlier)
     counts = data.counts
     plan = make_plan(recipe, job.options, data, hardware, network, earlier, timed)
     classes = len(samples.classes)
-    plan, warning = fit_memory(plan, classes, counts["train"])
-    costs = measure_costs(plan.settings, classes, counts["train"], counts["val"])
+    plan, warning = engine.fit_memory(plan, classes, counts["train"])
+    costs = engine.measure(plan, classes, counts["train"], counts["val"], earlier)
     seconds = estimate_seconds(plan.settings, costs, counts["train"], counts["val"])
     if plan.settings.time:
         left = job.seconds_left(plan.settings.time) - _closing_guess(costs, data)
@@ -89,7 +89,7 @@ def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
         timed |= fit_to_time(plan.settings, costs, counts, left, {**recipe.chosen, **job.options.chosen})
         before = plan.settings
         plan = make_plan(recipe, job.options, data, hardware, network, earlier, timed)
-        plan, warning = fit_memory(plan, classes, counts["train"])
+        plan, warning = engine.fit_memory(plan, classes, counts["train"])
         costs = costs.of(before, plan.settings)
         seconds = min(left, estimate_seconds(plan.settings, costs, counts["train"], counts["val"]))
     if warning:
@@ -100,17 +100,15 @@ def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
     return Decided(plan, hardware, network, costs)
 
 
-def _choose_hardware(job: Job) -> Generator[Event, None, tuple[Hardware, Recipe]]:
+def _choose_hardware(job: Job, engine: Engine) -> Generator[Event, None, tuple[Hardware, Recipe]]:
     """Return the machine, and the recipe for it: an option's device is an order, a recipe's a wish."""
-    from sightline.training.hardware import probe_hardware
-
     recipe, wish = job.recipe, job.recipe.chosen.get("device")
     try:
-        hardware = probe_hardware(job.options.chosen.get("device", wish))
+        hardware = engine.probe(job.options.chosen.get("device", wish))
     except DeviceError:
         if "device" in job.options.chosen:
             raise
-        hardware = probe_hardware()
+        hardware = engine.probe(None)
         recipe = recipe.without("device", "threads", "precision", "compile")  # decided for that other machine
         message = f"the recipe's device {wish} is not on this machine: {hardware.device} is used, {hardware.reason}"
         cure = "precision, threads and compile are planned for it; give --device to insist on a device"

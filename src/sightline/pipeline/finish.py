@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sightline.data.samples import Samples
 from sightline.data.split import Split
 from sightline.errors import ExportMismatch, RunError
-from sightline.evaluation.abstain import TARGET_ERROR
-from sightline.evaluation.conformal import COVERAGE
 from sightline.events import Event, RunEnded, StageEnded, StageStarted
 from sightline.installation import require_extra
 from sightline.measuring.averaged_views import add_views
 from sightline.measuring.evaluate import count_evaluations, evaluate_samples, small_images
 from sightline.measuring.explain import explain_some
 from sightline.pipeline.calibrate import Calibrated, calibrate
+from sightline.pipeline.engine import find_engine
 from sightline.pipeline.frozen_features import compare_with_head
+from sightline.pipeline.shipping import export_files, make_bundle
 from sightline.pipeline.trust import judge_evaluation
 from sightline.pipeline.workbench import Workbench, set_up_workbench
-from sightline.pixels.containers import Place
 from sightline.planning.plan import Plan
 from sightline.reporting.page import write_page
 from sightline.runs.dataset import read_dataset
@@ -33,12 +29,11 @@ from sightline.runs.hashes import hash_files
 from sightline.runs.lock import lock_run
 from sightline.runs.lookup import refuse_repeated
 from sightline.runs.writer import RunWriter
-from sightline.runtime.bundle import Bundle
 
 if TYPE_CHECKING:
     from sightline.exporting.parity import ParityProof
 
-__all__ = ["export_files", "export_run", "finish", "make_bundle"]
+__all__ = ["export_run", "finish"]
 
 
 def export_run(run: Run, format: str = "onnx") -> Generator[Event, None, Run]:
@@ -52,11 +47,12 @@ def export_run(run: Run, format: str = "onnx") -> Generator[Event, None, Run]:
         InputError: if there is no such format.
         RunError: if the run has no epoch to export, or another process writes into it.
     """
-    require_extra("train", "exporting")
+    require_extra("light", "exporting")
     from sightline.exporting.formats import find_format
 
     require_extra(find_format(format).extra, f"exporting to {format}")
     refuse_repeated(run)
+    require_extra(find_engine(run.plan.settings.engine).extra, "exporting this run")
     if not run.split_file.is_file():
         raise RunError("run.no-checkpoint", f"{run.folder} was stopped before its first epoch", "train again")
     with lock_run(run.folder):  # a running training would replace what is exported
@@ -127,21 +123,20 @@ def _export(
     from sightline.exporting.export import export_classifier
     from sightline.exporting.formats import FORMATS
     from sightline.exporting.parity import ParityProof
-    from sightline.networks.onnx_graph import Graph
-    from sightline.training.setup import load_trained
-    from sightline.training.update import named_errors
 
     run, samples = writer.run, workbench.samples
-    network, epoch = load_trained(plan.settings, len(samples.classes), run.best_checkpoint, run.weights_file)
-    with named_errors(plan.settings):  # memory may be enough for training, and not for this
-        calibrated = yield from calibrate(network, plan, workbench)
+    engine = find_engine(plan.settings.engine, formats)
+    trained, epoch = engine.open(run, plan, len(samples.classes))
+    with engine.named_errors(plan.settings):  # memory may be enough for training, and not for this
+        calibrated = yield from calibrate(trained, plan, workbench)
     shipped = {name: FORMATS[name].file for name in formats}
     yield StageStarted("Exporting", f"{', '.join(shipped.values())}, compared with the network on real images")
     start = time.monotonic()
-    bundle, files = make_bundle(run, plan, samples, network, calibrated), export_files(samples, workbench.split)
-    graph = Graph(network, bundle.temperature, calibrated.novelty)
+    bundle = make_bundle(run, plan, samples, trained.feature_size, calibrated)
+    files = export_files(samples, workbench.split)
+    graph = trained.graph(bundle.temperature, calibrated.novelty)
     try:
-        with named_errors(plan.settings):
+        with engine.named_errors(plan.settings):
             results = export_classifier(graph, bundle, run.classifier_folder, files, formats)
     except ExportMismatch as error:
         writer.update(export={"error": error.message})
@@ -158,33 +153,3 @@ def _export(
 
 def _describe(result: ParityProof | ExportMismatch) -> dict[str, Any]:
     return {"error": result.message} if isinstance(result, ExportMismatch) else result.to_dict()
-
-
-def make_bundle(run: Run, plan: Plan, samples: Samples, network: Any, calibrated: Calibrated | None = None) -> Bundle:
-    """Return what belongs to a network where it ships."""
-    facts = run.facts
-    return Bundle(
-        classes=samples.classes,
-        preprocess=plan.preprocess,
-        model=plan.settings.model,
-        feature_size=network.feature_size,
-        weights=facts["weights"],
-        licence=facts["licence"],
-        data_fingerprint=facts["data_fingerprint"],
-        sightline=version("sightline"),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        target_error=TARGET_ERROR,
-        temperature=calibrated.calibration.temperature if calibrated else 1.0,
-        min_confidence=calibrated.min_confidence if calibrated else None,
-        set_mass=calibrated.set_mass if calibrated else None,
-        set_coverage=COVERAGE,
-    )
-
-
-def export_files(samples: Samples, split: Split) -> list[Place]:
-    """Return the images that an exported file is proved on: of validation and training, evenly."""
-    from sightline.exporting.parity import MAX_IMAGES
-
-    chosen = np.concatenate([split.rows("val"), split.rows("train")])
-    chosen = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), MAX_IMAGES)).astype(int)]  # of every class
-    return [samples.file(row) for row in chosen]

@@ -16,7 +16,7 @@ from sightline.evaluation.learning_curve import LearningCurve, measure_learning_
 from sightline.evaluation.result import Evaluation
 from sightline.events import Event, FeaturesSeen, Noted, StageEnded, StageStarted
 from sightline.measuring.evaluate import number_units
-from sightline.pipeline.calibrate import logits_of
+from sightline.pipeline.torch_trained import TorchTrained
 from sightline.pipeline.workbench import Workbench
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run
@@ -63,9 +63,6 @@ def compare_with_head(
         rows: positions in the samples of the evaluation's images.
         evaluation: of these.
     """
-    from sightline.training.head import extract_features
-    from sightline.training.setup import load_trained, make_batches, on_device
-
     if not (run.head_checkpoint / "manifest.json").is_file():
         before = run.metrics.get("frozen_head") if run.metrics_file.is_file() else None
         return evaluation.with_values(frozen_head=before) if before else evaluation
@@ -77,20 +74,18 @@ def compare_with_head(
         return evaluation
     yield StageStarted("Comparing", "with the head on frozen features, on the measured images")
     start = time.monotonic()
-    network, _ = load_trained(settings, len(samples.classes), run.head_checkpoint, run.weights_file)
-    network = on_device(network, settings)
+    head = TorchTrained.load(plan, len(samples.classes), run.head_checkpoint, run.weights_file)[0]
     places = np.flatnonzero(evaluation.used & ~np.isin(rows, list(store.errors)))
     if settings.time:
         places = np.random.default_rng(settings.seed).permutation(places)
     some = rows[places]
-    batches = make_batches(plan, store, some.tolist(), samples.labels[some].tolist(), network.head.weight.device)
     until = start + COMPARING_SHARE * settings.time if settings.time else math.inf
     # In fp32, as the exported classifier answers, whatever the training computed in.
-    features = yield from extract_features(network, batches, len(some), 0, until=until)
+    features = yield from head.extract(workbench, some, len(some), 0, until)
     places = places[: len(features)]
     labels, predicted = evaluation.labels[places], evaluation.predictions.probabilities[places].argmax(1)
     found = compare_frozen_head(
-        logits_of(network, features).argmax(1) == labels, predicted == labels, number_units(samples, rows[places])
+        head.logits(features).argmax(1) == labels, predicted == labels, number_units(samples, rows[places])
     )
     yield StageEnded("Comparing", f"the head alone reaches {found.accuracy}", time.monotonic() - start)
     return evaluation.with_values(frozen_head=found.to_dict())

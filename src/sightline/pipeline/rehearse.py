@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import tempfile
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,15 +14,13 @@ from sightline.errors import ExportMismatch
 from sightline.events import Event, StageEnded, StageStarted, Warned
 from sightline.measuring.evaluate import contents_of, small_images
 from sightline.pipeline.calibrate import MOST_REFERENCES, SHARE_OF_TIME
-from sightline.pipeline.finish import export_files, make_bundle
 from sightline.pipeline.frozen_features import COMPARED_FROM, COMPARING_SHARE
+from sightline.pipeline.shipping import export_files, make_bundle
+from sightline.pipeline.trained import Trained
 from sightline.pipeline.workbench import Workbench
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run
 from sightline.runtime.classifier import MODEL_FILE, Classifier
-
-if TYPE_CHECKING:
-    from sightline.networks.network import Network
 
 __all__ = ["rehearse_finish"]
 
@@ -38,14 +34,13 @@ _EXIT = 2.5  # seconds: what the process needs to end
 _BASELINE = 20_000  # most training images of the baseline
 
 
-def rehearse_finish(run: Run, plan: Plan, workbench: Workbench, network: Network) -> Generator[Event, None, float]:
+def rehearse_finish(run: Run, plan: Plan, workbench: Workbench, trained: Trained) -> Generator[Event, None, float]:
     """Return the seconds that the end of the run will take.
 
     The network is exported and proved as it is, and some validation images are predicted with that file: what comes
     at the end is done once before, with weights that are not yet worth anything.
     """
     from sightline.exporting.export import export_classifier
-    from sightline.networks.onnx_graph import Graph
 
     yield StageStarted("Rehearsing", "export, evaluation and report, to know what they take")
     begun = time.monotonic()
@@ -54,11 +49,10 @@ def rehearse_finish(run: Run, plan: Plan, workbench: Workbench, network: Network
     some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _IMAGES)).astype(int)]
     with tempfile.TemporaryDirectory() as scratch:
         folder, start = Path(scratch) / "classifier", time.monotonic()
-        still = copy.deepcopy(network)  # exporting takes it to the CPU
         looking = 0.0
         try:
-            bundle = make_bundle(run, plan, samples, still)
-            export_classifier(Graph(still), bundle, folder, export_files(samples, split))
+            bundle = make_bundle(run, plan, samples, trained.feature_size)
+            export_classifier(trained.graph(), bundle, folder, export_files(samples, split))
         except ExportMismatch as error:  # the training is worth its time even so; the end reports it again
             words = "the network can be trained and kept; only model.onnx will be missing"
             yield Warned(error.code, f"the rehearsal of the export failed: {error.message}", words)

@@ -14,11 +14,10 @@ from sightline.data.split import Split
 from sightline.evaluation.intervals import Interval
 from sightline.evaluation.repeats import describe_spread
 from sightline.events import Event, Noted, RunEnded, RunStarted
-from sightline.installation import require_extra
 from sightline.launch import refuse_launched
 from sightline.pipeline.decide import decide
+from sightline.pipeline.engine import ENGINES, choose_engine
 from sightline.pipeline.finish import finish
-from sightline.pipeline.fit import fit
 from sightline.pipeline.job import Job, refuse_counts, refuse_repeats
 from sightline.pipeline.look import Looked, look
 from sightline.pipeline.train import describe_run, kept_status, record_data, write_report_of
@@ -47,8 +46,8 @@ def repeat_job(job: Job) -> Generator[Event, None, Run]:
     repeats, times = job.repeats or (REPEATS["seeds"], 0)
     refuse_launched(f"--{repeats.kind}")
     refuse_counts(job.folds, job.seeds if job.repeats else times)
-    require_extra("train", "training")
     refuse_repeats(job)
+    choose_engine(job.chosen)
     refuse_name(job.out, job.name)
     cache_limit()
     looked, splits = yield from look(job)
@@ -87,7 +86,7 @@ def _train_one(
         writer.write_plan(plan.to_toml())
         yield RunStarted(str(writer.run.folder))
         whole = record_data(writer, plan, looked, own, split)
-        yield from fit(plan, own, Session(writer))
+        yield from ENGINES[plan.settings.engine].fit(plan, own, Session(writer))
         headline = yield from finish(writer, plan, own, whole)
         yield from write_report_of(writer, headline)
     writer.drop_checkpoints()

@@ -14,8 +14,8 @@ from sightline.data.sources import describe_source
 from sightline.data.split import Split
 from sightline.errors import DeviceError, InputError, RunError
 from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
-from sightline.installation import import_library
 from sightline.pipeline.decide import Decided
+from sightline.pipeline.engine import ENGINES
 from sightline.pipeline.job import Job
 from sightline.pipeline.look import Looked, look
 from sightline.pipeline.processes import Processes
@@ -116,30 +116,26 @@ def _decide_again(
     plan: Plan, looked: Looked, run: Run, processes: Processes
 ) -> Generator[Event, None, tuple[Decided, str]]:
     """Return the run's plan on the machine of now, and what differs from that of then, in words."""
-    yield StageStarted("Planning", "loading torch")
-    import_library("torch")
-    from sightline.networks.describe import describe_network
-    from sightline.training.estimate import measure_costs
-    from sightline.training.hardware import probe_hardware
-    from sightline.training.memory import fit_memory
-
+    engine = ENGINES[plan.settings.engine]
+    yield StageStarted("Planning", engine.loading)
     try:
-        hardware = probe_hardware(plan.settings.device)
+        hardware = engine.probe(plan.settings.device)
     except DeviceError:
-        hardware = probe_hardware()
+        hardware = engine.probe(None)
         plan = _moved(plan, hardware)
     counts, classes = looked.data.counts, len(looked.samples.classes)
-    fitting, warning = fit_memory(plan, classes, counts["train"])
+    fitting, warning = engine.fit_memory(plan, classes, counts["train"])
     if warning:
         yield warning
-    differs = _differences(run.facts, hardware, run.plan.settings.device, processes.count(plan.settings.device))
+    size = processes.count(plan.settings.device)
+    differs = _differences(run.facts, engine.versions(), hardware, run.plan.settings.device, size)
     if fitting.settings.accumulate != plan.settings.accumulate:
         parts = f"accumulate {plan.settings.accumulate} then, {fitting.settings.accumulate} now: there is less memory"
         differs, plan = "; ".join(filter(None, (differs, parts))), fitting
     limited = plan.settings.time > 0
-    costs = measure_costs(plan.settings, classes, counts["train"], counts["val"]) if limited else None
+    costs = engine.measure(plan, classes, counts["train"], counts["val"], looked.earlier) if limited else None
     yield StageEnded("Planning", f"as {run.folder} was planned", 0.0)
-    return Decided(plan, hardware, describe_network(plan.settings.model), costs), differs
+    return Decided(plan, hardware, engine.describe(plan.settings.model, looked.earlier), costs), differs
 
 
 def has_state(run: Run) -> bool:
@@ -210,11 +206,11 @@ def _moved(plan: Plan, hardware: Hardware) -> Plan:
     return plan.replace(Decision("device", hardware.device, "hardware", reason))
 
 
-def _differences(facts: dict[str, Any], hardware: Hardware, planned: str, processes: int) -> str:
+def _differences(
+    facts: dict[str, Any], versions: dict[str, str], hardware: Hardware, planned: str, processes: int
+) -> str:
     """Return what decides about the bits of a result and is not as it was."""
-    from sightline.training.setup import versions
-
-    before, now = facts.get("versions", {}), {"sightline": version("sightline"), **versions()}
+    before, now = facts.get("versions", {}), {"sightline": version("sightline"), **versions}
     changes = [
         f"{name} {before.get(name)} then, {version} now" for name, version in now.items() if before.get(name) != version
     ]

@@ -22,8 +22,8 @@ from sightline.errors import InputError, RunError, StopRequested
 from sightline.events import Event, Noted, RunEnded, RunStarted, StageEnded, Warned
 from sightline.installation import require_extra
 from sightline.pipeline.decide import Decided, decide
+from sightline.pipeline.engine import ENGINES, choose_engine
 from sightline.pipeline.finish import finish
-from sightline.pipeline.fit import fit
 from sightline.pipeline.job import Job, refuse_repeats
 from sightline.pipeline.look import Looked, look
 from sightline.pipeline.processes import Processes
@@ -56,7 +56,9 @@ def _train(job: Job, processes: Processes, stages: list[StageEnded]) -> Generato
     if before is not None and before.status == "finished":
         yield Noted(f"{before.folder} is finished: there is nothing to continue, and nothing was changed.")
         return before
-    require_extra("train", "training")
+    name = before.plan.settings.engine if before is not None and before.plan_file.is_file() else ""
+    engine = ENGINES[name or choose_engine(job.chosen)[0]]
+    require_extra(engine.extra, "training")
     refuse_repeats(job)
     if before is None:
         refuse_name(job.out, job.name)
@@ -90,7 +92,7 @@ def _train(job: Job, processes: Processes, stages: list[StageEnded]) -> Generato
         processes.start(run.folder, size)
         ends = job.started + limit - seconds_before if limit else math.inf
         session = Session(writer, ends, job.resume, begun.differs, processes)
-        yield from fit(plan, workbench, session)
+        yield from engine.fit(plan, workbench, session)
         headline = yield from finish(writer, plan, workbench, split)
         yield from write_report_of(writer, headline, stages)
         if not job.keep_checkpoints:
@@ -162,8 +164,6 @@ def kept_status(writer: RunWriter, *, is_new: bool = False) -> Iterator[None]:
 
 def describe_run(job: Job, looked: Looked, decided: Decided, split: Split, weights: tuple[str, str]) -> dict[str, Any]:
     """Return what ``run.json`` records before a training starts; ``weights`` are (source, licence) in words."""
-    from sightline.training.setup import versions
-
     samples, earlier, hardware = looked.samples, looked.earlier, decided.hardware
     start = {}
     if earlier:
@@ -184,5 +184,9 @@ def describe_run(job: Job, looked: Looked, decided: Decided, split: Split, weigh
         "licence": weights[1],
         **start,
         "hardware": {"device": hardware.device, "name": hardware.name, "threads": hardware.threads},
-        "versions": {"sightline": version("sightline"), "python": sys.version.split()[0], **versions()},
+        "versions": {
+            "sightline": version("sightline"),
+            "python": sys.version.split()[0],
+            **ENGINES[decided.plan.settings.engine].versions(),
+        },
     }

@@ -16,6 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,7 @@ from sightline.pixels.preprocess import Preprocess
 from sightline.pixels.storage import Index, NoRoom, StoreWriter, discard, make_room, read_store, sweep
 from sightline.pixels.stream import Decoder, Failure, Positions, in_tasks, reason_of, run_ahead
 
-__all__ = ["Known", "PixelStore", "open_store"]
+__all__ = ["Known", "PixelStore", "open_store", "pixel_rules"]
 
 _VERSION = 2  # raise it when decode.py or preprocess.py change the pixels
 _MEMORY_BYTES = 256 * 2**20  # of images that are kept in memory while the others are streamed
@@ -215,11 +216,15 @@ def open_store(
     return PixelStore(flat, index, errors, decoder=decoder, fallback=fallback, is_too_large=is_too_large)
 
 
+def pixel_rules(preprocess: Preprocess) -> dict[str, Any]:
+    """Return all that a square depends on besides the content of its file, as JSON-able values."""
+    return {"version": _VERSION, "pillow": PIL.__version__, **preprocess.to_dict()}
+
+
 def _key(digests: Sequence[str], preprocess: Preprocess) -> str:
-    fields = preprocess.to_dict()
+    rules = pixel_rules(preprocess)
     if preprocess.fit == "crop":
-        del fields["size"]  # images are stored before the crop, so that all crop sizes share a store
-    rules = {"version": _VERSION, "pillow": PIL.__version__, **fields}
+        del rules["size"]  # images are stored before the crop, so that all crop sizes share a store
     digest = hashlib.sha256(json.dumps(rules, sort_keys=True).encode())
     for one in digests:
         # One digest per line: an unreadable file has an empty line, so that its position counts too.

@@ -12,7 +12,16 @@ from sightline.planning.own_networks import SMALL_NETWORK
 from sightline.planning.settings import Settings
 from sightline.text import duration
 
-__all__ = ["SIDES", "Costs", "fit_to_time", "least_training", "too_short"]
+__all__ = [
+    "FINDER_STEPS",
+    "FIT_SECONDS",
+    "SIDES",
+    "Costs",
+    "estimate_seconds",
+    "fit_to_time",
+    "least_training",
+    "too_short",
+]
 
 # Width, and the epochs from which on it pays, for a set that would get eight epochs without a limit. Measured on
 # CIFAR-10: at equal time, more width beats more epochs from there on.
@@ -22,6 +31,8 @@ SIDES = (384, 288, 256, 224, 192, 160, 128, 96)  # of the input, in px, that a p
 # Features of smaller images are much worse: on photos of clothes, a head at 224 px was better than two epochs of the
 # whole network at 160. So the input size of the head comes first: the largest that takes this share of the time.
 _HEAD_SHARE = 0.8
+FINDER_STEPS = 80  # of the search for a learning rate: 16 for each factor of ten
+FIT_SECONDS = 4e-8  # of fitting a head, per image, feature and class: 3,068 x 1,280 x 10 took 1 to 2
 _PART = 0.5  # of an epoch of the whole network: the least that is begun
 _MORE = (
     3.0  # factor on the epochs that are expected to fit: few steps are timed, and the limit ends the training anyway
@@ -84,6 +95,10 @@ def fit_to_time(
     """
     if settings.model == SMALL_NETWORK and not settings.pretrained and "width" not in fixed:
         return _fit_width(settings, costs, counts, left)
+    if settings.engine == "onnxruntime":
+        found = _fit_size(settings, costs, counts, left, fixed)
+        del found["epochs"]
+        return found
     if settings.head_first:
         return _fit_size(settings, costs, counts, left, fixed)
     return _fit_epochs(settings, costs.epoch(settings, counts["train"], counts["val"]), left)
@@ -129,6 +144,13 @@ def _fit_epochs(settings: Settings, each: float, left: float) -> dict[str, tuple
     epochs = min(most, max(1, math.ceil(_MORE * left / max(1e-9, each))))
     reason = f"an upper limit: about {duration(each)} an epoch, {duration(left)} left; training stops at the time limit"
     return {"epochs": (epochs, reason if epochs < most else "more epochs would not help")}
+
+
+def estimate_seconds(settings: Settings, costs: Costs, train: int, val: int) -> float:
+    """Estimate the seconds of the training if nothing stops it before its last epoch."""
+    finder = FINDER_STEPS * costs.step if settings.find_rate else 0.0
+    start = (train + val) * costs.feature if settings.head_first else val * costs.forward
+    return settings.epochs * costs.epoch(settings, train, val) + start + finder
 
 
 def least_training(settings: Settings, costs: Costs, train: int, val: int) -> float:

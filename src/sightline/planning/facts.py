@@ -25,6 +25,8 @@ class Hardware:
         reason: why this device.
         warning: why a better device can't be used, or an empty string.
         has_bf16: whether it computes in bf16 natively, faster than in fp32.
+        engine: what computes networks: ``torch``, or ``onnxruntime`` where no more than a head is trained.
+        engine_reason: why.
     """
 
     device: str
@@ -33,6 +35,8 @@ class Hardware:
     reason: str
     warning: str = ""
     has_bf16: bool = False
+    engine: str = "torch"
+    engine_reason: str = "it is installed, and trains whole networks"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,11 @@ from typing import Any
 from sightline.errors import InputError, RunError, WeightsError
 from sightline.pixels.preprocess import Preprocess
 from sightline.planning.augmentation import decide_augmentation
+from sightline.planning.carried_network import CARRIED
 from sightline.planning.decisions import Decision, Decisions
 from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts
 from sightline.planning.fast import suggest_fast
+from sightline.planning.head_alone import suggest_head
 from sightline.planning.inputs import SMALL_SIDE, decide_data, decide_pixels
 from sightline.planning.learning import decide_learning, decide_network, refuse_contradictions
 from sightline.planning.own_networks import OWN_NETWORKS, SMALL_NETWORK
@@ -109,6 +111,8 @@ def choose_model(
         decide.replace(
             "model", earlier.model, chosen.origin, chosen.reason
         )  # a name with another tag means the same network
+    elif hardware.engine == "onnxruntime":
+        decide("model", CARRIED.name, "hardware", _reason_without_torch(side))
     elif side <= SMALL_SIDE:
         reason = f"images are small ({side} px): our own small network from scratch, no download"
         decide("model", SMALL_NETWORK, "data", reason)
@@ -122,6 +126,16 @@ def choose_model(
     else:
         decide("model", _GPU_NETWORK, "hardware", f"images of {side} px on a GPU: a strong pretrained network")
     return decide.values["model"]
+
+
+def _reason_without_torch(side: int) -> str:
+    """Return why the carried network is used, and what to expect of it for images of ``side`` px."""
+    reason = "the pretrained network that comes with Sightline: its features need no torch"
+    if side <= SMALL_SIDE:
+        reason += (
+            f"; images of {side} px are enlarged to {CARRIED.size}, and torch would train a better network for them"
+        )
+    return reason
 
 
 def _refuse_other(model: Decision, earlier: EarlierRun) -> None:
@@ -159,6 +173,8 @@ def make_plan(
     """
     recipe = recipe.under(options)
     decide = Decisions(recipe, options, timed)
+    if hardware.engine == "onnxruntime":
+        suggest_head(decide)
     model = choose_model(recipe, options, data, hardware, earlier, timed)
     if network.name == SMALL_NETWORK and not earlier:
         suggest_fast(decide, data)
@@ -173,6 +189,7 @@ def make_plan(
     decide_pixels(decide, data, network, earlier)
     decide_augmentation(decide, data)
     decide_learning(decide, data, hardware, earlier)
+    decide("engine", hardware.engine, "hardware", hardware.engine_reason)
     decide("device", hardware.device, "hardware", hardware.reason)
     decide("threads", hardware.threads, "hardware", "one thread for each CPU that this process may use")
     if (

@@ -164,6 +164,10 @@ class Settings(BaseModel):
     cutmix: float = Field(ge=0, le=10, description="alpha of the share of a patch from another image; 0: none")
     views: int = Field(ge=1, le=10, description="views averaged in a second evaluation of the test images")
 
+    engine: Literal["torch", "onnxruntime"] = Field(
+        default="torch",
+        description="what computes networks; onnxruntime: a head on frozen features alone, without torch",
+    )
     device: str = Field(pattern=r"^(cpu|mps|cuda(:\d+)?)$", description="cpu, mps, cuda or cuda:N")
     threads: int = Field(ge=1, le=1024, description="CPU threads; results are reproducible only with the same number")
 

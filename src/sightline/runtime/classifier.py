@@ -21,7 +21,7 @@ from sightline.pixels.limits import squares_at_once
 from sightline.pixels.preprocess import Preprocess
 from sightline.pixels.stream import squares_of
 from sightline.runtime.bundle import METADATA_KEY, Bundle
-from sightline.runtime.onnx_session import CPU, open_session
+from sightline.runtime.onnx_session import CPU, INPUT, OUTPUTS, open_session
 from sightline.runtime.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ __all__ = ["MODEL_FILE", "Classifier"]
 
 MODEL_FILE = "model.onnx"
 _NAMELESS = "<pixels>"
-_OUTPUTS = ("probabilities", "features", "novelty")
 
 
 class Classifier:
@@ -196,7 +195,7 @@ class Classifier:
         Args:
             pixels: ``[N, size, size, 3] uint8``, as ``preprocess.apply`` returns them; all are computed at once.
         """
-        probabilities, features, novelty = self._session.run(list(_OUTPUTS), {"pixels": pixels})
+        probabilities, features, novelty = self._session.run(list(OUTPUTS), {INPUT: pixels})
         return probabilities, features, novelty
 
     def _least_confidence(self, asked: float | Literal["auto"]) -> float:
@@ -244,7 +243,7 @@ def _check_contract(session: onnxruntime.InferenceSession, bundle: Bundle, name:
     fits = len(shape) == 3 and all(
         side == given or isinstance(side, str | None) for side, given in zip(shape, (size, size, 3), strict=True)
     )
-    is_pixels = inputs == [("pixels", "tensor(uint8)")]
+    is_pixels = inputs == [(INPUT, "tensor(uint8)")]
     if not is_pixels or not fits or any(widths.get(key) != value for key, value in wanted.items()):
         raise ModelError(
             "model.contract",

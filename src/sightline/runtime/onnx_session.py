@@ -18,8 +18,10 @@ from sightline.machine import usable_threads
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["CPU", "keep_onnxruntime_quiet", "open_session"]
+__all__ = ["CPU", "INPUT", "OUTPUTS", "keep_onnxruntime_quiet", "open_session"]
 
+INPUT = "pixels"  # [N, size, size, 3] uint8
+OUTPUTS = ("probabilities", "features", "novelty")  # [N, K], [N, D] and [N], float32
 CPU = "CPUExecutionProvider"
 _ERRORS_ONLY = 3
 

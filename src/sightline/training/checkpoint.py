@@ -1,11 +1,7 @@
-"""Checkpoints: folders of safetensors and JSON that are complete or absent.
-
-A folder is written under a temporary name; its manifest of sha256 sums is written last, and one rename makes it valid.
-"""
+"""Checkpoints of tensors: a network, or the whole state of a training."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -15,7 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from sightline.errors import RunError
-from sightline.runs.safe_files import previous_folder, recover_folder, replace_folder, write_bytes, write_json
+from sightline.runs.checkpoint_files import ABSENT, read_checkpoint, write_checkpoint
+from sightline.runs.safe_files import previous_folder, recover_folder
 
 __all__ = [
     "Tensors",
@@ -27,8 +24,7 @@ __all__ = [
     "unpack_checkpoint",
 ]
 
-_FACTS, _MANIFEST = "facts.json", "manifest.json"
-_ABSENT = "run.no-checkpoint"
+_FACTS = "facts.json"
 
 Tensors = Mapping[str, Mapping[str, Tensor]]  # file name without its extension -> name -> tensor
 
@@ -47,21 +43,11 @@ def save_checkpoint(folder: Path, tensors: Tensors, facts: dict[str, Any], *, ke
     """
     from safetensors.torch import save
 
-    scratch = folder.with_name(f"{folder.name}.tmp")
-    shutil.rmtree(scratch, ignore_errors=True)
-    sums = {}
-    try:
-        for group, named in tensors.items():
-            content = save({name: value.detach().cpu().contiguous() for name, value in named.items()})
-            sums[f"{group}.safetensors"] = hashlib.sha256(content).hexdigest()
-            write_bytes(scratch / f"{group}.safetensors", content)
-        content = json.dumps(facts, allow_nan=False).encode()
-        sums[_FACTS] = hashlib.sha256(content).hexdigest()
-        write_bytes(scratch / _FACTS, content)
-        write_json(scratch / _MANIFEST, sums)
-        replace_folder(scratch, folder, keep=keep)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    files = {
+        f"{group}.safetensors": save({name: value.detach().cpu().contiguous() for name, value in named.items()})
+        for group, named in tensors.items()
+    }
+    write_checkpoint(folder, files, facts, keep=keep)
 
 
 def pack_checkpoint(tensors: Tensors, facts: dict[str, Any]) -> bytes:
@@ -94,7 +80,7 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[st
     Raises:
         RunError: if there is none, or it is damaged.
     """
-    return _load(recover_folder(folder))
+    return _load(folder)
 
 
 def load_newest(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any], str] | None:
@@ -110,7 +96,7 @@ def load_newest(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, A
         try:
             return *_load(found), "" if wrong is None else wrong.message
         except RunError as error:
-            if error.code != _ABSENT or found.is_dir():
+            if error.code != ABSENT or found.is_dir():
                 wrong = wrong or error
     if wrong is not None:
         raise wrong
@@ -141,14 +127,5 @@ def keep_best_of(folder: Path, epoch: int | None) -> None:
 def _load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     from safetensors.torch import load
 
-    try:
-        manifest: dict[str, str] = json.loads((folder / _MANIFEST).read_text())
-        data = {name: (folder / name).read_bytes() for name in manifest}
-        content = data.pop(_FACTS)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        cure = "train again; the training was stopped before its first epoch ended"
-        raise RunError(_ABSENT, f"{folder} has no checkpoint", cure) from error
-    for name, found in (*data.items(), (_FACTS, content)):
-        if hashlib.sha256(found).hexdigest() != manifest[name]:
-            raise RunError("run.damaged-checkpoint", f"{folder / name} is damaged: its sha256 differs", "train again")
-    return {name.removesuffix(".safetensors"): load(found) for name, found in data.items()}, json.loads(content)
+    files, facts = read_checkpoint(folder)
+    return {name.removesuffix(".safetensors"): load(found) for name, found in files.items()}, facts

@@ -31,9 +31,9 @@ from torch import Tensor
 
 from sightline.networks.folding import fold_batch_norms
 from sightline.networks.network import Network
-from sightline.networks.onnx_graph import INPUT, Graph, trace_graph
+from sightline.networks.onnx_graph import Graph, trace_graph
 from sightline.pixels.limits import squares_at_once
-from sightline.runtime.onnx_session import open_session
+from sightline.runtime.onnx_session import INPUT, open_session
 
 __all__ = ["ENGINES", "Engine", "batch_at", "choose_engine"]
 

@@ -11,23 +11,21 @@ import torch
 
 from sightline.errors import InputError
 from sightline.networks.network import Network
-from sightline.planning.budget import SIDES, Costs
+from sightline.planning.budget import FIT_SECONDS, SIDES, Costs
 from sightline.planning.settings import Settings
 from sightline.training.batches import Batch
 from sightline.training.engines import choose_engine
-from sightline.training.find_rate import MOST_STEPS
 from sightline.training.measure import SMALL
 from sightline.training.memory import inference_batch
 from sightline.training.schedules import Course
 from sightline.training.setup import set_up_network
 from sightline.training.update import Updater, named_errors, prepare_batch, shrink_images
 
-__all__ = ["estimate_seconds", "measure_costs"]
+__all__ = ["measure_costs"]
 
 _FEW = 8  # images that are timed first, to choose how many are measured
 _LONGEST = 1.5  # seconds that one measured step should take at most
 _REPEATS = 3
-_FIT = 4e-8  # seconds to fit a head, per image, feature and class: 3,068 x 1,280 x 10 took 1 to 2
 
 
 def measure_costs(settings: Settings, classes: int, train: int, val: int) -> Costs:
@@ -66,14 +64,7 @@ def measure_costs(settings: Settings, classes: int, train: int, val: int) -> Cos
             infer = _make_inference(network, settings, train + val, settings.precision)
             feature = _seconds_of(infer, some, longest) / some
         sides = _possible_sides(network, settings) if settings.time and settings.head_first else ()
-    return Costs(step, forward, feature, (train + val) * network.feature_size * classes * _FIT, sides)
-
-
-def estimate_seconds(settings: Settings, costs: Costs, train: int, val: int) -> float:
-    """Estimate the seconds of the training if nothing stops it before its last epoch."""
-    finder = MOST_STEPS * costs.step if settings.find_rate else 0.0
-    start = (train + val) * costs.feature if settings.head_first else val * costs.forward
-    return settings.epochs * costs.epoch(settings, train, val) + start + finder
+    return Costs(step, forward, feature, (train + val) * network.feature_size * classes * FIT_SECONDS, sides)
 
 
 def _seconds_of(run: Callable[[int], None], images: int, longest: float = _LONGEST) -> float:

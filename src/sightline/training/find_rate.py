@@ -11,15 +11,15 @@ import numpy as np
 from sightline.errors import TrainingError
 from sightline.events import Progressed, RateFound
 from sightline.networks.network import Network
+from sightline.planning.budget import FINDER_STEPS
 from sightline.planning.settings import Settings
 from sightline.training.batches import Batch, Batches
 from sightline.training.imbalance import balanced_order
 from sightline.training.schedules import Course
 from sightline.training.update import Updater, prepare_batch
 
-__all__ = ["MOST_STEPS", "find_rate", "suggest_rate"]
+__all__ = ["find_rate", "suggest_rate"]
 
-MOST_STEPS = 80  # 16 for each factor of ten
 _BELOW, _ABOVE = 1e-3, 1e2  # where the rate begins and ends, as factors on the planned one
 _SMOOTHING = 0.9  # of the loss, since noise would hide its slope (fastai: 0.98 over more steps)
 _REACH = 4  # steps on either side over which a slope is measured
@@ -47,12 +47,12 @@ def find_rate(network: Network, train: Batches, settings: Settings) -> Generator
     settings = settings.model_copy(update={"early_sizes": (), "early_share": 0.0})  # one size, to compare losses
     before = copy.deepcopy(network.state_dict())
     counts = np.bincount(train.labels, minlength=network.head.out_features).tolist()
-    rates = settings.learning_rate * np.geomspace(_BELOW, _ABOVE, MOST_STEPS)
+    rates = settings.learning_rate * np.geomspace(_BELOW, _ABOVE, FINDER_STEPS)
     updater = Updater(network, settings, counts)
     losses: list[float] = []
     mean = 0.0
-    for step, (epoch, batch) in zip(range(MOST_STEPS), _endless(train, settings), strict=False):
-        course = Course(step, MOST_STEPS, MOST_STEPS)
+    for step, (epoch, batch) in zip(range(FINDER_STEPS), _endless(train, settings), strict=False):
+        course = Course(step, FINDER_STEPS, FINDER_STEPS)
         images, targets = prepare_batch(batch, settings, network.head.out_features, epoch, course)
         try:
             rate = float(rates[step])
@@ -61,7 +61,7 @@ def find_rate(network: Network, train: Batches, settings: Settings) -> Generator
             break
         mean = _SMOOTHING * mean + (1 - _SMOOTHING) * update.loss
         losses.append(mean / (1 - _SMOOTHING ** (step + 1)))
-        yield Progressed(step + 1, MOST_STEPS, "steps")
+        yield Progressed(step + 1, FINDER_STEPS, "steps")
         if losses[-1] > _FAILED * min(losses):
             break
     network.load_state_dict(before)

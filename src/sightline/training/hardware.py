@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import platform
 import warnings
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
 from sightline.errors import DeviceError
 from sightline.installation import gpu_driver
-from sightline.machine import usable_threads
+from sightline.machine import cpu_name, usable_threads
 from sightline.planning.facts import Hardware
 
 __all__ = ["count_devices", "probe_hardware"]
@@ -30,7 +28,7 @@ def probe_hardware(device: str | None = None) -> Hardware:
     """
     threads = usable_threads()
     wanted = (device or "").split(":")[0]
-    cpu = Hardware("cpu", _cpu_name(), threads, "no GPU on this machine", has_bf16=_cpu_has_bf16())
+    cpu = Hardware("cpu", cpu_name(), threads, "no GPU on this machine", has_bf16=_cpu_has_bf16())
     if wanted == "cpu":
         return replace(cpu, reason="chosen by you")
     if wanted in ("", "cuda"):
@@ -89,13 +87,3 @@ def _try_cuda(device: str) -> tuple[str, str]:
 def _cpu_has_bf16() -> bool:
     """Tell whether the CPU has bf16 instructions; without them torch emulates it, several times slower."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
-def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -221,7 +221,8 @@ def _start(training: _Training) -> Generator[Event, None, EpochEnded]:
     settings, network, train, val = training.settings, training.network, training.train, training.val
     if settings.head_first:
         until = training.pace.head_until()
-        reached = yield from start_with_head(network, train, val, settings.precision, until)
+        even = settings.imbalance != "none"
+        reached = yield from start_with_head(network, train, val, settings.precision, until, even=even)
         count = len(train) + len(val)
     else:
         reached, count = measure_start(network, train, val, settings.seed, training.at_once)

@@ -1,0 +1,117 @@
+"""A cache of the features of images, by content, so that no network looks at the same image twice.
+
+One SQLite file in the user's cache folder, shared by all runs. It is bounded: what was not used for the longest time
+goes first. Losing it costs time alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.data.facts_cache import open_database
+
+__all__ = ["FeatureCache"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS features (image BLOB PRIMARY KEY, row BLOB, bytes INTEGER, used INTEGER);
+CREATE INDEX IF NOT EXISTS by_use ON features (used, bytes);
+"""
+_DAY = 86_400  # seconds: how fine the time of the last use is
+_AT_ONCE = 500  # keys of one query
+_KEPT = 0.9  # share of the limit that stays when something must go: else it would happen at each image
+
+
+class FeatureCache:
+    """The cache of features; where its file can't be written, it is empty and nothing fails.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, FeatureCache(Path(folder), "rules", 10**6) as cache:
+        ...     cache.put(["a"], np.ones((1, 3), np.float32))
+        ...     [None if row is None else row.tolist() for row in cache.get(["a", "b"])]
+        [[1.0, 1.0, 1.0], None]
+    """
+
+    def __init__(self, folder: Path, rules: str, limit: int) -> None:
+        """Open the cache.
+
+        Args:
+            folder: of the file; created when missing.
+            rules: whatever the features depend on besides the image: network, preprocessing.
+            limit: most bytes of all rows together.
+        """
+        self._salt, self._limit = rules.encode(), limit
+        self._database: sqlite3.Connection | None = None
+        with contextlib.suppress(OSError, sqlite3.Error):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._database = open_database(folder / "features.sqlite", _SCHEMA)
+
+    def __enter__(self) -> FeatureCache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def get(self, digests: Sequence[str]) -> list[npt.NDArray[np.float32] | None]:
+        """Return the features ``[D]`` of each image, by the sha256 of its content; None where they are not known."""
+        keys = [self._key(digest) for digest in digests]
+        found: dict[bytes, bytes] = {}
+        today = int(time.time()) // _DAY
+        with contextlib.suppress(sqlite3.Error):
+            for start in range(0, len(keys), _AT_ONCE):
+                some = keys[start : start + _AT_ONCE]
+                marks = ",".join("?" * len(some))
+                found.update(self._execute(f"SELECT image, row FROM features WHERE image IN ({marks})", some))
+                older = f"UPDATE features SET used = ? WHERE image IN ({marks}) AND used < ?"
+                self._execute(older, [today, *some, today])
+        return [np.frombuffer(found[key], np.float32) if key in found else None for key in keys]
+
+    def put(self, digests: Sequence[str], features: npt.NDArray[np.float32]) -> None:
+        """Store features ``[N, D]`` of images whose content has these sha256; rows that are not finite are left out."""
+        if self._database is None:
+            return
+        today, rows = int(time.time()) // _DAY, np.ascontiguousarray(features, np.float32)
+        values = [
+            (self._key(digest), row.tobytes(), row.nbytes, today)
+            for digest, row in zip(digests, rows, strict=True)
+            if digest and np.isfinite(row).all()
+        ]
+        with contextlib.suppress(sqlite3.Error):
+            with self._database:
+                self._database.executemany("INSERT OR REPLACE INTO features VALUES (?,?,?,?)", values)
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Remove the rows that were not used for the longest time, where all together exceed the limit."""
+        total = self._execute("SELECT COALESCE(SUM(bytes), 0) FROM features", [])[0][0]
+        if total <= self._limit:
+            return
+        oldest = self._execute("SELECT rowid, bytes FROM features ORDER BY used", [])
+        gone: list[tuple[int]] = []
+        while total > _KEPT * self._limit:
+            row, size = oldest[len(gone)]
+            gone.append((row,))
+            total -= size
+        assert self._database is not None
+        with self._database:
+            self._database.executemany("DELETE FROM features WHERE rowid = ?", gone)
+
+    def _key(self, digest: str) -> bytes:
+        return hashlib.blake2b(digest.encode(), digest_size=16, key=hashlib.sha256(self._salt).digest()).digest()
+
+    def _execute(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        if self._database is None:
+            return []
+        with self._database:
+            return self._database.execute(query, values).fetchall()

@@ -1,0 +1,160 @@
+"""A network whose body is never trained: features by onnxruntime, and a head on them. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.errors import ModelError, WeightsError
+from sightline.networks.lite import build_body
+from sightline.networks.lite_reference import compute_features
+from sightline.planning.carried_network import is_carried
+from sightline.planning.settings import Settings
+from sightline.runtime.classifier import MODEL_FILE
+from sightline.runtime.onnx_session import INPUT, open_session
+from sightline.text import one_line
+
+__all__ = ["FrozenNetwork", "build_frozen", "cut_body"]
+
+_BODY = "body."
+Features = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrozenNetwork:
+    """A body as an ONNX graph, and a linear head.
+
+    Attributes:
+        tensors: all weights under the names of :class:`~sightline.networks.network.Network`, which takes them as they
+            are: ``mean``, ``std``, ``body.*``, ``head.weight`` ``[K, D]`` and ``head.bias`` ``[K]``.
+        body: ONNX model from ``pixels`` to ``features``.
+        is_lite: whether the tensors are an EfficientNet-Lite's.
+    """
+
+    tensors: Mapping[str, npt.NDArray[Any]]
+    body: bytes = field(repr=False)
+    is_lite: bool = False
+
+    @property
+    def feature_size(self) -> int:
+        """D."""
+        return int(self.tensors["head.weight"].shape[1])
+
+    @classmethod
+    def read(cls, weights: bytes, body: bytes, *, is_lite: bool) -> FrozenNetwork:
+        """Return the network of what ``weights`` returned, and its body.
+
+        Raises:
+            WeightsError: if the weights are damaged.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            return cls(load(weights), body, is_lite)
+        except SafetensorError as error:
+            cure = "restore the file that sightline verify names, or train again; prediction needs only model.onnx"
+            raise WeightsError("weights.damaged", f"the weights are damaged: {one_line(error)}", cure) from error
+
+    def weights(self) -> bytes:
+        """Return all tensors as the content of a safetensors file."""
+        from safetensors.numpy import save
+
+        return save(dict(self.tensors), metadata={"format": "pt"})
+
+    def with_head(self, weight: Features, bias: Features) -> FrozenNetwork:
+        """Return the network with another head, ``[K, D]`` and ``[K]``."""
+        return replace(self, tensors={**self.tensors, "head.weight": weight, "head.bias": bias})
+
+    def logits(self, features: Features) -> Features:
+        """Return ``[N, K]`` of ``[N, D]``."""
+        logits: Features = features @ self.tensors["head.weight"].T + self.tensors["head.bias"]
+        return logits
+
+    def reference_features(self, squares: npt.NDArray[np.uint8]) -> Features:
+        """Return ``[N, D]`` features of ``[N, size, size, 3]`` squares without onnxruntime, some thirty times slower.
+
+        Those of an EfficientNet-Lite come from its tensors, layer by layer; those of other bodies from their graph, by
+        the reference implementation of the ONNX operators.
+        """
+        if self.is_lite:
+            tensors = {name.removeprefix(_BODY): value for name, value in self.tensors.items()}
+            mean, std = (self.tensors[name].ravel().tolist() for name in ("mean", "std"))
+            return compute_features(tensors, squares, mean, std)
+        from onnx import load_model_from_string
+        from onnx.reference import ReferenceEvaluator
+
+        evaluator: Any = ReferenceEvaluator(load_model_from_string(self.body))
+        return np.asarray(evaluator.run(None, {INPUT: squares})[0], np.float32)
+
+
+def build_frozen(settings: Settings, classes: int, weights: Path, *, is_run: bool) -> FrozenNetwork:
+    """Return a network with a head of zeros on pretrained features.
+
+    Args:
+        settings: of the plan; model, size, mean and std are used.
+        classes: K.
+        weights: safetensors file: the carried network's, with timm's names, or an earlier run's.
+        is_run: whether it is a run's; the ``model.onnx`` beside it is its body then.
+
+    Raises:
+        WeightsError: if the files don't belong together, or to this network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    is_lite = is_carried(settings.model)
+    try:
+        named = {name: _whole(value) for name, value in load_file(weights).items()}
+        if is_run:
+            named = {name.removeprefix(_BODY): value for name, value in named.items() if name.startswith(_BODY)}
+        if is_lite:
+            body = build_body(named, settings.size, settings.mean, settings.std).SerializeToString()
+        else:
+            assert is_run, "only the carried network has no graph of its own"
+            body = cut_body(weights.with_name(MODEL_FILE))
+        width = _width_of(body)
+    except (KeyError, ValueError, IndexError, SafetensorError, OSError) as error:
+        message = f"{weights} does not fit {settings.model}: {one_line(error, 200)}"
+        raise WeightsError("weights.mismatch", message, "give the weights of exactly this --model") from error
+    tensors = {
+        **{f"{_BODY}{name}": value for name, value in named.items() if not name.startswith("classifier.")},
+        "mean": np.asarray(settings.mean, np.float32).reshape(1, 3, 1, 1),
+        "std": np.asarray(settings.std, np.float32).reshape(1, 3, 1, 1),
+        "head.weight": np.zeros((classes, width), np.float32),
+        "head.bias": np.zeros(classes, np.float32),
+    }
+    return FrozenNetwork(tensors, body, is_lite)
+
+
+def cut_body(model: Path) -> bytes:
+    """Return the part of a classifier's ``model.onnx`` from pixels to features, as a model.
+
+    Raises:
+        ModelError: if it is not there, or damaged.
+    """
+    import onnx
+
+    try:
+        whole = onnx.load(model)
+        body = onnx.utils.Extractor(whole).extract_model([INPUT], ["features"])
+    except Exception as error:  # onnx raises what its parser and checks raise
+        message = f"the network up to its features can't be taken from {model}: {one_line(error, 200)}"
+        raise ModelError("model.damaged", message, "give another run's --weights") from error
+    data: bytes = body.SerializeToString()
+    return data
+
+
+def _whole(value: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return weights kept in half precision as float32; counters as they are."""
+    return value.astype(np.float32) if value.dtype == np.float16 else value
+
+
+def _width_of(body: bytes) -> int:
+    """Return D of a body."""
+    return int(open_session(body, threads=1).get_outputs()[0].shape[1])

@@ -1,0 +1,105 @@
+"""What computes networks in a training: torch, or onnxruntime with a head alone; the steps in which they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from sightline.errors import InputError
+from sightline.events import Event, Warned
+from sightline.installation import install_command, missing_modules, require_extra
+from sightline.pipeline.frozen_engine import FrozenEngine
+from sightline.pipeline.torch_engine import TorchEngine
+from sightline.pipeline.trained import Trained
+from sightline.pipeline.workbench import Session, Workbench
+from sightline.planning.budget import Costs
+from sightline.planning.facts import EarlierRun, Hardware, NetworkFacts
+from sightline.planning.head_alone import refuse_torch_settings
+from sightline.planning.plan import Plan
+from sightline.planning.settings import Chosen, Settings
+from sightline.runs.folder import Run
+from sightline.text import did_you_mean
+
+__all__ = ["ENGINES", "Engine", "choose_engine", "find_engine"]
+
+
+class Engine(Protocol):
+    """What a training needs to be computed by.
+
+    Attributes:
+        extra: whose packages it needs.
+        loading: what it does first, in words, where that takes seconds.
+    """
+
+    extra: str
+    loading: str
+
+    def probe(self, device: str | None) -> Hardware:
+        """Return the machine: with the device asked for, or the best.
+
+        Raises:
+            DeviceError: if there is no such device.
+        """
+
+    def describe(self, name: str, earlier: EarlierRun | None) -> NetworkFacts:
+        """Return the facts of a network, or of an earlier run's.
+
+        Raises:
+            InputError: if there is no such network.
+        """
+
+    def measure(self, plan: Plan, classes: int, train: int, val: int, earlier: EarlierRun | None) -> Costs:
+        """Return what a plan costs on this machine."""
+
+    def fit_memory(self, plan: Plan, classes: int, train: int) -> tuple[Plan, Warned | None]:
+        """Return a plan that fits into the memory, and what was changed for that."""
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of what affects the numbers."""
+
+    def fit(self, plan: Plan, workbench: Workbench, session: Session) -> Generator[Event, None, int]:
+        """Train; the best epoch is in the run's folder then. Returns its number."""
+
+    def open(self, run: Run, plan: Plan, classes: int) -> tuple[Trained, int | None]:
+        """Return the network of a run's best epoch, and its epoch; of a finished run, None."""
+
+    def named_errors(self, settings: Settings) -> AbstractContextManager[None]:
+        """Return a context in which a lack of memory raises ``TrainingError`` with a cure."""
+
+
+ENGINES: dict[str, Engine] = {"torch": TorchEngine(), "onnxruntime": FrozenEngine()}
+
+
+def choose_engine(chosen: Chosen) -> tuple[str, str]:
+    """Return (engine, reason): the one that was asked for, or torch where it is installed.
+
+    Args:
+        chosen: settings that a person chose.
+
+    Raises:
+        InputError: for another name, or for a setting that the engine does not have.
+        MissingExtra: if its packages are not installed.
+    """
+    asked = chosen.get("engine")
+    if asked is not None and asked not in ENGINES:
+        cure = did_you_mean(str(asked), ENGINES, f"give {' or '.join(ENGINES)}")
+        raise InputError("plan.bad-value", f"there is no engine {asked!r}", cure)
+    missing = missing_modules("train")
+    name = asked or ("onnxruntime" if missing else "torch")
+    require_extra(ENGINES[name].extra, "training")
+    if name == "torch":
+        return name, "chosen by you" if asked else "it is installed, and trains whole networks"
+    why, cure = "engine = onnxruntime", "leave out --set engine=onnxruntime"
+    if missing:
+        why, cure = f"{missing[0]} is not installed", f"install it: {install_command('train')}"
+    refuse_torch_settings(chosen, why, cure)
+    if not missing:
+        return name, "chosen by you"
+    more = "fine-tuning, other networks, augmentation and GPUs"
+    return name, f"{missing[0]} is not installed; it would add {more}: {install_command('train')}"
+
+
+def find_engine(name: str, formats: Sequence[str] = ("onnx",)) -> Engine:
+    """Return the engine of a plan; torch where a run of another one ships in further formats, which need it."""
+    return ENGINES["torch" if set(formats) - {"onnx"} else name]

@@ -1,0 +1,100 @@
+"""The third step of a training without torch: a head is fitted on the features of a frozen network."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator
+from dataclasses import replace
+
+import numpy as np
+
+from sightline.data.split import selection_rows
+from sightline.events import (
+    CheckpointSaved,
+    EpochEnded,
+    Event,
+    StageEnded,
+    StageStarted,
+    TrainingStopped,
+    ValidationMeasured,
+)
+from sightline.networks.frozen import build_frozen
+from sightline.pipeline.frozen_trained import FrozenTrained
+from sightline.pipeline.keeper import Keeper
+from sightline.pipeline.rehearse import rehearse_finish
+from sightline.pipeline.workbench import Session, Workbench
+from sightline.planning.budget import least_training, too_short
+from sightline.planning.plan import Plan
+from sightline.training.logistic import fit_part
+
+__all__ = ["fit_head_alone"]
+
+
+def fit_head_alone(plan: Plan, workbench: Workbench, session: Session) -> Generator[Event, None, int]:
+    """Fit a head on frozen features, as the first stage of a training with torch does; it is in the run's folder then.
+
+    Args:
+        plan: of the training.
+        workbench: the images and the weights; no test image is in reach.
+        session: of this training.
+
+    Returns:
+        The best epoch: 0, the fitted head.
+
+    Raises:
+        InputError: if too little time is left.
+    """
+    weights, settings = workbench.weights, plan.settings
+    assert weights is not None, "a head alone needs pretrained features"
+    classes = len(workbench.samples.classes)
+    network = build_frozen(settings, classes, weights.path, is_run=weights.rows is not None)
+    trained = FrozenTrained(network, plan)
+    until = math.inf
+    if not math.isinf(session.ends):
+        closing = yield from rehearse_finish(session.writer.run, plan, workbench, trained)
+        until = session.ends - closing
+        _refuse_too_short(plan, workbench, until)
+    yield StageStarted("Training", f"a head on features of {settings.model}")
+    start = time.monotonic()
+    keeper = Keeper(plan, workbench, session)
+    yield from keeper.relay(_fit(trained, workbench, session, until))
+    yield StageEnded("Training", keeper.describe_gain(), time.monotonic() - start)
+    return 0
+
+
+def _refuse_too_short(plan: Plan, workbench: Workbench, until: float) -> None:
+    """Raise ``InputError`` where there is no time for a head."""
+    split, costs = workbench.split, workbench.costs
+    assert costs is not None
+    least = least_training(plan.settings, costs, len(split.rows("train")), len(split.rows("val")))
+    left = until - time.monotonic()
+    if left < costs.fit or left < 0:
+        raise too_short(plan.settings.time, left, min(least, costs.fit + 1))
+
+
+def _fit(trained: FrozenTrained, workbench: Workbench, session: Session, until: float) -> Generator[Event, None, None]:
+    """Compute features, fit the head, and save it; the events are those of ``train_network`` without epochs."""
+    from scipy.special import softmax
+
+    start, settings = time.monotonic(), trained.plan.settings
+    samples, split, run = workbench.samples, workbench.split, session.writer.run
+    train, val = split.rows("train"), selection_rows(split, samples.labels)
+    order = np.arange(len(train))
+    if not math.isinf(until):  # where time ends early, the images that were seen are of all classes
+        order = np.random.default_rng(0).permutation(order)
+    total = len(train) + len(val)
+    val_features = yield from trained.extract(workbench, val, total, 0)
+    fit_until = until - (workbench.costs.fit if workbench.costs else 0.0)
+    features = yield from trained.extract(workbench, train[order], total, len(val), fit_until)
+    labels, even = samples.labels, settings.imbalance != "none"
+    fitting = fit_part(features, labels[train], order, val_features, labels[val], len(samples.classes), even=even)
+    head, metrics = yield from fitting
+    trained = replace(trained, network=trained.network.with_head(head.weight, head.bias))
+    trained.save(run, *metrics[2:])
+    answers = softmax(trained.logits(val_features), axis=1)
+    yield ValidationMeasured(0, labels[val], answers.argmax(1), answers.max(1))
+    seconds = time.monotonic() - start
+    yield EpochEnded(0, 0, *metrics, 0.0, seconds, total / max(1e-9, seconds), True)
+    yield CheckpointSaved(str(run.best_checkpoint), 0, metrics[2])
+    yield TrainingStopped("the head is fitted", 0, seconds)

@@ -1,0 +1,108 @@
+"""Training without torch: a head on the features of a pretrained network, which onnxruntime computes."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import time
+from collections.abc import Generator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from sightline.errors import DeviceError
+from sightline.events import Event, Warned
+from sightline.machine import cpu_name, usable_threads
+from sightline.networks.carried import carried_file
+from sightline.networks.frozen import build_frozen
+from sightline.pipeline.fit_head import fit_head_alone
+from sightline.pipeline.frozen_trained import FrozenTrained
+from sightline.pipeline.workbench import Session, Workbench
+from sightline.pixels.limits import squares_at_once
+from sightline.planning.budget import FIT_SECONDS, SIDES, Costs
+from sightline.planning.carried_network import CARRIED, is_carried
+from sightline.planning.facts import EarlierRun, Hardware, NetworkFacts
+from sightline.planning.plan import Plan
+from sightline.planning.settings import Settings
+from sightline.runs.folder import Run
+from sightline.runtime.onnx_session import INPUT, open_session
+
+__all__ = ["FrozenEngine"]
+
+_TIMED = 5  # batches
+
+
+class FrozenEngine:
+    """See :class:`~sightline.pipeline.engine.Engine`."""
+
+    extra = "light"
+    loading = ""
+
+    def probe(self, device: str | None) -> Hardware:
+        """Return this machine's CPU, the only device.
+
+        Raises:
+            DeviceError: for another one.
+        """
+        if device not in (None, "cpu"):
+            message = f"without torch training runs on the CPU, not on {device!r}"
+            raise DeviceError("device.missing", message, "leave out --device")
+        reason = "chosen by you" if device else "onnxruntime computes on the CPU"
+        return Hardware("cpu", cpu_name(), usable_threads(), reason, engine="onnxruntime")
+
+    def describe(self, name: str, earlier: EarlierRun | None) -> NetworkFacts:
+        """Return the facts of the carried network, or of an earlier run's."""
+        if earlier is None:
+            return CARRIED
+        facts = earlier.settings
+        return replace(
+            CARRIED,
+            name=earlier.model,
+            size=facts["size"],
+            resize=facts["size"],
+            interpolation=facts["interpolation"],
+            mean=facts["mean"],
+            std=facts["std"],
+            licence=earlier.licence,
+        )
+
+    def measure(self, plan: Plan, classes: int, train: int, val: int, earlier: EarlierRun | None) -> Costs:
+        """Measure the seconds of an image's features."""
+        settings = plan.settings
+        weights = Path(settings.weights) if settings.weights else carried_file()
+        weights = weights if earlier is None else earlier.file
+        network = build_frozen(settings, classes, weights, is_run=earlier is not None)
+        session, count = open_session(network.body, threads=settings.threads), squares_at_once(settings.size)
+        squares = np.zeros((count, settings.size, settings.size, 3), np.uint8)
+        seconds = []
+        for _ in range(_TIMED):
+            start = time.monotonic()
+            session.run(["features"], {INPUT: squares})
+            seconds.append(time.monotonic() - start)
+        feature = statistics.median(seconds) / count
+        sides = tuple(side for side in SIDES if side <= settings.size) if is_carried(settings.model) else ()
+        fit = (train + val) * network.feature_size * classes * FIT_SECONDS
+        return Costs(0.0, feature, feature, fit, sides)
+
+    def fit_memory(self, plan: Plan, classes: int, train: int) -> tuple[Plan, Warned | None]:
+        """Return the plan: features take little memory."""
+        return plan, None
+
+    def versions(self) -> dict[str, str]:
+        """Return versions of what computes features and head."""
+        return {name: version(name) for name in ("numpy", "pillow", "onnxruntime", "scikit-learn")}
+
+    def fit(self, plan: Plan, workbench: Workbench, session: Session) -> Generator[Event, None, int]:
+        """Fit the head."""
+        return (yield from fit_head_alone(plan, workbench, session))
+
+    def open(self, run: Run, plan: Plan, classes: int) -> tuple[FrozenTrained, int | None]:
+        """Return the network of the checkpoint, or of what ships."""
+        return FrozenTrained.load(run, plan)
+
+    def named_errors(self, settings: Settings) -> AbstractContextManager[None]:
+        """Return a context that does nothing: a batch takes some megabytes."""
+        return contextlib.nullcontext()

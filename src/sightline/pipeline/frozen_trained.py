@@ -1,0 +1,87 @@
+"""A head on the features of a frozen network, after its training without torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from sightline.evaluation.abstain import Novelty
+from sightline.events import Progressed
+from sightline.networks.frozen import FrozenNetwork, cut_body
+from sightline.pipeline.trained import Features
+from sightline.pipeline.workbench import Workbench
+from sightline.planning.carried_network import is_carried
+from sightline.planning.plan import Plan
+from sightline.reading.frozen_features import extract_frozen
+from sightline.runs.checkpoint_files import read_checkpoint, write_checkpoint
+from sightline.runs.folder import Run
+
+if TYPE_CHECKING:
+    from sightline.exporting.parity import Exportable
+
+__all__ = ["FrozenTrained"]
+
+_WEIGHTS, _BODY = "model.safetensors", "body.onnx"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrozenTrained:
+    """See :class:`~sightline.pipeline.trained.Trained`."""
+
+    network: FrozenNetwork
+    plan: Plan
+
+    @classmethod
+    def load(cls, run: Run, plan: Plan) -> tuple[FrozenTrained, int | None]:
+        """Return (the network, its epoch 0) from a run's checkpoint, or (the network, None) from what it ships.
+
+        Raises:
+            RunError, WeightsError, ModelError: if neither is there, or they are damaged.
+        """
+        epoch: int | None = 0
+        if (run.best_checkpoint / "manifest.json").is_file() or not run.weights_file.is_file():
+            files, _ = read_checkpoint(run.best_checkpoint)
+            weights, body = files[_WEIGHTS], files[_BODY]
+        else:
+            weights, body, epoch = run.weights_file.read_bytes(), cut_body(run.model_file), None
+        return cls(FrozenNetwork.read(weights, body, is_lite=is_carried(plan.settings.model)), plan), epoch
+
+    def save(self, run: Run, loss: float, accuracy: float) -> None:
+        """Write the network as the run's best checkpoint; loss in nats and accuracy are those on validation.
+
+        Raises:
+            RunError: if the disk is full or can't be written.
+        """
+        files = {_WEIGHTS: self.network.weights(), _BODY: self.network.body}
+        write_checkpoint(run.best_checkpoint, files, {"epoch": 0, "val_loss": loss, "val_accuracy": accuracy})
+
+    @property
+    def feature_size(self) -> int:
+        """D."""
+        return self.network.feature_size
+
+    def extract(
+        self, workbench: Workbench, rows: npt.NDArray[np.intp], total: int, done: int, until: float = math.inf
+    ) -> Generator[Progressed, None, Features]:
+        """Return ``[N, D]`` features, from the cache where they are there."""
+        threads = self.plan.settings.threads
+        samples, store, preprocess = workbench.samples, workbench.store, self.plan.preprocess
+        extracting = extract_frozen(
+            self.network, samples, store, preprocess, rows, threads=threads, total=total, done=done, until=until
+        )
+        return (yield from extracting)
+
+    def logits(self, features: Features) -> Features:
+        """Return ``[N, K]`` of ``[N, D]``."""
+        return self.network.logits(features)
+
+    def graph(self, temperature: float = 1.0, novelty: Novelty | None = None) -> Exportable:
+        """Return what is exported."""
+        from sightline.networks.frozen_graph import FrozenGraph
+
+        return FrozenGraph(self.network, temperature, novelty)

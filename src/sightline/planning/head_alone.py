@@ -1,0 +1,53 @@
+"""Training a head alone, without torch: what is decided then, and which settings it does not have."""
+
+from __future__ import annotations
+
+from sightline.errors import InputError
+from sightline.planning.carried_network import CARRIED, is_carried
+from sightline.planning.decisions import Decisions
+from sightline.planning.settings import Chosen
+
+__all__ = ["refuse_torch_settings", "suggest_head"]
+
+_WITHOUT = "only a head is trained, on the features of a pretrained network"
+_FIXED = {
+    "pretrained": True,
+    "head_first": True,
+    "freeze_body": True,
+    "freeze_norm": True,
+    "epochs": 0,
+    "precision": "fp32",
+    "device": "cpu",
+}
+# Settings of data, pixels and evaluation mean what they mean with torch.
+_KEPT = {
+    *("model", "weights", "size", "resize", "fit", "interpolation", "mean", "std", "draft", "value_range"),
+    *("on_bad", "group", "fixes", "val_share", "test_share", "train_share", "select_on_val", "seed", "split_seed"),
+    *("time", "imbalance", "views", "engine", "threads"),
+}
+
+
+def suggest_head(decide: Decisions) -> None:
+    """Suggest the settings of a training of the head alone."""
+    for name, value in _FIXED.items():
+        decide.suggest(name, value, "hardware", _WITHOUT)
+
+
+def refuse_torch_settings(chosen: Chosen, why: str, cure: str) -> None:
+    """Raise ``InputError`` for a chosen setting that a head alone does not have.
+
+    Args:
+        chosen: what a person chose.
+        why: why only a head is trained, in words.
+        cure: what to type for more.
+
+    Example:
+        >>> refuse_torch_settings({"seed": 1, "epochs": 0}, "torch is not installed", "install it")
+    """
+    for name, value in chosen.items():
+        if name not in _KEPT and value != _FIXED.get(name, ...):
+            raise InputError("plan.needs-torch", f"{name} = {value!r}, but {why}: {_WITHOUT}", cure)
+    model = str(chosen.get("model") or CARRIED.name)
+    if not is_carried(model) and not chosen.get("weights"):
+        message = f"--model {model}, but {why}: {_WITHOUT}, and {CARRIED.name} is the one that is here"
+        raise InputError("plan.needs-torch", message, f"leave out --model, give a --weights RUN; or {cure}")

@@ -1,0 +1,130 @@
+"""The fitted head beside scikit-learn's own answer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn.datasets import make_blobs
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from sightline.training import logistic
+from sightline.training.logistic import STRENGTHS, FittedHead, fit_head
+
+
+def blobs(classes: int, seed: int = 0):
+    """Return features that lie far from zero, as those behind a ReLU do, and overlap."""
+    x, y = make_blobs(240, 6, centers=classes, cluster_std=4.0, random_state=seed)
+    return x.astype(np.float32) + 20, y.astype(np.int64)
+
+
+def predicted_by(head: FittedHead, x) -> np.ndarray:
+    return softmax(head.logits(x), 1)
+
+
+def optimum(x, y, strength: float) -> LogisticRegression:
+    """Return the exact fit on the features as they are: centring changes nothing, the scale is in the strength."""
+    square = ((x - x.mean(0)) ** 2).mean()
+    with threadpool_limits(1):  # two threads of a busy core wait for each other
+        return LogisticRegression(C=strength / square, max_iter=20_000, tol=1e-9).fit(x.astype(np.float64), y)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_the_head_is_at_the_optimum_of_logistic_regression(classes):
+    x, y = blobs(classes)
+    head = fit_head(x[:160], y[:160], x[160:], y[160:], classes)
+    wanted = optimum(x[:160], y[:160], head.strength).predict_proba(x[160:].astype(np.float64))
+    assert np.allclose(predicted_by(head, x[160:]), wanted, atol=0.02)
+    rows = np.arange(80), y[160:]
+    assert -np.log(predicted_by(head, x[160:])[rows]).mean() == pytest.approx(-np.log(wanted[rows]).mean(), abs=0.002)
+
+
+def test_many_validation_images_choose_alone_and_choose_the_best_strength(monkeypatch):
+    monkeypatch.setattr(logistic, "_ENOUGH_TO_CHOOSE", 80)
+    x, y = blobs(5)
+    head = fit_head(x[:160], y[:160], x[160:], y[160:], 5)
+    rows = np.arange(80), y[160:]
+    wanted = {
+        each: -np.log(optimum(x[:160], y[:160], each).predict_proba(x[160:].astype(np.float64))[rows]).mean()
+        for each in STRENGTHS
+    }
+    assert head.loss == pytest.approx(min(wanted.values()), abs=0.002)
+    assert wanted[head.strength] == pytest.approx(min(wanted.values()), abs=0.002)
+
+
+def test_few_validation_images_do_not_choose_alone():
+    """Twelve images whose labels are luck speak for no strength; the folds of the training images know better."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(400, 8)).astype(np.float32)
+    y = (x @ random.normal(size=8) > 0).astype(np.int64)
+    val, val_labels = x[:12], random.integers(0, 2, 12)
+    head = fit_head(x[100:], y[100:], val, val_labels, 2)
+    alone = min(STRENGTHS, key=lambda each: -optimum(x[100:], y[100:], each).score(val, val_labels))
+    assert head.strength >= 0.1 > alone
+    folds = list(logistic._folds(y[100:]))
+    fitted = [optimum(x[100:][kept], y[100:][kept], head.strength) for kept, _ in folds]
+    held = [
+        -np.log(fit.predict_proba(x[100:][out])[np.arange(len(out)), y[100:][out]])
+        for fit, (_, out) in zip(fitted, folds, strict=True)
+    ]
+    whole = optimum(x[100:], y[100:], head.strength).predict_proba(val)[np.arange(12), val_labels]
+    assert head.loss == pytest.approx(np.concatenate([*held, -np.log(whole)]).mean(), abs=0.01)
+
+
+def test_folds_hold_out_every_image_once_in_blocks_and_keep_every_class():
+    labels = np.random.default_rng(1).permutation(np.repeat([0, 1, 2, 3], [1, 2, 13, 50]))
+    held_out = []
+    for kept, held in logistic._folds(labels):
+        assert not set(kept) & set(held) and len(kept) + len(held) == len(labels)
+        assert set(labels[kept]) == {0, 1, 2, 3}
+        for label in range(4):
+            place = np.searchsorted(np.flatnonzero(labels == label), held[labels[held] == label])
+            assert (np.diff(place) == 1).all()  # neighbours among their class
+        held_out += held.tolist()
+    assert sorted(held_out) == np.flatnonzero(labels > 0).tolist()
+
+
+def test_a_class_without_training_images_is_never_said():
+    x, y = blobs(3)
+    y = np.array([0, 1, 3])[y]  # class 2 is missing
+    head = fit_head(x[:160], y[:160], x[160:], y[160:], 4)
+    assert set(predicted_by(head, x).argmax(1).tolist()) == {0, 1, 3}
+
+
+def test_features_that_are_all_equal_are_no_trouble():
+    x, y = np.ones((20, 4), np.float32), np.arange(20) % 2
+    head = fit_head(x, y, x, y, 2)
+    assert np.allclose(predicted_by(head, x), 0.5, atol=1e-3)
+
+
+def test_an_even_head_is_the_optimum_of_the_loss_in_which_classes_weigh_the_same():
+    x, y = blobs(3)
+    keep = np.concatenate([np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:20], np.flatnonzero(y == 2)[:8]])
+    x, y = x[keep], y[keep]
+    head = fit_head(x, y, x, y, 3, even=True)
+    square = ((x - x.mean(0)) ** 2).mean()
+    wanted = LogisticRegression(C=head.strength / square, max_iter=20_000, tol=1e-9, class_weight="balanced")
+    with threadpool_limits(1):
+        wanted.fit(x.astype(np.float64), y)
+    assert np.allclose(predicted_by(head, x), wanted.predict_proba(x.astype(np.float64)), atol=0.02)
+    plain = predicted_by(fit_head(x, y, x, y, 3), x)
+    assert predicted_by(head, x)[:, 2].mean() > plain[:, 2].mean()
+
+
+def test_a_small_fit_runs_on_one_thread_in_a_fresh_process_too():
+    """scikit-learn brings libraries of its own, which a limit that was set before does not reach."""
+    code = """
+import threadpoolctl
+from sightline.training.logistic import _threads_for
+with _threads_for(1):
+    import sklearn.linear_model, scipy.linalg
+    print({each["num_threads"] for each in threadpoolctl.threadpool_info() if each["user_api"] == "blas"})
+"""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "{1}"
