@@ -112,8 +112,8 @@ MUTANTS = (
     ),
     mutant(
         "reading/embed pipeline/embed",
-        'is_path = "/" in model or model == "latest"',
-        'is_path = "/" in model',
+        'is_path = "/" in model or Path(model).exists()',
+        "is_path = Path(model).exists()",
         DATA_CHECK,
         "can_not_embed",
     ),
