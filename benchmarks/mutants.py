@@ -112,8 +112,8 @@ MUTANTS = (
     ),
     mutant(
         "reading/embed pipeline/embed",
-        'is_path = "/" in model or model == "latest"',
-        'is_path = "/" in model',
+        'is_path = "/" in model or Path(model).exists()',
+        "is_path = Path(model).exists()",
         DATA_CHECK,
         "can_not_embed",
     ),
@@ -282,8 +282,22 @@ MUTANTS = (
     mutant(DRIVING, "raise SystemExit(128 + stop.signal)", "raise SystemExit(127 + stop.signal)", DRIVING_TESTS),
     mutant(DRIVING, "self.can_wait and self.signal and is_launched()", "self.can_wait and self.signal", DRIVING_TESTS),
     # -- evaluation
-    mutant("evaluation/metrics", "if spread > 0 else 0.0", "if spread > 0 else 1.0", "evaluation/test_metrics"),
-    mutant("evaluation/metrics", "values[counts[1] > 0].mean()", "values.mean()", "evaluation/test_metrics"),
+    mutant(
+        "evaluation/metrics",
+        "out=np.zeros_like(numerator)",
+        "out=np.ones_like(numerator)",
+        "evaluation/test_metrics",
+        "",
+        ("if spread > 0 else 0.0", "if spread > 0 else 1.0"),
+    ),
+    mutant(
+        "evaluation/metrics",
+        "values.mean(-1, where=support > 0)",
+        "values.mean(-1)",
+        "evaluation/test_metrics",
+        "",
+        ("values[counts[1] > 0].mean()", "values.mean()"),
+    ),
     mutant(
         "evaluation/metrics",
         "bool(support[k] < MIN_SUPPORT)",

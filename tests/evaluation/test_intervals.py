@@ -60,8 +60,8 @@ def test_a_figure_is_json() -> None:
     assert "Wilson" in fields["method"]
 
 
-def accuracy(counts: np.ndarray) -> float:
-    return float(counts[0].sum() / counts[1].sum())
+def accuracy(counts: np.ndarray) -> np.ndarray:
+    return counts[..., 0, :].sum(-1) / counts[..., 1, :].sum(-1)
 
 
 def matrix_of(labels: np.ndarray, said: np.ndarray, classes: int) -> np.ndarray:
@@ -71,7 +71,13 @@ def matrix_of(labels: np.ndarray, said: np.ndarray, classes: int) -> np.ndarray:
 def test_macro_figures_are_drawn_with_the_support_that_there_is() -> None:
     matrix = matrix_of(np.array([2, 0, 0, 1, 0]), np.array([2, 0, 1, 1, 2]), 4)
     seen = []
-    macro_intervals(matrix, {"x": lambda counts: float(seen.append(counts) or 0)}, draws=20)
+
+    def note(counts: np.ndarray) -> np.ndarray:
+        seen.extend(counts.reshape(-1, 3, 4))
+        return np.zeros(counts.shape[:-2])
+
+    macro_intervals(matrix, {"x": note}, draws=20)
+    assert len(seen) == 21
     assert any((counts == [[1, 1, 1, 0], [3, 1, 1, 0], [1, 2, 2, 0]]).all() for counts in seen)
     for counts in seen:
         assert counts[1].tolist() == [3, 1, 1, 0]

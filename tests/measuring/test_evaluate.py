@@ -1,9 +1,11 @@
-"""Which mistakes are shown after an epoch."""
+"""Which images are measured, and which mistakes are shown after an epoch."""
 
 from __future__ import annotations
 
 import numpy as np
 
+import sightline
+from finished import write_colours
 from sightline.events import ValidationMeasured
 from sightline.measuring.evaluate import show_mistakes
 from sightline.pixels.preprocess import Preprocess
@@ -46,3 +48,11 @@ def test_without_a_mistake_there_is_no_image():
     said = measured(1)
     shown = show_mistakes(said, Store(), Preprocess(size=8, resize=8), np.arange(1))
     assert shown.images.shape == (0, 8, 8, 3) and len(shown.confidence) == 0
+
+
+def test_of_given_parts_the_test_part_is_measured(finished_run, tmp_path):
+    for seed, (part, count) in enumerate({"train": 2, "val": 3, "test": 4}.items()):
+        write_colours(tmp_path / "new" / part, count, seed=20 + seed)
+    found = sightline.evaluate(finished_run.folder, tmp_path / "new", out=tmp_path / "kept", quiet=True)
+    assert found.accuracy.n == 12
+    assert {path.partition("/")[0] for path in found.predictions.paths} == {"test"}

@@ -13,6 +13,7 @@ from sightline.errors import DataError, InputError
 from sightline.events import Noted, Warned
 from sightline.measuring.robustness import measure_robustness
 from sightline.pixels.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from sightline.runs.safe_files import read_rows, write_columns
 from sightline.runtime.classifier import Classifier
 from sightline.steps import result_of
 
@@ -62,6 +63,17 @@ def test_fewer_images_are_drawn_evenly_and_that_is_said(copied_run):
         found = stop.value
     assert (found.count, found.count_all) == (6, 18)
     assert any(isinstance(event, Noted) and "drawn evenly from 18" in event.message for event in events)
+
+
+def test_leaked_images_of_the_run_itself_are_left_out(copied_run):
+    rows = read_rows(copied_run.split_file)
+    leaked = [row for row in rows if row["split"] == "test"][::9]
+    for row in leaked:
+        row["leaked"] = "1"
+    write_columns(copied_run.split_file, {name: [row[name] for row in rows] for name in rows[0]})
+    found = result_of(measure_robustness(copied_run.classifier(), None, 3))
+    assert (len(leaked), found.count_all) == (2, 16)
+    assert found.example not in {row["path"] for row in leaked}
 
 
 def test_a_set_of_ones_own_leaves_the_run_alone(copied_run, tmp_path):

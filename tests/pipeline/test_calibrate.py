@@ -110,6 +110,8 @@ def test_evaluating_other_images_keeps_figures_and_answers(finished_run: Run, tm
     assert np.array_equal(np.load(tmp_path / "kept" / "probabilities.npy"), evaluation.predictions.probabilities)
     foreign = evaluation.metrics["unknown"]["foreign"]
     assert (foreign["count"], foreign["count_bad"]) == (6, 0)
+    novelty = finished_run.classifier().predict(sorted((other / "red").iterdir())).novelty
+    assert foreign["new"]["value"] == np.mean(novelty > 1) != np.mean(novelty < 1)
     assert 0.2 < foreign["auroc_novelty"] < 0.9  # they are of the known kind
     assert evaluation.metrics["count_evaluations"] == 1
     with pytest.raises(sightline.errors.RunError, match="not empty"):

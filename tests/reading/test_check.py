@@ -38,12 +38,15 @@ def test_a_wrong_label_is_found_with_the_features_of_a_run(finished_run, colours
     assert up.not_run == ()
 
 
-@pytest.mark.parametrize("model", ["runs/none", "latest", "no-such-network-anywhere"])
-def test_what_can_not_embed_is_an_error_with_a_cure(photos, tmp_path, monkeypatch, model):
+@pytest.mark.parametrize(
+    ("model", "code"),
+    [("runs/none", "model.missing"), ("latest", "run.no-latest"), ("no-such-network-anywhere", "model.unknown-name")],
+)
+def test_what_can_not_embed_is_an_error_with_a_cure(photos, tmp_path, monkeypatch, model, code):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SightlineError) as caught:
         sightline.check(photos, embeddings=model, quiet=True)
-    assert caught.value.cure
+    assert (caught.value.code, bool(caught.value.cure)) == (code, True)
 
 
 def test_a_class_that_train_lacks_is_a_finding_and_not_the_end(photos, tmp_path):

@@ -153,7 +153,7 @@ def test_a_validation_figure_is_said_to_be_one(make: Make) -> None:
     assert "chose the epoch of b" in note
 
 
-def test_rows_name_the_images_with_what_both_said(make: Make) -> None:
+def test_rows_name_the_images_with_what_both_said_the_largest_change_first(make: Make) -> None:
     found = compare(make("a", FIRST), make("b", SECOND))
     rows = found.rows(0)
     assert {row.path for row in rows["corrected"]} == {f"a-{k}.png" for k in found.pairs[0].corrected_rows}
@@ -161,6 +161,10 @@ def test_rows_name_the_images_with_what_both_said(make: Make) -> None:
         assert row.second == row.label != row.first
     for row in rows["newly_wrong"]:
         assert row.first == row.label != row.second
+    for name, sign in (("corrected", 1), ("newly_wrong", -1)):
+        images = [int(row.path[2:-4]) for row in rows[name]]
+        change = (SECOND - FIRST)[images, LABELS[images]]
+        assert len(images) > 3 and (sign * change > 0).all() and (np.diff(np.abs(change)) <= 0).all()
     document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert document["pairs"][0]["images_corrected"] == [row.to_dict() for row in rows["corrected"]]
     assert document["pairs"][0]["corrected"] == len(rows["corrected"])

@@ -19,6 +19,7 @@ from PIL import Image
 
 from sightline.api import reviewing
 from sightline.reviewing.verify import Verification
+from sightline.reviewing.verify_data import check_labels
 from sightline.reviewing.verify_metrics import Checkable, _check_metrics, _check_recount, compare_metrics
 from sightline.runs.folder import Run
 from sightline.runs.safe_files import write_columns, write_json
@@ -221,6 +222,20 @@ def test_a_source_that_can_not_be_listed_again_is_said(moved: Run) -> None:
     verification = verify(moved)
     assert verification.is_as_recorded
     assert any("can't be found again" in reason for check in verification.checks for reason in check.not_checked)
+
+
+def test_another_given_part_is_found(moved: Run) -> None:
+    """The images lie in folders of given parts now; when the run was trained there were none."""
+    root, paths = Path(moved.facts["data_root"]), [row["path"] for row in moved.samples]
+    for path in paths:
+        place = root / ("train" if path[-6] < "3" else "test") / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        (root / path).rename(place)
+    for name in ("blue", "green", "red"):
+        (root / name).rmdir()
+    differences = check_labels(moved, frozenset(paths)).differences
+    assert {one.what for one in differences} == {"given part"} and len(differences) == len(paths)
+    assert {(one.recorded, one.found.split()[0]) for one in differences} == {("''", "'train'"), ("''", "'test'")}
 
 
 # -- files, tables and figures ----------------------------------------------------------------------------------

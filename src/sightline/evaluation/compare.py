@@ -260,8 +260,8 @@ def compare_predictions(
     sure = f"{100 * (1 - level):.3g} %"
     how = f"paired bootstrap{'' if groups is None else ' of groups'}, {sure}"
     metrics = {}
-    for name, before in points[0].items():
-        after = points[1][name]
+    for name in points[0]:
+        before, after = (float(point[name]) for point in points)
         low, high = (float(end) for end in np.quantile(drawn[name], (level / 2, 1 - level / 2)))
         metrics[name] = Change(before, after, after - before, low, high, how)
     if groups is None:

@@ -13,11 +13,13 @@ import numpy.typing as npt
 __all__ = [
     "Interval",
     "design_effect",
+    "draw_blocks",
     "draw_weights",
     "macro_intervals",
     "mean_interval",
     "newcombe",
     "proportion",
+    "sum_by",
     "units_of",
     "wilson",
 ]
@@ -26,6 +28,7 @@ _NO_INTERVAL = "none: one image or group alone can't tell"
 _Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
 _THIN = 10  # images of a class, in the middle of the classes: with fewer, intervals over classes are too narrow
 _DRAWS, _LEAST_DRAWS, _CELLS = 2_000, 200, 4e7  # of a bootstrap: usual, least, and about how many numbers it may draw
+_BLOCK = 50_000  # numbers of a block of draws: few calls of numpy, and arrays that stay in the processor's cache
 
 Units = npt.NDArray[np.int64]
 
@@ -190,7 +193,20 @@ def draw_weights(
     cells: int = 0,
     seed: int = 0,
 ) -> Iterator[npt.NDArray[np.float64]]:
-    """Yield how often each image counts in each round of a bootstrap that takes whole units within classes.
+    """Yield ``[N]``, how often each image counts, for each round of ``draw_blocks``, whose arguments it takes."""
+    for block in draw_blocks(labels, units, rounds=rounds, cells=cells, seed=seed):
+        yield from block
+
+
+def draw_blocks(
+    labels: npt.NDArray[np.int64],
+    units: Units | None = None,
+    *,
+    rounds: int | None = None,
+    cells: int = 0,
+    seed: int = 0,
+) -> Iterator[npt.NDArray[np.float64]]:
+    """Yield ``[B, N]``, how often each image counts in ``B`` rounds of a bootstrap of whole units within classes.
 
     Of each class one unit fewer is taken than it has, with replacement, and each counts for more: units lie nearer to
     their own mean than to the true one. Classes of one unit are taken together, since one alone would never vary.
@@ -199,7 +215,7 @@ def draw_weights(
         labels: ``[N]``: every class keeps its weight.
         units: ``[N]``: units are taken as they are, with all their images, in the class that most of them have; None:
             each image is its own.
-        rounds: how many; None: 2,000, of large sets fewer, at least 200.
+        rounds: how many in all blocks; None: 2,000, of large sets fewer, at least 200.
         cells: numbers that a round costs, where those are more than N.
         seed: of the draws.
 
@@ -219,9 +235,32 @@ def draw_weights(
     is_taken = (np.arange(count) > first_of[stratum[order]]) | (size_of[stratum[order]] == 1)
     sizes, starts = (each[stratum[order[is_taken]]] for each in (size_of, first_of))
     counts_for = (size_of / np.maximum(size_of - 1, 1))[stratum]
-    for _ in range(rounds):
-        taken = order[starts + (random.random(len(starts)) * sizes).astype(np.intp)]
-        yield (np.bincount(taken, minlength=count) * counts_for)[names]
+    for size in _block_sizes(rounds, n):
+        taken = order[starts + (random.random((size, len(starts))) * sizes).astype(np.intp)]
+        taken += count * np.arange(size)[:, None]
+        weights = np.bincount(taken.ravel(), minlength=size * count).reshape(size, count) * counts_for
+        yield weights if units is None else np.take(weights, names, axis=1)
+
+
+def _block_sizes(rounds: int, cells: int) -> Iterator[int]:
+    """Yield the sizes of blocks of rounds that cost ``cells`` numbers each."""
+    most = max(1, _BLOCK // max(1, cells))
+    for first in range(0, rounds, most):
+        yield min(most, rounds - first)
+
+
+def sum_by(places: npt.NDArray[np.int64], values: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
+    """Return ``[..., count]``: the sums of values ``[..., N]`` of equal place ``[N]``.
+
+    Example:
+        >>> sum_by(np.array([0, 1, 0]), np.array([[1.0, 2.0, 3.0]]), 2).tolist()
+        [[4.0, 2.0]]
+    """
+    *outside, n = values.shape
+    rows = math.prod(outside)
+    where = np.arange(rows)[:, None] * count + places
+    sums = np.bincount(where.ravel(), values.reshape(rows * n), rows * count)
+    return np.asarray(sums, np.float64).reshape(*outside, count)
 
 
 def _strata(labels: npt.NDArray[np.int64], names: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
@@ -256,15 +295,15 @@ def mean_interval(
     value = float(values.mean())
     if (len(values) if units is None else len(np.unique(units))) < 2:
         return Interval(value, value, value, len(values), _NO_INTERVAL)
-    drawn = [float(w @ values / w.sum()) for w in draw_weights(labels, units, seed=seed)]
-    low, high = (float(end) for end in np.quantile(drawn, (0.025, 0.975)))
+    drawn = [weights @ values / weights.sum(1) for weights in draw_blocks(labels, units, seed=seed)]
+    low, high = (float(end) for end in np.quantile(np.concatenate(drawn), (0.025, 0.975)))
     over = "within classes" if units is None else "of groups"
     return Interval(value, min(low, value), max(high, value), len(values), f"bootstrap {over}, 95 %")
 
 
 def macro_intervals(
     matrix: npt.NDArray[np.int64],
-    statistics: dict[str, Callable[[npt.NDArray[np.float64]], float]],
+    statistics: dict[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]],
     *,
     draws: int = 1000,
     seed: int = 0,
@@ -281,7 +320,8 @@ def macro_intervals(
 
     Args:
         matrix: ``[K, K]`` counts, row the true class, column the predicted one.
-        statistics: name -> function of a ``[3, K]`` array: hits, support, predicted count of each class.
+        statistics: name -> function of ``[..., 3, K]`` counts, hits, support and predictions of each class, that
+            returns ``[...]``.
         draws: how often to draw.
         seed: of the draws.
         effect: images that say as much as one independent image, see ``design_effect``.
@@ -292,33 +332,41 @@ def macro_intervals(
 
     Example:
         >>> perfect = np.diag([2, 2, 2])
-        >>> recall = {"recall": lambda counts: float((counts[0] / counts[1]).mean())}
+        >>> recall = {"recall": lambda counts: (counts[..., 0, :] / counts[..., 1, :]).mean(-1)}
         >>> macro_intervals(perfect, recall)["recall"].low < 0.9
         True
     """
     n, support, said = int(matrix.sum()), matrix.sum(1), matrix.sum(0)
-    right = matrix.diagonal()
-    rows, columns = np.nonzero(matrix - np.diag(right))
-    wrong = matrix[rows, columns]
-    prior = np.where(support > 0, 0.5 / math.sqrt(max(1, (support > 0).sum())), 0.0)
-    where = (said + 1) / (said + 1).sum()  # which class a mistake that was not seen would be taken for
-    random = np.random.default_rng(seed)
-    drawn: dict[str, list[float]] = {name: [] for name in statistics}
-    for _ in range(draws if len(rows) < 20_000 else draws // 5):
-        hits, unseen, mass = random.gamma(right / effect + prior), random.gamma(prior), random.gamma(wrong / effect)
-        total = hits + unseen + np.bincount(rows, mass, len(matrix))
-        scale = np.divide(support, total, out=np.zeros(len(matrix)), where=total > 0)
-        hits, unseen, mass = hits * scale, unseen * scale, mass * scale[rows]
-        predicted = hits + np.bincount(columns, mass, len(matrix)) + unseen.sum() * where
-        counts = np.stack([hits, support, predicted])
+    drawn: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in statistics}
+    for counts in _draw_counts(matrix, draws, seed, effect):
         for name, statistic in statistics.items():
             drawn[name].append(statistic(counts))
-    point = np.stack([right, support, said]).astype(np.float64)
+    point = np.stack([matrix.diagonal(), support, said]).astype(np.float64)
     is_thin = float(np.median(support[support > 0])) < _THIN
     method = "Dirichlet posterior, too narrow for so few images a class" if is_thin else "Dirichlet posterior, 95 %"
     intervals = {}
     for name, statistic in statistics.items():
-        value = statistic(point)
-        low, high = np.quantile(drawn[name], (0.025, 0.975))
-        intervals[name] = Interval(value, min(float(low), value), max(float(high), value), n, method)
+        value = float(statistic(point))
+        low, high = (float(end) for end in np.quantile(np.concatenate(drawn[name]), (0.025, 0.975)))
+        intervals[name] = Interval(value, min(low, value), max(high, value), n, method)
     return intervals
+
+
+def _draw_counts(
+    matrix: npt.NDArray[np.int64], draws: int, seed: int, effect: float
+) -> Iterator[npt.NDArray[np.float64]]:
+    """Yield ``[B, 3, K]``: hits, support and predictions of each class, in ``B`` draws from the posterior."""
+    classes, support, said = len(matrix), matrix.sum(1), matrix.sum(0)
+    right = matrix.diagonal()
+    rows, columns = np.nonzero(matrix - np.diag(right))
+    prior = np.where(support > 0, 0.5 / math.sqrt(max(1, (support > 0).sum())), 0.0)
+    where = (said + 1) / (said + 1).sum()  # which class a mistake that was not seen would be taken for
+    shapes = np.concatenate([right / effect + prior, prior, matrix[rows, columns] / effect])
+    random = np.random.default_rng(seed)
+    for size in _block_sizes(draws if len(rows) < 20_000 else draws // 5, len(shapes)):
+        hits, unseen, mass = np.split(random.gamma(shapes, size=(size, len(shapes))), [classes, 2 * classes], axis=1)
+        total = hits + unseen + sum_by(rows, mass, classes)
+        scale = np.divide(support, total, out=np.zeros_like(total), where=total > 0)
+        hits, unseen, mass = hits * scale, unseen * scale, mass * np.take(scale, rows, axis=1)
+        predicted = hits + sum_by(columns, mass, classes) + unseen.sum(1, keepdims=True) * where
+        yield np.stack([hits, np.broadcast_to(support, hits.shape), predicted], axis=1)

@@ -55,14 +55,17 @@ MIN_SUPPORT = 30  # images of a class; below it the class's metrics are "too few
 Labels = npt.NDArray[np.int64]
 Shares = npt.NDArray[np.float32]
 Values = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.float64]  # [3, K]: hits, support, predicted
+Counts = npt.NDArray[np.float64]  # [..., 3, K]: hits, support, predicted
 
 
 @dataclass(frozen=True, slots=True)
 class OfCounts:
-    """A function of ``[3, K]`` counts: hits, support and predictions of each class. Its interval is the posterior's."""
+    """A function of ``[..., 3, K]`` counts, hits, support and predictions of each class, that returns ``[...]``.
 
-    of: Callable[[Counts], float]
+    Its interval is the posterior's.
+    """
+
+    of: Callable[[Counts], Values]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,64 +133,72 @@ def confusion_matrix(
     return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
-def _ratio(numerator: Counts, denominator: Counts) -> Counts:
+def _ratio(numerator: Values, denominator: Values) -> Values:
+    """Return the quotient, 0 where it would be by 0."""
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
 
 
-def _mean_where_present(values: Counts, counts: Counts) -> float:
-    return float(values[counts[1] > 0].mean())
+def _mean_where_present(values: Values, support: Values) -> Values:
+    means: Values = values.mean(-1, where=support > 0)
+    return means
 
 
-def macro_precision(counts: Counts) -> float:
+def macro_precision(counts: Counts) -> Values:
     """Mean over classes of the share of its predictions that are right."""
-    return _mean_where_present(_ratio(counts[0], counts[2]), counts)
+    hits, support, predicted = np.moveaxis(counts, -2, 0)
+    return _mean_where_present(_ratio(hits, predicted), support)
 
 
-def balanced_accuracy(counts: Counts) -> float:
+def balanced_accuracy(counts: Counts) -> Values:
     """Mean over classes of the share of its images that are found: macro recall."""
-    return _mean_where_present(_ratio(counts[0], counts[1]), counts)
+    hits, support, _ = np.moveaxis(counts, -2, 0)
+    return _mean_where_present(_ratio(hits, support), support)
 
 
-def macro_f1(counts: Counts) -> float:
+def macro_f1(counts: Counts) -> Values:
     """Mean over classes of the harmonic mean of precision and recall."""
-    return _mean_where_present(_ratio(2 * counts[0], counts[1] + counts[2]), counts)
+    hits, support, predicted = np.moveaxis(counts, -2, 0)
+    return _mean_where_present(_ratio(2 * hits, support + predicted), support)
 
 
-def _weighted(values: Counts, counts: Counts) -> float:
-    return float((values * counts[1]).sum() / counts[1].sum())
+def _weighted(values: Values, support: Values) -> Values:
+    means: Values = (values * support).sum(-1) / support.sum(-1)
+    return means
 
 
-def weighted_precision(counts: Counts) -> float:
+def weighted_precision(counts: Counts) -> Values:
     """Precision of each class, weighted by its images."""
-    return _weighted(_ratio(counts[0], counts[2]), counts)
+    hits, support, predicted = np.moveaxis(counts, -2, 0)
+    return _weighted(_ratio(hits, predicted), support)
 
 
-def weighted_f1(counts: Counts) -> float:
+def weighted_f1(counts: Counts) -> Values:
     """F1 of each class, weighted by its images."""
-    return _weighted(_ratio(2 * counts[0], counts[1] + counts[2]), counts)
+    hits, support, predicted = np.moveaxis(counts, -2, 0)
+    return _weighted(_ratio(2 * hits, support + predicted), support)
 
 
-def matthews(counts: Counts) -> float:
+def matthews(counts: Counts) -> Values:
     """Matthews' correlation coefficient of true and predicted classes, -1 to 1; 0 where one of them never varies.
 
     References:
         J. Gorodkin, Computational Biology and Chemistry 28 (2004), for more than two classes.
     """
-    hits, support, said = counts
-    n = support.sum()
-    spread = (n**2 - (support**2).sum()) * (n**2 - (said**2).sum())
-    return float((n * hits.sum() - support @ said) / math.sqrt(spread)) if spread > 0 else 0.0
+    hits, support, predicted = np.moveaxis(counts, -2, 0)
+    n = support.sum(-1)
+    spread = (n**2 - (support**2).sum(-1)) * (n**2 - (predicted**2).sum(-1))
+    return _ratio(n * hits.sum(-1) - (support * predicted).sum(-1), np.sqrt(np.maximum(spread, 0)))
 
 
-def cohen_kappa(counts: Counts) -> float:
+def cohen_kappa(counts: Counts) -> Values:
     """Cohen's kappa, unweighted: agreement beyond what the same class shares would give by chance, -1 to 1.
 
     0 where only one class occurs, in labels and predictions alike.
     """
-    hits, support, predicted = counts
-    n = support.sum()
-    by_chance = float(support @ predicted) / n**2
-    return float(hits.sum() / n - by_chance) / (1 - by_chance) if by_chance < 1 else 0.0
+    hits, support, predicted = np.moveaxis(counts, -2, 0)
+    n = support.sum(-1)
+    by_chance = (support * predicted).sum(-1) / n**2
+    return _ratio(hits.sum(-1) / n - by_chance, 1 - by_chance)
 
 
 # A new metric is one function and one row. Weighted recall is accuracy.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import draw_weights
+from sightline.evaluation.intervals import draw_blocks, sum_by
 from sightline.evaluation.metrics import METRICS, OfCounts, OfImages
 
 __all__ = ["Answers", "bootstrap_differences", "holm", "mid_p"]
@@ -100,12 +100,15 @@ class Answers:
         hits: npt.NDArray[np.bool_] = self.predicted == self.labels
         return hits
 
-    def metrics(self, weights: Floats) -> dict[str, float]:
-        """Return the metrics of images that count ``weights`` times: those of counts, and means over images."""
+    def metrics(self, weights: Floats) -> dict[str, Floats]:
+        """Return the metrics of images that count ``weights [..., N]`` times, each ``[...]``.
+
+        They are those of counts, and means over images.
+        """
         rows = (self.labels, weights * self.hits), (self.labels, weights), (self.predicted, weights)
-        counts: Floats = np.stack([np.bincount(places, each, self.classes) for places, each in rows])
-        total = float(weights.sum())
-        found = {name: float(weights @ values) / total for name, values in self.of_images.items()}
+        counts: Floats = np.stack([sum_by(places, each, self.classes) for places, each in rows], axis=-2)
+        total = weights.sum(-1)
+        found = {name: weights @ values / total for name, values in self.of_images.items()}
         for name, metric in METRICS.items():
             if isinstance(metric.compute, OfCounts):
                 found[name] = metric.compute.of(counts)
@@ -118,7 +121,7 @@ def bootstrap_differences(
     """Return metric -> ``[draws]`` differences of the second's less the first's, rising.
 
     Units are taken with replacement within each class, the same for both, see
-    :func:`~sightline.evaluation.intervals.draw_weights`.
+    :func:`~sightline.evaluation.intervals.draw_blocks`.
 
     Args:
         answers: of the two classifiers to the same images.
@@ -126,10 +129,9 @@ def bootstrap_differences(
         draws: how often to draw.
         seed: of the draws.
     """
-    labels = answers[0].labels
-    rows = []
-    for weights in draw_weights(labels, units, rounds=draws, seed=seed):
+    drawn: dict[str, list[Floats]] = {}
+    for weights in draw_blocks(answers[0].labels, units, rounds=draws, seed=seed):
         first, second = (one.metrics(weights) for one in answers)
-        rows.append([second[name] - first[name] for name in first])
-    drawn = np.sort(np.array(rows), axis=0)
-    return {name: drawn[:, place] for place, name in enumerate(answers[0].metrics(np.ones(len(labels))))}
+        for name in first:
+            drawn.setdefault(name, []).append(second[name] - first[name])
+    return {name: np.sort(np.concatenate(blocks)) for name, blocks in drawn.items()}

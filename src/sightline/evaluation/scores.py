@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import Interval, Units, draw_weights, wilson
+from sightline.evaluation.intervals import Interval, Units, draw_blocks, wilson
 
 __all__ = [
     "Ranking",
@@ -202,11 +202,21 @@ def _falling(scores: npt.NDArray[np.floating[Any]]) -> tuple[npt.NDArray[np.intp
     return order, ends[np.searchsorted(ends, np.arange(len(scores)))]
 
 
-def _average_precision(is_class: Values, weights: Values, last: npt.NDArray[np.intp]) -> float:
-    """Return scikit-learn's average precision of images in falling order of score; ``weights`` say how often each."""
-    hits = is_class * weights
-    precision = np.cumsum(hits)[last] / np.maximum(np.cumsum(weights)[last], 1e-12)
-    return float((hits * precision).sum() / max(1e-12, float(hits.sum())))
+def _average_precision(is_class: npt.NDArray[np.bool_], weights: Values, last: npt.NDArray[np.intp]) -> Values:
+    """Return ``[...]`` scikit-learn's average precision of images in falling order of score.
+
+    Args:
+        is_class: ``[N]``.
+        weights: ``[..., N]``, how often each image counts.
+        last: of ``_falling``.
+    """
+    own = np.flatnonzero(is_class)
+    ends = last[own]  # where the images that score as much as one of the class end ...
+    hits = np.take(weights, own, -1)
+    above = np.take(np.cumsum(hits, -1), np.searchsorted(own, ends, "right") - 1, -1)  # ... and the class's among them
+    precision = above / np.maximum(np.take(np.cumsum(weights, -1), ends, -1), 1e-12)
+    values: Values = (hits * precision).sum(-1) / np.maximum(hits.sum(-1), 1e-12)
+    return values
 
 
 def macro_average_precision(
@@ -224,12 +234,13 @@ def macro_average_precision(
         return None
     ordered = [(k, *_falling(probabilities[:, k])) for k in present]
 
-    def macro(weights: Values) -> float:
-        own = [_average_precision((labels[order] == k) * 1.0, weights[order], last) for k, order, last in ordered]
-        return float(np.mean(own))
+    def macro(weights: Values) -> Values:
+        own = [_average_precision(labels[order] == k, np.take(weights, order, -1), last) for k, order, last in ordered]
+        means: Values = np.mean(own, axis=0)
+        return means
 
-    value = macro(np.ones(len(labels)))
-    drawn = [macro(weights) for weights in draw_weights(labels, units, cells=4 * probabilities.size, seed=seed)]
-    low, high = (float(end) for end in np.quantile(drawn, (0.025, 0.975)))
+    value = float(macro(np.ones(len(labels))))
+    drawn = [macro(weights) for weights in draw_blocks(labels, units, cells=4 * probabilities.size, seed=seed)]
+    low, high = (float(end) for end in np.quantile(np.concatenate(drawn), (0.025, 0.975)))
     over = "within classes" if units is None else "over groups"
     return Interval(value, min(low, value), max(high, value), len(labels), f"bootstrap {over}, 95 %")

@@ -81,7 +81,7 @@ def _open_classifier(model: str, runs: str | Path) -> Classifier | None:
     try:
         return Classifier.open(find_classifier(model, folder=runs))
     except (RunError, ModelError) as error:
-        is_path = "/" in model or model == "latest" or Path(model).exists()  # no network is called so
+        is_path = "/" in model or Path(model).exists()  # no network is called so
         if is_path or error.code not in ("run.missing", "model.missing"):
             raise
         return None
