@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from sightline.errors import DeviceError
 from sightline.events import Event, Planned, StageEnded, StageStarted, Warned
 from sightline.installation import import_library, require_extra
-from sightline.pipeline.candidates import compare_networks
+from sightline.pipeline.candidates import compare_networks, describe_obtainable
 from sightline.pipeline.job import Job, refuse_repeats
 from sightline.pipeline.look import Looked, look
 from sightline.pipeline.probe import probe_changes, warn_of_harm
@@ -61,7 +61,6 @@ def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
     yield StageStarted("Planning", "loading torch")
     start = time.monotonic()
     import_library("torch")
-    from sightline.networks.describe import describe_network
     from sightline.networks.weights import check_weights, read_normalisation
     from sightline.training.estimate import estimate_seconds, measure_costs
     from sightline.training.memory import fit_memory
@@ -73,7 +72,8 @@ def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
         earlier = replace(earlier, settings={**earlier.settings, **read_normalisation(earlier.file)})
     found = yield from compare_networks(samples, looked.split, data, hardware, chosen)
     timed = {} if found is None else {"model": found}
-    network = describe_network(str(choose_model(recipe, job.options, data, hardware, earlier, timed).value))
+    model = choose_model(recipe, job.options, data, hardware, earlier, timed)
+    network = yield from describe_obtainable(model, chosen)
     counts = data.counts
     plan = make_plan(recipe, job.options, data, hardware, network, earlier, timed)
     classes = len(samples.classes)
