@@ -188,13 +188,13 @@ def plan(
 
 
 def list_models(pattern: str = "") -> tuple[ListedNetwork, ...]:
-    """Return the networks that ``model`` takes: ours and, for a pattern, timm's with published weights.
+    """Return the networks that ``model`` takes: ours and the carried one, or for a pattern timm's with weights too.
 
     Args:
-        pattern: shell wildcards (``resnet*``), or a part of the name; empty for ours alone.
+        pattern: shell wildcards (``resnet*``), or a part of the name; empty for ours and the carried one.
 
     Returns:
-        A tuple of :class:`~sightline.networks.listing.ListedNetwork`: name, parameters, size, licence, is_cached.
+        A tuple of :class:`~sightline.networks.listing.ListedNetwork`: name, parameters, size, licence, is_cached ...
 
     Raises:
         InputError: if nothing matches, with the nearest names.

@@ -16,12 +16,13 @@ def models(
     pattern: Annotated[
         str,
         typer.Argument(
-            help="Part of a name of timm's networks, or wildcards in quotes; without it our own are listed."
+            help="Part of a name of timm's networks, or wildcards in quotes; without it our own and the one that comes "
+            "with Sightline are listed."
         ),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """List networks: our own, or matching ones of timm.
+    """List networks: our own and the pretrained one that comes with Sightline, or matching ones of timm.
 
     Of timm's only those with published weights. No connection is made.
 
@@ -37,11 +38,12 @@ def models(
         print(json.dumps({"schema_version": 1, "models": [asdict(network) for network in found]}))
         return
     width = max(len(network.name) for network in found)
-    print(f"{'model':<{width}}     size    input  cached  licence")
+    print(f"{'model':<{width}}     size    input  weights  licence")
     for network in found:
         count = "?" if network.parameters is None else f"{network.parameters / 1e6:.1f} M"
-        here = "yes" if network.is_cached else "-" if network.description else "no"
+        where = "here" if network.is_carried else "cached" if network.is_cached else "hub" if network.licence else "-"
         said = network.licence or f"no published weights: {network.description}"
-        print(f"{network.name:<{width}}  {count:>7}  {network.size:>4} px  {here:<6}  {said}")
+        said += "; weights come with Sightline: no download" if network.is_carried else ""
+        print(f"{network.name:<{width}}  {count:>7}  {network.size:>4} px  {where:<7}  {said}")
     more = "" if pattern else "; sightline models 'convnext*' lists timm's of that name, '*' all"
     print(f"\nNext: sightline train FOLDER --model NAME{more}")

@@ -118,7 +118,9 @@ def _timm_body(settings: Settings, weights: Path | None) -> nn.Module:
         if weights is None:
             body: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, **more)
         else:
-            count = _rows_of_classifier(weights, config.classifier) or config.num_classes
+            count = _rows_of_classifier(weights, config.classifier)
+            if count is None:
+                count = 0 if _is_body(weights, name) else config.num_classes
             overlay = {"file": str(weights), "num_classes": count, "custom_load": False, "label_offset": 0}
             # With the class count of the file, timm loads strictly: a missing weight is an error and not left random.
             body = timm.create_model(name, pretrained=True, num_classes=count, pretrained_cfg_overlay=overlay, **more)
@@ -155,3 +157,14 @@ def _rows_of_classifier(weights: Path, classifier: str | tuple[str, ...] | None)
             return int(file.get_slice(f"{name}.weight").get_shape()[0])
     except SafetensorError:
         return None
+
+
+def _is_body(weights: Path, name: str) -> bool:
+    """Whether a file has tensors of a network's body alone, as that of the carried network; others may be missing."""
+    import timm
+    from safetensors import safe_open
+
+    with torch.device("meta"):
+        body = timm.create_model(name, pretrained=False, num_classes=0)
+    with safe_open(weights, framework="numpy") as file:
+        return set(file.keys()).issubset(body.state_dict())

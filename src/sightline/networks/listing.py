@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from sightline.errors import InputError
 from sightline.installation import import_library
+from sightline.networks.carried import carried_file
 from sightline.networks.describe import describe_network
 from sightline.networks.weights import find_cached
+from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.own_networks import OWN_NETWORKS
 from sightline.planning.settings import Settings
 from sightline.text import did_you_mean
@@ -30,6 +33,7 @@ class ListedNetwork:
         licence: of the published weights, in words; empty for our own networks, which have none.
         is_cached: whether the weights are on this machine.
         description: of our own networks, in a few words.
+        is_carried: whether the weights come with Sightline.
     """
 
     name: str
@@ -38,13 +42,14 @@ class ListedNetwork:
     licence: str
     is_cached: bool
     description: str = ""
+    is_carried: bool = False
 
 
 def list_networks(pattern: str = "") -> tuple[ListedNetwork, ...]:
-    """Return our networks and, for a pattern, timm's with published weights; without a network connection.
+    """Return our networks and the carried one; for a pattern timm's with published weights too. No connection is made.
 
     Args:
-        pattern: shell wildcards (``resnet*``), or a part of the name; empty for only ours.
+        pattern: shell wildcards (``resnet*``), or a part of the name; empty for ours and the carried one.
 
     Raises:
         InputError: if nothing matches, with the nearest names.
@@ -56,7 +61,7 @@ def list_networks(pattern: str = "") -> tuple[ListedNetwork, ...]:
     wanted = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
     own = tuple(_own(name) for name in OWN_NETWORKS if fnmatch.fnmatchcase(name, wanted))
     if not pattern:
-        return own
+        return (*own, _timms(CARRIED.name, None))
     timm = import_library("timm")
     names = [name for name in timm.list_models(pretrained=True) if fnmatch.fnmatchcase(name, wanted)]
     if not names and not own:
@@ -75,7 +80,18 @@ def _own(name: str) -> ListedNetwork:
 
 def _timms(name: str, parameters: int | None) -> ListedNetwork:
     facts = describe_network(name)
-    return ListedNetwork(name, parameters, facts.size, facts.licence, find_cached(facts) is not None)
+    carried = is_carried(name)
+    count = _count_carried() if carried else parameters
+    return ListedNetwork(name, count, facts.size, facts.licence, find_cached(facts) is not None, is_carried=carried)
+
+
+def _count_carried() -> int:
+    """Count the weights in the carried file; the averages of its batch norms are not learned."""
+    from safetensors import safe_open
+
+    with safe_open(carried_file(), framework="numpy") as file:
+        learned = [name for name in file.keys() if name.endswith((".weight", ".bias"))]  # noqa: SIM118
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in learned)
 
 
 def _count_timms(name: str) -> int:

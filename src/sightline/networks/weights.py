@@ -1,4 +1,4 @@
-"""Where pretrained weights come from: a local safetensors file, or the Hugging Face hub through its cache.
+"""Where pretrained weights come from: a local file, this package, or the Hugging Face hub through its cache.
 
 Only safetensors are read. A pickle can run any code while it is read, so it is refused, with the lines that convert
 it.
@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sightline.errors import WeightsError
+from sightline.networks.carried import carried_file
+from sightline.networks.published import WEIGHTS_FILE, ask_hub, find_in_cache, unavailable
+from sightline.networks.timm_names import read_timm_names
+from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.facts import NetworkFacts
+from sightline.planning.own_networks import OWN_NETWORKS
 from sightline.text import one_line
 
 __all__ = [
@@ -19,11 +24,11 @@ __all__ = [
     "check_weights",
     "download_weights",
     "find_cached",
+    "find_file",
     "find_weights",
     "read_normalisation",
+    "refuse_unavailable",
 ]
-
-_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ class WeightsFile:
 
 
 def find_weights(network: NetworkFacts, file: str) -> WeightsFile:
-    """Find the weights: the given file, or the network's published ones (in the hub's cache or on the hub).
+    """Find the weights: the given file, or the network's published ones (in this package, in the hub's cache or on it).
 
     Args:
         network: facts about the network.
@@ -72,8 +77,7 @@ def find_weights(network: NetworkFacts, file: str) -> WeightsFile:
         WeightsError: if the file is missing, is a pickle or not safetensors, or the hub can't be reached.
     """
     if file:
-        path = _checked_file(Path(file).expanduser())
-        check_weights(path)
+        path = find_file(file)
         return WeightsFile(path, f"local file {path.name}", "as stated by the author of the file", path.stat().st_size)
     if not network.has_weights:
         raise WeightsError(
@@ -81,26 +85,48 @@ def find_weights(network: NetworkFacts, file: str) -> WeightsFile:
             f"{network.name} has no published weights",
             "choose another --model, give --weights FILE (safetensors), or train from scratch with --no-pretrained",
         )
-    from huggingface_hub import HfApi, constants
-
+    cached = find_cached(network)
+    if cached and is_carried(network.name):
+        return WeightsFile(cached, f"{CARRIED.name}, carried by Sightline", network.licence, cached.stat().st_size)
     repository = _repository(network.name)
     source = f"{network.name} from the Hugging Face hub ({repository})"
-    cached = find_cached(network)
     if cached:
         return WeightsFile(cached, f"{source}, cached", network.licence, cached.stat().st_size, repository)
-    try:
-        info = HfApi().model_info(repository, files_metadata=True, timeout=15)
-    except Exception as error:  # offline, no such repository, a proxy: many types, one cure
-        raise _unavailable(network, error) from error
-    sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
-    if _FILE not in sizes:
-        raise WeightsError(
-            "weights.not-safetensors",
-            f"{repository} has no {_FILE}, only {', '.join(sizes) or 'nothing'}",
-            "choose another --model, or convert its weights to safetensors and give --weights FILE",
-        )
-    licence = str(getattr(info.card_data, "license", None) or network.licence)
-    return WeightsFile(None, source, licence, sizes[_FILE], repository, str(constants.HF_HUB_CACHE))
+    from huggingface_hub import constants
+
+    published = ask_hub(network.name, repository)
+    licence = published.licence or network.licence
+    return WeightsFile(None, source, licence, published.size, repository, str(constants.HF_HUB_CACHE))
+
+
+def find_file(file: str) -> Path:
+    """Return the path of a local safetensors file whose header was checked.
+
+    Raises:
+        WeightsError: if it is missing, a pickle, not safetensors, or damaged.
+    """
+    path = _checked_file(Path(file).expanduser())
+    check_weights(path)
+    return path
+
+
+def refuse_unavailable(name: str) -> None:
+    """Raise ``WeightsError`` where a network's published weights are neither here nor to be had; timm is not imported.
+
+    A network whose repository timm's source files don't state is not refused: ``find_weights`` will know.
+
+    Args:
+        name: of a network, with or without a tag.
+
+    Example:
+        >>> refuse_unavailable("tf_efficientnet_lite0.in1k")
+    """
+    if name in OWN_NETWORKS or is_carried(name):
+        return
+    names = read_timm_names()
+    repository = names.repository_of(name) if names else None
+    if repository and find_in_cache(repository) is None:
+        ask_hub(name, repository)
 
 
 def download_weights(network: NetworkFacts, weights: WeightsFile) -> Path:
@@ -114,9 +140,9 @@ def download_weights(network: NetworkFacts, weights: WeightsFile) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
-        return Path(hf_hub_download(weights.repository, _FILE))
-    except Exception as error:  # as above
-        raise _unavailable(network, error) from error
+        return Path(hf_hub_download(weights.repository, WEIGHTS_FILE))
+    except Exception as error:  # offline, a proxy, a full disk: many types, one cure
+        raise unavailable(network.name, error) from error
 
 
 def read_normalisation(file: Path) -> dict[str, tuple[float, ...]]:
@@ -152,13 +178,10 @@ def check_weights(file: Path) -> None:
 
 
 def find_cached(network: NetworkFacts) -> Path | None:
-    """Return the network's published weights if they are in the hub's cache, without a network connection."""
-    from huggingface_hub import try_to_load_from_cache
-
-    if not network.has_weights:
-        return None
-    cached = try_to_load_from_cache(_repository(network.name), _FILE)
-    return Path(cached) if isinstance(cached, str) else None
+    """Return a network's published weights if they are in this package or the hub's cache; no connection is made."""
+    if is_carried(network.name):
+        return carried_file()
+    return find_in_cache(_repository(network.name)) if network.has_weights else None
 
 
 def _repository(name: str) -> str:
@@ -166,17 +189,6 @@ def _repository(name: str) -> str:
 
     repository = str(timm.get_pretrained_cfg(name).hf_hub_id)
     return f"{repository}{name}" if repository.endswith("/") else repository
-
-
-def _unavailable(network: NetworkFacts, error: Exception) -> WeightsError:
-    text = str(error).strip().splitlines()
-    return WeightsError(
-        "weights.unavailable",
-        f"the weights of {network.name} are not on this machine and can't be downloaded "
-        f"({type(error).__name__}: {text[0][:160] if text else 'no details'})",
-        "connect to the network once; or give --weights FILE (safetensors); or train from scratch with "
-        "--no-pretrained; or use --model small-fast, which needs no weights",
-    )
 
 
 def _checked_file(path: Path) -> Path:

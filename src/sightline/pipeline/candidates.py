@@ -1,4 +1,4 @@
-"""Which pretrained network suits the data: a few compared by their frozen features, where the time allows it."""
+"""Which pretrained network suits the data and can be had: a few compared by frozen features, where time allows it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ import numpy as np
 
 from sightline.data.samples import Samples
 from sightline.data.split import Split
-from sightline.events import Event, Noted, StageEnded, StageStarted
-from sightline.planning.facts import DataFacts, Hardware
+from sightline.errors import WeightsError
+from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
+from sightline.planning.carried_network import CARRIED
+from sightline.planning.decisions import Decision
+from sightline.planning.facts import DataFacts, Hardware, NetworkFacts
 from sightline.planning.inputs import SMALL_SIDE
 from sightline.planning.plan import make_plan
 from sightline.planning.recipe import Recipe
 from sightline.planning.settings import Chosen
 from sightline.reading.decode import decode_images
 
-__all__ = ["CANDIDATES", "compare_networks"]
+__all__ = ["CANDIDATES", "compare_networks", "describe_obtainable"]
 
-# By device, the default first. A network is compared if its weights are in the hub's cache.
+# By device, the default first. A network is compared if its weights are carried, or in the hub's cache.
 CANDIDATES = {
-    "cpu": ("mobilenetv2_100.ra_in1k", "efficientnet_b0.ra_in1k", "resnet18.a1_in1k"),
+    "cpu": (CARRIED.name, "mobilenetv2_100.ra_in1k", "efficientnet_b0.ra_in1k", "resnet18.a1_in1k"),
     "gpu": ("convnext_tiny.in12k_ft_in1k", "tf_efficientnetv2_s.in21k_ft_in1k", "resnet50.a1_in1k"),
 }
 _LEAST_TIME = 1800.0  # seconds: in less, the time is worth more for the default
@@ -66,6 +69,30 @@ def compare_networks(
     missing = f"; not here: {', '.join(absent)}" if absent else ""
     yield StageEnded("Choosing", f"{best}; validation loss (accuracy) of the heads: {words}", time.monotonic() - start)
     return best, f"the lowest validation loss of a head on frozen features: {words}{missing}"
+
+
+def describe_obtainable(network: NetworkFacts, model: Decision, chosen: Chosen) -> Generator[Event, None, NetworkFacts]:
+    """Return the facts of the planned network; those of the carried one where its weights can't be had.
+
+    A network that was asked for by name is never replaced.
+
+    Args:
+        network: facts of the planned one.
+        model: the decision for its name.
+        chosen: settings that a person chose.
+    """
+    from sightline.networks.weights import find_weights
+
+    if model.origin != "hardware" or "weights" in chosen or not chosen.get("pretrained", True):
+        return network
+    try:
+        find_weights(network, "")
+    except WeightsError as error:
+        message = f"{error.message}; {CARRIED.name}, which comes with Sightline, is used instead"
+        cure = f"connect to the network once to have {network.name}; or ask for the one that is used: "
+        yield Warned("weights.carried-instead", message, f"{cure}--model {CARRIED.name}")
+        return CARRIED
+    return network
 
 
 def _look(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from sightline.errors import DeviceError
 from sightline.events import Event, Planned, StageEnded, StageStarted, Warned
 from sightline.networks.weights import check_weights, read_normalisation
-from sightline.pipeline.candidates import compare_networks
+from sightline.pipeline.candidates import compare_networks, describe_obtainable
 from sightline.pipeline.engine import ENGINES, Engine, choose_engine
 from sightline.pipeline.job import Job, refuse_repeats
 from sightline.pipeline.look import Looked, look
@@ -73,7 +73,8 @@ def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
         earlier = replace(earlier, settings={**earlier.settings, **read_normalisation(earlier.file)})
     found = yield from compare_networks(samples, looked.split, data, hardware, chosen)
     timed = {} if found is None else {"model": found}
-    network = engine.describe(str(choose_model(recipe, job.options, data, hardware, earlier, timed).value), earlier)
+    model = choose_model(recipe, job.options, data, hardware, earlier, timed)
+    network = yield from describe_obtainable(engine.describe(str(model.value), earlier), model, chosen)
     counts = data.counts
     plan = make_plan(recipe, job.options, data, hardware, network, earlier, timed)
     classes = len(samples.classes)

@@ -19,6 +19,7 @@ from sightline.pipeline.job import Job
 from sightline.planning.facts import DataFacts, EarlierRun, describe_data
 from sightline.planning.settings import Chosen
 from sightline.reading.source import DataChoices, inspect_source
+from sightline.reading.weights import refuse_absent
 from sightline.runs.earlier import find_earlier
 from sightline.text import count_of
 
@@ -46,8 +47,12 @@ class Looked:
     earlier: EarlierRun | None
 
 
-def look(job: Job) -> Generator[Event, None, tuple[Looked, tuple[Split, ...]]]:
+def look(job: Job, *, needs_weights: bool = True) -> Generator[Event, None, tuple[Looked, tuple[Split, ...]]]:
     """Read, check and split the data, by the settings that were chosen.
+
+    Args:
+        job: what is asked for.
+        needs_weights: refuse a chosen network or weights that can't be had, before data are read.
 
     Returns:
         What was found, and the whole splits, one a training: they are for recording the data and for ``finish``.
@@ -57,6 +62,8 @@ def look(job: Job) -> Generator[Event, None, tuple[Looked, tuple[Split, ...]]]:
     if earlier and job.folds:
         message = f"every fold tests images that {earlier.name} was trained on"
         raise InputError("plan.conflict", message, "leave out --folds, or --weights; --seeds goes with --weights")
+    if needs_weights:
+        refuse_absent(chosen, earlier)
     choices = DataChoices(chosen.get("value_range") or None, chosen.get("group", ""), chosen.get("fixes", ""))
     samples = yield from inspect_source(job.source, choices)
     refuse_bad(samples, chosen.get("on_bad", "skip"))

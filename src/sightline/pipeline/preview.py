@@ -27,14 +27,14 @@ def preview_job(job: Job, count: int) -> Generator[Event, None, Figure]:
     Raises:
         InputError: unless ``count`` is from 1 to 64.
     """
-    from sightline.reporting.preview import draw_views
-    from sightline.training.preview import choose_rows, make_views
-    from sightline.training.setup import make_batches
-
     if not 1 <= count <= MOST:
         raise InputError("preview.count", f"a preview can't show {count} images", f"give a count from 1 to {MOST}")
     looked, _ = yield from look(job)
     plan = (yield from decide(job, looked)).plan
+    from sightline.reporting.preview import draw_views
+    from sightline.training.preview import choose_rows, make_views
+    from sightline.training.setup import make_batches
+
     samples, rows = looked.samples, looked.split.rows("train")
     rows = rows[samples.is_ok[rows]]
     few = samples.take(rows[choose_rows(samples.labels[rows], count)])

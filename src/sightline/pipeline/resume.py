@@ -95,7 +95,8 @@ def take_up(job: Job, run: Run, processes: Processes) -> Generator[Event, None, 
     if "time" in wanted:  # more of it may be given
         plan = plan.replace(Decision("time", wanted["time"], "option", "chosen by you"))
     chosen = {d.name: d.value for d in plan.decisions if d.origin in _CHOSEN}
-    looked, (made, *_) = yield from look(replace(job, recipe=Recipe(), options=Recipe(**chosen)))
+    again = replace(job, recipe=Recipe(), options=Recipe(**chosen))
+    looked, (made, *_) = yield from look(again, needs_weights=not has_state(run))  # a saved state holds all weights
     if looked.samples.fingerprint() != facts["data_fingerprint"]:
         raise _data_changed(looked.samples, run)
     split = _split_of(run, looked.samples, made)

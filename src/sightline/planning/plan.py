@@ -11,7 +11,7 @@ from typing import Any
 from sightline.errors import InputError, RunError, WeightsError
 from sightline.pixels.preprocess import Preprocess
 from sightline.planning.augmentation import decide_augmentation
-from sightline.planning.carried_network import CARRIED
+from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.decisions import Decision, Decisions
 from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts
 from sightline.planning.fast import suggest_fast
@@ -24,7 +24,7 @@ from sightline.planning.settings import Settings, make_settings
 
 __all__ = ["Plan", "choose_model", "make_plan"]
 
-_CPU_NETWORK = "mobilenetv2_100.ra_in1k"
+_CPU_NETWORK = CARRIED.name
 _GPU_NETWORK = "convnext_tiny.in12k_ft_in1k"
 
 
@@ -121,7 +121,8 @@ def choose_model(
             "model",
             _CPU_NETWORK,
             "hardware",
-            f"images of {side} px on a CPU: a light pretrained network (0.3 GMAC)",
+            f"images of {side} px on a CPU: a light pretrained network (0.4 GMAC) whose weights come with Sightline: "
+            "no download",
         )
     else:
         decide("model", _GPU_NETWORK, "hardware", f"images of {side} px on a GPU: a strong pretrained network")
@@ -161,7 +162,8 @@ def make_plan(
         recipe: choices of a recipe file; may be empty.
         options: choices typed for this run; they win.
         data, hardware: facts about them.
-        network: facts about the network that ``choose_model`` named.
+        network: facts about the network that ``choose_model`` named; or about the carried one, where that network's
+            weights can't be had and nobody asked for it by name.
         earlier: the run whose network is the start, if it is one.
         timed: setting -> (value, reason), from ``fit_to_time``; a choice of a person wins.
 
@@ -176,6 +178,9 @@ def make_plan(
     if hardware.engine == "onnxruntime":
         suggest_head(decide)
     model = choose_model(recipe, options, data, hardware, earlier, timed)
+    if is_carried(network.name) and model.origin == "hardware" and not is_carried(model.value):
+        reason = f"the weights of {model.value} can't be had here, and those of this network come with Sightline"
+        model = replace(model, value=network.name, reason=reason)
     if network.name == SMALL_NETWORK and not earlier:
         suggest_fast(decide, data)
     decide_data(decide, data)

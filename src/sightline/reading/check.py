@@ -15,7 +15,7 @@ from sightline.data.sources import Source
 from sightline.data.split import Split, make_split, make_split_of_nothing
 from sightline.errors import DataError, InputError
 from sightline.events import Event, StageEnded, StageStarted
-from sightline.reading.embed import Embedder, embed_samples
+from sightline.reading.embed import Embedder, embed_samples, refuse_absent_embedder
 from sightline.reading.source import DataChoices, inspect_source
 from sightline.text import count_of
 
@@ -64,6 +64,8 @@ def check_source(
     if embedder.weights and not embedder.model:
         message = "--weights are those of the network of --embeddings, and there is none"
         raise InputError("check.weights", message, "give --embeddings NETWORK too")
+    if embedder.model:
+        refuse_absent_embedder(embedder)
     samples = yield from inspect_source(source, choices, strict=False)
     more: tuple[Finding, ...] = ()
     try:

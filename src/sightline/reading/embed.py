@@ -23,7 +23,7 @@ from sightline.runs.folder import RUNS_FOLDER
 from sightline.runs.lookup import find_classifier
 from sightline.runtime.classifier import Classifier
 
-__all__ = ["Embedder", "embed_samples"]
+__all__ = ["Embedder", "embed_samples", "refuse_absent_embedder"]
 
 _RUN = "embed with a pretrained network, or leave out --range"
 
@@ -41,6 +41,18 @@ class Embedder:
     model: str = ""
     weights: str = ""
     runs: str | Path = RUNS_FOLDER
+
+
+def refuse_absent_embedder(embedder: Embedder) -> None:
+    """Raise, before data are read, where what should embed is neither a classifier nor a network that can be had.
+
+    Raises:
+        SightlineError: as ``embed_samples``.
+    """
+    from sightline.reading.weights import refuse_absent
+
+    if embedder.weights or _find_classifier(embedder.model, embedder.runs) is None:
+        refuse_absent({"model": embedder.model, **({"weights": embedder.weights} if embedder.weights else {})})
 
 
 def embed_samples(
@@ -62,8 +74,9 @@ def embed_samples(
         raise DataError("check.no-images", "no image can be read, so there is nothing to embed", "replace the files")
     yield StageStarted("Embedding", f"{len(samples):,} images by {model}")
     start = time.monotonic()
-    classifier = None if embedder.weights else _open_classifier(model, embedder.runs)
-    if classifier is not None:
+    file = None if embedder.weights else _find_classifier(model, embedder.runs)
+    if file is not None:
+        classifier = Classifier.open(file)
         if value_range not in (None, classifier.preprocess.value_range):
             own = classifier.preprocess.value_range
             yield Warned(
@@ -76,10 +89,10 @@ def embed_samples(
     return Embedding(features, model)
 
 
-def _open_classifier(model: str, runs: str | Path) -> Classifier | None:
+def _find_classifier(model: str, runs: str | Path) -> Path | None:
     """Return the classifier of that name, or None where it must be a network's."""
     try:
-        return Classifier.open(find_classifier(model, folder=runs))
+        return find_classifier(model, folder=runs)
     except (RunError, ModelError) as error:
         is_path = "/" in model or Path(model).exists()  # no network is called so
         if is_path or error.code not in ("run.missing", "model.missing"):

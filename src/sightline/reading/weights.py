@@ -8,12 +8,42 @@ from typing import TYPE_CHECKING
 
 from sightline.events import Event, Noted, StageEnded, StageStarted
 from sightline.planning.facts import EarlierRun, NetworkFacts
-from sightline.planning.settings import Settings
+from sightline.planning.settings import Chosen, Settings
 
 if TYPE_CHECKING:
     from sightline.networks.weights import StartWeights
 
-__all__ = ["compare_classes", "fetch_weights"]
+__all__ = ["compare_classes", "fetch_weights", "refuse_absent"]
+
+
+def refuse_absent(chosen: Chosen, earlier: EarlierRun | None = None) -> None:
+    """Raise where a network or weights were asked for by name and can't be had, before data are read or torch loads.
+
+    Takes about a second at most: the hub's answer has a deadline.
+
+    Args:
+        chosen: what a person chose; ``model``, ``weights`` and ``pretrained`` are used.
+        earlier: the run that ``weights`` names, if it is one.
+
+    Raises:
+        InputError: if no network has that name.
+        WeightsError: if a file is missing or can't be used, or published weights are neither here nor to be had.
+
+    Example:
+        >>> refuse_absent({"model": "resnet18", "pretrained": False})
+    """
+    from sightline.networks.describe import refuse_unknown
+    from sightline.networks.weights import check_weights, find_file, refuse_unavailable
+
+    model, weights = str(chosen.get("model", "")), chosen.get("weights", "")
+    if model:
+        refuse_unknown(model)
+    if earlier:
+        check_weights(earlier.file)
+    elif weights:
+        find_file(weights)
+    elif model and chosen.get("pretrained", True):
+        refuse_unavailable(model)
 
 
 def fetch_weights(
