@@ -24,8 +24,8 @@ def models(
 ) -> None:
     """List networks: our own, or matching ones of timm.
 
-    Ours, and the pretrained one that comes with Sightline, where no pattern is given. Of timm's only those with published
-    weights. No connection is made.
+    Without a pattern ours, and the pretrained one that comes with Sightline. Of timm's only those with weights on the
+    hub. No connection is made.
 
     Examples:
         sightline models
