@@ -123,6 +123,22 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def connect_hub(hub: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return a function that lets the hub's library ask the hub at an address; its cache is empty."""
+    from sightline.networks import published
+
+    published._ask.cache_clear()
+
+    def connect(endpoint: str) -> None:
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
+        template = f"{endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+    return connect
+
+
+@pytest.fixture
 def cache_weights(hub: Path) -> Callable[[str, Path], Path]:
     """Return a function that puts a file into the cache as the weights of a network; returns its path there."""
 

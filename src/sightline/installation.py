@@ -37,6 +37,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
 
 # Extras that nobody needs who has no such data, and what they add.
 _ADDED = {
+    "train": "fine-tuning of whole networks, any timm network, augmentation and GPUs",
     "heic": "HEIC photos of iPhones",
     "parquet": "Parquet tables",
     "hub": "the sets of the Hugging Face hub",

@@ -529,12 +529,17 @@ def test_what_a_preview_cannot_do_is_said_first(sightline, here, colours, argume
     assert_error(sightline("preview", colours, *arguments, "-q"), code)
 
 
-def test_models_are_rows_or_json_and_a_wrong_name_has_a_cure(sightline):
+def test_models_are_rows_or_json_and_a_wrong_name_has_a_cure(sightline, hub):
     status, out, _ = sightline("models", "resnet18")
     row = next(line for line in out.splitlines() if line.startswith("resnet18.tv_in1k"))
     assert status == 0 and "11.2 M" in row and "224 px" in row and "bsd-3-clause" in row
     status, out, _ = sightline("models", "--json")
-    assert {network["name"] for network in json.loads(out)["models"]} >= {"small-cnn", "small-resnet"}
+    found = {network["name"]: network for network in json.loads(out)["models"]}
+    assert found.keys() >= {"small-cnn", "small-resnet"}
+    assert found["tf_efficientnet_lite0.in1k"]["is_carried"]
+    status, out, _ = sightline("models", "tf_efficientnet_lite*")
+    where = {line.split()[0]: line.split()[5] for line in out.splitlines() if line.startswith("tf_")}
+    assert where.pop("tf_efficientnet_lite0.in1k") == "here" and set(where.values()) == {"hub"}
     status, _, err = sightline("models", "resnet81")
     assert status == 2 and "error[model.no-match]" in err and "resnet18" in err
 

@@ -7,15 +7,20 @@ import timm
 
 from sightline.errors import InputError
 from sightline.networks.listing import list_networks
+from sightline.planning.carried_network import CARRIED
 from sightline.planning.own_networks import OWN_NETWORKS
 
 
-def test_without_a_pattern_it_lists_ours_with_their_size():
+def test_without_a_pattern_it_lists_ours_with_their_size_and_the_carried_one():
     found = {network.name: network for network in list_networks()}
+    carried = found.pop(CARRIED.name)
+    assert carried.is_carried and carried.is_cached and carried.licence == "apache-2.0"
+    built = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+    assert carried.parameters == sum(weights.numel() for weights in built.parameters())
     assert list(found) == list(OWN_NETWORKS)
     # Layer by layer, with biases: three convolutions and the dense layer.
     assert found["small-cnn"].parameters == 28 * 32 + 289 * 64 + 577 * 128 + 2049 * 128
-    assert not any(network.is_cached for network in found.values())
+    assert not any(network.is_cached or network.is_carried for network in found.values())
 
 
 def test_timms_are_those_with_published_weights_and_as_large_as_timm_builds_them(hub):
@@ -35,7 +40,8 @@ def test_a_part_of_a_name_is_enough_and_ours_match_too(hub):
 
 def test_of_many_networks_none_is_built(hub):
     found = list_networks("*")
-    assert len(found) > 1_000 and {network.parameters for network in found[len(OWN_NETWORKS) :]} == {None}
+    assert len(found) > 1_000
+    assert {network.parameters for network in found[len(OWN_NETWORKS) :] if not network.is_carried} == {None}
 
 
 def test_weights_in_the_hubs_cache_are_marked(hub, cache_weights, tmp_path):
@@ -43,6 +49,13 @@ def test_weights_in_the_hubs_cache_are_marked(hub, cache_weights, tmp_path):
     cache_weights("test_resnet.r160_in1k", tmp_path / "weights")
     assert {network.name: network.is_cached for network in list_networks("test_res*")}["test_resnet.r160_in1k"]
     assert not any(network.is_cached for network in list_networks("test_convnext*"))
+
+
+def test_the_carried_one_is_here_under_a_pattern_too_and_its_likes_are_not(hub):
+    found = {network.name: network for network in list_networks("tf_efficientnet_lite*")}
+    assert [name for name, network in found.items() if network.is_cached] == [CARRIED.name]
+    assert [name for name, network in found.items() if network.is_carried] == [CARRIED.name]
+    assert "tf_efficientnet_lite4.in1k" in found
 
 
 def test_no_match_is_answered_with_the_nearest_names(hub):

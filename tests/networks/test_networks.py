@@ -104,6 +104,21 @@ def test_weights_that_lack_a_tensor_are_refused_and_never_filled_in_at_random(ow
         build_network(settings_for(TIMM, weights=str(path)), 2, StartWeights(path))
 
 
+@pytest.mark.parametrize("model", [TIMM, "test_vit", "tf_mobilenetv3_small_minimal_100"])
+def test_a_body_alone_is_loaded_whole_or_refused(tmp_path, model):
+    torch.manual_seed(7)
+    path, reference = tmp_path / "body.safetensors", timm.create_model(model, num_classes=0).eval()
+    state = reference.state_dict()
+    save_file(state, path)
+    body = build_network(settings_for(model, weights=str(path)), 2, StartWeights(path)).body
+    assert all(torch.equal(tensor, state[name]) for name, tensor in body.state_dict().items())
+    missing = next(name for name in state if name.endswith("weight"))
+    del state[missing]
+    save_file(state, path)
+    with pytest.raises(WeightsError, match=missing.replace(".", r"\.")):
+        build_network(settings_for(model, weights=str(path)), 2, StartWeights(path))
+
+
 def test_weights_of_another_network_are_refused(own_weights):
     with pytest.raises(WeightsError, match="does not fit"):
         build_network(settings_for("test_convnext", weights=str(own_weights)), 2, StartWeights(own_weights))
@@ -163,5 +178,5 @@ def test_without_network_the_error_names_the_ways_on(hub):
     with pytest.raises(WeightsError) as caught:
         find_weights(describe_network("resnet18"), "")
     assert caught.value.code == "weights.unavailable"
-    for way in ("--weights", "--no-pretrained", "--model small-fast"):
+    for way in ("--weights", "--no-pretrained", "--model tf_efficientnet_lite0.in1k"):
         assert way in caught.value.cure

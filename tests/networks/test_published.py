@@ -11,21 +11,9 @@ from sightline.errors import WeightsError
 from sightline.networks.describe import describe_network
 from sightline.networks.published import ask_hub
 from sightline.networks.weights import download_weights, find_weights, refuse_unavailable
+from sightline.planning.carried_network import CARRIED
 
 NAME = REPOSITORY.partition("/")[2]
-
-
-@pytest.fixture
-def to(hub, monkeypatch):
-    """Return a function that lets the hub's library ask another hub; its cache is empty."""
-
-    def connect(endpoint: str) -> None:
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
-        template = f"{endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
-
-    return connect
 
 
 @pytest.fixture
@@ -35,9 +23,9 @@ def own_weights(tmp_path):
     return path
 
 
-def test_a_real_repository_is_asked_once_and_its_weights_come(to, own_weights):
+def test_a_real_repository_is_asked_once_and_its_weights_come(connect_hub, own_weights):
     with answering_hub("good", own_weights.read_bytes()) as hub:
-        to(hub.endpoint)
+        connect_hub(hub.endpoint)
         refuse_unavailable("test_resnet")
         facts = describe_network("test_resnet")
         found = find_weights(facts, "")
@@ -51,17 +39,17 @@ def test_a_real_repository_is_asked_once_and_its_weights_come(to, own_weights):
 
 
 @pytest.mark.parametrize("day", BAD_DAYS)
-def test_a_hub_that_gives_nothing_is_an_error_with_the_ways_on(to, day):
+def test_a_hub_that_gives_nothing_is_an_error_with_the_ways_on(connect_hub, day):
     said = {"silent": "no answer from", "trickling": "no answer from", "broken": "500", "without it": "404"}
     with answering_hub(day) as hub:
-        to(hub.endpoint)
+        connect_hub(hub.endpoint)
         for ask in (lambda: ask_hub(NAME, REPOSITORY), lambda: refuse_unavailable(NAME)):
             with pytest.raises(WeightsError) as caught:
                 ask()
             assert caught.value.code == "weights.unavailable" and NAME in caught.value.message
             assert said.get(day, "page to log in") in caught.value.message
             for way in (
-                "--model tf_efficientnet_lite0.in1k",
+                f"--model {CARRIED.name}",
                 "--weights FILE",
                 "--no-pretrained",
                 "HF_HUB_ETAG_TIMEOUT",
@@ -69,19 +57,19 @@ def test_a_hub_that_gives_nothing_is_an_error_with_the_ways_on(to, day):
                 assert way in caught.value.cure
 
 
-def test_a_deadline_of_ones_own_is_kept(to, monkeypatch):
+def test_a_deadline_of_ones_own_is_kept(connect_hub, monkeypatch):
     monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_ETAG_TIMEOUT", 1)
     with answering_hub("silent") as hub:
-        to(hub.endpoint)
+        connect_hub(hub.endpoint)
         with pytest.raises(WeightsError, match="within 1 s"):
             ask_hub(NAME, REPOSITORY)
 
 
-def test_without_anything_that_listens_and_offline_the_reason_is_named(to, hub, monkeypatch):
+def test_without_anything_that_listens_and_offline_the_reason_is_named(connect_hub, hub, monkeypatch):
     with answering_hub("good") as other:
         gone = other.endpoint
-    to(gone)
+    connect_hub(gone)
     with pytest.raises(WeightsError, match=r"ConnectError|refused"):
         refuse_unavailable(NAME)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
@@ -89,10 +77,10 @@ def test_without_anything_that_listens_and_offline_the_reason_is_named(to, hub, 
         refuse_unavailable(NAME)
 
 
-def test_what_is_in_the_cache_or_unknown_to_timms_sources_is_not_asked_for(to, cache_weights, own_weights):
+def test_what_is_in_the_cache_or_unknown_to_timms_sources_is_not_asked_for(connect_hub, cache_weights, own_weights):
     cache_weights(NAME, own_weights)
     with answering_hub("broken") as hub:
-        to(hub.endpoint)
+        connect_hub(hub.endpoint)
         for name in (NAME, "test_resnet", "small-fast", "tf_efficientnet_lite0", "deepseek_vit_412m", "nobodys"):
             refuse_unavailable(name)
         assert hub.asked == []

@@ -10,13 +10,17 @@ import pytest
 from sightline.data.inspect import inspect_samples
 from sightline.data.sources import read_samples
 from sightline.data.split import make_split
-from sightline.events import Noted, StageEnded
+from sightline.events import Noted, StageEnded, Warned
 from sightline.pipeline import candidates
-from sightline.pipeline.candidates import CANDIDATES, compare_networks
+from sightline.pipeline.candidates import CANDIDATES, compare_networks, describe_obtainable
+from sightline.planning.carried_network import CARRIED
 from sightline.planning.facts import Hardware, describe_data
+from sightline.planning.plan import choose_model, make_plan
+from sightline.planning.recipe import Recipe
 from sightline.steps import result_of
 
 CPU = Hardware("cpu", "x", 1, "x")
+GPU = Hardware("cuda:0", "x", 1, "x")
 GOOD, BAD = "resnet10t.c3_in1k", "mobilenetv3_small_050.lamb_in1k"
 
 
@@ -76,10 +80,56 @@ def test_where_fewer_than_two_have_their_weights_here_that_is_said(looked, hub):
     found, events = drive(compare_networks(*looked, CPU, {"time": 3600.0}))
     assert found is None
     (said,) = (event for event in events if isinstance(event, Noted))
-    assert CANDIDATES["cpu"][0] in said.message and "none of them" in said.message
+    assert all(name in said.message for name in CANDIDATES["cpu"])
+    assert f"the weights of {CARRIED.name} are here" in said.message
+    found, events = drive(compare_networks(*looked, GPU, {"time": 3600.0}))
+    assert found is None and "none of them" in events[0].message
 
 
 def test_every_candidate_has_published_weights():
     import timm
 
     assert {name for names in CANDIDATES.values() for name in names} <= set(timm.list_pretrained())
+
+
+def obtainable(data, hardware, recipe=Recipe(), **options):
+    """Return (network, warnings, plan) where nothing was compared."""
+    options = Recipe(**options)
+    model = choose_model(recipe, options, data, hardware)
+    network, events = drive(describe_obtainable(model, {**recipe.chosen, **options.chosen}))
+    plan = make_plan(recipe, options, data, hardware, network)
+    return network, [event for event in events if isinstance(event, Warned)], plan
+
+
+def test_on_a_gpu_without_a_hub_the_carried_network_is_used_and_both_are_named(looked, hub):
+    network, (warning,), plan = obtainable(looked[2], GPU)
+    assert network == CARRIED and plan.settings.model == CARRIED.name
+    assert warning.code == "weights.carried-instead"
+    assert "convnext_tiny.in12k_ft_in1k" in warning.message and CARRIED.name in warning.message
+    assert f"--model {CARRIED.name}" in warning.cure
+
+
+def test_on_a_gpu_with_its_weights_here_the_default_stays(looked, cache_weights, tmp_path):
+    (tmp_path / "weights").write_bytes(b"x")
+    cache_weights("convnext_tiny.in12k_ft_in1k", tmp_path / "weights")
+    network, warnings, plan = obtainable(looked[2], GPU)
+    assert network.name == plan.settings.model == "convnext_tiny.in12k_ft_in1k" and not warnings
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options"),
+    [
+        ({}, {"model": "convnext_tiny.in12k_ft_in1k"}),
+        ({"model": "convnext_tiny.in12k_ft_in1k"}, {}),
+        ({}, {"pretrained": False}),
+        ({}, {"weights": "own.safetensors"}),
+    ],
+)
+def test_a_network_that_was_asked_for_or_needs_no_hub_is_never_replaced(looked, hub, recipe, options):
+    network, warnings, _ = obtainable(looked[2], GPU, Recipe(**recipe), **options)
+    assert network.name == "convnext_tiny.in12k_ft_in1k" and not warnings
+
+
+def test_on_a_cpu_the_carried_network_needs_no_hub(looked, hub):
+    network, warnings, _ = obtainable(looked[2], CPU)
+    assert network == CARRIED and not warnings

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sightline.errors import InputError, RunError, WeightsError
 from sightline.planning.augmentation import changes_to_probe, harmful_choices
+from sightline.planning.carried_network import CARRIED
 from sightline.planning.decisions import Decision
 from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts, Survival
 from sightline.planning.own_networks import SMALL_NETWORK
@@ -56,9 +57,18 @@ def test_every_setting_is_decided_once_with_a_reason(network, hardware):
 def test_small_images_get_our_own_network_and_large_ones_a_pretrained_one_by_device():
     nothing = Recipe()
     assert choose_model(nothing, nothing, facts(64), CPU).value == SMALL_NETWORK
-    assert choose_model(nothing, nothing, facts(65), CPU).value.startswith("mobilenetv2_100")
+    carried = choose_model(nothing, nothing, facts(65), CPU)
+    assert carried.value == CARRIED.name and "no download" in carried.reason
     assert choose_model(nothing, nothing, facts(65), GPU).value.startswith("convnext_tiny")
     assert choose_model(nothing, Recipe(model="resnet18"), facts(64), CPU).value == "resnet18"
+
+
+def test_the_carried_network_stands_in_for_a_default_that_cannot_be_had_with_the_reason():
+    plan = decide(network=CARRIED, hardware=GPU, data=facts(300))
+    (model,) = (decision for decision in plan.decisions if decision.name == "model")
+    assert (plan.settings.model, model.origin) == (CARRIED.name, "hardware")
+    assert "convnext_tiny.in12k_ft_in1k" in model.reason and "come with Sightline" in model.reason
+    assert plan.settings.pretrained and plan.settings.mean == CARRIED.mean
 
 
 @pytest.mark.parametrize(("side", "size"), [(8, 16), (28, 32), (32, 32), (33, 40), (64, 64)])

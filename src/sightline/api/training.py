@@ -202,7 +202,7 @@ def list_models(pattern: str = "") -> tuple[ListedNetwork, ...]:
     Example:
         ``[model.name for model in sightline.api.training.list_models("convnext_tiny*") if model.is_cached]``
     """
-    require_extra("train", "listing networks")
+    require_extra("light", "listing networks")
     from sightline.networks.listing import list_networks
 
     return list_networks(pattern)

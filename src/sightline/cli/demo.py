@@ -30,7 +30,7 @@ def demo(
     from sightline.data.digits import write_digits
     from sightline.installation import require_extra
 
-    require_extra("train", "the demo")
+    require_extra("light", "the demo")
     print("Writing 1,797 real handwritten digits as PNG files ...", file=sys.stderr)
     images = folder / "digits"
     write_digits(images)

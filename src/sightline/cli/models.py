@@ -22,9 +22,10 @@ def models(
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """List networks: our own and the pretrained one that comes with Sightline, or matching ones of timm.
+    """List networks: our own, or matching ones of timm.
 
-    Of timm's only those with published weights. No connection is made.
+    Without a pattern ours, and the pretrained one that comes with Sightline. Of timm's only those with weights on the
+    hub. No connection is made.
 
     Examples:
         sightline models

@@ -29,7 +29,7 @@ def selftest(
     from sightline.errors import InputError
     from sightline.installation import require_extra
 
-    require_extra("light" if quick else "train", "the self-test")
+    require_extra("light", "the self-test")
     if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise InputError("selftest.exists", f"{keep} exists and is not empty", "name a folder that is not there yet")
     with tempfile.TemporaryDirectory(prefix="sightline-selftest-", ignore_cleanup_errors=True) as scratch:

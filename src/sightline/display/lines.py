@@ -90,7 +90,8 @@ def _text_of(event: Event) -> str | None:
         case EpochEnded():
             return _epoch_line(event)
         case TrainingStopped(reason, best_epoch, _):
-            return f"Training stopped: {reason}; the network of epoch {best_epoch} is kept"
+            kept = f"the network of epoch {best_epoch} is kept" if best_epoch else "the fitted head is kept"
+            return f"Training stopped: {reason}; {kept}"
         case RunEnded(folder, headline):
             return f"{headline}\nRun {folder}"
         case Progressed() | StepEnded() | StepFailed() | StateSaving() | CheckpointSaved() | PartsRaised():
@@ -135,7 +136,7 @@ def decision_lines(rows: Rows) -> list[str]:
 
 def expected_line(seconds: float) -> str:
     """Return how long the training is expected to take, in words."""
-    return f"The epochs will take about {duration(seconds)} on this machine."
+    return f"The training will take about {duration(seconds)} on this machine."
 
 
 def _aligned(rows: Sequence[tuple[str, str, str, str]]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.errors import InputError
-from sightline.installation import import_library
+from sightline.installation import import_library, missing_modules
 from sightline.networks.carried import carried_file
 from sightline.networks.describe import describe_network
 from sightline.networks.weights import find_cached
@@ -75,7 +75,8 @@ def list_networks(pattern: str = "") -> tuple[ListedNetwork, ...]:
 
 def _own(name: str) -> ListedNetwork:
     own = OWN_NETWORKS[name]
-    return ListedNetwork(name, _count_own(name), describe_network(name).size, "", False, own.description)
+    count = None if missing_modules("train") else _count_own(name)
+    return ListedNetwork(name, count, describe_network(name).size, "", False, own.description)
 
 
 def _timms(name: str, parameters: int | None) -> ListedNetwork:

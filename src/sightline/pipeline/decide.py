@@ -10,7 +10,7 @@ from sightline.errors import DeviceError
 from sightline.events import Event, Planned, StageEnded, StageStarted, Warned
 from sightline.networks.weights import check_weights, read_normalisation
 from sightline.pipeline.candidates import compare_networks, describe_obtainable
-from sightline.pipeline.engine import ENGINES, Engine, choose_engine
+from sightline.pipeline.engine import ENGINES, Engine, choose_engine, refuse_for_head
 from sightline.pipeline.job import Job, refuse_repeats
 from sightline.pipeline.look import Looked, look
 from sightline.pipeline.probe import probe_changes, warn_of_harm
@@ -46,7 +46,7 @@ class Decided:
 def plan_job(job: Job) -> Generator[Event, None, Plan]:
     """Look at the data and decide every setting; nothing is written and nothing trained."""
     refuse_repeats(job)
-    choose_engine(job.chosen)
+    refuse_for_head(job, choose_engine(job.chosen)[0])
     looked, _ = yield from look(job)
     return (yield from decide(job, looked)).plan
 

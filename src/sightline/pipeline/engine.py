@@ -10,6 +10,7 @@ from sightline.errors import InputError
 from sightline.events import Event, Warned
 from sightline.installation import install_command, missing_modules, require_extra
 from sightline.pipeline.frozen_engine import FrozenEngine
+from sightline.pipeline.job import Job
 from sightline.pipeline.torch_engine import TorchEngine
 from sightline.pipeline.trained import Trained
 from sightline.pipeline.workbench import Session, Workbench
@@ -21,7 +22,7 @@ from sightline.planning.settings import Chosen, Settings
 from sightline.runs.folder import Run
 from sightline.text import did_you_mean
 
-__all__ = ["ENGINES", "Engine", "choose_engine", "find_engine"]
+__all__ = ["ENGINES", "Engine", "choose_engine", "find_engine", "refuse_for_head"]
 
 
 class Engine(Protocol):
@@ -98,6 +99,19 @@ def choose_engine(chosen: Chosen) -> tuple[str, str]:
         return name, "chosen by you"
     more = "fine-tuning, other networks, augmentation and GPUs"
     return name, f"{missing[0]} is not installed; it would add {more}: {install_command('train')}"
+
+
+def refuse_for_head(job: Job, engine: str) -> None:
+    """Raise ``InputError`` for what makes no sense where a head alone is trained: several processes, or seeds."""
+    if engine == "torch":
+        return
+    if job.devices not in ("", "1"):
+        message = f"--devices is {job.devices}, and without torch one process fits the head"
+        raise InputError("plan.needs-torch", message, "leave it out")
+    if job.seeds:
+        message = "--seeds, but a head on frozen features comes out the same with each seed"
+        cure = f"give --folds {max(2, job.seeds)} to see how much results vary with the data"
+        raise InputError("plan.conflict", message, cure)
 
 
 def find_engine(name: str, formats: Sequence[str] = ("onnx",)) -> Engine:

@@ -22,7 +22,7 @@ from sightline.errors import InputError, RunError, StopRequested
 from sightline.events import Event, Noted, RunEnded, RunStarted, StageEnded, Warned
 from sightline.installation import require_extra
 from sightline.pipeline.decide import Decided, decide
-from sightline.pipeline.engine import ENGINES, choose_engine
+from sightline.pipeline.engine import ENGINES, choose_engine, refuse_for_head
 from sightline.pipeline.finish import finish
 from sightline.pipeline.job import Job, refuse_repeats
 from sightline.pipeline.look import Looked, look
@@ -57,9 +57,11 @@ def _train(job: Job, processes: Processes, stages: list[StageEnded]) -> Generato
         yield Noted(f"{before.folder} is finished: there is nothing to continue, and nothing was changed.")
         return before
     name = before.plan.settings.engine if before is not None and before.plan_file.is_file() else ""
-    engine = ENGINES[name or choose_engine(job.chosen)[0]]
+    name = name or choose_engine(job.chosen)[0]
+    engine = ENGINES[name]
     require_extra(engine.extra, "training")
     refuse_repeats(job)
+    refuse_for_head(job, name)
     if before is None:
         refuse_name(job.out, job.name)
     cache_limit()  # a wrong one is reported before anything is done

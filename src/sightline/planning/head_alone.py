@@ -30,7 +30,7 @@ _KEPT = {
 def suggest_head(decide: Decisions) -> None:
     """Suggest the settings of a training of the head alone."""
     for name, value in _FIXED.items():
-        decide.suggest(name, value, "hardware", _WITHOUT)
+        decide.suggest(name, value, "default", _WITHOUT)
 
 
 def refuse_torch_settings(chosen: Chosen, why: str, cure: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,18 @@ from sightline.checks.subject import Embedding
 from sightline.data.samples import Samples
 from sightline.data.split import Split
 from sightline.errors import DataError, ModelError, RunError, UnreadableImage
-from sightline.events import Event, Progressed, StageEnded, StageStarted, Warned
+from sightline.events import Event, StageEnded, StageStarted, Warned
 from sightline.installation import require_extra
+from sightline.machine import cpu_name, usable_threads
+from sightline.pixels.cache import pixel_rules
 from sightline.pixels.file_bytes import read_bytes
 from sightline.pixels.modes import Range
+from sightline.planning.carried_network import CARRIED, is_carried
+from sightline.planning.facts import Hardware, describe_data
+from sightline.planning.plan import make_plan
 from sightline.planning.recipe import Recipe
+from sightline.reading.decode import decode_images
+from sightline.reading.frozen_features import cached_features, extract_frozen
 from sightline.runs.folder import RUNS_FOLDER
 from sightline.runs.lookup import find_classifier
 from sightline.runtime.classifier import Classifier
@@ -84,7 +91,8 @@ def embed_samples(
             )
         features = yield from _by_classifier(samples, classifier)
     else:
-        features = yield from _by_network(samples, split, embedder, value_range)
+        by = _by_carried if is_carried(model) else _by_network
+        features = yield from by(samples, split, embedder, value_range)
     yield StageEnded("Embedding", f"{features.shape[1]:,} features an image", time.monotonic() - start)
     return Embedding(features, model)
 
@@ -101,29 +109,51 @@ def _find_classifier(model: str, runs: str | Path) -> Path | None:
 
 
 def _by_classifier(samples: Samples, classifier: Classifier) -> Generator[Event, None, npt.NDArray[np.float32]]:
-    def contents() -> Generator[bytes | UnreadableImage, None, None]:
-        for place in samples.files:
-            try:
-                yield read_bytes(place)
-            except UnreadableImage as error:
-                yield error
+    def compute(missing: npt.NDArray[np.intp]) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]]:
+        done = 0
+        for predictions in classifier.predict_stream(_contents(samples, missing)):
+            yield missing[done : done + len(predictions)], predictions.features
+            done += len(predictions)
 
-    parts, done = [], 0
-    for predictions in classifier.predict_stream(contents()):
-        parts.append(predictions.features)
-        done += len(predictions)
-        yield Progressed(done, len(samples), "images")
-    return np.concatenate(parts)
+    rules = {"classifier": classifier.digest, **pixel_rules(classifier.preprocess)}
+    found = yield from cached_features(rules, samples.digests.tolist(), compute, total=len(samples))
+    absent = np.full(classifier.bundle.feature_size, np.nan, np.float32)
+    return np.stack([absent if row is None else row for row in found])
+
+
+def _contents(samples: Samples, rows: npt.NDArray[np.intp]) -> Iterator[bytes | UnreadableImage]:
+    for row in rows:
+        try:
+            yield read_bytes(samples.file(int(row)))
+        except UnreadableImage as error:
+            yield error
+
+
+def _by_carried(
+    samples: Samples, split: Split, embedder: Embedder, value_range: Range | None
+) -> Generator[Event, None, npt.NDArray[np.float32]]:
+    """Return features of the network that comes with Sightline; needs no torch."""
+    from sightline.networks.carried import carried_file
+    from sightline.networks.frozen import build_frozen
+
+    require_extra("light", "embedding with a network")
+    hardware = Hardware("cpu", cpu_name(), usable_threads(), "onnxruntime computes on the CPU", engine="onnxruntime")
+    options = Recipe(model=embedder.model, weights=embedder.weights or None, value_range=value_range)
+    plan = make_plan(Recipe(), options, describe_data(samples, split), hardware, CARRIED)
+    file = Path(embedder.weights) if embedder.weights else carried_file()
+    network = build_frozen(plan.settings, len(samples.classes), file, is_run=False)
+    samples, store = yield from decode_images(samples, plan)
+    rows = np.flatnonzero(samples.is_ok)
+    features = np.full((len(samples), network.feature_size), np.nan, np.float32)
+    features[rows] = yield from extract_frozen(network, samples, store, plan.preprocess, rows, total=len(rows))
+    return features
 
 
 def _by_network(
     samples: Samples, split: Split, embedder: Embedder, value_range: Range | None
 ) -> Generator[Event, None, npt.NDArray[np.float32]]:
-    require_extra("train", "embedding with a network")
+    require_extra("train", "embedding with this network")
     from sightline.networks.describe import describe_network
-    from sightline.planning.facts import describe_data
-    from sightline.planning.plan import make_plan
-    from sightline.reading.decode import decode_images
     from sightline.reading.weights import fetch_weights
     from sightline.training.hardware import probe_hardware
     from sightline.training.head import extract_features

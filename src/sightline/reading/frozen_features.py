@@ -1,4 +1,4 @@
-"""Features of images by a frozen network: from the cache, or computed by onnxruntime and kept there."""
+"""Features of images: from the cache, or computed and kept there; those of a frozen network by onnxruntime."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +24,13 @@ from sightline.runtime.onnx_session import INPUT, open_session
 if TYPE_CHECKING:
     from sightline.networks.frozen import FrozenNetwork
 
-__all__ = ["extract_frozen"]
+__all__ = ["cached_features", "extract_frozen"]
 
 _SHARE = 0.1  # of the limit of all caches: some 400,000 images with 1,280 features in 2 of 20 GiB
 _KEPT_EVERY = 256  # images: what is lost at most where the process is killed
 
 Features = npt.NDArray[np.float32]
+Computed = Iterator[tuple[npt.NDArray[np.intp], Features]]
 
 
 def extract_frozen(
@@ -57,30 +58,56 @@ def extract_frozen(
         until: by ``time.monotonic()``, when to stop, with the features of the first images; at least one batch.
     """
     rules = {"body": hashlib.sha256(network.body).hexdigest(), **pixel_rules(preprocess)}
-    limit = round(_SHARE * cache_limit())
+
+    def compute(missing: npt.NDArray[np.intp]) -> Computed:
+        return _compute(network, store, preprocess, rows, missing, threads)
+
     digests = samples.digests[rows].tolist()
+    found = yield from cached_features(rules, digests, compute, total=total, done=done, until=until)
+    first = next((place for place, row in enumerate(found) if row is None), len(found))
+    known = [row for row in found[:first] if row is not None]
+    return np.stack(known) if known else np.zeros((0, network.feature_size), np.float32)
+
+
+def cached_features(
+    rules: dict[str, Any],
+    digests: Sequence[str],
+    compute: Callable[[npt.NDArray[np.intp]], Computed],
+    *,
+    total: int = 0,
+    done: int = 0,
+    until: float = math.inf,
+) -> Generator[Progressed, None, list[Features | None]]:
+    """Return the features ``[D]`` of each image, from the cache, or computed and kept there; None where there are none.
+
+    Args:
+        rules: all that features depend on besides the image; JSON-able.
+        digests: sha256 of the content of each image.
+        compute: from positions of images to (positions, their features), some at a time.
+        total, done: progress is counted from ``done`` to ``total``.
+        until: by ``time.monotonic()``, when to stop; at least one part is computed.
+    """
+    limit = round(_SHARE * cache_limit())
     with FeatureCache(cache_folder() / "features", json.dumps(rules, sort_keys=True), limit) as cache:
         found = cache.get(digests)
         missing = np.array([place for place, row in enumerate(found) if row is None], np.intp)
-        done += len(rows) - len(missing)
+        done += len(digests) - len(missing)
         yield Progressed(done, total, "images")
-        computed: list[int] = []
+        waiting: list[int] = []
         try:
-            for places, features in _compute(network, store, preprocess, rows, missing, threads):
+            for places, features in compute(missing) if len(missing) else ():
                 for place, row in zip(places, features, strict=True):
                     found[place] = row
-                    computed.append(int(place))
-                if len(computed) >= _KEPT_EVERY:
-                    _keep(cache, digests, found, computed)
+                    waiting.append(int(place))
+                if len(waiting) >= _KEPT_EVERY:
+                    _keep(cache, digests, found, waiting)
                 done += len(places)
                 yield Progressed(done, total, "images")
                 if time.monotonic() > until:
                     break
         finally:
-            _keep(cache, digests, found, computed)
-    first = next((place for place, row in enumerate(found) if row is None), len(found))
-    known = [row for row in found[:first] if row is not None]
-    return np.stack(known) if known else np.zeros((0, network.feature_size), np.float32)
+            _keep(cache, digests, found, waiting)
+    return found
 
 
 def _compute(
@@ -90,10 +117,8 @@ def _compute(
     rows: npt.NDArray[np.intp],
     missing: npt.NDArray[np.intp],
     threads: int,
-) -> Iterator[tuple[npt.NDArray[np.intp], Features]]:
+) -> Computed:
     """Yield (places in ``rows``, their features), some at a time."""
-    if not len(missing):
-        return
     session = open_session(network.body, threads=threads)
     size = squares_at_once(preprocess.size)
     parts = [missing[start : start + size] for start in range(0, len(missing), size)]
@@ -102,7 +127,7 @@ def _compute(
         yield places, session.run(["features"], {INPUT: squares})[0]
 
 
-def _keep(cache: FeatureCache, digests: list[str], found: list[Features | None], computed: list[int]) -> None:
+def _keep(cache: FeatureCache, digests: Sequence[str], found: list[Features | None], computed: list[int]) -> None:
     """Put the computed features into the cache, and forget which they were."""
     rows = [row for place in computed if (row := found[place]) is not None]
     if rows:
