@@ -56,8 +56,7 @@ def _train(job: Job, processes: Processes, stages: list[StageEnded]) -> Generato
     if before is not None and before.status == "finished":
         yield Noted(f"{before.folder} is finished: there is nothing to continue, and nothing was changed.")
         return before
-    name = before.plan.settings.engine if before is not None and before.plan_file.is_file() else ""
-    name = name or choose_engine(job.chosen)[0]
+    name = _engine_of(before, job)
     engine = ENGINES[name]
     require_extra(engine.extra, "training")
     refuse_repeats(job)
@@ -106,6 +105,13 @@ def _train(job: Job, processes: Processes, stages: list[StageEnded]) -> Generato
         yield Warned("run.over-time", over, cure)
     yield RunEnded(str(run.folder), f"{headline}; {seconds:.0f} s in all")
     return run
+
+
+def _engine_of(before: Run | None, job: Job) -> str:
+    """Return what computes: as in the run that is continued, or as chosen."""
+    if before is not None and before.plan_file.is_file():
+        return str(before.plan.settings.engine)
+    return choose_engine(job.chosen)[0]
 
 
 def _begin(job: Job, before: Run | None, processes: Processes) -> Generator[Event, None, TakenUp]:
