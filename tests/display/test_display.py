@@ -92,7 +92,7 @@ def test_a_long_recipe_is_cut_and_options_never_are():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(75.0, "The epochs will take about 1 min 15 s on this machine.\n"), (None, "")]
+    ("seconds", "said"), [(75.0, "The training will take about 1 min 15 s on this machine.\n"), (None, "")]
 )
 def test_without_the_plan_a_terminal_says_how_long_it_takes(capsys, seconds, said):
     Terminal(show_plan=False).show(Planned(ROWS, seconds))

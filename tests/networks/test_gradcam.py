@@ -61,6 +61,7 @@ TIMM = [
     ("levit_128s", {"img_size": 64}, 64, "stages.1", 2),
     ("poolformer_s12", {}, 64, "stages", 2),
     ("resnet18", {}, 64, "layer4", 2),
+    ("tf_efficientnet_lite0", {}, 64, "bn2", 2),
     ("mobilenetv2_100", {}, 64, "bn2", 2),
     ("mobilenetv3_small_100", {}, 64, "blocks", 2),
     ("regnety_002", {}, 64, "s4", 2),

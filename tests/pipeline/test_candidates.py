@@ -11,6 +11,7 @@ from sightline.data.inspect import inspect_samples
 from sightline.data.sources import read_samples
 from sightline.data.split import make_split
 from sightline.events import Noted, StageEnded, Warned
+from sightline.networks.describe import describe_network
 from sightline.pipeline import candidates
 from sightline.pipeline.candidates import CANDIDATES, compare_networks, describe_obtainable
 from sightline.planning.carried_network import CARRIED
@@ -96,7 +97,8 @@ def obtainable(data, hardware, recipe=Recipe(), **options):
     """Return (network, warnings, plan) where nothing was compared."""
     options = Recipe(**options)
     model = choose_model(recipe, options, data, hardware)
-    network, events = drive(describe_obtainable(model, {**recipe.chosen, **options.chosen}))
+    planned = describe_network(str(model.value))
+    network, events = drive(describe_obtainable(planned, model, {**recipe.chosen, **options.chosen}))
     plan = make_plan(recipe, options, data, hardware, network)
     return network, [event for event in events if isinstance(event, Warned)], plan
 

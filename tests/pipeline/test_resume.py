@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import sightline
-from sightline.errors import InputError, RunError
+from sightline.errors import InputError, RunError, WeightsError
 from sightline.events import Resumed, StepEnded, Warned
 from sightline.runs.folder import Run
 from sightline.runs.lock import lock_run
@@ -76,6 +76,22 @@ def test_it_ends_as_if_nothing_had_happened(colours, tmp_path, cut):
     assert again.metrics["accuracy"] == whole.metrics["accuracy"]
     assert not (again.folder / "checkpoints").exists() and "not_exact_since" not in again.facts
     assert [path.stat().st_mtime_ns for path in sorted(Path(colours).rglob("*.png"))] == before
+
+
+def test_published_weights_are_not_asked_for_again(colours, tmp_path, monkeypatch, cache_weights):
+    import timm
+    from safetensors.torch import save_file
+
+    save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.safetensors")
+    cached = cache_weights("test_resnet.r160_in1k", tmp_path / "weights.safetensors")
+    monkeypatch.setattr(state.TrainingState, "is_due", property(lambda self: True))
+    chosen = {**CHOSEN, "model": "test_resnet", "size": 32, "epochs": 1, "width": 0}
+    with pytest.raises(KilledError):
+        sightline.train(colours, out=tmp_path, name="published", display=DieAt(2), **chosen)
+    cached.unlink()
+    with pytest.raises(WeightsError):  # there is no hub
+        sightline.train(colours, out=tmp_path, name="another", **chosen)
+    assert sightline.train(colours, out=tmp_path, name="published", resume=True, quiet=True).status == "finished"
 
 
 def test_without_a_name_the_newest_unfinished_run_of_these_data_goes_on(colours, photos, tmp_path, cut):

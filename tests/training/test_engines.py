@@ -14,9 +14,10 @@ from sightline.training import engines
 from sightline.training.engines import ENGINES, batch_at, choose_engine
 
 SIZE = 32
-# Names from timm's families: norms with their activation inside, without, in blocks with skips, and other norms.
-FOLDABLE = ("mobilenetv2_100", "resnet18", "efficientnet_b0", "regnety_002")
-MODELS = (*FOLDABLE, "convnext_atto", "tf_mixnet_s")  # the last pads its images by their size
+# Names from timm's families: with padding by the size of the image, norms with their activation inside, without, in
+# blocks with skips, and other norms.
+FOLDABLE = ("tf_efficientnet_lite0", "mobilenetv2_100", "resnet18", "efficientnet_b0", "regnety_002")
+MODELS = (*FOLDABLE, "convnext_atto", "tf_mixnet_s")  # without batch norms; with several convolutions before a norm
 
 
 def settle(body: torch.nn.Module) -> torch.nn.Module:
@@ -70,7 +71,7 @@ def test_folding_changes_no_answer_of_timms_networks(model):
     wanted, found = plain(network, make_images(3, 64)), plain(folded, make_images(3, 64))
     assert np.linalg.norm(found - wanted) / np.linalg.norm(wanted) < 1e-4
     norms = [sum(isinstance(layer, torch.nn.BatchNorm2d) for layer in each.modules()) for each in (network, folded)]
-    assert norms[1] <= norms[0] / 5 if model in FOLDABLE else norms[1] == norms[0]
+    assert norms[1] <= norms[0] / 5 if model in FOLDABLE else norms[1] < norms[0] or norms[0] == 0
 
 
 class Shared(torch.nn.Module):

@@ -13,10 +13,11 @@ __all__ = ["fold_batch_norms"]
 
 
 class _Tracer(fx.Tracer):
-    """Traces a network down to its norms, but not into them: timm's own include an activation."""
+    """Traces a network down to its norms and convolutions, but not into them: timm's own norms include an activation,
+    and its own convolutions pad by the size of the image."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, nn.BatchNorm2d) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, nn.BatchNorm2d | nn.Conv2d) or super().is_leaf_module(m, module_qualified_name)
 
 
 def fold_batch_norms(network: Network) -> Network:
@@ -43,10 +44,15 @@ def fold_batch_norms(network: Network) -> Network:
         conv, norm = modules[str(before.target)], modules[str(node.target)]
         rest = _rest_of(norm)
         is_once = all(_calls(modules, called, layer) == 1 for layer in (conv, norm))
-        if type(conv) is nn.Conv2d and isinstance(norm, nn.BatchNorm2d) and rest is not None and is_once:
+        if _is_plain(conv) and isinstance(norm, nn.BatchNorm2d) and rest is not None and is_once:
             network.body.set_submodule(str(before.target), fuse_conv_bn_eval(conv, norm))
             network.body.set_submodule(str(node.target), rest)
     return network
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    """Whether a layer is torch's convolution, or that of timm which only pads otherwise: as TensorFlow does."""
+    return type(layer) is nn.Conv2d or type(layer).__name__ == "Conv2dSame"
 
 
 def _rest_of(norm: nn.Module) -> nn.Module | None:

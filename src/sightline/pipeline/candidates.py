@@ -13,7 +13,7 @@ from sightline.data.samples import Samples
 from sightline.data.split import Split
 from sightline.errors import WeightsError
 from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
-from sightline.planning.carried_network import CARRIED
+from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.decisions import Decision
 from sightline.planning.facts import DataFacts, Hardware, NetworkFacts
 from sightline.planning.inputs import SMALL_SIDE
@@ -83,14 +83,17 @@ def describe_obtainable(network: NetworkFacts, model: Decision, chosen: Chosen) 
     """
     from sightline.networks.weights import find_weights
 
-    if model.origin != "hardware" or "weights" in chosen or not chosen.get("pretrained", True):
+    is_asked_for = model.origin != "hardware" or "weights" in chosen
+    if is_asked_for or is_carried(network.name) or not chosen.get("pretrained", True):
         return network
     try:
         find_weights(network, "")
     except WeightsError as error:
         message = f"{error.message}; {CARRIED.name}, which comes with Sightline, is used instead"
-        cure = f"connect to the network once to have {network.name}; or ask for the one that is used: "
-        yield Warned("weights.carried-instead", message, f"{cure}--model {CARRIED.name}")
+        cure = f"connect once to have {network.name} (where it is slow, set HF_HUB_ETAG_TIMEOUT=10, in seconds); "
+        yield Warned(
+            "weights.carried-instead", message, f"{cure}or ask for the one that is used: --model {CARRIED.name}"
+        )
         return CARRIED
     return network
 
