@@ -143,10 +143,20 @@ def test_a_sound_machine_has_nothing_wrong(rows) -> None:
 def test_a_missing_extra_has_the_line_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installation.importlib.util, "find_spec", lambda name: None)
     found = {row.subject: row for row in diagnose()}
-    assert not found["[train]"].ok
-    assert found["[train]"].cure == install_command("train")
-    assert "torch" in found["[train]"].detail
+    assert not found["[light]"].ok
+    assert found["[light]"].cure == install_command("light")
+    assert "sklearn" in found["[light]"].detail
+    assert found["[train]"].ok and "fine-tuning" in found["[train]"].detail
+    assert install_command("train") in found["[train]"].detail
     assert "torch" not in found
+
+
+def test_an_extra_that_is_half_installed_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installation.importlib.util, "find_spec", lambda name: None if name == "timm" else True)
+    monkeypatch.setattr(installation, "_probe_torch", lambda: WELL)
+    found = {row.subject: row for row in diagnose()}
+    assert not found["[train]"].ok and "timm" in found["[train]"].detail
+    assert found["[train]"].cure == install_command("train")
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def diagnose() -> list[Diagnosis]:
     rows = [Diagnosis("python", True, f"{sys.version.split()[0]} at {sys.executable}")]
     for extra in EXTRAS:
         missing = missing_modules(extra)
-        if missing and extra in _ADDED:
+        if extra in _ADDED and EXTRAS[extra][0] in missing:  # where others alone are missing, it is half installed
             detail = f"not installed; it adds {_ADDED[extra]}: {install_command(extra)}"
             rows.append(Diagnosis(f"[{extra}]", True, detail))
         elif missing:

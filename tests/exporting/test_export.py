@@ -15,13 +15,13 @@ from PIL import Image
 from sightline.errors import DataError, ExportMismatch, InputError
 from sightline.evaluation.abstain import fit_novelty
 from sightline.evaluation.calibration import cool
-from sightline.exporting import onnx_format
 from sightline.exporting.export import export_classifier
 from sightline.exporting.formats import FORMATS, Format, find_format
-from sightline.exporting.onnx_format import EXPORTERS, write_onnx
+from sightline.exporting.onnx_format import write_onnx
 from sightline.exporting.parity import prove_parity, see_images
+from sightline.networks import onnx_graph
 from sightline.networks.network import Network
-from sightline.networks.onnx_graph import Graph, trace_graph
+from sightline.networks.onnx_graph import EXPORTERS, Graph, trace_graph
 from sightline.networks.small_resnet import SmallResnet
 from sightline.pixels.preprocess import Preprocess
 from sightline.runtime.bundle import Bundle
@@ -116,7 +116,7 @@ def test_any_number_of_images_is_a_batch(exported, count):
 def test_temperature_and_novelty_are_in_the_file(tmp_path, files, exporter):
     """Against numpy: the temperature on the probabilities of the plain file, the novelty on its features."""
     network, squares = make_network(), see_images(BUNDLE.preprocess, files)
-    write_onnx(Graph(network), BUNDLE, tmp_path / "plain.onnx")
+    write_onnx(Graph(network), BUNDLE, tmp_path / "plain.onnx", "trace")
     plain, features, nothing = Classifier.open(tmp_path / "plain.onnx").run(squares)
     novelty = fit_novelty(features[:20], np.arange(20) % 2, 3, features[20:])  # one class is absent
     write_onnx(Graph(network, 2.5, novelty), BUNDLE, tmp_path / "calibrated.onnx", exporter)
@@ -163,10 +163,10 @@ def test_a_network_that_cannot_be_exported_is_kept_too(tmp_path, files, monkeypa
 def write_another(monkeypatch) -> None:
     """Let every writer of ``model.onnx`` write another network than it is given."""
 
-    def write(graph, bundle, path):
-        write_onnx(Graph(make_network(seed=1)), bundle, path)
+    def write(graph, bundle, path, exporter):
+        write_onnx(Graph(make_network(seed=1)), bundle, path, exporter)
 
-    monkeypatch.setitem(FORMATS, "onnx", replace(FORMATS["onnx"], writers={"trace": write, "export": write}))
+    monkeypatch.setitem(FORMATS, "onnx", replace(FORMATS["onnx"], write=write))
 
 
 class Answers:
@@ -223,7 +223,7 @@ def test_without_the_older_exporter_the_newer_one_makes_the_file(tmp_path, files
 @pytest.mark.parametrize("wrong", ["weights", "batch", "cut off"])
 def test_a_traced_file_that_is_wrong_is_made_again(wrong, tmp_path, files, monkeypatch):
     """Whatever is wrong with the quick file, the proof finds it, and the slow one is shipped."""
-    real = onnx_format.trace_graph
+    real = onnx_graph.trace_graph
 
     def trace(network, size):
         if wrong == "weights":
@@ -235,7 +235,7 @@ def test_a_traced_file_that_is_wrong_is_made_again(wrong, tmp_path, files, monke
             del model.graph.node[len(model.graph.node) // 2 :]
         return model.SerializeToString()
 
-    monkeypatch.setattr(onnx_format, "trace_graph", trace)
+    monkeypatch.setattr(onnx_graph, "trace_graph", trace)
     network = make_network()
     proof = export_classifier(Graph(network), BUNDLE, tmp_path / "classifier", files)["onnx"]
     assert proof.exporter == "export" and proof.max_difference < 1e-5
@@ -310,9 +310,10 @@ def test_each_format_is_proved_and_takes_any_number_of_images(name, files, tmp_p
     novelty = fit_novelty(features[:20], np.arange(20) % 2, 3, features[20:])
     logits = features @ network.head.weight.detach().numpy().T + network.head.bias.detach().numpy()
     wanted = cool(np.exp(logits) / np.exp(logits).sum(1, keepdims=True), 2.5)
-    for writer, write in FORMATS[name].writers.items():
-        path = tmp_path / f"{writer} {FORMATS[name].file}"
-        write(Graph(network, 2.5, novelty), BUNDLE, path)
+    graph = Graph(network, 2.5, novelty)
+    for exporter in FORMATS[name].exporters(graph):
+        path = tmp_path / f"{exporter} {FORMATS[name].file}"
+        FORMATS[name].write(graph, BUNDLE, path, exporter)
         for count in (1, 2, 40):
             said, seen, new = FORMATS[name].open(path).run(squares[:count])
             assert np.allclose(said, wanted[:count], atol=1e-5) and np.allclose(seen, features[:count], atol=1e-4)
@@ -328,10 +329,11 @@ def test_each_format_ships_beside_the_first_one(name, files, tmp_path):
 
 
 def test_a_further_format_that_decides_otherwise_is_withdrawn_and_the_first_one_kept(files, tmp_path, monkeypatch):
-    def write(graph, bundle, path):
-        write_onnx(Graph(make_network(seed=1)), bundle, path)
+    def write(graph, bundle, path, exporter):
+        write_onnx(Graph(make_network(seed=1)), bundle, path, exporter)
 
-    monkeypatch.setitem(FORMATS, "other", Format("other", "model.other", "train", {"": write}, Classifier.open))
+    other = Format("other", "model.other", "train", lambda graph: ["trace"], write, Classifier.open)
+    monkeypatch.setitem(FORMATS, "other", other)
     for _ in range(2):  # where there is no classifier yet, and where there is one
         results = export_classifier(Graph(make_network()), BUNDLE, tmp_path / "classifier", files, ["onnx", "other"])
         assert results["onnx"].images == 40 and isinstance(results["other"], ExportMismatch)

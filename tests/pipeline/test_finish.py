@@ -66,10 +66,10 @@ def test_a_further_format_stays_when_the_run_is_exported_again(copied_run):
 
 
 def test_a_further_format_that_fails_leaves_a_whole_run(copied_run, monkeypatch):
-    def fail(graph, bundle, path):
+    def fail(graph, bundle, path, exporter):
         raise ExportMismatch("export.failed", "it can't be written so", "none")
 
-    broken = replace(formats.FORMATS["pt2"], writers={"broken": fail})
+    broken = replace(formats.FORMATS["pt2"], write=fail)
     monkeypatch.setitem(formats.FORMATS, "pt2", broken)
     before = copied_run.facts["export"]["images"]
     with pytest.raises(ExportMismatch, match="no pt2 file: it can't be written so"):

@@ -352,7 +352,7 @@ def test_a_finished_run_can_be_exported_again_from_what_ships(copied_run, monkey
         def now(cls, tz=None):
             return datetime(2031, 1, 1, tzinfo=tz)
 
-    monkeypatch.setattr("sightline.pipeline.finish.datetime", Later)
+    monkeypatch.setattr("sightline.pipeline.shipping.datetime", Later)
     before, digest = np.load(copied_run.probabilities_file), copied_run.classifier().digest
     copied_run.model_file.unlink()
     sightline.export(copied_run.folder, quiet=True)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from sightline.errors import RunError
-from sightline.training import checkpoint
+from sightline.runs import checkpoint_files
 from sightline.training.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -37,15 +37,15 @@ def test_a_full_disk_leaves_the_older_one(tmp_path, monkeypatch):
     save_checkpoint(tmp_path / "best", network(1), {"epoch": 1})
     for failing in range(1, 4):  # each of the three files
         calls = iter(range(1, 10))
-        real = checkpoint.write_bytes
+        real = checkpoint_files.write_bytes
 
         def write(path: Path, data: bytes, calls=calls, failing=failing, real=real) -> None:
             if next(calls) == failing:
                 raise RunError("run.write", "No space left on device", "free some space")
             real(path, data)
 
-        monkeypatch.setattr(checkpoint, "write_bytes", write)
-        monkeypatch.setattr(checkpoint, "write_json", lambda path, value, write=write: write(path, b"{}"))
+        monkeypatch.setattr(checkpoint_files, "write_bytes", write)
+        monkeypatch.setattr(checkpoint_files, "write_json", lambda path, value, write=write: write(path, b"{}"))
         with pytest.raises(RunError, match="No space"):
             save_checkpoint(tmp_path / "best", network(2), {"epoch": 2})
         monkeypatch.undo()

@@ -46,20 +46,28 @@ class FrozenNetwork:
         return int(self.tensors["head.weight"].shape[1])
 
     @classmethod
-    def read(cls, weights: bytes, body: bytes, *, is_lite: bool) -> FrozenNetwork:
-        """Return the network of what ``weights`` returned, and its body.
+    def read(cls, weights: bytes, settings: Settings, model: Path) -> FrozenNetwork:
+        """Return the network of what ``weights`` returned.
+
+        Args:
+            weights: content of a safetensors file.
+            settings: of the plan.
+            model: the ``model.onnx`` that its body is taken from, unless it is the carried network.
 
         Raises:
             WeightsError: if the weights are damaged.
+            ModelError: if the body is not there.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
         try:
-            return cls(load(weights), body, is_lite)
+            tensors = load(weights)
         except SafetensorError as error:
             cure = "restore the file that sightline verify names, or train again; prediction needs only model.onnx"
             raise WeightsError("weights.damaged", f"the weights are damaged: {one_line(error)}", cure) from error
+        is_lite = is_carried(settings.model)
+        return cls(tensors, _lite_body(tensors, settings) if is_lite else cut_body(model), is_lite)
 
     def weights(self) -> bytes:
         """Return all tensors as the content of a safetensors file."""
@@ -111,10 +119,10 @@ def build_frozen(settings: Settings, classes: int, weights: Path, *, is_run: boo
     is_lite = is_carried(settings.model)
     try:
         named = {name: _whole(value) for name, value in load_file(weights).items()}
-        if is_run:
-            named = {name.removeprefix(_BODY): value for name, value in named.items() if name.startswith(_BODY)}
+        if not is_run:
+            named = {f"{_BODY}{name}": value for name, value in named.items() if not name.startswith("classifier.")}
         if is_lite:
-            body = build_body(named, settings.size, settings.mean, settings.std).SerializeToString()
+            body = _lite_body(named, settings)
         else:
             assert is_run, "only the carried network has no graph of its own"
             body = cut_body(weights.with_name(MODEL_FILE))
@@ -123,7 +131,7 @@ def build_frozen(settings: Settings, classes: int, weights: Path, *, is_run: boo
         message = f"{weights} does not fit {settings.model}: {one_line(error, 200)}"
         raise WeightsError("weights.mismatch", message, "give the weights of exactly this --model") from error
     tensors = {
-        **{f"{_BODY}{name}": value for name, value in named.items() if not name.startswith("classifier.")},
+        **{name: value for name, value in named.items() if name.startswith(_BODY)},
         "mean": np.asarray(settings.mean, np.float32).reshape(1, 3, 1, 1),
         "std": np.asarray(settings.std, np.float32).reshape(1, 3, 1, 1),
         "head.weight": np.zeros((classes, width), np.float32),
@@ -147,6 +155,13 @@ def cut_body(model: Path) -> bytes:
         message = f"the network up to its features can't be taken from {model}: {one_line(error, 200)}"
         raise ModelError("model.damaged", message, "give another run's --weights") from error
     data: bytes = body.SerializeToString()
+    return data
+
+
+def _lite_body(tensors: Mapping[str, npt.NDArray[Any]], settings: Settings) -> bytes:
+    """Return the body of an EfficientNet-Lite, from tensors under a network's names."""
+    own = {name.removeprefix(_BODY): value for name, value in tensors.items() if name.startswith(_BODY)}
+    data: bytes = build_body(own, settings.size, settings.mean, settings.std).SerializeToString()
     return data
 
 

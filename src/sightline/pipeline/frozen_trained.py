@@ -12,10 +12,9 @@ import numpy.typing as npt
 
 from sightline.evaluation.abstain import Novelty
 from sightline.events import Progressed
-from sightline.networks.frozen import FrozenNetwork, cut_body
+from sightline.networks.frozen import FrozenNetwork
 from sightline.pipeline.trained import Features
 from sightline.pipeline.workbench import Workbench
-from sightline.planning.carried_network import is_carried
 from sightline.planning.plan import Plan
 from sightline.reading.frozen_features import extract_frozen
 from sightline.runs.checkpoint_files import read_checkpoint, write_checkpoint
@@ -43,13 +42,11 @@ class FrozenTrained:
         Raises:
             RunError, WeightsError, ModelError: if neither is there, or they are damaged.
         """
-        epoch: int | None = 0
         if (run.best_checkpoint / "manifest.json").is_file() or not run.weights_file.is_file():
             files, _ = read_checkpoint(run.best_checkpoint)
-            weights, body = files[_WEIGHTS], files[_BODY]
-        else:
-            weights, body, epoch = run.weights_file.read_bytes(), cut_body(run.model_file), None
-        return cls(FrozenNetwork.read(weights, body, is_lite=is_carried(plan.settings.model)), plan), epoch
+            tensors, body = files[_WEIGHTS], run.best_checkpoint / _BODY
+            return cls(FrozenNetwork.read(tensors, plan.settings, body), plan), 0
+        return cls(FrozenNetwork.read(run.weights_file.read_bytes(), plan.settings, run.model_file), plan), None
 
     def save(self, run: Run, loss: float, accuracy: float) -> None:
         """Write the network as the run's best checkpoint; loss in nats and accuracy are those on validation.

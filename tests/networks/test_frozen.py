@@ -1,0 +1,141 @@
+"""A frozen network and the graph that ships of it, against torch's network with the same weights."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from safetensors.torch import load
+
+from sightline.errors import ExportMismatch, ModelError, WeightsError
+from sightline.evaluation.abstain import fit_novelty
+from sightline.exporting.onnx_format import write_onnx
+from sightline.exporting.parity import prove_parity
+from sightline.networks.build import build_network
+from sightline.networks.carried import carried_file
+from sightline.networks.frozen import FrozenNetwork, build_frozen, cut_body
+from sightline.networks.frozen_graph import FrozenGraph
+from sightline.networks.onnx_graph import Graph, trace_graph
+from sightline.pixels.preprocess import Preprocess
+from sightline.planning.carried_network import CARRIED
+from sightline.runtime.bundle import Bundle
+from sightline.runtime.classifier import Classifier
+
+SIZE = 96
+SETTINGS = SimpleNamespace(
+    model=CARRIED.name, size=SIZE, mean=CARRIED.mean, std=CARRIED.std, seed=0, dropout=0.0, stochastic_depth=0.0
+)
+BUNDLE = Bundle(
+    classes=("ant", "bee", "wasp"),
+    preprocess=Preprocess(size=SIZE, resize=SIZE),
+    model=CARRIED.name,
+    feature_size=1280,
+    weights="carried",
+    licence="apache-2.0",
+    data_fingerprint="0" * 64,
+    sightline="0",
+    created="2026-11-22T00:00:00+00:00",
+)
+SQUARES = np.random.default_rng(0).integers(0, 256, (34, SIZE, SIZE, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def network() -> FrozenNetwork:
+    random = np.random.default_rng(1)
+    plain = build_frozen(SETTINGS, 3, carried_file(), is_run=False)
+    return plain.with_head(
+        random.normal(0, 0.1, (3, 1280)).astype(np.float32), random.normal(0, 0.1, 3).astype(np.float32)
+    )
+
+
+@pytest.fixture(scope="module")
+def torchs(network):
+    """torch's network with the weights that ship."""
+    built = build_network(SETTINGS, 3, None)
+    built.load_state_dict(load(network.weights()))
+    return built.eval()
+
+
+@pytest.fixture(scope="module")
+def novelty(torchs):
+    with torch.inference_mode():
+        features = torchs.features(torch.from_numpy(SQUARES).permute(0, 3, 1, 2).float() / 255).numpy()
+    return fit_novelty(features[:20], np.arange(20) % 2, 3, features[20:])  # one class is absent
+
+
+def test_the_weights_that_ship_are_those_of_torchs_network(network, torchs):
+    with torch.inference_mode():
+        images = torch.from_numpy(SQUARES[:3]).permute(0, 3, 1, 2).float() / 255
+        wanted, logits = torchs.features(images).numpy(), torchs(images).numpy()
+    assert np.abs(network.reference_features(SQUARES[:3]) - wanted).max() < 1e-4 * np.abs(wanted).max()
+    assert np.allclose(network.logits(wanted), logits, atol=1e-4)
+
+
+@pytest.mark.parametrize("is_calibrated", [False, True])
+def test_the_composed_graph_computes_what_torchs_graph_computes(network, torchs, novelty, tmp_path, is_calibrated):
+    more = (2.5, novelty) if is_calibrated else ()
+    write_onnx(FrozenGraph(network, *more), BUNDLE, tmp_path / "model.onnx", "compose")
+    onnx.checker.check_model(onnx.load(tmp_path / "model.onnx"), full_check=True)
+    wanted = Graph(torchs, *more).answer(SQUARES)
+    classifier = Classifier.open(tmp_path / "model.onnx")
+    for count in (1, 34):
+        for found, column in zip(classifier.run(SQUARES[:count]), wanted, strict=True):
+            assert found.dtype == np.float32 and found.shape == column[:count].shape
+            assert np.abs(found - column[:count]).max() < 2e-3 * max(1, np.abs(column).max())
+    if is_calibrated:
+        assert wanted[2].max() > 0
+
+
+def test_the_proof_passes_and_finds_another_head(network, novelty, tmp_path):
+    graph = FrozenGraph(network, 1.5, novelty)
+    write_onnx(graph, BUNDLE, tmp_path / "model.onnx", "compose")
+    classifier = Classifier.open(tmp_path / "model.onnx")
+    assert prove_parity(graph, classifier, SQUARES).max_difference < 1e-4
+    other = network.with_head(network.tensors["head.weight"][::-1].copy(), network.tensors["head.bias"])
+    with pytest.raises(ExportMismatch):
+        prove_parity(FrozenGraph(other, 1.5, novelty), classifier, SQUARES)
+    with pytest.raises(ExportMismatch):
+        prove_parity(FrozenGraph(network, 1.0, novelty), classifier, SQUARES)
+
+
+def test_a_body_that_is_not_that_of_the_weights_is_found(network):
+    """As where the file of weights and the graph are of two networks, or onnxruntime computes something else."""
+    tensors = {**network.tensors, "body.conv_head.weight": network.tensors["body.conv_head.weight"] * 1.01}
+    with pytest.raises(ExportMismatch, match="features that differ"):
+        FrozenGraph(FrozenNetwork(tensors, network.body, is_lite=True)).answer(SQUARES[:2])
+
+
+def test_the_body_of_any_run_is_cut_from_its_file_and_proved_by_the_definition_of_its_operators(tmp_path):
+    torch.manual_seed(0)
+    settings = SimpleNamespace(**{**vars(SETTINGS), "model": "resnet18", "size": 64})
+    trained = build_network(settings, 5, None).eval()
+    (tmp_path / "model.onnx").write_bytes(trace_graph(Graph(trained), 64))
+    from safetensors.torch import save_file
+
+    save_file(trained.state_dict(), tmp_path / "model.safetensors")
+    frozen = build_frozen(settings, 3, tmp_path / "model.safetensors", is_run=True)
+    squares = SQUARES[:2, :64, :64].copy()
+    with torch.inference_mode():
+        wanted = trained.features(torch.from_numpy(squares).permute(0, 3, 1, 2).float() / 255).numpy()
+    assert np.allclose(frozen.reference_features(squares[:1]), wanted[:1], atol=1e-3 * np.abs(wanted).max())
+    bundle = Bundle.from_json(BUNDLE.to_json(), source="test")
+    write_onnx(FrozenGraph(frozen), bundle, tmp_path / "new.onnx", "compose")
+    probabilities, features, _ = FrozenGraph(frozen).answer(squares)
+    assert np.allclose(features, wanted, atol=1e-3 * np.abs(wanted).max()) and np.allclose(probabilities, 1 / 3)
+    assert {name for name in frozen.tensors if name.startswith("body.")} == {
+        name for name in trained.state_dict() if name.startswith("body.")
+    }
+
+
+def test_files_that_are_damaged_or_of_another_network_are_refused(network, tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"no graph")
+    with pytest.raises(ModelError, match="can't be taken"):
+        cut_body(tmp_path / "model.onnx")
+    (tmp_path / "other.safetensors").write_bytes(carried_file().read_bytes()[:100])
+    with pytest.raises(WeightsError, match="does not fit"):
+        build_frozen(SETTINGS, 3, tmp_path / "other.safetensors", is_run=False)
+    with pytest.raises(WeightsError, match="damaged"):
+        FrozenNetwork.read(b"nothing", SETTINGS, tmp_path / "model.onnx")
