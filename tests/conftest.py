@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from sightline.data.samples import Samples
+from unrendered import leave_figures_unrendered
 
 # No deadline: a shared machine is slow at times. Derandomised: a test is green or red, not sometimes.
 settings.register_profile(
@@ -107,19 +107,8 @@ def table() -> Callable[..., Samples]:
 
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are drawn and not rendered: that takes half of the time of a small training, and as much of a report.
-
-    What they look like is tested in ``reporting``, and ``finished_run`` has all of them.
-    """
-    from matplotlib.figure import Figure
-
-    def write(figure: Figure, target: Any, *, format: str = "png", **options: object) -> None:
-        if format == "svg":
-            target.write('<svg xmlns="http://www.w3.org/2000/svg"><g id="figure_1"></g></svg>')
-        else:
-            Image.new("L", (1, 1)).save(target, format)
-
-    monkeypatch.setattr(Figure, "savefig", write)
+    """Figures are drawn and not rendered."""
+    leave_figures_unrendered(monkeypatch)
 
 
 @pytest.fixture

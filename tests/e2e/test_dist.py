@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from workers import make_once
+
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
@@ -20,11 +22,15 @@ SOURCE = ROOT / "src"
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout."""
-    folder = tmp_path_factory.mktemp("wheel")
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    made = subprocess.run([*pip, "wheel", "--no-deps", "-w", str(folder), str(ROOT)], capture_output=True, text=True)
-    assert made.returncode == 0, made.stderr
-    (wheel,) = folder.glob("*.whl")
+
+    def build(folder: Path) -> None:
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+        made = subprocess.run(
+            [*pip, "wheel", "--no-deps", "-w", str(folder), str(ROOT)], capture_output=True, text=True
+        )
+        assert made.returncode == 0, made.stderr
+
+    (wheel,) = make_once(tmp_path_factory, "wheel", build).glob("*.whl")
     return wheel
 
 
