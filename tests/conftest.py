@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from sightline.data.samples import Samples
+from unrendered import leave_figures_unrendered
 
 # No deadline: a shared machine is slow at times. Derandomised: a test is green or red, not sometimes.
 settings.register_profile(
@@ -25,6 +26,17 @@ settings.register_profile(
 settings.load_profile("sightline")
 
 COLOURS = {"blue": (20, 40, 220), "green": (30, 200, 40), "red": (220, 30, 20)}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_wait_for_the_disk() -> Iterator[None]:
+    """Let ``os.fsync`` return at once: a power failure can't be tested, and a small training asks a hundred times.
+
+    Commands in processes of their own wait for it as ever.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: os.fstat(descriptor) and None)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -95,19 +107,8 @@ def table() -> Callable[..., Samples]:
 
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are drawn and not rendered: that takes half of the time of a small training, and as much of a report.
-
-    What they look like is tested in ``reporting``, and ``finished_run`` has all of them.
-    """
-    from matplotlib.figure import Figure
-
-    def write(figure: Figure, target: Any, *, format: str = "png", **options: object) -> None:
-        if format == "svg":
-            target.write('<svg xmlns="http://www.w3.org/2000/svg"><g id="figure_1"></g></svg>')
-        else:
-            Image.new("L", (1, 1)).save(target, format)
-
-    monkeypatch.setattr(Figure, "savefig", write)
+    """Figures are drawn and not rendered."""
+    leave_figures_unrendered(monkeypatch)
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,21 @@ THIRD_PARTY = re.compile(
 )
 
 
-def execute(file: Path, home: Path, *, parameters: str = "", environment: dict[str, str] | None = None) -> Any:
+@contextlib.contextmanager
+def shared_kernel() -> Iterator[Any]:
+    """Yield a kernel for several notebooks, one after the other: torch and the like are imported once."""
+    from jupyter_client.manager import AsyncKernelManager
+    from jupyter_core.utils import run_sync
+
+    kernel = AsyncKernelManager(kernel_name="python3")
+    yield kernel
+    if kernel.has_kernel:
+        run_sync(kernel.shutdown_kernel)(now=True)
+
+
+def execute(
+    file: Path, home: Path, *, parameters: str = "", environment: dict[str, str] | None = None, kernel: Any = None
+) -> Any:
     """Return a notebook with its outputs; it ran in ``home / "work"``.
 
     Args:
@@ -24,6 +40,7 @@ def execute(file: Path, home: Path, *, parameters: str = "", environment: dict[s
         home: an empty folder.
         parameters: code that runs after the cell that is tagged ``parameters``.
         environment: further variables of the kernel.
+        kernel: of ``shared_kernel``; the notebook finds no name of those before it. None: one of its own.
     """
     from ipykernel.kernelspec import write_kernel_spec
     from nbclient import NotebookClient
@@ -43,8 +60,17 @@ def execute(file: Path, home: Path, *, parameters: str = "", environment: dict[s
         if parameters:
             (place,) = (k for k, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", []))
             notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(parameters))
+        if kernel is not None:
+            cache = str(home / "cache")
+            begin = f"import os\nos.chdir({str(work)!r})\nos.environ['SIGHTLINE_CACHE'] = {cache!r}\n%reset -f"
+            notebook.cells.insert(0, nbformat.v4.new_code_cell(begin))
         where = {"metadata": {"path": str(work)}}
-        NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", resources=where).execute()
+        client = NotebookClient(notebook, km=kernel, timeout=SECONDS, kernel_name="python3", resources=where)
+        try:
+            client.execute()
+        finally:
+            if client.kc is not None:  # of a kernel that goes on
+                client.kc.stop_channels()
     return notebook
 
 

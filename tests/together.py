@@ -23,6 +23,9 @@ from sightline.training.loop import train_network
 from sightline.training.process_group import Place, host_store, join_store, open_group
 
 WAIT = 60  # seconds: far more than any of them takes
+# What the server has loaded, by names that it finds (it doesn't look for this file): all that a training would import,
+# the compiler that torch's optimisers ask for included, which takes a process three seconds.
+LOADED = ("sightline.networks.build", "sightline.training.loop", "torch._dynamo", "safetensors.torch")
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def train_together(size: int, work: Work) -> list[Outcome | None]:
     They are forked from a server that has torch loaded, and never from the test's own process.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["together"])
+    context.set_forkserver_preload([*LOADED])
     store, port = host_store()
     pipes, processes = [], []
     for rank in range(size):

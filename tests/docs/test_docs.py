@@ -63,6 +63,7 @@ def test_the_commands_of_a_page_run(page, reader, monkeypatch, capsys):
             exec(compile(code, page.name, "exec"), {})
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize("name", ["python.md", "compare.md"])
 def test_the_python_of_the_page_runs(reader, name):
     for code in blocks(ROOT / "docs" / name, "python"):
@@ -82,6 +83,7 @@ ELSEWHERE = ("demo", "export", "selftest")  # tests of their own run these comma
 EXAMPLES = [line for verb in VERBS if verb.__name__ not in ELSEWHERE for line in examples_of(verb)]
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize("line", EXAMPLES)
 def test_the_examples_of_help_run(line, reader, finished_run, monkeypatch, capsys):
     command = shlex.split(line)

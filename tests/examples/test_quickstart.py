@@ -19,7 +19,7 @@ NOTEBOOK = Path(__file__).parents[2] / "examples" / "quickstart.ipynb"
 def executed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     """Return (the notebook with its outputs, the folder in which it ran)."""
     home = tmp_path_factory.mktemp("quickstart")
-    return execute(NOTEBOOK, home, environment={"SIGHTLINE_NOTEBOOK_EPOCHS": "8"}), home / "work"
+    return execute(NOTEBOOK, home, environment={"SIGHTLINE_NOTEBOOK_EPOCHS": "3"}), home / "work"
 
 
 def test_no_cell_fails_or_complains(executed: tuple[Any, Path]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import nbformat
 import pytest
 
 from finished import write_colours
-from notebooks import execute, faults_of, shown_in
+from notebooks import execute, faults_of, shared_kernel, shown_in
 from sightline.planning.recipe import list_recipes
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -58,13 +59,19 @@ def parameters_of(name: str) -> str:
     return str(cell.source)
 
 
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[Any]:
+    with shared_kernel() as one:
+        yield one
+
+
 @pytest.mark.e2e
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_every_cell_shows_what_it_should(name: str, tmp_path: Path) -> None:
+def test_every_cell_shows_what_it_should(name: str, tmp_path: Path, kernel: Any) -> None:
     data = write_colours(tmp_path / "work" / "images", 14, side=32)
     shutil.copytree(data / "red", tmp_path / "work" / "unlabelled")
     chosen = f"DATA, OPTIONS, UNLABELLED = 'images', {NOTEBOOKS[name]!r}, 'unlabelled'"
-    notebook = execute(EXAMPLES / f"{name}.ipynb", tmp_path, parameters=chosen)
+    notebook = execute(EXAMPLES / f"{name}.ipynb", tmp_path, parameters=chosen, kernel=kernel)
     assert faults_of(notebook) == []
     ids = {cell.id for cell in notebook.cells}
     for cell in (*IMAGES, *({"shares", "matrix", "steps", "unlabelled", "baseline-curves"} & ids)):

@@ -29,6 +29,7 @@ from sightline.reading.weights import compare_classes, fetch_weights
 from sightline.runs.earlier import find_earlier
 from sightline.runs.folder import Run
 from sightline.training.setup import set_up_network
+from unrendered import leave_figures_unrendered
 
 T = TypeVar("T")
 
@@ -43,7 +44,9 @@ SHAPE = {"model": "small-resnet", "width": 8, "size": 24, "mean": (0.4, 0.5, 0.6
 def earlier(tmp_path_factory, colours) -> Run:
     """A run with a shape of its own."""
     folder = tmp_path_factory.mktemp("runs")
-    return sightline.train(colours, out=folder, name="first", epochs=3, quiet=True, **SHAPE)
+    with pytest.MonkeyPatch.context() as patch:
+        leave_figures_unrendered(patch)
+        return sightline.train(colours, out=folder, name="first", epochs=3, quiet=True, **SHAPE)
 
 
 def drive(events: Generator[Event, None, T]) -> tuple[T, str]:

@@ -21,6 +21,7 @@ from sightline.reporting.page import render_report
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
 from sightline.steps import result_of
+from unrendered import leave_figures_unrendered
 
 pytestmark = pytest.mark.e2e
 
@@ -31,6 +32,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Run:
     data = write_colours(tmp_path_factory.mktemp("data") / "colours", 40)
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
+        leave_figures_unrendered(patch)
         patch.setenv("SIGHTLINE_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("SIGHTLINE_STATE", str(tmp_path_factory.mktemp("state")))
         return sightline.train(

@@ -25,6 +25,7 @@ def test_every_defect_is_said_by_name(tmp_path: Path) -> None:
     assert [verdict for verdict in verdicts if not verdict.ok] == []
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.e2e
 def test_a_training_passes_over_the_defects(tmp_path: Path) -> None:
     events = list(run_selftest(tmp_path))

@@ -26,6 +26,7 @@ from sightline.planning.recipe import Recipe
 from sightline.planning.settings import Settings
 from sightline.runs.folder import Run
 from sightline.runs.lock import lock_run
+from unrendered import leave_figures_unrendered
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_figures")]
 
@@ -36,6 +37,7 @@ QUICK = {"epochs": 1, "quiet": True}
 def kept(tmp_path_factory, colours) -> Run:
     """A run of one epoch that kept its checkpoints; not to be changed."""
     with pytest.MonkeyPatch.context() as patch:
+        leave_figures_unrendered(patch)
         patch.setenv("SIGHTLINE_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("SIGHTLINE_STATE", str(tmp_path_factory.mktemp("state")))
         return sightline.train(
