@@ -131,3 +131,13 @@ def test_wide_and_narrow_features_are_fine(n: int, size: int) -> None:
     assert all(point.accuracy.n == n for point in curve.points)
     assert curve.gain.low <= curve.gain.value <= curve.gain.high
     assert LearningCurve.from_dict(json.loads(json.dumps(curve.to_dict(), allow_nan=False))) == curve
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-6, 1e-4])
+def test_classes_whose_images_are_all_alike_are_fine(noise: float) -> None:
+    """Rounding then makes the spread within classes negative, if nothing is done about it."""
+    means = np.random.default_rng(0).normal(size=(3, 1280)).astype(np.float32) + 5
+    labels = np.arange(75) % 3
+    features = means[labels] + np.random.default_rng(1).normal(0, noise, (75, 1280)).astype(np.float32)
+    curve = measure_learning_curve(features, labels, np.arange(75), ("a", "b", "c"), 60)
+    assert curve is None or not curve.gain.is_clear

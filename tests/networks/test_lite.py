@@ -76,7 +76,9 @@ def test_sides_are_padded_as_by_timm(side, kernel, stride):
 
 def test_mean_and_std_are_in_the_graph():
     images = squares(1, 96)
-    models = [build_body(TENSORS, 96, mean, std) for mean, std in (((0.5,) * 3, (0.5,) * 3), ((0.2, 0.3, 0.4), (0.3,) * 3))]
+    models = [
+        build_body(TENSORS, 96, mean, std) for mean, std in (((0.5,) * 3, (0.5,) * 3), ((0.2, 0.3, 0.4), (0.3,) * 3))
+    ]
     plain, other = (open_session(m.SerializeToString(), threads=1).run(None, {INPUT: images})[0] for m in models)
     defined = compute_features(TENSORS, images, (0.2, 0.3, 0.4), (0.3,) * 3)
     assert np.abs(other - defined).max() < 1e-4 * np.abs(defined).max() and np.abs(other - plain).max() > 0.1

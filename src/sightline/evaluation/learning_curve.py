@@ -29,6 +29,7 @@ _LEAST_POINTS = 3
 _FOLDS, _CHUNKS = 5, 8
 _MOST_IMAGES, _MOST_MEASURED, _MOST_FEATURES = 50_000, 5_000, 512
 _SHRINKAGE = (0.01, 0.03, 0.1, 0.3, 0.6, 0.9)
+_LEAST_SPREAD = 1e-6  # of features of unit mean square, within classes: where the images of each are all alike
 _PRIOR = 10.0  # images of the usual share of mistakes that each class's own are mixed with
 _ROUNDS = 300
 
@@ -300,7 +301,7 @@ class _Sums:
 
     @classmethod
     def of(cls, features: Features, labels: Labels, chosen: npt.NDArray[np.bool_], classes: int) -> _Sums:
-        some, own = features[chosen], labels[chosen]
+        some, own = features[chosen].astype(np.float64), labels[chosen]
         means = np.zeros((classes, features.shape[1]))
         np.add.at(means, own, some)
         return cls(some.T @ some, means, np.bincount(own, minlength=classes).astype(np.float64))
@@ -317,7 +318,7 @@ def _heads(known: _Sums, asked: Features) -> Iterator[Values]:
     means = known.means / np.maximum(known.counts, 1)[:, None]
     within = (known.squares - (means * known.counts[:, None]).T @ means) / max(1.0, n - has.sum())
     size = len(within)
-    spread = float(np.trace(within)) / size or 1.0
+    spread = max(float(np.trace(within)) / size, _LEAST_SPREAD)
     log_prior = np.where(has, np.log(np.maximum(known.counts, 1) / n), -1e9)
     for shrinkage in _SHRINKAGE:
         shrunk = (1 - shrinkage) * within

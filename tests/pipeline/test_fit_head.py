@@ -1,0 +1,271 @@
+"""Training a head without torch's part in it: as good as the head stage of torch, cached, resumable, refused in words.
+
+The environment of these tests has torch, so the engine is asked for; ``e2e/test_without_torch`` has none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sightline
+from sightline.api import reviewing
+from sightline.errors import InputError
+from sightline.events import CheckpointSaved, Noted, Planned
+from sightline.pipeline import engine
+from sightline.pipeline.engine import choose_engine
+from sightline.reading import frozen_features
+from sightline.runs.folder import Run
+
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_figures")]
+
+WITHOUT = {"engine": "onnxruntime", "size": 96, "threads": 1, "quiet": True}
+LIKE_IT = {"epochs": 0, "model": "tf_efficientnet_lite0.in1k", "size": 96, "threads": 1, "quiet": True}
+
+
+class Display:
+    """Keeps events, and ends everything at one kind of them."""
+
+    def __init__(self, dies_at: type | None = None) -> None:
+        self.events, self.dies_at = [], dies_at
+
+    def show(self, event) -> None:
+        self.events.append(event)
+        if self.dies_at and isinstance(event, self.dies_at):
+            raise RuntimeError("killed")
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def textures(tmp_path_factory) -> Path:
+    """Three classes of 24 photos, 90 x 80 px: stripes of three widths, in any colour, with noise."""
+    from PIL import Image
+
+    root = tmp_path_factory.mktemp("photos") / "textures"
+    random = np.random.default_rng(0)
+    for label, width in enumerate((3, 7, 17)):
+        (root / f"width {width}").mkdir(parents=True)
+        for number in range(24):
+            phase, colours = random.integers(0, 20), random.integers(0, 256, (2, 3))
+            stripes = ((np.arange(90) + phase) // width % 2)[None, :, None]
+            pixels = np.where(stripes, *colours) + random.normal(0, 25, (80, 90, 3))
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(
+                root / f"width {width}" / f"{label}-{number}.png"
+            )
+    return root
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("features")
+
+
+@pytest.fixture
+def features(shared_cache, monkeypatch) -> Path:
+    """A cache that these tests share: the features of the photos are computed once."""
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(shared_cache))
+    return shared_cache
+
+
+@pytest.fixture
+def run(textures, tmp_path, features) -> Run:
+    return sightline.train(textures, out=tmp_path / "runs", name="head", **WITHOUT)
+
+
+def digest(run: Run) -> str:
+    return hashlib.sha256(run.weights_file.read_bytes()).hexdigest()
+
+
+def test_it_agrees_with_the_head_stage_of_torch(run, textures, tmp_path):
+    """The same data, split and network; torch computes in fp32: decisions are equal, probabilities within rounding."""
+    torchs = sightline.train(textures, out=tmp_path / "runs", name="torch", precision="fp32", **LIKE_IT)
+    assert run.split_file.read_text() == torchs.split_file.read_text()
+    ours, theirs = (np.load(each.probabilities_file) for each in (run, torchs))
+    assert np.array_equal(ours.argmax(1), theirs.argmax(1)) and np.abs(ours - theirs).max() < 1e-3
+    for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
+        assert run.history[name][0] == pytest.approx(torchs.history[name][0], abs=1e-4)
+    assert ours.argmax(1).tolist() != [0] * len(ours) and run.metrics["accuracy"]["value"] > 0.6
+
+
+def test_a_run_is_whole(run):
+    assert run.status == "finished" and run.plan.settings.engine == "onnxruntime" and run.plan.settings.epochs == 0
+    assert {path.name for path in run.classifier_folder.iterdir()} == {
+        "model.onnx",
+        "model.safetensors",
+        "classifier.json",
+        "classes.txt",
+        "README.md",
+    }
+    assert run.facts["export"]["exporter"] == "compose" and run.facts["export"]["max_difference"] < 1e-4
+    assert "torch" not in run.facts["versions"] and run.facts["weights"].startswith("tf_efficientnet_lite0.in1k")
+    assert reviewing.verify(run, quiet=True).differences == ()
+    assert run.report_file.is_file() and not run.checkpoints_folder.exists()
+
+
+def test_torch_opens_what_ships_too(run):
+    """For Grad-CAM, for further formats, for training on from it."""
+    sightline.export(run, format="pt2", quiet=True)
+    assert run.facts["export"]["formats"]["pt2"]["max_difference"] < 1e-3
+
+
+def test_a_second_training_looks_at_no_image_again(run, textures, tmp_path, monkeypatch):
+    def compute(*arguments):
+        raise AssertionError("features were computed again")
+
+    monkeypatch.setattr(frozen_features, "_compute", compute)
+    again = sightline.train(textures, out=tmp_path / "runs", name="again", **WITHOUT)
+    assert digest(again) == digest(run)
+
+
+def test_new_images_alone_are_computed_and_those_that_were_tested(run, textures, tmp_path, monkeypatch):
+    more = shutil.copytree(textures, tmp_path / "more")
+    for number, file in enumerate(sorted((more / "width 3").iterdir())[:2]):
+        from PIL import Image
+
+        Image.open(file).rotate(7 + number).save(more / "width 3" / f"new-{number}.png")
+    computed, real = [], frozen_features._compute
+    names = sorted(path.relative_to(more).as_posix() for path in more.rglob("*.png"))
+
+    def compute(network, store, preprocess, rows, missing, threads):
+        computed.extend(sorted(names[row] for row in rows[missing]))
+        return real(network, store, preprocess, rows, missing, threads)
+
+    monkeypatch.setattr(frozen_features, "_compute", compute)
+    tested = {file.relative_to(textures).as_posix() for file in map(Path, run.files("test"))}
+    sightline.train(more, out=tmp_path / "runs", name="more", **WITHOUT)
+    assert set(computed) <= {*tested, *(name for name in names if "new-" in name)}
+
+
+def test_a_training_that_was_killed_goes_on_to_the_same_weights(run, textures, tmp_path):
+    with pytest.raises(RuntimeError, match="killed"):
+        sightline.train(textures, out=tmp_path / "runs", name="cut", display=Display(CheckpointSaved), **WITHOUT)
+    cut = Run(tmp_path / "runs" / "cut")
+    assert cut.status == "interrupted"
+    again = sightline.train(textures, out=tmp_path / "runs", name="cut", resume=True, quiet=True)
+    assert again.status == "finished" and digest(again) == digest(run)
+
+
+def test_the_head_of_a_killed_training_can_be_exported(run, textures, tmp_path):
+    with pytest.raises(RuntimeError, match="killed"):
+        sightline.train(textures, out=tmp_path / "runs", name="cut", display=Display(CheckpointSaved), **WITHOUT)
+    made = sightline.export(tmp_path / "runs" / "cut", quiet=True)
+    assert digest(made) == digest(run)
+
+
+def test_a_head_on_the_features_of_an_earlier_run(run, textures, tmp_path):
+    """Of a network that torch trained too: its graph is its body."""
+    small = {"model": "small-resnet", "width": 8, "epochs": 1, "threads": 1, "quiet": True, "size": 32}
+    torchs = sightline.train(textures, out=tmp_path / "runs", name="small", **small)
+    chosen = {name: value for name, value in WITHOUT.items() if name != "size"}
+    made = sightline.train(textures, out=tmp_path / "runs", name="on", weights=str(torchs.folder), **chosen)
+    assert made.plan.settings.model == "small-resnet" and made.plan.settings.size == 32
+    features = np.load(made.features_file)
+    theirs = np.load(torchs.features_file)
+    assert np.allclose(features, theirs, atol=2e-2 * np.abs(theirs).max()) and features.std() > 0
+    assert made.facts["export"]["max_difference"] < 1e-4
+
+
+def test_folds_test_each_image_once(textures, tmp_path, features):
+    together = sightline.cross_validate(textures, 2, out=tmp_path / "runs", name="folds", **WITHOUT)
+    assert together.metrics["accuracy"]["n"] == 72 and len(together.parts) == 2
+
+
+def test_uneven_classes_weigh_the_same_in_the_fit(textures, tmp_path, features):
+    few = shutil.copytree(textures, tmp_path / "few")
+    for file in sorted((few / "width 7").iterdir())[8:]:
+        file.unlink()
+    plain, even = (
+        sightline.train(few, out=tmp_path / "runs", name=imbalance, imbalance=imbalance, **WITHOUT)
+        for imbalance in ("none", "class_weights")
+    )
+    rare = plain.facts["classes"].index("width 7")
+    assert np.load(even.probabilities_file)[:, rare].mean() > np.load(plain.probabilities_file)[:, rare].mean()
+
+
+def test_the_plan_says_what_torch_would_add_and_the_line(textures, monkeypatch, features):
+    monkeypatch.setattr(engine, "missing_modules", lambda extra: ["torch", "timm"])
+    display = Display()
+    from sightline.api import training
+
+    training.plan(textures, display=display, size=96)
+    (planned,) = (event for event in display.events if isinstance(event, Planned))
+    (row,) = (row for row in planned.rows if row[0] == "engine")
+    assert row[1] == "onnxruntime" and "fine-tuning" in row[3] and "[train]" in row[3]
+
+
+def test_small_images_are_said_to_be_better_off_with_torch(colours, features):
+    from sightline.api import training
+
+    plan = training.plan(colours, engine="onnxruntime", quiet=True)
+    (model,) = (d for d in plan.decisions if d.name == "model")
+    assert model.value == "tf_efficientnet_lite0.in1k" and plan.settings.size == 224
+    assert "enlarged" in model.reason and "torch would train a better network" in model.reason
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ({"epochs": 2}, "epochs = 2"),
+        ({"pretrained": False}, "pretrained = False"),
+        ({"model": "resnet18"}, "--model resnet18"),
+        ({"flip": 0.5}, "flip = 0.5"),
+        ({"mixup": 0.2}, "mixup = 0.2"),
+        ({"device": "cuda"}, "device = 'cuda'"),
+        ({"patience": 1}, "patience = 1"),
+    ],
+)
+def test_what_a_head_does_not_have_is_refused_before_data_are_read(chosen, said, tmp_path):
+    with pytest.raises(InputError) as caught:
+        sightline.train(tmp_path / "not there", engine="onnxruntime", **chosen)
+    assert caught.value.code == "plan.needs-torch" and said in caught.value.message
+    assert "engine=onnxruntime" in caught.value.cure
+
+
+def test_processes_and_seeds_are_refused(tmp_path):
+    with pytest.raises(InputError, match="--devices is 2"):
+        sightline.train(tmp_path / "not there", devices=2, engine="onnxruntime")
+    with pytest.raises(InputError, match="same with each seed"):
+        sightline.repeat(tmp_path / "not there", 3, engine="onnxruntime")
+
+
+def test_the_engine_follows_what_is_installed(monkeypatch):
+    assert choose_engine({})[0] == "torch"
+    monkeypatch.setattr(engine, "missing_modules", lambda extra: ["torch"])
+    name, reason = choose_engine({"epochs": 0, "seed": 3, "fit": "pad"})
+    assert name == "onnxruntime" and reason.startswith("torch is not installed")
+    with pytest.raises(InputError, match="'onnx-runtime'"):
+        choose_engine({"engine": "onnx-runtime"})
+
+
+def test_with_little_time_the_head_is_fitted_on_some_images(textures, tmp_path, monkeypatch):
+    """The clock of the stage runs out after the first batch of training images; validation is always computed."""
+    from sightline.pipeline import fit_head
+
+    monkeypatch.setattr(fit_head, "rehearse_finish", lambda *given: _nothing())
+    monkeypatch.setattr(fit_head, "_refuse_too_short", lambda *given: None)
+    real = fit_head.FrozenTrained.extract
+
+    def extract(self, workbench, rows, total, done, until=float("inf")):
+        return real(self, workbench, rows, total, done, 0.0 if until != float("inf") else until)
+
+    monkeypatch.setattr(fit_head.FrozenTrained, "extract", extract)
+    display = Display()
+    made = sightline.train(
+        textures, out=tmp_path, name="short", time=900, display=display, **{**WITHOUT, "quiet": False}
+    )
+    (noted,) = (e.message for e in display.events if isinstance(e, Noted) and "to keep the time limit" in e.message)
+    assert "of 50 training images" in noted and made.status == "finished"
+    assert json.loads((made.folder / "run.json").read_text())["best_epoch"] == 0
+
+
+def _nothing():
+    """Yield no event, and take no time."""
+    return 0.0
+    yield
