@@ -93,7 +93,10 @@ class FrozenNetwork:
         if self.is_lite:
             tensors = {name.removeprefix(_BODY): value for name, value in self.tensors.items()}
             mean, std = (self.tensors[name].ravel().tolist() for name in ("mean", "std"))
-            return compute_features(tensors, squares, mean, std)
+            from threadpoolctl import threadpool_limits
+
+            with threadpool_limits(1, user_api="blas"):  # products are small: two threads wait for each other
+                return compute_features(tensors, squares, mean, std)
         from onnx import load_model_from_string
         from onnx.reference import ReferenceEvaluator
 

@@ -32,7 +32,7 @@ from sightline.runtime.onnx_session import INPUT, open_session
 
 __all__ = ["FrozenEngine"]
 
-_TIMED = 5  # batches
+_TIMED = 3  # batches
 
 
 class FrozenEngine:
