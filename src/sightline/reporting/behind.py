@@ -96,16 +96,16 @@ def place_points(features: npt.NDArray[np.float32], side: float = 600.0) -> npt.
     References:
         L. van der Maaten and G. Hinton, Visualizing data using t-SNE, Journal of Machine Learning Research 9 (2008).
     """
-    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-6)
-    centred = (unit - unit.mean(0)).astype(np.float64)
-    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
-    few = left[:, :30] * sizes[:30] / max(float(sizes[0]), 1e-9)  # the strongest directions
-    laid = few[:, :2]
-    if len(few) >= _SPREAD_FROM:
-        from sklearn.manifold import TSNE
-        from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits
 
-        with threadpool_limits(1):  # two threads wait for each other longer than they work
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-6)
+    with threadpool_limits(1):  # two threads wait for each other longer than they work
+        left, sizes, _ = np.linalg.svd((unit - unit.mean(0)).astype(np.float64), full_matrices=False)
+        few = left[:, :30] * sizes[:30] / max(float(sizes[0]), 1e-9)  # the strongest directions
+        laid = few[:, :2]
+        if len(few) >= _SPREAD_FROM:
+            from sklearn.manifold import TSNE
+
             laid = TSNE(init=laid * 1e-2, random_state=0, max_iter=400).fit_transform(few)
     low, high = laid.min(0), laid.max(0)
     places: npt.NDArray[np.float64] = 20 + (laid - low) / np.maximum(high - low, 1e-9) * (side - 40)
