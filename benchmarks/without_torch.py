@@ -4,7 +4,6 @@ By hand: every image decoded with Pillow and squashed to 224 px, features by onn
 scikit-learn's logistic regression (C = 0.003, standardised features) on all that is not the test. Nothing is checked,
 split, calibrated, exported, evaluated with intervals or reported there. Run it on a quiet machine:
 
-
     python benchmarks/without_torch.py photos/ [--repeats 3]
 """
 
