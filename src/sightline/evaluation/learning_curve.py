@@ -360,7 +360,7 @@ class _Asked:
         support = np.bincount(self.labels, weights, self.classes)
         own = np.stack([np.bincount(self.labels, weights * misses, self.classes) for misses in self.wrong], axis=1)
         mixed = (own + _PRIOR * usual) / (support[:, None] + _PRIOR)
-        return extrapolate(self.fitted, np.concatenate([usual[None], mixed]), at)
+        return extrapolate(self.fitted, np.concatenate([usual[None], mixed]), at).clip(min=0)  # a law may fall below
 
     def drawn(self, seed: int) -> Iterator[Values]:
         """Yield weights of images that are drawn again, and of folds, whose heads had luck of their own."""

@@ -15,7 +15,7 @@ from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.decisions import Decision, Decisions
 from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts
 from sightline.planning.fast import suggest_fast
-from sightline.planning.head_alone import suggest_head
+from sightline.planning.head_alone import mark_unused, suggest_head
 from sightline.planning.inputs import SMALL_SIDE, decide_data, decide_pixels
 from sightline.planning.learning import decide_learning, decide_network, refuse_contradictions
 from sightline.planning.own_networks import OWN_NETWORKS, SMALL_NETWORK
@@ -201,6 +201,8 @@ def make_plan(
         "device" in options.chosen or "device" in recipe.chosen
     ):  # the probe may have found that the chosen one can't be used
         decide.replace("device", hardware.device, "hardware", hardware.reason)
+    if hardware.engine == "onnxruntime":
+        mark_unused(decide)
     settings = make_settings({name: decision.value for name, decision in decide.values.items()})
     _refuse_conflicts(settings)
     refuse_contradictions(settings)
