@@ -360,7 +360,7 @@ class _Asked:
         support = np.bincount(self.labels, weights, self.classes)
         own = np.stack([np.bincount(self.labels, weights * misses, self.classes) for misses in self.wrong], axis=1)
         mixed = (own + _PRIOR * usual) / (support[:, None] + _PRIOR)
-        return extrapolate(self.fitted, np.concatenate([usual[None], mixed]), at).clip(min=0)  # a law may fall below
+        return extrapolate(self.fitted, np.concatenate([usual[None], mixed]), at)
 
     def drawn(self, seed: int) -> Iterator[Values]:
         """Yield weights of images that are drawn again, and of folds, whose heads had luck of their own."""
@@ -375,7 +375,7 @@ def _expect(
     points: tuple[CurvePoint, ...], asked: _Asked, classes: Sequence[str], count: int, seed: int
 ) -> LearningCurve:
     at = np.array([count, 2.0 * count])
-    value = asked.laws(np.ones(len(asked.labels)), at).mean(0)
+    value = asked.laws(np.ones(len(asked.labels)), at).mean(0).clip(min=0)  # a straight line may fall below
     rounds = [asked.laws(weights, at) for weights in asked.drawn(seed)]
     drops = np.concatenate([errors[:, :, 0] - errors[:, :, 1] for errors in rounds])
     low, high = np.quantile(drops, (0.025, 0.975), axis=0)

@@ -133,9 +133,7 @@ def _reason_without_torch(side: int) -> str:
     """Return why the carried network is used, and what to expect of it for images of ``side`` px."""
     reason = "the pretrained network that comes with Sightline: its features need no torch"
     if side <= SMALL_SIDE:
-        reason += (
-            f"; images of {side} px are enlarged to {CARRIED.size}, and torch would train a better network for them"
-        )
+        reason += f"; images of {side} px are enlarged for it, and torch would train a better network for them"
     return reason
 
 

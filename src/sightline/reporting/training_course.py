@@ -53,7 +53,7 @@ def _torch_adds(run: Recorded) -> str:
     sides = np.minimum(images.widths, images.heights)[images.widths > 0]
     if len(sides) and np.median(sides) <= SMALL_SIDE:
         return (
-            f"Yes: for images of {np.median(sides):.0f} px it trains a better network from scratch; here they were "
+            f"For images of {np.median(sides):.0f} px it trains a better network from scratch; here they were "
             "enlarged to what a network for photos expects."
         )
     return (
