@@ -16,7 +16,9 @@ LONGEST = (
     "::test_a_training_that_is_killed_and_taken_up_again",
     "::test_every_cell_shows_what_it_should",
     "::test_the_demo_goes_the_whole_way",
-    "::test_the_wheel_predicts_in_an_empty_environment",
+    "::test_the_wheel_predicts_in_an_empty_environment",  # makes the environment of those in test_without_torch.py
+    "::test_further_ways_of_training",
+    "::test_features_are_computed_once",
     "::test_a_training_that_is_stopped_leaves_a_run",
     "::test_torchrun_is_joined",
     "::test_a_process_that_is_killed_is_named",

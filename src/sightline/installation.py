@@ -20,7 +20,7 @@ from sightline.caches import cache_folder
 from sightline.errors import MissingExtra
 from sightline.text import one_line
 
-__all__ = ["EXTRAS", "Diagnosis", "diagnose", "import_library", "install_command", "require_extra"]
+__all__ = ["EXTRAS", "Diagnosis", "diagnose", "import_library", "install_command", "missing_modules", "require_extra"]
 
 
 # What each extra brings, by import name. The first missing one is named in the error.

@@ -31,6 +31,7 @@ from sightline.events import (
 
 NUMBERS = np.zeros(1, np.int64)
 EPOCH = EpochEnded(2, 5, 0.5, 0.8, 0.4, 0.875, 0.001, 61.0, 1234.5, True)
+HEAD = EpochEnded(0, 0, 0.5, 0.8, 0.4, 0.875, 0.0, 6.0, 50.0, True)
 EVENTS = [
     RunStarted("runs/x"),
     StageStarted("Reading", "photos"),
@@ -60,6 +61,11 @@ def test_an_epochs_line_says_what_matters():
     line = line_of(EPOCH)
     for part in ("2/5", "0.5000", "0.4000", "87.50%", "1,234 images/s", "1 min 1 s", "best"):
         assert part in line
+
+
+def test_the_line_of_a_head_alone_has_no_epochs_to_be_the_best_of():
+    line = line_of(HEAD)
+    assert line.startswith("head  loss 0.5000") and "best" not in line and "epoch" not in line
 
 
 def test_a_warning_says_code_and_cure():

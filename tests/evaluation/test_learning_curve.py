@@ -141,3 +141,12 @@ def test_classes_whose_images_are_all_alike_are_fine(noise: float) -> None:
     features = means[labels] + np.random.default_rng(1).normal(0, noise, (75, 1280)).astype(np.float32)
     curve = measure_learning_curve(features, labels, np.arange(75), ("a", "b", "c"), 60)
     assert curve is None or not curve.gain.is_clear
+
+
+def test_no_class_is_expected_to_be_right_more_often_than_always() -> None:
+    features, labels = drawn(80, 2, 40, 0.6, seed=2)  # the lines through its few mistakes fall below none
+    curve = measure_learning_curve(features, labels, np.arange(80), ["a", "b"], 64)
+    assert curve is not None
+    for row in curve.classes:
+        assert row.doubled <= 1
+        assert row.gain.value == pytest.approx(row.doubled - row.now)

@@ -24,7 +24,7 @@ from sklearn import metrics as sk
 from sightline.evaluation.metrics import METRICS
 from sightline.planning.decisions import Decision
 from sightline.reporting.card import render_model_card
-from sightline.reporting.figures import FIGURES
+from sightline.reporting.figures import FIGURES, draw_curves
 from sightline.reporting.page import render_report, write_report
 from sightline.reporting.sections import SECTIONS
 from sightline.runs.folder import Run
@@ -221,6 +221,24 @@ def test_the_training_shows_its_steps_its_clipping_and_how_the_rate_was_found(co
     for file in (copied_run.steps_file, copied_run.rates_file):  # an older run has neither
         file.unlink()
     assert "found before the training" not in render_report(copied_run)
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_a_head_alone_has_no_epochs_in_report_and_card(copied_run):
+    assert "Best epoch" in render_report(copied_run) and "the head alone" not in render_model_card(Recorded(copied_run))
+    plan = copied_run.plan.replace(Decision("epochs", 0, "default", "x"))
+    plan = plan.replace(Decision("engine", "onnxruntime", "hardware", "x"))
+    copied_run.plan_file.write_text(plan.to_toml())
+    names, *rows = copied_run.history_file.read_text().splitlines(keepends=True)
+    copied_run.history_file.write_text(names + "0" + rows[0][rows[0].index(",") :])
+    for file in (copied_run.steps_file, copied_run.rates_file):
+        file.unlink()
+    assert draw_curves(Recorded(copied_run)) is None
+    text = " ".join(Elements(render_report(copied_run)).text.split())
+    assert "Best epoch" not in text and "chose the epoch" not in text and "Epoch 0" not in text
+    assert "Validation accuracy of the head" in text
+    assert "What would torch add? For images of 16 px it trains a better network from scratch" in text
+    assert "- Trained: the head alone" in render_model_card(Recorded(copied_run))
 
 
 def test_the_model_card_says_figures_limits_and_licence(finished_run):

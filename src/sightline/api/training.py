@@ -198,11 +198,14 @@ def list_models(pattern: str = "") -> tuple[ListedNetwork, ...]:
 
     Raises:
         InputError: if nothing matches, with the nearest names.
+        MissingExtra: for a pattern, without the ``[train]`` extra.
 
     Example:
         ``[model.name for model in sightline.api.training.list_models("convnext_tiny*") if model.is_cached]``
     """
     require_extra("light", "listing networks")
+    if pattern:
+        require_extra("train", "the list of timm's networks")
     from sightline.networks.listing import list_networks
 
     return list_networks(pattern)

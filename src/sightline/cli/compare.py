@@ -71,7 +71,8 @@ def _print_compared(compared: Any, again: str, html: Path | None) -> None:
         _print_metrics(compared.names[0], name, pair)
         _print_classes(pair)
     print(
-        "\nThis is about these classifiers; how much metrics vary with the seed alone: sightline train DATA --seeds 3"
+        "\nThis is about these classifiers; how much metrics vary with the seed alone: sightline train DATA --seeds 3; "
+        "with the data: --folds 3"
     )
     if html:
         print(f"Page        {html}")

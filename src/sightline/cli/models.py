@@ -32,6 +32,8 @@ def models(
         sightline models resnet18
     """
     from sightline.api import training
+    from sightline.installation import install_command, missing_modules
+    from sightline.planning.carried_network import CARRIED
 
     print("Reading the list of networks ...", file=sys.stderr)
     found = training.list_models(pattern)
@@ -46,5 +48,9 @@ def models(
         said = network.licence or f"no published weights: {network.description}"
         said += "; weights come with Sightline: no download" if network.is_carried else ""
         print(f"{network.name:<{width}}  {count:>7}  {network.size:>4} px  {where:<7}  {said}")
+    if missing_modules("train"):
+        print(f"\nWithout torch only {CARRIED.name} can be used, as it is; all others: {install_command('train')}")
+        print("Next: sightline train FOLDER")
+        return
     more = "" if pattern else "; sightline models 'convnext*' lists timm's of that name, '*' all"
     print(f"\nNext: sightline train FOLDER --model NAME{more}")

@@ -22,6 +22,7 @@ def recipes(
         sightline recipes
         sightline recipes cnn-dropout
     """
+    from sightline.installation import install_command, missing_modules
     from sightline.planning.recipe import PACKAGED, Recipe, list_recipes
 
     if name is not None:
@@ -37,4 +38,6 @@ def recipes(
         return
     for recipe in list_recipes():
         print(f"{recipe.name}\n  {recipe.summary}\n  accuracy  {recipe.accuracy}\n  time      {recipe.time}\n")
+    if missing_modules("train"):
+        print(f"They need torch, which is not installed: {install_command('train')}")
     print("Next: sightline train FOLDER --recipe NAME; sightline recipes NAME prints one, as a start for your own")

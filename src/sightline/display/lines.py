@@ -34,7 +34,7 @@ __all__ = ["decision_lines", "expected_line", "line_of", "plan_lines"]
 
 Rows = tuple[tuple[str, str, str, str], ...]  # setting, value, origin, reason
 
-_USUAL = ("default", "network")  # origins that tell nothing about this person, these data, this machine
+_USUAL = ("default", "network", "unused")  # origins that tell nothing about this person, these data, this machine
 _SHOWN = 12
 # The settings that change most, in the order in which a person wants to know them.
 _FIRST = (
@@ -101,10 +101,11 @@ def _text_of(event: Event) -> str | None:
 
 
 def _epoch_line(event: EpochEnded) -> str:
-    name = "start" if event.epoch == 0 else f"epoch {event.epoch}/{event.epochs}"
+    name = f"epoch {event.epoch}/{event.epochs}" if event.epoch else "start" if event.epochs else "head"
+    best = "  best" if event.is_best and event.epochs else ""
     return (
         f"{name}  loss {event.train_loss:.4f}  val loss {event.val_loss:.4f}  val accuracy {event.val_accuracy:.2%}  "
-        f"{event.images_per_second:,.0f} images/s  {duration(event.seconds)}{'  best' if event.is_best else ''}"
+        f"{event.images_per_second:,.0f} images/s  {duration(event.seconds)}{best}"
     )
 
 

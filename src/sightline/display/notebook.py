@@ -79,8 +79,8 @@ class Notebook:
             return lines
         head = "<tr><th>epoch</th><th>loss</th><th>val loss</th><th>val accuracy</th><th>time</th></tr>"
         rows = "".join(
-            f"<tr><td>{e.epoch or 'start'}</td><td>{e.train_loss:.4f}</td><td>{e.val_loss:.4f}</td>"
-            f"<td>{e.val_accuracy:.2%}</td><td>{duration(e.seconds)}</td></tr>"
+            f"<tr><td>{e.epoch or ('start' if e.epochs else 'head')}</td><td>{e.train_loss:.4f}</td>"
+            f"<td>{e.val_loss:.4f}</td><td>{e.val_accuracy:.2%}</td><td>{duration(e.seconds)}</td></tr>"
             for e in self._epochs
         )
         return f"{lines}<table>{head}{rows}</table>"

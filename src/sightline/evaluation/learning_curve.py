@@ -375,7 +375,7 @@ def _expect(
     points: tuple[CurvePoint, ...], asked: _Asked, classes: Sequence[str], count: int, seed: int
 ) -> LearningCurve:
     at = np.array([count, 2.0 * count])
-    value = asked.laws(np.ones(len(asked.labels)), at).mean(0)
+    value = asked.laws(np.ones(len(asked.labels)), at).mean(0).clip(min=0)  # a straight line may fall below
     rounds = [asked.laws(weights, at) for weights in asked.drawn(seed)]
     drops = np.concatenate([errors[:, :, 0] - errors[:, :, 1] for errors in rounds])
     low, high = np.quantile(drops, (0.025, 0.975), axis=0)

@@ -91,27 +91,34 @@ def choose_engine(chosen: Chosen) -> tuple[str, str]:
     require_extra(ENGINES[name].extra, "training")
     if name == "torch":
         return name, "chosen by you" if asked else "it is installed, and trains whole networks"
-    why, cure = "engine = onnxruntime", "leave out --set engine=onnxruntime"
-    if missing:
-        why, cure = f"{missing[0]} is not installed", f"install it: {install_command('train')}"
+    why, cure = _why_head_alone()
     refuse_torch_settings(chosen, why, cure)
     if not missing:
         return name, "chosen by you"
     more = "fine-tuning, other networks, augmentation and GPUs"
-    return name, f"{missing[0]} is not installed; it would add {more}: {install_command('train')}"
+    return name, f"{why}; it would add {more}: {install_command('train')}"
+
+
+def _why_head_alone() -> tuple[str, str]:
+    """Return why a training is without torch, and what to do where it should not be, in words."""
+    missing = missing_modules("train")
+    if missing:
+        return f"{missing[0]} is not installed", f"install it: {install_command('train')}"
+    return "engine = onnxruntime", "leave out --set engine=onnxruntime"
 
 
 def refuse_for_head(job: Job, engine: str) -> None:
     """Raise ``InputError`` for what makes no sense where a head alone is trained: several processes, or seeds."""
     if engine == "torch":
         return
+    why, cure = _why_head_alone()
     if job.devices not in ("", "1"):
-        message = f"--devices is {job.devices}, and without torch one process fits the head"
-        raise InputError("plan.needs-torch", message, "leave it out")
+        message = f"--devices {job.devices}, but {why}: one process fits the head"
+        raise InputError("plan.needs-torch", message, f"leave out --devices; or {cure}")
     if job.seeds:
-        message = "--seeds, but a head on frozen features comes out the same with each seed"
-        cure = f"give --folds {max(2, job.seeds)} to see how much results vary with the data"
-        raise InputError("plan.conflict", message, cure)
+        message = f"--seeds {job.seeds}, but {why}: a head on frozen features comes out the same with each seed"
+        more = f"give --folds {max(2, job.seeds)} to see how much results vary with the data"
+        raise InputError("plan.needs-torch", message, f"{more}; or {cure}")
 
 
 def find_engine(name: str, formats: Sequence[str] = ("onnx",)) -> Engine:

@@ -97,4 +97,4 @@ def _fit(trained: FrozenTrained, workbench: Workbench, session: Session, until: 
     seconds = time.monotonic() - start
     yield EpochEnded(0, 0, *metrics, 0.0, seconds, total / max(1e-9, seconds), True)
     yield CheckpointSaved(str(run.best_checkpoint), 0, metrics[2])
-    yield TrainingStopped("the head is fitted", 0, seconds)
+    yield TrainingStopped("only a head was to be trained", 0, seconds)

@@ -13,7 +13,8 @@ __all__ = ["Decision", "Decisions"]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One setting: its value, where it came from (option, recipe, time, data, hardware, network, default), and why."""
+    """One setting: its value, where it came from (option, recipe, time, data, hardware, network, default, unused), and
+    why."""
 
     name: str
     value: Any

@@ -5,9 +5,10 @@ from __future__ import annotations
 from sightline.errors import InputError
 from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.decisions import Decisions
+from sightline.planning.recipe import UNUSED
 from sightline.planning.settings import Chosen
 
-__all__ = ["refuse_torch_settings", "suggest_head"]
+__all__ = ["mark_unused", "refuse_torch_settings", "suggest_head"]
 
 _WITHOUT = "only a head is trained, on the features of a pretrained network"
 _FIXED = {
@@ -31,6 +32,17 @@ def suggest_head(decide: Decisions) -> None:
     """Suggest the settings of a training of the head alone."""
     for name, value in _FIXED.items():
         decide.suggest(name, value, "default", _WITHOUT)
+    decide.suggest("weights", "", "default", "those that come with Sightline")
+    decide.suggest("time", 0.0, "default", "no time limit: the features of all images are computed")
+
+
+def mark_unused(decide: Decisions) -> None:
+    """Say of each decided setting that a head alone does not have that it is not used."""
+    for name, made in decide.values.items():
+        if name == "flip" and decide.value("views") > 1:
+            decide.replace(name, made.value, UNUSED, f"no image is changed in training; of the views: {made.reason}")
+        elif name not in _KEPT and name not in _FIXED:
+            decide.replace(name, made.value, UNUSED, f"not used: {_WITHOUT}")
 
 
 def refuse_torch_settings(chosen: Chosen, why: str, cure: str) -> None:

@@ -15,7 +15,7 @@ from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.decisions import Decision, Decisions
 from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts
 from sightline.planning.fast import suggest_fast
-from sightline.planning.head_alone import suggest_head
+from sightline.planning.head_alone import mark_unused, suggest_head
 from sightline.planning.inputs import SMALL_SIDE, decide_data, decide_pixels
 from sightline.planning.learning import decide_learning, decide_network, refuse_contradictions
 from sightline.planning.own_networks import OWN_NETWORKS, SMALL_NETWORK
@@ -133,9 +133,7 @@ def _reason_without_torch(side: int) -> str:
     """Return why the carried network is used, and what to expect of it for images of ``side`` px."""
     reason = "the pretrained network that comes with Sightline: its features need no torch"
     if side <= SMALL_SIDE:
-        reason += (
-            f"; images of {side} px are enlarged to {CARRIED.size}, and torch would train a better network for them"
-        )
+        reason += f"; images of {side} px are enlarged for it, and torch would train a better network for them"
     return reason
 
 
@@ -201,6 +199,8 @@ def make_plan(
         "device" in options.chosen or "device" in recipe.chosen
     ):  # the probe may have found that the chosen one can't be used
         decide.replace("device", hardware.device, "hardware", hardware.reason)
+    if hardware.engine == "onnxruntime":
+        mark_unused(decide)
     settings = make_settings({name: decision.value for name, decision in decide.values.items()})
     _refuse_conflicts(settings)
     refuse_contradictions(settings)

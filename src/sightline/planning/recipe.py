@@ -10,8 +10,9 @@ from typing import Any
 from sightline.errors import InputError
 from sightline.text import did_you_mean
 
-__all__ = ["PACKAGED", "Recipe", "RecipeFacts", "list_recipes"]
+__all__ = ["PACKAGED", "UNUSED", "Recipe", "RecipeFacts", "list_recipes"]
 
+UNUSED = "unused"  # origin of a setting that a training did not use: no choice, where its plan is a recipe
 PACKAGED = Path(__file__).with_name("recipes")  # each file is a recipe, its stem the name
 
 
@@ -104,7 +105,9 @@ class Recipe:
             tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
             tables.pop("about", None)  # words about the recipe, for people
             # A run's plan.toml is a recipe too: each setting is a table there, with its value.
-            return cls(**{n: v["value"] if isinstance(v, dict) and "value" in v else v for n, v in tables.items()})
+            plan = {n: v for n, v in tables.items() if isinstance(v, dict) and "value" in v}
+            used = {n: v["value"] for n, v in plan.items() if v.get("origin") != UNUSED}
+            return cls(**{n: v for n, v in tables.items() if n not in plan}, **used)
         except OSError as error:
             raise InputError(
                 "recipe.missing", f"can't read the recipe {path}: {error.strerror}", "check the path"

@@ -59,6 +59,8 @@ def refuse_absent_embedder(embedder: Embedder) -> None:
     from sightline.reading.weights import refuse_absent
 
     if embedder.weights or _find_classifier(embedder.model, embedder.runs) is None:
+        if not is_carried(embedder.model):
+            require_extra("train", f"embedding with {embedder.model}")
         refuse_absent({"model": embedder.model, **({"weights": embedder.weights} if embedder.weights else {})})
 
 
@@ -152,7 +154,6 @@ def _by_carried(
 def _by_network(
     samples: Samples, split: Split, embedder: Embedder, value_range: Range | None
 ) -> Generator[Event, None, npt.NDArray[np.float32]]:
-    require_extra("train", "embedding with this network")
     from sightline.networks.describe import describe_network
     from sightline.reading.weights import fetch_weights
     from sightline.training.hardware import probe_hardware

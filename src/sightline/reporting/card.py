@@ -39,7 +39,7 @@ tags:
 An image classifier with {len(facts["classes"])} classes: {names}{", ..." if len(facts["classes"]) > 50 else ""}.
 
 - Network: {_code(facts["model"])}; starting weights: {_code(facts["weights"])} (licence: {facts["licence"]})
-- Accuracy on {part}: {accuracy.shown(found[accuracy])}
+{_head(run)}- Accuracy on {part}: {accuracy.shown(found[accuracy])}
 {_calibration(metrics)}- Split: {facts["split_rule"]}
 - Data fingerprint: `{facts["data_fingerprint"]}`
 - Made with Sightline {facts["versions"]["sightline"]}
@@ -66,6 +66,11 @@ be worse than the interval says. Its probabilities choose among its classes, als
 them: a novelty above 1 means that an image is unlike the training images; that is often right, but not always.
 {f"{few} classes were measured on fewer than 30 images." if few else ""}
 """
+
+
+def _head(run: Recorded) -> str:
+    words = "- Trained: the head alone, a logistic regression on the features of this network, which is unchanged\n"
+    return words if run.is_head_alone else ""
 
 
 def _code(name: str) -> str:

@@ -51,11 +51,11 @@ _MAX_POINTS = 1500  # of a curve by step, in a report that is one file
 
 
 def draw_curves(run: Recorded, theme: str = "light") -> Figure | None:
-    """Return loss and accuracy of training and validation by epoch, or None before the first epoch."""
+    """Return loss and accuracy of training and validation by epoch, or None where there is no epoch."""
     from matplotlib.ticker import MaxNLocator
 
     history = run.history
-    if not history:
+    if not history or run.is_head_alone:
         return None
     best = history["epoch"][best_row(run)]
     figure = empty_figure((9, 3.2))

@@ -8,6 +8,7 @@ import numpy as np
 
 from sightline.evaluation.frozen_head import FrozenHead
 from sightline.events import TIME_LIMIT_REACHED
+from sightline.planning.inputs import SMALL_SIDE
 from sightline.reporting.canvas import both_themes
 from sightline.reporting.figures import best_row, draw_curves, draw_rates, draw_steps
 from sightline.runs.recorded import Recorded
@@ -30,6 +31,8 @@ def training(run: Recorded) -> dict[str, Any]:
         **figures,
         "clipped": float(np.mean(clipped)) if clipped and (settings.clip_norm or settings.clip_value) else None,
         "count_steps": len(clipped),
+        "is_head_alone": run.is_head_alone,
+        "adds": _torch_adds(run) if settings.engine == "onnxruntime" else "",
         "select_by": f"{'lowest' if settings.select_by == 'loss' else 'highest'} validation {settings.select_by}",
         "rate": next(d for d in run.plan.decisions if d.name == "learning_rate"),
         "epochs": int(max(history.get("epoch", [0]))),
@@ -42,6 +45,21 @@ def training(run: Recorded) -> dict[str, Any]:
         "head": head_alone(FrozenHead.of(run.metrics)),
         "more": more_time(history, best, facts.get("stopped", "")) if settings.time else "",
     }
+
+
+def _torch_adds(run: Recorded) -> str:
+    """Return in words what torch would add to a training without it."""
+    images = run.samples
+    sides = np.minimum(images.widths, images.heights)[images.widths > 0]
+    if len(sides) and np.median(sides) <= SMALL_SIDE:
+        return (
+            f"For images of {np.median(sides):.0f} px it trains a better network from scratch; here they were "
+            "enlarged to what a network for photos expects."
+        )
+    return (
+        "It would fine-tune the network itself, which can correct mistakes that a head can't, and it brings other "
+        "networks, augmentation and GPUs."
+    )
 
 
 def head_alone(found: FrozenHead | None) -> str:

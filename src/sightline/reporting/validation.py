@@ -36,6 +36,7 @@ def validation_and_test(run: Recorded) -> dict[str, Any] | None:
         "significant": len(significant),
         "count_validation": len(validation.labels),
         "count_test": len(test.labels),
+        "is_head_alone": run.is_head_alone,
     }
 
 

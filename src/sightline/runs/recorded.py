@@ -109,6 +109,11 @@ class Recorded:
         """``evaluation/metrics.json``."""
         return self.run.metrics
 
+    @property
+    def is_head_alone(self) -> bool:
+        """Whether a head was fitted and no network was trained after it."""
+        return self.history.get("epoch") == [0] and self.plan.settings.epochs == 0
+
     @cached_property
     def history(self) -> dict[str, list[float]]:
         """``history.csv``."""
