@@ -69,7 +69,7 @@ class FrozenTrained:
         threads = self.plan.settings.threads
         samples, store, preprocess = workbench.samples, workbench.store, self.plan.preprocess
         extracting = extract_frozen(
-            self.network, samples, store, preprocess, rows, threads=threads, total=total, done=done, until=until
+            self.network, samples, store, preprocess, rows, threads=threads, progress=(done, total), until=until
         )
         return (yield from extracting)
 

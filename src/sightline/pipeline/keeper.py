@@ -48,6 +48,7 @@ class Keeper:
 
     @property
     def writer(self) -> RunWriter:
+        """What writes the run."""
         return self.session.writer
 
     def relay(self, events: Generator[Event, None, None]) -> Iterator[Event]:

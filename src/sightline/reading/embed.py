@@ -147,7 +147,7 @@ def _by_carried(
     samples, store = yield from decode_images(samples, plan)
     rows = np.flatnonzero(samples.is_ok)
     features = np.full((len(samples), network.feature_size), np.nan, np.float32)
-    features[rows] = yield from extract_frozen(network, samples, store, plan.preprocess, rows, total=len(rows))
+    features[rows] = yield from extract_frozen(network, samples, store, plan.preprocess, rows, progress=(0, len(rows)))
     return features
 
 

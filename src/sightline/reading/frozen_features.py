@@ -41,8 +41,7 @@ def extract_frozen(
     rows: npt.NDArray[np.intp],
     *,
     threads: int = 0,
-    total: int = 0,
-    done: int = 0,
+    progress: tuple[int, int] = (0, 0),
     until: float = math.inf,
 ) -> Generator[Progressed, None, Features]:
     """Return ``[N, D]`` features, bit for bit the same from the cache as computed now, in any order and batch.
@@ -54,7 +53,7 @@ def extract_frozen(
         preprocess: how a stored image becomes a square.
         rows: positions of images that can be read.
         threads: of onnxruntime; 0: as many as this process may use.
-        total, done: progress is counted from ``done`` to ``total``.
+        progress: images that are done already, and of how many.
         until: by ``time.monotonic()``, when to stop, with the features of the first images; at least one batch.
     """
     rules = {"body": hashlib.sha256(network.body).hexdigest(), **pixel_rules(preprocess)}
@@ -63,6 +62,7 @@ def extract_frozen(
         return _compute(network, store, preprocess, rows, missing, threads)
 
     digests = samples.digests[rows].tolist()
+    done, total = progress
     found = yield from cached_features(rules, digests, compute, total=total, done=done, until=until)
     first = next((place for place, row in enumerate(found) if row is None), len(found))
     known = [row for row in found[:first] if row is not None]
