@@ -14,7 +14,7 @@ from sightline.checks.subject import Embedding
 from sightline.data.samples import Samples
 from sightline.data.split import Split
 from sightline.errors import DataError, ModelError, RunError, UnreadableImage
-from sightline.events import Event, StageEnded, StageStarted, Warned
+from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
 from sightline.installation import require_extra
 from sightline.machine import cpu_name, usable_threads
 from sightline.pixels.cache import pixel_rules
@@ -144,6 +144,8 @@ def _by_carried(
     plan = make_plan(Recipe(), options, describe_data(samples, split), hardware, CARRIED)
     file = Path(embedder.weights) if embedder.weights else carried_file()
     network = build_frozen(plan.settings, len(samples.classes), file, is_run=False)
+    if not embedder.weights:
+        yield Noted(f"Weights: {CARRIED.name}, carried by Sightline; licence: {CARRIED.licence}.")
     samples, store = yield from decode_images(samples, plan)
     rows = np.flatnonzero(samples.is_ok)
     features = np.full((len(samples), network.feature_size), np.nan, np.float32)
