@@ -229,7 +229,7 @@ def test_what_a_head_does_not_have_is_refused_before_data_are_read(chosen, said,
 
 
 def test_processes_and_seeds_are_refused(tmp_path):
-    with pytest.raises(InputError, match="--devices is 2"):
+    with pytest.raises(InputError, match="--devices 2, but engine = onnxruntime"):
         sightline.train(tmp_path / "not there", devices=2, engine="onnxruntime")
     with pytest.raises(InputError, match="same with each seed"):
         sightline.repeat(tmp_path / "not there", 3, engine="onnxruntime")

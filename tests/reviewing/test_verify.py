@@ -401,7 +401,7 @@ def test_it_needs_no_torch(finished_run: Run) -> None:
         "import sys\n"
         "class Refuse:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name in {'torch', 'torchvision', 'timm', 'onnxscript', 'safetensors'}:\n"
+        "        if name in {'torch', 'torchvision', 'timm', 'onnxscript'}:\n"
         "            raise ImportError(name)\n"
         "sys.meta_path.insert(0, Refuse())\n"
         "from sightline.cli import main; main()"
