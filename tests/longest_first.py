@@ -11,14 +11,15 @@ import pytest
 from workers import WORKER
 
 # Parts of their names, about a minute of one core down to ten seconds. One that is missing costs some idle seconds.
+# Files whose tests share something dear stand here whole: their tests stay together, and one process makes it.
 LONGEST = (
-    "test_quickstart.py::test_no_cell_fails",
+    "test_quickstart.py::",
     "::test_a_training_that_is_killed_and_taken_up_again",
     "::test_every_cell_shows_what_it_should",
     "::test_the_demo_goes_the_whole_way",
-    "::test_the_wheel_predicts_in_an_empty_environment",  # makes the environment of those in test_without_torch.py
-    "::test_further_ways_of_training",
-    "::test_features_are_computed_once",
+    "test_dist.py::",  # makes the environment of those in test_without_torch.py
+    "test_without_torch.py::",
+    "test_fit_head.py::",
     "::test_a_training_that_is_stopped_leaves_a_run",
     "::test_torchrun_is_joined",
     "::test_a_process_that_is_killed_is_named",
@@ -27,6 +28,9 @@ LONGEST = (
     "::test_closed_pipes_do_not_end_a_training",
     "::test_a_terminal_that_is_closed",
     "test_repeat.py::",
+    "test_earlier.py::",
+    "pipeline/test_frozen_features.py::",
+    "reading/test_check.py::",
     "::test_the_limit_decides_width_and_epochs",
     "test_process_group.py::",
     "::test_a_process_that_lives_on",

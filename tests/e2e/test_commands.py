@@ -17,7 +17,7 @@ SIGHTLINE = [sys.executable, "-m", "sightline"]
 
 
 def test_the_demo_goes_the_whole_way(tmp_path: Path) -> None:
-    result = subprocess.run([*SIGHTLINE, "demo", "--epochs", "3"], cwd=tmp_path, capture_output=True, text=True)
+    result = subprocess.run([*SIGHTLINE, "demo", "--epochs", "1"], cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert len(list((tmp_path / "sightline-demo" / "digits").rglob("*.png"))) == 1797
     assert result.stdout.count("Predicted: ") == 3
