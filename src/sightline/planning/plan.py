@@ -192,7 +192,8 @@ def make_plan(
     decide_pixels(decide, data, network, earlier)
     decide_augmentation(decide, data)
     decide_learning(decide, data, hardware, earlier)
-    decide("engine", hardware.engine, "hardware", hardware.engine_reason)
+    origin = "default" if hardware.engine == "torch" else "hardware"  # what is usual need not be printed
+    decide("engine", hardware.engine, origin, hardware.engine_reason)
     decide("device", hardware.device, "hardware", hardware.reason)
     decide("threads", hardware.threads, "hardware", "one thread for each CPU that this process may use")
     if (
