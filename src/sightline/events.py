@@ -265,9 +265,12 @@ class CheckpointSaved:
     val_loss: float
 
 
+HEAD_FITTED = "the head is fitted"
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingStopped:
-    """The training ended, with the reason."""
+    """The training ended, with the reason; ``HEAD_FITTED`` where there was no more to train."""
 
     reason: str
     best_epoch: int

@@ -70,10 +70,11 @@ def _print_compared(compared: Any, again: str, html: Path | None) -> None:
         print(f"\n{printable(verdict)}\n")
         _print_metrics(compared.names[0], name, pair)
         _print_classes(pair)
-    print(
-        "\nThis is about these classifiers; how much metrics vary with the seed alone: sightline train DATA --seeds 3; "
-        "with the data: --folds 3"
-    )
+    from sightline.installation import missing_modules
+
+    by_data = "with the data: sightline train DATA --folds 3"
+    by_seed = "" if missing_modules("train") else "; with the seed alone: --seeds 3"
+    print(f"\nThis is about these classifiers; how much metrics vary {by_data}{by_seed}")
     if html:
         print(f"Page        {html}")
     elif any(pair.corrected + pair.newly_wrong for pair in compared.pairs):

@@ -39,5 +39,6 @@ def recipes(
     for recipe in list_recipes():
         print(f"{recipe.name}\n  {recipe.summary}\n  accuracy  {recipe.accuracy}\n  time      {recipe.time}\n")
     if missing_modules("train"):
-        print(f"They need torch, which is not installed: {install_command('train')}")
+        print(f"Next: install torch, which they need: {install_command('train')}")
+        return
     print("Next: sightline train FOLDER --recipe NAME; sightline recipes NAME prints one, as a start for your own")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sightline.events import (
+    HEAD_FITTED,
     CheckpointSaved,
     EpochEnded,
     Event,
@@ -91,7 +92,7 @@ def _text_of(event: Event) -> str | None:
             return _epoch_line(event)
         case TrainingStopped(reason, best_epoch, _):
             kept = f"the network of epoch {best_epoch} is kept" if best_epoch else "the fitted head is kept"
-            return f"Training stopped: {reason}; {kept}"
+            return f"Training stopped: {reason}; {kept}" if reason != HEAD_FITTED else None
         case RunEnded(folder, headline):
             return f"{headline}\nRun {folder}"
         case Progressed() | StepEnded() | StepFailed() | StateSaving() | CheckpointSaved() | PartsRaised():
@@ -103,9 +104,10 @@ def _text_of(event: Event) -> str | None:
 def _epoch_line(event: EpochEnded) -> str:
     name = f"epoch {event.epoch}/{event.epochs}" if event.epoch else "start" if event.epochs else "head"
     best = "  best" if event.is_best and event.epochs else ""
+    speed = f"{event.images_per_second:,.0f} images/s  " if event.images_per_second else ""
     return (
         f"{name}  loss {event.train_loss:.4f}  val loss {event.val_loss:.4f}  val accuracy {event.val_accuracy:.2%}  "
-        f"{event.images_per_second:,.0f} images/s  {duration(event.seconds)}{best}"
+        f"{speed}{duration(event.seconds)}{best}"
     )
 
 

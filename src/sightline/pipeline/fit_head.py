@@ -11,9 +11,12 @@ import numpy as np
 
 from sightline.data.split import selection_rows
 from sightline.events import (
+    HEAD_FITTED,
     CheckpointSaved,
     EpochEnded,
     Event,
+    Noted,
+    Progressed,
     StageEnded,
     StageStarted,
     TrainingStopped,
@@ -23,9 +26,11 @@ from sightline.networks.frozen import build_frozen
 from sightline.pipeline.frozen_trained import FrozenTrained
 from sightline.pipeline.keeper import Keeper
 from sightline.pipeline.rehearse import rehearse_finish
+from sightline.pipeline.trained import Features
 from sightline.pipeline.workbench import Session, Workbench
 from sightline.planning.budget import least_training, too_short
 from sightline.planning.plan import Plan
+from sightline.steps import Steps
 from sightline.training.logistic import fit_part
 
 __all__ = ["fit_head_alone"]
@@ -84,9 +89,14 @@ def _fit(trained: FrozenTrained, workbench: Workbench, session: Session, until: 
     if not math.isinf(until):  # where time ends early, the images that were seen are of all classes
         order = np.random.default_rng(0).permutation(order)
     total = len(train) + len(val)
-    val_features = yield from trained.extract(workbench, val, total, 0)
+    known: list[int] = []  # how many features the cache had, of validation and of training
+    val_features = yield from _noting(known, trained.extract(workbench, val, total, 0), 0)
     fit_until = until - (workbench.costs.fit if workbench.costs else 0.0)
-    features = yield from trained.extract(workbench, train[order], total, len(val), fit_until)
+    extracting = trained.extract(workbench, train[order], total, len(val), fit_until)
+    features = yield from _noting(known, extracting, len(val))
+    computed = len(val_features) + len(features) - sum(known)
+    if sum(known):
+        yield Noted(f"Features: {sum(known):,} of {total:,} images are in the cache, and were not computed again.")
     labels, even = samples.labels, settings.imbalance != "none"
     fitting = fit_part(features, labels[train], order, val_features, labels[val], len(samples.classes), even=even)
     head, metrics = yield from fitting
@@ -95,6 +105,18 @@ def _fit(trained: FrozenTrained, workbench: Workbench, session: Session, until: 
     answers = softmax(trained.logits(val_features), axis=1)
     yield ValidationMeasured(0, labels[val], answers.argmax(1), answers.max(1))
     seconds = time.monotonic() - start
-    yield EpochEnded(0, 0, *metrics, 0.0, seconds, total / max(1e-9, seconds), True)
+    yield EpochEnded(0, 0, *metrics, 0.0, seconds, computed / max(1e-9, seconds), True)
     yield CheckpointSaved(str(run.best_checkpoint), 0, metrics[2])
-    yield TrainingStopped("only a head was to be trained", 0, seconds)
+    yield TrainingStopped(HEAD_FITTED, 0, seconds)
+
+
+def _noting(
+    known: list[int], extracting: Generator[Progressed, None, Features], done: int
+) -> Generator[Event, None, Features]:
+    """Pass events on, and add to ``known`` how many features the first one says are there already."""
+    steps = Steps(extracting)
+    for place, event in enumerate(steps):
+        if place == 0:
+            known.append(event.done - done)
+        yield event
+    return steps.result

@@ -33,7 +33,8 @@ def expect_more_data(seen: FeaturesSeen, samples: Samples, split: Split, seed: i
     rows = np.concatenate([train[seen.positions], val])
     features = np.concatenate([seen.train, seen.val])
     fine = np.isfinite(features).all(axis=1)
-    rows, features = rows[fine], features[fine]
+    order = np.argsort(rows[fine], kind="stable")  # that in which the features were computed must not matter
+    rows, features = rows[fine][order], features[fine][order]
     units = _units(samples, rows)
     return measure_learning_curve(features, samples.labels[rows], units, samples.classes, len(train), seed=seed)
 

@@ -129,9 +129,8 @@ def _fit_size(
     side = next((side for side in sides if heads[side] <= _HEAD_SHARE * left), sides[-1])
     if heads[side] > left:
         raise too_short(settings.time, left, heads[side])
-    reason = (
-        f"the largest at which the head is fitted in time: {duration(heads[side])} of the remaining {duration(left)}"
-    )
+    largest = "the usual one, at which" if side == sides[0] else "the largest at which"
+    reason = f"{largest} the head is fitted in time: {duration(heads[side])} of the remaining {duration(left)}"
     each = costs.scaled((side / settings.size) ** 2).epoch(settings, counts["train"], counts["val"])
     epochs = _fit_epochs(settings, each, left - heads[side])
     if heads[side] + _PART * each > left:

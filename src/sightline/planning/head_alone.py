@@ -7,9 +7,11 @@ from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.decisions import Decisions
 from sightline.planning.recipe import UNUSED
 from sightline.planning.settings import Chosen
+from sightline.text import did_you_mean
 
 __all__ = ["mark_unused", "refuse_torch_settings", "suggest_head"]
 
+_MISTYPED = 0.8  # likeness from which on a name was meant to be the carried network's
 _WITHOUT = "only a head is trained, on the features of a pretrained network"
 _FIXED = {
     "pretrained": True,
@@ -58,8 +60,11 @@ def refuse_torch_settings(chosen: Chosen, why: str, cure: str) -> None:
     """
     for name, value in chosen.items():
         if name not in _KEPT and value != _FIXED.get(name, ...):
-            raise InputError("plan.needs-torch", f"{name} = {value!r}, but {why}: {_WITHOUT}", cure)
+            message = f"{name} = {value!r}, but {why}: {_WITHOUT}"
+            raise InputError("plan.needs-torch", message, f"leave out {name}; or {cure}")
     model = str(chosen.get("model") or CARRIED.name)
     if not is_carried(model) and not chosen.get("weights"):
         message = f"--model {model}, but {why}: {_WITHOUT}, and {CARRIED.name} is the one that is here"
-        raise InputError("plan.needs-torch", message, f"leave out --model, give a --weights RUN; or {cure}")
+        meant = did_you_mean(model, [CARRIED.name], cutoff=_MISTYPED)
+        ways = f"leave out --model, or give a --weights RUN; or {cure}"
+        raise InputError("plan.needs-torch", message, f"{meant} {ways}" if meant else ways)

@@ -158,8 +158,10 @@ def draw_explained(explained: Explained, theme: str = "light") -> Figure:
         write(edge + side + 2 * edge, height - 0.63, f"rank correlation of the two maps: {explained.agreement:.2f}", 8)
     if explained.occlusion is not None:
         fall = 100 * max(0.0, float(explained.occlusion.max()))
-        words = f"covering the brightest place lowers the probability by {fall:.1f} points on average"
-        write(edge + side + 2 * edge, height - 0.42, words, 8)
+        first, second = "covering the brightest place lowers", f"the probability by {fall:.1f} points on average"
+        lines = [f"{first} {second}"] if len(tiles) > 2 else [second, first]  # two tiles are too narrow for one line
+        for place, words in enumerate(lines):
+            write(edge + side + 2 * edge, height - 0.42 - 0.21 * place, words, 8)
     return figure
 
 
