@@ -128,7 +128,7 @@ def connect_hub(hub: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
     """Return a function that lets the hub's library ask the hub at an address; its cache is empty."""
     from sightline.networks import published
 
-    published._ask.cache_clear()
+    published._ANSWERS.clear()
 
     def connect(endpoint: str) -> None:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 import sightline
+from sightline import installation
 from sightline.api import reviewing
-from sightline.errors import InputError
+from sightline.errors import InputError, MissingExtra, ModelError, WeightsError
 from sightline.events import CheckpointSaved, Noted, Planned
 from sightline.pipeline import engine
 from sightline.pipeline.engine import choose_engine
@@ -225,7 +226,7 @@ def test_what_a_head_does_not_have_is_refused_before_data_are_read(chosen, said,
     with pytest.raises(InputError) as caught:
         sightline.train(tmp_path / "not there", engine="onnxruntime", **chosen)
     assert caught.value.code == "plan.needs-torch" and said in caught.value.message
-    assert "engine=onnxruntime" in caught.value.cure
+    assert caught.value.cure.endswith("; or give --set engine=torch")
 
 
 def test_processes_and_seeds_are_refused(tmp_path):
@@ -236,12 +237,12 @@ def test_processes_and_seeds_are_refused(tmp_path):
 
 
 def test_the_engine_follows_what_is_installed(monkeypatch):
-    assert choose_engine({})[0] == "torch"
+    assert choose_engine({}, None)[0] == "torch"
     monkeypatch.setattr(engine, "missing_modules", lambda extra: ["torch"])
-    name, reason = choose_engine({"epochs": 0, "seed": 3, "fit": "pad"})
+    name, reason = choose_engine({"epochs": 0, "seed": 3, "fit": "pad"}, None)
     assert name == "onnxruntime" and reason.startswith("torch is not installed")
     with pytest.raises(InputError, match="'onnx-runtime'"):
-        choose_engine({"engine": "onnx-runtime"})
+        choose_engine({"engine": "onnx-runtime"}, None)
 
 
 def test_with_little_time_the_head_is_fitted_on_some_images(textures, tmp_path, monkeypatch):
@@ -269,3 +270,69 @@ def _nothing():
     """Yield no event, and take no time."""
     return 0.0
     yield
+
+
+@pytest.fixture
+def small(textures, tmp_path, features) -> Run:
+    """A run of a small network that torch trained: its body is cut from its graph."""
+    small = {"model": "small-resnet", "width": 8, "epochs": 1, "threads": 1, "quiet": True, "size": 32}
+    return sightline.train(textures, out=tmp_path / "runs", name="small", **small)
+
+
+@pytest.mark.parametrize("chosen", [{"size": 96}, {"mean": (0.1, 0.1, 0.1)}, {"std": (0.3, 0.3, 0.3)}])
+def test_what_a_graph_was_made_for_can_not_be_changed(small, tmp_path, chosen):
+    with pytest.raises(InputError, match="is used as it is") as caught:
+        sightline.train(tmp_path / "not there", weights=str(small.folder), engine="onnxruntime", **chosen)
+    assert caught.value.code == "plan.needs-torch"
+
+
+def test_a_run_without_its_graph_is_refused_before_data_are_read(small, tmp_path):
+    small.model_file.write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="can't be taken from"):
+        sightline.train(tmp_path / "not there", weights=str(small.folder), engine="onnxruntime")
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2_100", "efficientnet_b0", "tf_efficientnet_lite1"])
+def test_weights_of_another_network_are_refused_before_data_are_read(name, tmp_path):
+    import timm
+    from safetensors.torch import save_file
+
+    save_file(timm.create_model(name).state_dict(), tmp_path / "other.safetensors")
+    file = str(tmp_path / "other.safetensors")
+    with pytest.raises(WeightsError, match="differ by name or shape"):
+        sightline.train(tmp_path / "not there", weights=file, engine="onnxruntime")
+    with pytest.raises(InputError, match="--model mobilenetv2_100"):
+        sightline.train(tmp_path / "not there", model="mobilenetv2_100", weights=file, engine="onnxruntime")
+
+
+def test_a_run_that_started_from_a_classifier_folder_is_resumed(run, textures, tmp_path):
+    folder = shutil.copytree(run.classifier_folder, tmp_path / "moved")
+    with pytest.raises(RuntimeError, match="killed"):
+        sightline.train(
+            textures,
+            out=tmp_path / "runs",
+            name="cut",
+            weights=str(folder),
+            display=Display(CheckpointSaved),
+            **WITHOUT,
+        )
+    assert sightline.train(textures, out=tmp_path / "runs", name="cut", resume=True, quiet=True).status == "finished"
+
+
+def test_the_plan_of_a_head_is_a_recipe_for_torch_too(run):
+    recipe = sightline.Recipe.from_toml(run.plan_file)
+    assert not {"epochs", "freeze_body", "head_first", "precision"} & recipe.chosen.keys()
+
+
+def test_torch_without_what_belongs_to_it_is_no_training_without_torch(monkeypatch):
+    for where in (engine, installation):
+        monkeypatch.setattr(where, "missing_modules", lambda extra: ["onnxscript"] if extra == "train" else [])
+    with pytest.raises(MissingExtra, match="onnxscript"):
+        choose_engine({}, None)
+    assert choose_engine({"engine": "onnxruntime"}, None)[0] == "onnxruntime"
+
+
+def test_a_mistyped_name_of_the_carried_network_is_understood(tmp_path):
+    with pytest.raises(InputError) as caught:
+        sightline.train(tmp_path / "not there", model="tf_eficientnet_lite0", engine="onnxruntime")
+    assert "did you mean 'tf_efficientnet_lite0.in1k'?" in caught.value.cure

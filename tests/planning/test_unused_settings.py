@@ -26,8 +26,8 @@ def origins(plan: Plan) -> dict[str, str]:
 def test_what_only_torch_does_is_called_unused():
     found = origins(plan_of(seed=3))
     unused = {name for name, origin in found.items() if origin == UNUSED}
-    assert {"optimizer", "learning_rate", "batch_size", "loss", "zoom", "flip", "ema"} <= unused
-    assert not unused & {"model", "size", "fit", "seed", "split_seed", "imbalance", "views", "epochs", "threads"}
+    assert {"optimizer", "learning_rate", "batch_size", "loss", "zoom", "flip", "ema", "epochs"} <= unused
+    assert not unused & {"model", "size", "fit", "seed", "split_seed", "imbalance", "views", "threads"}
     assert found["seed"] == "option"
 
 
@@ -40,7 +40,7 @@ def test_its_plan_is_a_recipe_for_the_same_again(tmp_path):
     first = plan_of(seed=3, views=2, imbalance="class_weights")
     (tmp_path / "plan.toml").write_text(first.to_toml(), encoding="utf-8")
     recipe = Recipe.from_toml(tmp_path / "plan.toml")
-    refuse_torch_settings(recipe.chosen, "torch is not installed", "install it")
+    refuse_torch_settings(recipe.chosen, None, "torch is not installed", "install it")
     assert plan_of(recipe).settings == first.settings
     assert "zoom" not in recipe.chosen and recipe.chosen["engine"] == "onnxruntime"
 
@@ -48,5 +48,7 @@ def test_its_plan_is_a_recipe_for_the_same_again(tmp_path):
 def test_a_plan_with_epochs_is_none_without_torch(tmp_path):
     (tmp_path / "plan.toml").write_text('[epochs]\nvalue = 4\norigin = "hardware"\nreason = "few"\n')
     with pytest.raises(InputError, match="epochs = 4") as caught:
-        refuse_torch_settings(Recipe.from_toml(tmp_path / "plan.toml").chosen, "torch is not installed", "install it")
+        refuse_torch_settings(
+            Recipe.from_toml(tmp_path / "plan.toml").chosen, None, "torch is not installed", "install it"
+        )
     assert caught.value.code == "plan.needs-torch"

@@ -29,6 +29,21 @@ def test_a_run_embeds_as_its_classifier_predicts(finished_run, colours):
 
 
 @pytest.mark.e2e
+def test_features_of_a_file_that_changed_are_not_kept_as_those_of_its_content(finished_run, colours, tmp_path):
+    data = shutil.copytree(colours, tmp_path / "data")
+    samples = result_of(inspect_source(data))
+    file, content = data / "red" / "000.png", (data / "red" / "000.png").read_bytes()
+    file.write_bytes((data / "blue" / "000.png").read_bytes())
+    embedder = Embedder(str(finished_run.folder))
+    changed = result_of(embed_samples(samples, make_split(samples), embedder)).features
+    file.write_bytes(content)
+    again = result_of(embed_samples(samples, make_split(samples), embedder)).features
+    row = samples.paths.tolist().index("red/000.png")
+    assert np.isnan(changed[row]).all() and not np.isnan(np.delete(changed, row, 0)).any()
+    np.testing.assert_array_equal(again[row], finished_run.classifier().predict(file).features[0])
+
+
+@pytest.mark.e2e
 def test_a_wrong_label_is_found_with_the_features_of_a_run(finished_run, colours, tmp_path):
     data = shutil.copytree(colours, tmp_path / "data")
     (data / "red" / "000.png").rename(data / "blue" / "wrong.png")

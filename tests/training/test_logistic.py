@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from sightline.training import logistic
-from sightline.training.logistic import STRENGTHS, FittedHead, fit_head
+from sightline.training.logistic import STRENGTHS, FittedHead, fit_head, mixed_order
 
 
 def blobs(classes: int, seed: int = 0):
@@ -128,3 +128,10 @@ with _threads_for(1):
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
     said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "{1}"
+
+
+def test_some_of_every_class_come_first_and_all_come_once():
+    labels = np.repeat([0, 1, 2], [95, 4, 1])
+    order = mixed_order(labels, 3)
+    assert set(labels[order[:3]]) == {0, 1, 2} and sorted(order) == list(range(100))
+    assert (labels[order[3:50]] == 0).sum() > 40 and not np.array_equal(order, mixed_order(labels, 4))

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,30 +30,40 @@ _AT_ONCE = 500  # keys of one query
 _KEPT = 0.9  # share of the limit that stays when something must go: else it would happen at each image
 
 
+_SUM = 8  # bytes of a row's checksum
+
+
+def _packed(content: bytes) -> bytes:
+    return content + hashlib.blake2b(content, digest_size=_SUM).digest()
+
+
 class FeatureCache:
     """The cache of features; where its file can't be written, it is empty and nothing fails.
 
     Example:
         >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder, FeatureCache(Path(folder), "rules", 10**6) as cache:
+        >>> with tempfile.TemporaryDirectory() as folder, FeatureCache(Path(folder), "rules", 3, 10**6) as cache:
         ...     cache.put(["a"], np.ones((1, 3), np.float32))
         ...     [None if row is None else row.tolist() for row in cache.get(["a", "b"])]
         [[1.0, 1.0, 1.0], None]
     """
 
-    def __init__(self, folder: Path, rules: str, limit: int) -> None:
+    def __init__(self, folder: Path, rules: str, size: int, limit: int) -> None:
         """Open the cache.
 
         Args:
             folder: of the file; created when missing.
             rules: whatever the features depend on besides the image: network, preprocessing.
-            limit: most bytes of all rows together.
+            size: numbers in the features of an image.
+            limit: most bytes of all rows together; 0: nothing is kept.
         """
-        self._salt, self._limit = rules.encode(), limit
+        self._salt, self._size, self._limit = rules.encode(), size, limit
+        self._file = folder / "features.sqlite"
         self._database: sqlite3.Connection | None = None
-        with contextlib.suppress(OSError, sqlite3.Error):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._database = open_database(folder / "features.sqlite", _SCHEMA)
+        if limit:
+            with contextlib.suppress(OSError, sqlite3.Error):
+                folder.mkdir(parents=True, exist_ok=True)
+                self._database = open_database(self._file, _SCHEMA)
 
     def __enter__(self) -> FeatureCache:
         return self
@@ -63,19 +73,32 @@ class FeatureCache:
             self._database.close()
             self._database = None
 
+    @contextlib.contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        """Go on without what SQLite can't do; a damaged file is removed, and made again by whoever opens it next."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            if any(word in str(error) for word in ("malformed", "not a database")) and self._database is not None:
+                self._database.close()
+                self._database = None
+                with contextlib.suppress(OSError):
+                    for name in (self._file.name, f"{self._file.name}-wal", f"{self._file.name}-shm"):
+                        self._file.with_name(name).unlink(missing_ok=True)
+
     def get(self, digests: Sequence[str]) -> list[npt.NDArray[np.float32] | None]:
         """Return the features ``[D]`` of each image, by the sha256 of its content; None where they are not known."""
         keys = [self._key(digest) for digest in digests]
         found: dict[bytes, bytes] = {}
         today = int(time.time()) // _DAY
-        with contextlib.suppress(sqlite3.Error):
+        with self._forgiving():
             for start in range(0, len(keys), _AT_ONCE):
                 some = keys[start : start + _AT_ONCE]
                 marks = ",".join("?" * len(some))
                 found.update(self._execute(f"SELECT image, row FROM features WHERE image IN ({marks})", some))
                 older = f"UPDATE features SET used = ? WHERE image IN ({marks}) AND used < ?"
                 self._execute(older, [today, *some, today])
-        return [np.frombuffer(found[key], np.float32) if key in found else None for key in keys]
+        return [self._unpacked(found.get(key, b"")) for key in keys]
 
     def put(self, digests: Sequence[str], features: npt.NDArray[np.float32]) -> None:
         """Store features ``[N, D]`` of images whose content has these sha256; rows that are not finite are left out."""
@@ -83,11 +106,11 @@ class FeatureCache:
             return
         today, rows = int(time.time()) // _DAY, np.ascontiguousarray(features, np.float32)
         values = [
-            (self._key(digest), row.tobytes(), row.nbytes, today)
+            (self._key(digest), _packed(row.tobytes()), row.nbytes + _SUM, today)
             for digest, row in zip(digests, rows, strict=True)
             if digest and np.isfinite(row).all()
         ]
-        with contextlib.suppress(sqlite3.Error):
+        with self._forgiving():
             with self._database:
                 self._database.executemany("INSERT OR REPLACE INTO features VALUES (?,?,?,?)", values)
             self._make_room()
@@ -95,17 +118,23 @@ class FeatureCache:
     def _make_room(self) -> None:
         """Remove the rows that were not used for the longest time, where all together exceed the limit."""
         total = self._execute("SELECT COALESCE(SUM(bytes), 0) FROM features", [])[0][0]
-        if total <= self._limit:
+        if self._database is None or total <= self._limit:
             return
-        oldest = self._execute("SELECT rowid, bytes FROM features ORDER BY used", [])
         gone: list[tuple[int]] = []
-        while total > _KEPT * self._limit:
-            row, size = oldest[len(gone)]
+        for row, size in self._execute("SELECT rowid, bytes FROM features ORDER BY used", []):
+            if total <= _KEPT * self._limit:
+                break
             gone.append((row,))
             total -= size
-        assert self._database is not None
         with self._database:
             self._database.executemany("DELETE FROM features WHERE rowid = ?", gone)
+
+    def _unpacked(self, row: bytes) -> npt.NDArray[np.float32] | None:
+        """Return features as they were put, or None where they are not there, damaged, or of another length."""
+        content = row[:-_SUM]
+        if len(content) != 4 * self._size or row != _packed(content):
+            return None
+        return np.frombuffer(content, np.float32)
 
     def _key(self, digest: str) -> bytes:
         return hashlib.blake2b(digest.encode(), digest_size=16, key=hashlib.sha256(self._salt).digest()).digest()

@@ -11,15 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.errors import ModelError, WeightsError
+from sightline.networks.carried import carried_file
 from sightline.networks.lite import build_body
 from sightline.networks.lite_reference import compute_features
-from sightline.planning.carried_network import is_carried
+from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.settings import Settings
 from sightline.runtime.classifier import MODEL_FILE
 from sightline.runtime.onnx_session import INPUT, open_session
 from sightline.text import one_line
 
-__all__ = ["FrozenNetwork", "build_frozen", "cut_body"]
+__all__ = ["FrozenNetwork", "build_frozen", "cut_body", "refuse_other_tensors"]
 
 _BODY = "body."
 Features = npt.NDArray[np.float32]
@@ -143,6 +144,30 @@ def build_frozen(settings: Settings, classes: int, weights: Path, *, is_run: boo
     return FrozenNetwork(tensors, body, is_lite)
 
 
+def refuse_other_tensors(file: Path) -> None:
+    """Raise ``WeightsError`` unless a file has the tensors of the carried network, by name and shape.
+
+    A classifier and the counters of batch norms may be there or not.
+
+    Example:
+        >>> refuse_other_tensors(carried_file())
+    """
+    own, given = (_shapes(path) for path in (carried_file(), file))
+    if own != given:
+        odd = sorted(name for name in {*own, *given} if own.get(name) != given.get(name))
+        message = f"{file} is not {CARRIED.name}: {len(odd):,} tensors differ by name or shape, such as {odd[0]}"
+        raise WeightsError("weights.mismatch", message, "give the weights of exactly this network, or leave them out")
+
+
+def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    from safetensors import safe_open
+
+    with safe_open(file, framework="numpy") as tensors:
+        names = [name for name in tensors.keys() if not name.startswith("classifier.")]  # noqa: SIM118
+        names = [name for name in names if not name.endswith("num_batches_tracked")]
+        return {name: tuple(tensors.get_slice(name).get_shape()) for name in names}
+
+
 def cut_body(model: Path) -> bytes:
     """Return the part of a classifier's ``model.onnx`` from pixels to features, as a model.
 
@@ -156,7 +181,7 @@ def cut_body(model: Path) -> bytes:
         body = onnx.utils.Extractor(whole).extract_model([INPUT], ["features"])
     except Exception as error:  # onnx raises what its parser and checks raise
         message = f"the network up to its features can't be taken from {model}: {one_line(error, 200)}"
-        raise ModelError("model.damaged", message, "give another run's --weights") from error
+        raise ModelError("model.damaged", message, "give another run, whose model.onnx is whole") from error
     data: bytes = body.SerializeToString()
     return data
 

@@ -6,7 +6,6 @@ import json
 import os
 import threading
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +15,11 @@ from sightline.planning.carried_network import CARRIED
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
 
-__all__ = ["WEIGHTS_FILE", "Published", "ask_hub", "find_in_cache", "unavailable"]
+__all__ = ["PATIENT", "WEIGHTS_FILE", "Published", "ask_hub", "find_in_cache", "unavailable"]
 
 WEIGHTS_FILE = "model.safetensors"
 _SECONDS = 0.8  # for the hub's answer: what can't be had must be said within two seconds of the start
+PATIENT = 10.0  # seconds for it where nothing was asked for by name, or the rest is decided already
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,9 @@ class Published:
     licence: str
 
 
+_ANSWERS: dict[tuple[str, str], Published] = {}  # of this process: the early look and the download ask the same
+
+
 def find_in_cache(repository: str) -> Path | None:
     """Return the weights of a repository if they are in the hub's cache, without a network connection."""
     from huggingface_hub import try_to_load_from_cache
@@ -43,21 +46,21 @@ def find_in_cache(repository: str) -> Path | None:
     return Path(cached) if isinstance(cached, str) else None
 
 
-def ask_hub(name: str, repository: str) -> Published:
+def ask_hub(name: str, repository: str, seconds: float = _SECONDS) -> Published:
     """Return what the hub says of a network's weights; asked once for each repository.
 
     Args:
         name: of the network.
         repository: of its weights.
+        seconds: to wait for the answer; ``HF_HUB_ETAG_TIMEOUT``, where it is set, counts instead.
 
     Raises:
-        WeightsError: if there is no answer within 0.8 s (where ``HF_HUB_ETAG_TIMEOUT`` is set, within so many), no such
-            repository, or no safetensors file in it.
+        WeightsError: if there is no answer in time, no such repository, or no safetensors file in it.
     """
     from huggingface_hub import constants
 
     own = os.environ.get("HF_HUB_ETAG_TIMEOUT")
-    seconds = float(constants.HF_HUB_ETAG_TIMEOUT) if own else _SECONDS
+    seconds = float(constants.HF_HUB_ETAG_TIMEOUT) if own else seconds
     try:
         return _ask(repository, constants.ENDPOINT, seconds)
     except WeightsError:
@@ -69,8 +72,9 @@ def ask_hub(name: str, repository: str) -> Published:
         raise unavailable(name, error) from error
 
 
-@lru_cache(maxsize=64)
 def _ask(repository: str, endpoint: str, seconds: float) -> Published:
+    if (repository, endpoint) in _ANSWERS:
+        return _ANSWERS[repository, endpoint]
     info = _within(seconds, repository, endpoint)
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
     if WEIGHTS_FILE not in sizes:
@@ -79,7 +83,8 @@ def _ask(repository: str, endpoint: str, seconds: float) -> Published:
             f"{repository} has no {WEIGHTS_FILE}, only {', '.join(sizes) or 'nothing'}",
             "choose another --model, or convert its weights to safetensors and give --weights FILE",
         )
-    return Published(sizes[WEIGHTS_FILE], str(getattr(info.card_data, "license", None) or ""))
+    _ANSWERS[repository, endpoint] = Published(sizes[WEIGHTS_FILE], str(getattr(info.card_data, "license", None) or ""))
+    return _ANSWERS[repository, endpoint]
 
 
 def _within(seconds: float, repository: str, endpoint: str) -> ModelInfo:

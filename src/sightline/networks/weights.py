@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sightline.errors import WeightsError
 from sightline.networks.carried import carried_file
-from sightline.networks.published import WEIGHTS_FILE, ask_hub, find_in_cache, unavailable
+from sightline.networks.published import PATIENT, WEIGHTS_FILE, ask_hub, find_in_cache, unavailable
 from sightline.networks.timm_names import read_timm_names
 from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.facts import NetworkFacts
@@ -94,7 +94,7 @@ def find_weights(network: NetworkFacts, file: str) -> WeightsFile:
         return WeightsFile(cached, f"{source}, cached", network.licence, cached.stat().st_size, repository)
     from huggingface_hub import constants
 
-    published = ask_hub(network.name, repository)
+    published = ask_hub(network.name, repository, PATIENT)
     licence = published.licence or network.licence
     return WeightsFile(None, source, licence, published.size, repository, str(constants.HF_HUB_CACHE))
 

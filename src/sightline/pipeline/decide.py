@@ -10,17 +10,17 @@ from sightline.errors import DeviceError
 from sightline.events import Event, Planned, StageEnded, StageStarted, Warned
 from sightline.networks.weights import check_weights, read_normalisation
 from sightline.pipeline.candidates import compare_networks, describe_obtainable
-from sightline.pipeline.engine import ENGINES, Engine, choose_engine, refuse_for_head
+from sightline.pipeline.engine import ENGINES, Engine, choose_engine, engine_of, refuse_for_head
 from sightline.pipeline.job import Job, refuse_repeats
 from sightline.pipeline.look import Looked, look
 from sightline.pipeline.probe import probe_changes, warn_of_harm
 from sightline.planning.budget import Costs, estimate_seconds, fit_to_time, least_training, too_short
-from sightline.planning.facts import DataFacts, Hardware, NetworkFacts
+from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts
 from sightline.planning.inputs import SMALL_SIDE
 from sightline.planning.plan import Plan, choose_model, make_plan
 from sightline.planning.recipe import Recipe
 
-__all__ = ["Decided", "decide", "plan_job"]
+__all__ = ["Decided", "decide", "plan_job", "with_normalisation"]
 
 # Seconds that decoding an image takes about, and export and report with their rehearsal; measured before the training.
 _DECODING, _CLOSING = {False: 2e-3, True: 1e-4}, 12.0
@@ -46,7 +46,7 @@ class Decided:
 def plan_job(job: Job) -> Generator[Event, None, Plan]:
     """Look at the data and decide every setting; nothing is written and nothing trained."""
     refuse_repeats(job)
-    refuse_for_head(job, choose_engine(job.chosen)[0])
+    refuse_for_head(job, engine_of(job))
     looked, _ = yield from look(job)
     return (yield from decide(job, looked)).plan
 
@@ -54,7 +54,7 @@ def plan_job(job: Job) -> Generator[Event, None, Plan]:
 def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
     """Decide every setting from data, machine and network. Test images have no part in it but by their number."""
     chosen, samples, earlier = job.chosen, looked.samples, looked.earlier
-    name, reason = choose_engine(chosen)
+    name, reason = choose_engine(chosen, earlier)
     engine = ENGINES[name]
     if job.folds:  # what trains in one fold is tested in another
         data = replace(looked.data, not_probed="in folds every image is a test image")
@@ -69,8 +69,7 @@ def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
     hardware = replace(hardware, engine_reason=reason)
     if earlier:
         check_weights(earlier.file)
-    if earlier and "mean" not in earlier.settings:  # a classifier's folder without its run
-        earlier = replace(earlier, settings={**earlier.settings, **read_normalisation(earlier.file)})
+        earlier = with_normalisation(earlier)
     found = yield from compare_networks(samples, looked.split, data, hardware, chosen)
     timed = {} if found is None else {"model": found}
     model = choose_model(recipe, job.options, data, hardware, earlier, timed)
@@ -117,6 +116,13 @@ def _choose_hardware(job: Job, engine: Engine) -> Generator[Event, None, tuple[H
     if hardware.warning:
         yield Warned("device.broken-cuda", hardware.warning, "see sightline doctor; the CPU is used")
     return hardware, recipe
+
+
+def with_normalisation(earlier: EarlierRun) -> EarlierRun:
+    """Return an earlier run with the mean and std of its weights, where a classifier's folder does not state them."""
+    if "mean" in earlier.settings:
+        return earlier
+    return replace(earlier, settings={**earlier.settings, **read_normalisation(earlier.file)})
 
 
 def _closing_guess(costs: Costs, data: DataFacts) -> float:

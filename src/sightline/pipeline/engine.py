@@ -9,7 +9,7 @@ from typing import Protocol
 from sightline.errors import InputError
 from sightline.events import Event, Warned
 from sightline.installation import install_command, missing_modules, require_extra
-from sightline.pipeline.frozen_engine import FrozenEngine
+from sightline.pipeline.frozen_engine import FrozenEngine, refuse_other_body
 from sightline.pipeline.job import Job
 from sightline.pipeline.torch_engine import TorchEngine
 from sightline.pipeline.trained import Trained
@@ -19,10 +19,11 @@ from sightline.planning.facts import EarlierRun, Hardware, NetworkFacts
 from sightline.planning.head_alone import refuse_torch_settings
 from sightline.planning.plan import Plan
 from sightline.planning.settings import Chosen, Settings
+from sightline.runs.earlier import find_earlier
 from sightline.runs.folder import Run
 from sightline.text import did_you_mean
 
-__all__ = ["ENGINES", "Engine", "choose_engine", "find_engine", "refuse_for_head"]
+__all__ = ["ENGINES", "Engine", "choose_engine", "engine_of", "find_engine", "refuse_for_head"]
 
 
 class Engine(Protocol):
@@ -72,11 +73,12 @@ class Engine(Protocol):
 ENGINES: dict[str, Engine] = {"torch": TorchEngine(), "onnxruntime": FrozenEngine()}
 
 
-def choose_engine(chosen: Chosen) -> tuple[str, str]:
+def choose_engine(chosen: Chosen, earlier: EarlierRun | None) -> tuple[str, str]:
     """Return (engine, reason): the one that was asked for, or torch where it is installed.
 
     Args:
         chosen: settings that a person chose.
+        earlier: the run that ``weights`` names, if it is one.
 
     Raises:
         InputError: for another name, or for a setting that the engine does not have.
@@ -87,12 +89,15 @@ def choose_engine(chosen: Chosen) -> tuple[str, str]:
         cure = did_you_mean(str(asked), ENGINES, f"give {' or '.join(ENGINES)}")
         raise InputError("plan.bad-value", f"there is no engine {asked!r}", cure)
     missing = missing_modules("train")
+    if asked is None and missing and "torch" not in missing:
+        require_extra("train", "training with torch, which is here,")
     name = asked or ("onnxruntime" if missing else "torch")
     require_extra(ENGINES[name].extra, "training")
     if name == "torch":
         return name, "chosen by you" if asked else "it is installed, and trains whole networks"
     why, cure = _why_head_alone()
-    refuse_torch_settings(chosen, why, cure)
+    refuse_torch_settings(chosen, earlier, why, cure)
+    refuse_other_body(chosen, earlier)
     if not missing:
         return name, "chosen by you"
     more = "fine-tuning, other networks, augmentation and GPUs"
@@ -104,7 +109,16 @@ def _why_head_alone() -> tuple[str, str]:
     missing = missing_modules("train")
     if missing:
         return f"{missing[0]} is not installed", f"install it: {install_command('train')}"
-    return "engine = onnxruntime", "leave out --set engine=onnxruntime"
+    return "engine = onnxruntime", "give --set engine=torch"
+
+
+def engine_of(job: Job) -> str:
+    """Return the engine of a new training.
+
+    Raises:
+        SightlineError: as ``choose_engine``; or if ``weights`` names a run that has none.
+    """
+    return choose_engine(job.chosen, find_earlier(job.chosen.get("weights", ""), folder=job.out))[0]
 
 
 def refuse_for_head(job: Job, engine: str) -> None:

@@ -28,10 +28,11 @@ from sightline.pipeline.keeper import Keeper
 from sightline.pipeline.rehearse import rehearse_finish
 from sightline.pipeline.trained import Features
 from sightline.pipeline.workbench import Session, Workbench
-from sightline.planning.budget import least_training, too_short
+from sightline.pixels.limits import squares_at_once
+from sightline.planning.budget import too_short
 from sightline.planning.plan import Plan
 from sightline.steps import Steps
-from sightline.training.logistic import fit_part
+from sightline.training.logistic import fit_part, mixed_order
 
 __all__ = ["fit_head_alone"]
 
@@ -72,10 +73,10 @@ def _refuse_too_short(plan: Plan, workbench: Workbench, until: float) -> None:
     """Raise ``InputError`` where there is no time for a head."""
     split, costs = workbench.split, workbench.costs
     assert costs is not None
-    least = least_training(plan.settings, costs, len(split.rows("train")), len(split.rows("val")))
     left = until - time.monotonic()
-    if left < costs.fit or left < 0:
-        raise too_short(plan.settings.time, left, min(least, costs.fit + 1))
+    least = (len(split.rows("val")) + squares_at_once(plan.settings.size)) * costs.feature + costs.fit
+    if left < least:
+        raise too_short(plan.settings.time, left, least)
 
 
 def _fit(trained: FrozenTrained, workbench: Workbench, session: Session, until: float) -> Generator[Event, None, None]:
@@ -87,7 +88,7 @@ def _fit(trained: FrozenTrained, workbench: Workbench, session: Session, until: 
     train, val = split.rows("train"), selection_rows(split, samples.labels)
     order = np.arange(len(train))
     if not math.isinf(until):  # where time ends early, the images that were seen are of all classes
-        order = np.random.default_rng(0).permutation(order)
+        order = mixed_order(samples.labels[train])
     total = len(train) + len(val)
     known: list[int] = []  # how many features the cache had, of validation and of training
     val_features = yield from _noting(known, trained.extract(workbench, val, total, 0), 0)

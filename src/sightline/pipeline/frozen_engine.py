@@ -17,7 +17,8 @@ from sightline.errors import DeviceError
 from sightline.events import Event, Warned
 from sightline.machine import cpu_name, usable_threads
 from sightline.networks.carried import carried_file
-from sightline.networks.frozen import build_frozen
+from sightline.networks.frozen import build_frozen, cut_body, refuse_other_tensors
+from sightline.networks.weights import find_file
 from sightline.pipeline.fit_head import fit_head_alone
 from sightline.pipeline.frozen_trained import FrozenTrained
 from sightline.pipeline.workbench import Session, Workbench
@@ -26,11 +27,12 @@ from sightline.planning.budget import FIT_SECONDS, SIDES, Costs
 from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.facts import EarlierRun, Hardware, NetworkFacts
 from sightline.planning.plan import Plan
-from sightline.planning.settings import Settings
+from sightline.planning.settings import Chosen, Settings
 from sightline.runs.folder import Run
+from sightline.runtime.classifier import MODEL_FILE
 from sightline.runtime.onnx_session import INPUT, open_session
 
-__all__ = ["FrozenEngine"]
+__all__ = ["FrozenEngine", "refuse_other_body"]
 
 _TIMED = 3  # batches
 
@@ -56,6 +58,7 @@ class FrozenEngine:
     def describe(self, name: str, earlier: EarlierRun | None) -> NetworkFacts:
         """Return the facts of the carried network, or of an earlier run's."""
         if earlier is None:
+            assert is_carried(name), "any other network was refused before"
             return CARRIED
         facts = earlier.settings
         return replace(
@@ -72,7 +75,7 @@ class FrozenEngine:
     def measure(self, plan: Plan, classes: int, train: int, val: int, earlier: EarlierRun | None) -> Costs:
         """Measure the seconds of an image's features."""
         settings = plan.settings
-        weights = Path(settings.weights) if settings.weights else carried_file()
+        weights = Path(settings.weights).expanduser() if settings.weights else carried_file()
         weights = weights if earlier is None else earlier.file
         network = build_frozen(settings, classes, weights, is_run=earlier is not None)
         session, count = open_session(network.body, threads=settings.threads), squares_at_once(settings.size)
@@ -106,3 +109,16 @@ class FrozenEngine:
     def named_errors(self, settings: Settings) -> AbstractContextManager[None]:
         """Return a context that does nothing: a batch takes some megabytes."""
         return contextlib.nullcontext()
+
+
+def refuse_other_body(chosen: Chosen, earlier: EarlierRun | None) -> None:
+    """Raise, before data are read, where chosen weights are not those of a network that onnxruntime can compute.
+
+    Raises:
+        WeightsError, ModelError: if a file is not the carried network's, or a run has no graph.
+    """
+    if earlier is not None:
+        if not is_carried(earlier.model):
+            cut_body(earlier.file.with_name(MODEL_FILE))
+    elif chosen.get("weights"):
+        refuse_other_tensors(find_file(str(chosen["weights"])))

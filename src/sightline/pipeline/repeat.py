@@ -16,7 +16,7 @@ from sightline.evaluation.repeats import describe_spread
 from sightline.events import Event, Noted, RunEnded, RunStarted
 from sightline.launch import refuse_launched
 from sightline.pipeline.decide import decide
-from sightline.pipeline.engine import ENGINES, choose_engine, refuse_for_head
+from sightline.pipeline.engine import ENGINES, engine_of, refuse_for_head
 from sightline.pipeline.finish import finish
 from sightline.pipeline.job import Job, refuse_counts, refuse_repeats
 from sightline.pipeline.look import Looked, look
@@ -47,7 +47,7 @@ def repeat_job(job: Job) -> Generator[Event, None, Run]:
     refuse_launched(f"--{repeats.kind}")
     refuse_counts(job.folds, job.seeds if job.repeats else times)
     refuse_repeats(job)
-    refuse_for_head(job, choose_engine(job.chosen)[0])
+    refuse_for_head(job, engine_of(job))
     refuse_name(job.out, job.name)
     cache_limit()
     looked, splits = yield from look(job)

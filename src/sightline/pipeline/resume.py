@@ -14,7 +14,7 @@ from sightline.data.sources import describe_source
 from sightline.data.split import Split
 from sightline.errors import DeviceError, InputError, RunError
 from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
-from sightline.pipeline.decide import Decided
+from sightline.pipeline.decide import Decided, with_normalisation
 from sightline.pipeline.engine import ENGINES
 from sightline.pipeline.job import Job
 from sightline.pipeline.look import Looked, look
@@ -118,6 +118,7 @@ def _decide_again(
 ) -> Generator[Event, None, tuple[Decided, str]]:
     """Return the run's plan on the machine of now, and what differs from that of then, in words."""
     engine = ENGINES[plan.settings.engine]
+    earlier = None if looked.earlier is None else with_normalisation(looked.earlier)
     yield StageStarted("Planning", engine.loading)
     try:
         hardware = engine.probe(plan.settings.device)
@@ -134,9 +135,9 @@ def _decide_again(
         parts = f"accumulate {plan.settings.accumulate} then, {fitting.settings.accumulate} now: there is less memory"
         differs, plan = "; ".join(filter(None, (differs, parts))), fitting
     limited = plan.settings.time > 0
-    costs = engine.measure(plan, classes, counts["train"], counts["val"], looked.earlier) if limited else None
+    costs = engine.measure(plan, classes, counts["train"], counts["val"], earlier) if limited else None
     yield StageEnded("Planning", f"as {run.folder} was planned", 0.0)
-    return Decided(plan, hardware, engine.describe(plan.settings.model, looked.earlier), costs), differs
+    return Decided(plan, hardware, engine.describe(plan.settings.model, earlier), costs), differs
 
 
 def has_state(run: Run) -> bool:

@@ -22,7 +22,7 @@ from sightline.errors import InputError, RunError, StopRequested
 from sightline.events import Event, Noted, RunEnded, RunStarted, StageEnded, Warned
 from sightline.installation import require_extra
 from sightline.pipeline.decide import Decided, decide
-from sightline.pipeline.engine import ENGINES, choose_engine, refuse_for_head
+from sightline.pipeline.engine import ENGINES, engine_of, refuse_for_head
 from sightline.pipeline.finish import finish
 from sightline.pipeline.job import Job, refuse_repeats
 from sightline.pipeline.look import Looked, look
@@ -111,7 +111,7 @@ def _engine_of(before: Run | None, job: Job) -> str:
     """Return what computes: as in the run that is continued, or as chosen."""
     if before is not None and before.plan_file.is_file():
         return str(before.plan.settings.engine)
-    return choose_engine(job.chosen)[0]
+    return engine_of(job)
 
 
 def _begin(job: Job, before: Run | None, processes: Processes) -> Generator[Event, None, TakenUp]:

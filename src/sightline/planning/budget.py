@@ -155,6 +155,8 @@ def estimate_seconds(settings: Settings, costs: Costs, train: int, val: int) -> 
 def least_training(settings: Settings, costs: Costs, train: int, val: int) -> float:
     """Return the seconds of the least training: a fitted head or one update, and one validation."""
     head = (train + val) * costs.feature + costs.fit
+    if settings.engine == "onnxruntime":
+        return head
     return val * costs.forward + (head if settings.head_first else costs.step)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from sightline.errors import InputError
 from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.decisions import Decisions
+from sightline.planning.facts import EarlierRun
 from sightline.planning.recipe import UNUSED
 from sightline.planning.settings import Chosen
 from sightline.text import did_you_mean
 
 __all__ = ["mark_unused", "refuse_torch_settings", "suggest_head"]
 
+_OF_BODY = ("size", "mean", "std")  # what the graph of an earlier run was made for
 _MISTYPED = 0.8  # likeness from which on a name was meant to be the carried network's
 _WITHOUT = "only a head is trained, on the features of a pretrained network"
 _FIXED = {
@@ -45,25 +47,32 @@ def mark_unused(decide: Decisions) -> None:
             decide.replace(name, made.value, UNUSED, f"no image is changed in training; of the views: {made.reason}")
         elif name not in _KEPT and name not in _FIXED:
             decide.replace(name, made.value, UNUSED, f"not used: {_WITHOUT}")
+        elif name in _FIXED and name != "device" and made.origin == "default":
+            decide.replace(name, made.value, UNUSED, made.reason)
 
 
-def refuse_torch_settings(chosen: Chosen, why: str, cure: str) -> None:
+def refuse_torch_settings(chosen: Chosen, earlier: EarlierRun | None, why: str, cure: str) -> None:
     """Raise ``InputError`` for a chosen setting that a head alone does not have.
 
     Args:
         chosen: what a person chose.
+        earlier: the run that ``weights`` names, if it is one.
         why: why only a head is trained, in words.
         cure: what to type for more.
 
     Example:
-        >>> refuse_torch_settings({"seed": 1, "epochs": 0}, "torch is not installed", "install it")
+        >>> refuse_torch_settings({"seed": 1, "epochs": 0}, None, "torch is not installed", "install it")
     """
     for name, value in chosen.items():
         if name not in _KEPT and value != _FIXED.get(name, ...):
             message = f"{name} = {value!r}, but {why}: {_WITHOUT}"
             raise InputError("plan.needs-torch", message, f"leave out {name}; or {cure}")
     model = str(chosen.get("model") or CARRIED.name)
-    if not is_carried(model) and not chosen.get("weights"):
+    for name in _OF_BODY:
+        if name in chosen and earlier is not None and not is_carried(earlier.model):
+            message = f"{name} = {chosen[name]!r}, but {why}: the network of {earlier.name} is used as it is"
+            raise InputError("plan.needs-torch", message, f"leave out {name}; or {cure}")
+    if not is_carried(model) and earlier is None:
         message = f"--model {model}, but {why}: {_WITHOUT}, and {CARRIED.name} is the one that is here"
         meant = did_you_mean(model, [CARRIED.name], cutoff=_MISTYPED)
         ways = f"leave out --model, or give a --weights RUN; or {cure}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -118,17 +119,23 @@ def _by_classifier(samples: Samples, classifier: Classifier) -> Generator[Event,
             done += len(predictions)
 
     rules = {"classifier": classifier.digest, **pixel_rules(classifier.preprocess)}
-    found = yield from cached_features(rules, samples.digests.tolist(), compute, total=len(samples))
-    absent = np.full(classifier.bundle.feature_size, np.nan, np.float32)
+    size = classifier.bundle.feature_size
+    found = yield from cached_features(rules, size, samples.digests.tolist(), compute, total=len(samples))
+    absent = np.full(size, np.nan, np.float32)
     return np.stack([absent if row is None else row for row in found])
 
 
 def _contents(samples: Samples, rows: npt.NDArray[np.intp]) -> Iterator[bytes | UnreadableImage]:
+    """Yield the bytes of each file, or why they can't be used: the features of others must not be kept as its own."""
     for row in rows:
+        file = samples.file(int(row))
         try:
-            yield read_bytes(samples.file(int(row)))
+            data = read_bytes(file)
         except UnreadableImage as error:
             yield error
+            continue
+        is_same = hashlib.sha256(data).hexdigest() == samples.digests[row]
+        yield data if is_same else UnreadableImage(str(file), "the file changed while it was used")
 
 
 def _by_carried(
@@ -142,7 +149,7 @@ def _by_carried(
     hardware = Hardware("cpu", cpu_name(), usable_threads(), "onnxruntime computes on the CPU", engine="onnxruntime")
     options = Recipe(model=embedder.model, weights=embedder.weights or None, value_range=value_range)
     plan = make_plan(Recipe(), options, describe_data(samples, split), hardware, CARRIED)
-    file = Path(embedder.weights) if embedder.weights else carried_file()
+    file = Path(embedder.weights).expanduser() if embedder.weights else carried_file()
     network = build_frozen(plan.settings, len(samples.classes), file, is_run=False)
     if not embedder.weights:
         yield Noted(f"Weights: {CARRIED.name}, carried by Sightline; licence: {CARRIED.licence}.")

@@ -63,7 +63,9 @@ def extract_frozen(
 
     digests = samples.digests[rows].tolist()
     done, total = progress
-    found = yield from cached_features(rules, digests, compute, total=total, done=done, until=until)
+    found = yield from cached_features(
+        rules, network.feature_size, digests, compute, total=total, done=done, until=until
+    )
     first = next((place for place, row in enumerate(found) if row is None), len(found))
     known = [row for row in found[:first] if row is not None]
     return np.stack(known) if known else np.zeros((0, network.feature_size), np.float32)
@@ -71,6 +73,7 @@ def extract_frozen(
 
 def cached_features(
     rules: dict[str, Any],
+    size: int,
     digests: Sequence[str],
     compute: Callable[[npt.NDArray[np.intp]], Computed],
     *,
@@ -82,13 +85,14 @@ def cached_features(
 
     Args:
         rules: all that features depend on besides the image; JSON-able.
+        size: D.
         digests: sha256 of the content of each image.
         compute: from positions of images to (positions, their features), some at a time.
         total, done: progress is counted from ``done`` to ``total``.
         until: by ``time.monotonic()``, when to stop; at least one part is computed.
     """
     limit = round(_SHARE * cache_limit())
-    with FeatureCache(cache_folder() / "features", json.dumps(rules, sort_keys=True), limit) as cache:
+    with FeatureCache(cache_folder() / "features", json.dumps(rules, sort_keys=True), size, limit) as cache:
         found = cache.get(digests)
         missing = np.array([place for place, row in enumerate(found) if row is None], np.intp)
         done += len(digests) - len(missing)

@@ -18,7 +18,7 @@ from sightline.events import FeaturesSeen, Noted, Progressed
 from sightline.networks.network import Network
 from sightline.training.batches import Batches
 from sightline.training.engines import Engine, choose_engine
-from sightline.training.logistic import fit_part
+from sightline.training.logistic import fit_part, mixed_order
 
 __all__ = ["extract_features", "start_with_head"]
 
@@ -81,7 +81,7 @@ def start_with_head(
     val_features = yield from _infer(engine, val, total, 0)
     order, labels = np.arange(len(train)), train.labels
     if not math.isinf(until):
-        order = np.random.default_rng(0).permutation(len(train))
+        order = mixed_order(train.labels)
         train = train.take(order)
     train_features = yield from _infer(engine, train, total, len(val), until)
     classes = network.head.out_features

@@ -15,7 +15,7 @@ from sightline.errors import WeightsError
 from sightline.events import FeaturesSeen, Noted
 from sightline.training.imbalance import class_weights
 
-__all__ = ["STRENGTHS", "FittedHead", "fit_head", "fit_part"]
+__all__ = ["STRENGTHS", "FittedHead", "fit_head", "fit_part", "mixed_order"]
 
 # Inverse regularisation strengths, strongest first: each fit starts from the one before it.
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -89,6 +89,18 @@ def fit_part(
     head = fit_head(train, labels, val, val_labels, classes, even=even)
     yield FeaturesSeen(order, train, val)
     return head, (*_measured(head, train, labels), *_measured(head, val, val_labels))
+
+
+def mixed_order(labels: Labels, seed: int = 0) -> npt.NDArray[np.intp]:
+    """Return ``[N]`` positions in random order, one image of each class first: where time ends, some of each were seen.
+
+    Example:
+        >>> sorted(np.array([0, 0, 0, 1])[mixed_order(np.array([0, 0, 0, 1]))[:2]].tolist())
+        [0, 1]
+    """
+    order = np.random.default_rng(seed).permutation(len(labels))
+    first = np.sort(np.unique(labels[order], return_index=True)[1])
+    return np.concatenate([order[first], np.delete(order, first)])
 
 
 def fit_head(
