@@ -85,6 +85,11 @@ def shown_in(notebook: Any, cell_id: str, kind: str) -> str:
     return "".join(str(output.get("data", {}).get(kind, "")) for output in outputs_of(notebook, cell_id))
 
 
+def printed_in(notebook: Any, cell_id: str) -> str:
+    """Return what a cell printed: a kernel that is slow for a moment sends it in several parts."""
+    return "".join(output.text for output in outputs_of(notebook, cell_id) if output.get("name") == "stdout")
+
+
 def faults_of(notebook: Any) -> list[Any]:
     """Return errors, and what was written to stderr that is not a package's known remark."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]

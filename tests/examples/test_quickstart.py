@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from notebooks import execute, faults_of, outputs_of, shown_in
+from notebooks import execute, faults_of, printed_in, shown_in
 
 pytestmark = pytest.mark.e2e
 
@@ -55,5 +55,4 @@ def test_accuracy_is_far_above_chance(executed: tuple[Any, Path]) -> None:
 def test_it_writes_into_its_own_folder_only(executed: tuple[Any, Path]) -> None:
     notebook, work = executed
     assert [path.name for path in work.iterdir()] == ["sightline-quickstart"]
-    (printed,) = outputs_of(notebook, "report")
-    assert (work / printed.text.strip()).is_file()
+    assert (work / printed_in(notebook, "report").strip()).is_file()

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 
 from finished import write_colours
-from notebooks import execute, faults_of, shared_kernel, shown_in
+from notebooks import execute, faults_of, printed_in, shared_kernel, shown_in
 from sightline.planning.recipe import list_recipes
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -79,8 +79,7 @@ def test_every_cell_shows_what_it_should(name: str, tmp_path: Path, kernel: Any)
     assert "finished" in shown_in(notebook, "train", "text/html")
     table = shown_in(notebook, "classes", "text/markdown")
     assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["blue", "green", "red"]
-    (said,) = (cell.outputs[0].text for cell in notebook.cells if cell.id == "predict")
-    shares = [float(line.split()[-1].rstrip("%")) for line in said.splitlines()[1:]]
+    shares = [float(line.split()[-1].rstrip("%")) for line in printed_in(notebook, "predict").splitlines()[1:]]
     assert len(shares) == 3 and sum(shares) == pytest.approx(100, abs=0.1)
     runs = sorted((tmp_path / "work" / "runs").iterdir())
     assert len(runs) == (2 if name == "cifar10_cnn" else 1)
