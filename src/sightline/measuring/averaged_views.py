@@ -13,7 +13,7 @@ from sightline.errors import UnreadableImage
 from sightline.evaluation.intervals import wilson
 from sightline.evaluation.result import Evaluation
 from sightline.events import Event, Progressed, StageEnded, StageStarted
-from sightline.measuring.evaluate import contents_of
+from sightline.reading.file_contents import contents_of
 from sightline.runtime.classifier import Classifier
 
 __all__ = ["add_views", "views_of"]

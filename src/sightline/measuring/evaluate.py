@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,7 +15,7 @@ import numpy.typing as npt
 
 from sightline.data.samples import Samples
 from sightline.data.sources import Source, describe_source, find_images
-from sightline.errors import DataError, RunError, UnreadableImage
+from sightline.errors import DataError, RunError
 from sightline.evaluation.abstain import describe_unknown, separation
 from sightline.evaluation.calibration import describe_calibration
 from sightline.evaluation.intervals import Interval, proportion, units_of
@@ -35,8 +34,8 @@ from sightline.events import (
 from sightline.measuring.columns import describe_columns, read_columns, slice_columns
 from sightline.measuring.grouping import group_measured
 from sightline.pixels.cache import PixelStore
-from sightline.pixels.file_bytes import read_bytes
 from sightline.pixels.preprocess import Preprocess
+from sightline.reading.file_contents import contents_of
 from sightline.reading.source import DataChoices, inspect_source
 from sightline.runs.folder import Run
 from sightline.runs.kept import KeptEvaluation, write_facts
@@ -47,7 +46,6 @@ from sightline.runtime.classifier import Classifier
 from sightline.runtime.predictions import Predictions
 
 __all__ = [
-    "contents_of",
     "count_evaluations",
     "describe_trust",
     "evaluate_samples",
@@ -260,19 +258,6 @@ def evaluate_samples(
 def number_units(samples: Samples, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int64] | None:
     """Return ``[N]``: a number for each image's group, see :func:`units_of`."""
     return units_of(samples.groups[rows])
-
-
-def contents_of(samples: Samples, rows: npt.NDArray[np.intp]) -> Iterator[bytes | UnreadableImage]:
-    """Yield the bytes of each file, or why they can't be used."""
-    for row in rows:
-        file = samples.file(int(row))
-        try:
-            data = read_bytes(file)
-        except UnreadableImage as error:
-            yield error
-            continue
-        is_same = hashlib.sha256(data).hexdigest() == samples.digests[row]
-        yield data if is_same else UnreadableImage(str(file), "the file changed while it was used")
 
 
 def small_images(

@@ -16,9 +16,9 @@ from sightline.evaluation.agreement import map_agreement
 from sightline.evaluation.result import Evaluation
 from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
 from sightline.installation import missing_modules, require_extra
-from sightline.measuring.evaluate import contents_of
 from sightline.pixels.containers import Place
 from sightline.pixels.decode import RGB
+from sightline.reading.file_contents import contents_of
 from sightline.reporting.explained import Explained
 from sightline.runs.kept_images import Explanations
 from sightline.runs.lookup import run_of_classifier

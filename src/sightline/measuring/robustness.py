@@ -16,8 +16,9 @@ from sightline.errors import DataError, InputError, UnreadableImage
 from sightline.evaluation.corruption_drops import CorruptionDrop, Robustness, measure_drops
 from sightline.evaluation.intervals import proportion, units_of
 from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
-from sightline.measuring.evaluate import contents_of, number_classes
+from sightline.measuring.evaluate import number_classes
 from sightline.pixels.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from sightline.reading.file_contents import contents_of
 from sightline.reading.source import DataChoices, inspect_source
 from sightline.reporting.page import write_page
 from sightline.runs.dataset import read_dataset

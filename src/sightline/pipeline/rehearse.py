@@ -12,13 +12,14 @@ import numpy as np
 from sightline.data.split import calibration_rows
 from sightline.errors import ExportMismatch
 from sightline.events import Event, StageEnded, StageStarted, Warned
-from sightline.measuring.evaluate import contents_of, small_images
+from sightline.measuring.evaluate import small_images
 from sightline.pipeline.calibrate import MOST_REFERENCES, SHARE_OF_TIME
 from sightline.pipeline.frozen_features import COMPARED_FROM, COMPARING_SHARE
 from sightline.pipeline.shipping import export_files, make_bundle
 from sightline.pipeline.trained import Trained
 from sightline.pipeline.workbench import Workbench
 from sightline.planning.plan import Plan
+from sightline.reading.file_contents import contents_of
 from sightline.runs.folder import Run
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -14,18 +13,18 @@ import numpy.typing as npt
 from sightline.checks.subject import Embedding
 from sightline.data.samples import Samples
 from sightline.data.split import Split
-from sightline.errors import DataError, ModelError, RunError, UnreadableImage
+from sightline.errors import DataError, ModelError, RunError
 from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
 from sightline.installation import require_extra
 from sightline.machine import cpu_name, usable_threads
 from sightline.pixels.cache import pixel_rules
-from sightline.pixels.file_bytes import read_bytes
 from sightline.pixels.modes import Range
 from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.facts import Hardware, describe_data
 from sightline.planning.plan import make_plan
 from sightline.planning.recipe import Recipe
 from sightline.reading.decode import decode_images
+from sightline.reading.file_contents import contents_of
 from sightline.reading.frozen_features import cached_features, extract_frozen
 from sightline.runs.folder import RUNS_FOLDER
 from sightline.runs.lookup import find_classifier
@@ -114,7 +113,7 @@ def _find_classifier(model: str, runs: str | Path) -> Path | None:
 def _by_classifier(samples: Samples, classifier: Classifier) -> Generator[Event, None, npt.NDArray[np.float32]]:
     def compute(missing: npt.NDArray[np.intp]) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]]:
         done = 0
-        for predictions in classifier.predict_stream(_contents(samples, missing)):
+        for predictions in classifier.predict_stream(contents_of(samples, missing)):
             yield missing[done : done + len(predictions)], predictions.features
             done += len(predictions)
 
@@ -123,19 +122,6 @@ def _by_classifier(samples: Samples, classifier: Classifier) -> Generator[Event,
     found = yield from cached_features(rules, size, samples.digests.tolist(), compute, total=len(samples))
     absent = np.full(size, np.nan, np.float32)
     return np.stack([absent if row is None else row for row in found])
-
-
-def _contents(samples: Samples, rows: npt.NDArray[np.intp]) -> Iterator[bytes | UnreadableImage]:
-    """Yield the bytes of each file, or why they can't be used: the features of others must not be kept as its own."""
-    for row in rows:
-        file = samples.file(int(row))
-        try:
-            data = read_bytes(file)
-        except UnreadableImage as error:
-            yield error
-            continue
-        is_same = hashlib.sha256(data).hexdigest() == samples.digests[row]
-        yield data if is_same else UnreadableImage(str(file), "the file changed while it was used")
 
 
 def _by_carried(
