@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.text import did_you_mean, duration, nearest, one_line, printable, readable_bytes
+from sightline.text import (
+    did_you_mean,
+    duration,
+    nearest,
+    one_line,
+    p_value,
+    part_of,
+    printable,
+    readable_bytes,
+    share,
+    signed,
+)
 
 
 @given(st.text(st.characters(exclude_categories=[])))
@@ -85,3 +96,44 @@ def test_the_nearest_words_are_asked_for_and_the_rest_is_said_anyway():
 def test_an_error_of_another_library_is_one_line():
     assert one_line(ValueError("bad\n  node\t'x'"), 8) == "bad node"
     assert one_line(ValueError()) == ""
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6), st.integers(0, 2))
+def test_only_none_is_0_and_only_all_is_100_percent(part: int, more: int, digits: int) -> None:
+    whole = part + more
+    assert float(share(part / whole, digits).strip("<> %")) not in (0, 100)
+    assert float(share(0, digits).strip(" %")) == 0 and float(share(1, digits).strip(" %")) == 100
+    assert abs(float(share(part / whole, 2).strip("<> %")) - 100 * part / whole) <= 0.0101
+
+
+@given(st.floats(0, 1, exclude_min=True, exclude_max=True))
+def test_a_p_value_is_neither_0_nor_1_and_on_its_side_of_the_level(p: float) -> None:
+    sign, number = p_value(p).split(" ")[1:]
+    shown = float(number)
+    assert 0 < shown < 1
+    if sign == "=":
+        assert (shown < 0.05) == (p < 0.05) or shown == 0.05 == round(p, 6)
+        assert shown == pytest.approx(p, rel=0.06)
+    else:
+        assert (p < shown) if sign == "<" else (p > shown)
+
+
+@given(st.floats(-1000, 1000), st.integers(0, 3))
+def test_a_zero_has_no_sign(value: float, digits: int) -> None:
+    text = signed(value, digits)
+    assert (text[0] in "+-") == (float(text) != 0)
+    assert float(text) == pytest.approx(round(value, digits))
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "shown"),
+    [
+        (322, 323, "322 of 323 steps (99.7 %)"),
+        (1, 100_000, "1 of 100,000 steps (<0.1 %)"),
+        (0, 5, "0 of 5 steps (0 %)"),
+        (1, 1, "1 of 1 step (100 %)"),
+        (0, 0, "none of 0 steps"),
+    ],
+)
+def test_a_part_is_told_with_its_count(part: int, whole: int, shown: str) -> None:
+    assert part_of(part, whole, "step") == shown

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = [
+    "ALL_EPOCHS_DONE",
     "TIME_LIMIT_REACHED",
     "CheckpointSaved",
     "EpochEnded",
@@ -40,6 +41,7 @@ __all__ = [
 ]
 
 
+ALL_EPOCHS_DONE = "all epochs done"  # reason of ``TrainingStopped``
 TIME_LIMIT_REACHED = "time limit reached"  # reason of ``TrainingStopped``; the report suggests more time then
 
 

@@ -15,8 +15,12 @@ __all__ = [
     "listed",
     "nearest",
     "one_line",
+    "p_value",
+    "part_of",
     "printable",
     "readable_bytes",
+    "share",
+    "signed",
 ]
 
 
@@ -67,6 +71,68 @@ def count_of(count: int, noun: str) -> str:
     """
     ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
     return f"{count:,} {noun}{ending}"
+
+
+def share(value: float, digits: int = 1) -> str:
+    """Return a share in percent; one that is neither 0 nor 1 is never written as 0 or 100 %.
+
+    Args:
+        value: 0 to 1.
+        digits: after the point.
+
+    Example:
+        >>> share(0.9969), share(0.99996), share(0.0001, 0), share(1.0, 0)
+        ('99.7 %', '>99.9 %', '<1 %', '100 %')
+    """
+    rounded, step = round(100 * value, digits), 10.0**-digits
+    if rounded == 0 and value > 0:
+        return f"<{step:.{digits}f} %"
+    if rounded == 100 and value < 1:
+        return f">{100 - step:.{digits}f} %"
+    return f"{100 * value:.{digits}f} %"
+
+
+def part_of(part: int, whole: int, noun: str) -> str:
+    """Return how many of a whole, with the share; of nothing there is none.
+
+    Example:
+        >>> part_of(322, 323, "step"), part_of(1, 1, "image"), part_of(0, 0, "step")
+        ('322 of 323 steps (99.7 %)', '1 of 1 image (100 %)', 'none of 0 steps')
+    """
+    if not whole:
+        return f"none of {count_of(whole, noun)}"
+    return f"{part:,} of {count_of(whole, noun)} ({share(part / whole, 0 if part in (0, whole) else 1)})"
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """Return a difference with its sign; one that rounds to zero has none.
+
+    Example:
+        >>> signed(2.54), signed(-0.04), signed(-3, 0)
+        ('+2.5', '0.0', '-3')
+    """
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text
+
+
+def p_value(p: float) -> str:
+    """Return a p value with as many digits as matter; a small one is never written as 0, nor one below 1 as 1.
+
+    Example:
+        >>> p_value(0.21), p_value(0.0312), p_value(0.00002), p_value(0.999)
+        ('p = 0.21', 'p = 0.031', 'p < 0.0001', 'p > 0.99')
+    """
+    if p < 0.0001:
+        return "p < 0.0001"
+    if 0.99 < p < 1:
+        return "p > 0.99"
+    if p == 1:
+        return "p = 1"
+    digits = 2 if p >= 0.0995 else 3 if p >= 0.000995 else 4
+    # Where rounding would put it on the level of 5 %, which decides, more digits tell on which side it is.
+    while digits < 6 and p != 0.05 and round(p, digits) == 0.05:
+        digits += 1
+    return f"p = {p:.{digits}f}"
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:

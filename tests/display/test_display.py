@@ -59,7 +59,7 @@ def test_every_event_has_a_line_or_is_silent_on_purpose(event):
 
 def test_an_epochs_line_says_what_matters():
     line = line_of(EPOCH)
-    for part in ("2/5", "0.5000", "0.4000", "87.50%", "1,234 images/s", "1 min 1 s", "best"):
+    for part in ("2/5", "0.5000", "0.4000", "87.50 %", "1,234 images/s", "1 min 1 s", "best"):
         assert part in line
 
 
@@ -188,5 +188,5 @@ def test_a_notebook_gets_one_table_with_escaped_text():
     for event in [*EVENTS, Noted("<script>")]:
         notebook.show(event)
     page = notebook.to_html()
-    assert page.count("<table>") == 1 and "87.50%" in page and "chosen by you" in page
+    assert page.count("<table>") == 1 and "87.50 %" in page and "chosen by you" in page
     assert "<script>" not in page

@@ -278,8 +278,23 @@ def test_the_verdict_is_in_plain_words() -> None:
     assert verdict(without(*range(9)), without(9)).startswith("b is better: of 100 images b is right on 9")
     assert verdict(without(9), without(*range(9))).startswith("b is worse: of 100 images b is right on 1")
     chance = verdict(without(1, 2), without(3))
-    assert chance.startswith("No significant difference:") and "right on 2 that a gets wrong, and wrong on 1" in chance
-    assert verdict(right, right) == "No significant difference: b and a are right on the same images."
+    assert (
+        chance.startswith("No significant difference in accuracy: of")
+        and "right on 2 that a gets wrong, and wrong on 1" in chance
+    )
+    assert verdict(right, right) == "No significant difference in accuracy: b and a are right on the same images."
+
+
+def test_probabilities_that_differ_clearly_are_told_where_the_accuracy_does_not() -> None:
+    labels = np.zeros(200, np.int64)
+    sure, unsure = (np.tile(np.array([p, 1 - p], np.float32), (200, 1)) for p in (0.95, 0.6))
+    sure[:10], unsure[:10] = [0.3, 0.7], [0.3, 0.7]
+    better = compare_predictions(labels, unsure, sure, ("x", "y"), draws=200).verdict("a", "b")
+    assert better.startswith("No significant difference in accuracy")
+    before, after = (sklearn_log_loss(labels, said, labels=[0, 1]) for said in (unsure, sure))
+    assert "log-loss is clearly lower with b: better" in better and f"({before:.4f}, then {after:.4f}" in better
+    worse = compare_predictions(labels, sure, unsure, ("x", "y"), draws=200).verdict("a", "b")
+    assert "log-loss is clearly higher with b: worse" in worse
 
 
 def test_a_comparison_is_json(comparison: Comparison) -> None:

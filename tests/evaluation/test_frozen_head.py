@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from sightline.evaluation.frozen_head import FrozenHead, compare_frozen_head
-from sightline.reporting.training_course import head_alone
 
 BEFORE = np.array([True, False, False, True, False, False, False])
 AFTER = np.array([False, True, True, True, False, True, True])
@@ -30,4 +29,13 @@ def test_it_is_read_back_from_metrics_and_said_in_words() -> None:
     found = compare_frozen_head(BEFORE, AFTER)
     metrics = json.loads(json.dumps({"frozen_head": found.to_dict()}))
     assert FrozenHead.of(metrics) == found and FrozenHead.of({}) is None
-    assert "may be chance" in head_alone(found) and head_alone(None) == ""
+    assert found.words().endswith("more right than the head alone, which can be chance (p = 0.22).")
+
+
+def test_a_head_that_is_better_than_the_network_is_said_to_be() -> None:
+    before, after = np.ones(40, bool), np.arange(40) >= 9
+    worse = compare_frozen_head(before, after).words()
+    assert "fewer right than the head alone, by more than chance" in worse and "--epochs 0" in worse
+    better = compare_frozen_head(after, before).words()
+    assert "more right than the head alone, by more than chance" in better and "--epochs 0" not in better
+    assert compare_frozen_head(before, before).words().endswith("as many right as before.")

@@ -54,7 +54,7 @@ def test_the_table_has_every_change_with_its_figures(page):
     rows = re.findall(r"<tr>(.*?)</tr>", page[1], re.S)[1:]
     assert len(rows) == 24
     (noise,) = [row for row in rows if "noise of 10 % of the range" in row]
-    assert "70 % (65 to 75, n=300)" in noise and "-20.0" in noise and ">60<" in noise and "under 0.001" in noise
+    assert "70 % (65 to 75, n=300)" in noise and "-20.0" in noise and ">60<" in noise and "&lt; 0.0001" in noise
     assert "300 images of the test part, drawn evenly from 1,000" in " ".join(page[1].split())
     assert "2 could not be read" in page[1]
 

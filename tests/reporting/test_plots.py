@@ -11,6 +11,7 @@ from PIL import Image
 
 import sightline
 from sightline.errors import RunError
+from sightline.text import share
 
 
 def texts(figure) -> list[str]:
@@ -57,7 +58,7 @@ def test_mistakes_are_the_surest_first_with_said_and_true(copied_run):
         lines[place] = ",".join(cells[name] for name in header)
     copied_run.predictions_file.write_text("\n".join(lines) + "\n")
     figure = sightline.plot_mistakes(copied_run)
-    wanted = [f"{predicted[1]} 90%\nis {rows[1]['label']}", f"{predicted[0]} 70%\nis {rows[0]['label']}"]
+    wanted = [f"{predicted[1]} 90 %\nis {rows[1]['label']}", f"{predicted[0]} 70 %\nis {rows[0]['label']}"]
     assert texts(figure)[:2] == wanted
     shown = np.asarray(figure.axes[0].images[0].get_array())
     assert np.array_equal(shown, np.asarray(Image.open(copied_run.files("test")[1])))
@@ -79,7 +80,7 @@ def test_samples_are_of_the_part_and_of_all_classes(finished_run):
 def test_predictions_are_shown_with_their_class_and_a_image_that_is_gone_is_left_out(finished_run, tmp_path):
     said = finished_run.classifier().predict([*finished_run.files("test")[:2], tmp_path / "gone.png"])
     figure = sightline.plot_predictions(said)
-    assert texts(figure) == [f"{row.label} {row.confidence:.0%}" for row in list(said)[:2]]
+    assert texts(figure) == [f"{row.label} {share(row.confidence, 0)}" for row in list(said)[:2]]
 
 
 @pytest.mark.parametrize("plot", [sightline.plot_curves, sightline.plot_mistakes, sightline.plot_samples])

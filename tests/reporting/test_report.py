@@ -217,7 +217,7 @@ def test_the_training_shows_its_steps_its_clipping_and_how_the_rate_was_found(co
         row[-1] = str(int(number < half))
     copied_run.steps_file.write_text("".join(",".join(row) + "\n" for row in rows))
     text = " ".join(Elements(render_report(copied_run)).text.split())
-    assert f"clipped in {100 * half / (len(rows) - 1):.1f} % of {len(rows) - 1} steps" in text
+    assert f"clipped in {half} of {len(rows) - 1} steps ({100 * half / (len(rows) - 1):.1f} %)" in text
     for file in (copied_run.steps_file, copied_run.rates_file):  # an older run has neither
         file.unlink()
     assert "found before the training" not in render_report(copied_run)

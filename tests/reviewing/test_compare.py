@@ -126,7 +126,7 @@ def test_several_runs_are_compared_with_the_first(make: Make) -> None:
     found = compare(make("a", FIRST), make("b", SECOND), make("c", FIRST), make("d", answers(9, LABELS, 0.6)))
     assert len(found.pairs) == 3
     assert found.pairs[0].p_adjusted == pytest.approx(3 * found.pairs[0].p)
-    assert found.verdicts()[1] == "No significant difference: c and a are right on the same images."
+    assert found.verdicts()[1] == "No significant difference in accuracy: c and a are right on the same images."
     assert repr(found).startswith("Compared(a, b, c, d; b is better")
 
 

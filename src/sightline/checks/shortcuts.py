@@ -18,6 +18,7 @@ from sightline.checks.finding import Finding
 from sightline.checks.subject import Subject
 from sightline.data.samples import Samples
 from sightline.evaluation.intervals import newcombe
+from sightline.text import share
 
 __all__ = ["PROPERTIES", "find_shortcuts"]
 
@@ -91,7 +92,8 @@ def find_shortcuts(subject: Subject) -> list[Finding]:
 
 
 def _finding(best: float, name: str, classes: list[tuple[float, str]]) -> Finding:
-    shown = ", ".join(f"{label!r} ({skill:.0%})" for skill, label in classes[:5]) + (" ..." if classes[5:] else "")
+    shown = ", ".join(f"{label!r} ({share(skill, 0)})" for skill, label in classes[:5])
+    shown += " ..." if classes[5:] else ""
     message = f"{name} alone predicts class {shown}: a network may learn this instead of the content"
     cure = (
         "find out why the classes differ in it, and take the images of all classes in the same way; a model trained on "

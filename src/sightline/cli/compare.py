@@ -93,15 +93,15 @@ def _print_metrics(first: str, second: str, pair: Comparison) -> None:
 
 
 def _print_classes(pair: Comparison) -> None:
-    from sightline.text import printable
+    from sightline.text import p_value, printable, share
 
     changed = [row for row in pair.classes if row.is_significant]
     if not changed:
         print(f"\nNo class by itself changed by more than chance ({len(pair.classes)} tested, Holm's correction).")
         return
     width = max(len("class"), *(len(printable(row.name)) for row in changed))
-    print(f"\n{'class':<{width}}  images  corrected  newly wrong  recall before  after   p (Holm)")
+    print(f"\n{'class':<{width}}  images  corrected  newly wrong  recall before    after  p (Holm)")
     for row in sorted(changed, key=lambda row: row.p_adjusted):
         counts = f"{row.n:>6}  {row.corrected:>9}  {row.newly_wrong:>11}"
-        recalls = f"{row.first:>13.1%}  {row.second:>6.1%}"
-        print(f"{printable(row.name):<{width}}  {counts}  {recalls}  {row.p_adjusted:.2g}")
+        recalls = f"{share(row.first):>13}  {share(row.second):>7}"
+        print(f"{printable(row.name):<{width}}  {counts}  {recalls}  {p_value(row.p_adjusted).removeprefix('p = ')}")

@@ -49,6 +49,7 @@ def evaluate(
     from sightline.api import measuring
     from sightline.cli.gates import check_requirements, parse_requirements, requirement_fields
     from sightline.evaluation.intervals import Interval
+    from sightline.evaluation.macro import macro_words
     from sightline.evaluation.metrics import intervals_in
     from sightline.text import printable
 
@@ -60,6 +61,8 @@ def evaluate(
     else:
         lines = [(metric.words, metric.shown(interval)) for metric, interval in intervals_in(metrics).items()]
         _print_lines([*lines, ("called new", str(Interval(**metrics["unknown"]["new"])))])
+        if macro := macro_words(metrics):
+            print(f"\n{printable(macro)}")
         _print_foreign(metrics["unknown"])
         width = max(len(printable(row["class"])) for row in metrics["classes"])
         print(f"\n{'class':<{width}}  images  precision  recall      F1")
@@ -76,7 +79,7 @@ def evaluate(
 
 def _print_slices(found: dict[str, Any]) -> None:
     """Print the groups of images that are clearly worse than all others, or that none is."""
-    from sightline.text import count_of, printable
+    from sightline.text import count_of, printable, share
 
     print()
     if not found["found"]:
@@ -85,7 +88,7 @@ def _print_slices(found: dict[str, Any]) -> None:
         print(f"{told}; none is clearly worse" if searched else "no group of images is large enough to be searched")
     for one in found["found"]:
         words = printable(f"{one['column']} = {one['value']}")
-        gap = f"{100 * one['accuracy']:.0f} % right (n={one['n']:,}), all others {100 * one['rest']:.0f} %"
+        gap = f"{share(one['accuracy'], 0)} right (n={one['n']:,}), all others {share(one['rest'], 0)}"
         print(f"worse where {words}: {gap}")
 
 

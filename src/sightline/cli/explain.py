@@ -108,10 +108,10 @@ def _document(explained: tuple[Explained, ...], written: list[Path | None]) -> d
 
 
 def _print_row(one: Explained, path: Path | None) -> None:
-    from sightline.text import printable
+    from sightline.text import printable, share
 
     if one.error:
         print(f"{printable(one.path)}  error: {printable(one.error)}")
         return
     agree = "" if one.agreement is None else f"; the two maps agree with rank correlation {one.agreement:.2f}"
-    print(f"{printable(one.path)}  {printable(one.label or '')} {100 * one.confidence:.2f} %{agree}\n  {path}")
+    print(f"{printable(one.path)}  {printable(one.label or '')} {share(one.confidence, 2)}{agree}\n  {path}")

@@ -123,16 +123,16 @@ def _parse_least(text: str) -> float | str:
 
 def print_one(row: Prediction, *, most: int | None = None) -> None:
     """Print one image's prediction for a person: the class, then every class in falling order."""
-    from sightline.text import printable
+    from sightline.text import printable, share
 
     if row.error:
         print(f"error  {printable(row.path)}: {printable(row.error)}")
         return
-    said = f"{printable(row.label or '')} ({row.confidence:.2%})".replace("%)", " %)")
+    said = f"{printable(row.label or '')} ({share(row.confidence, 2)})"
     print(f"Predicted: unknown, {_REASONS[row.unknown]}; most like {said}" if row.unknown else f"Predicted: {said}")
     width = max(len(printable(name)) for name, _ in row.top[:most])
     for name, value in row.top[:most]:
-        print(f"  {printable(name):<{width}}  {100 * value:6.2f} %")
+        print(f"  {printable(name):<{width}}  {share(value, 2):>8}")
 
 
 def _find(sources: list[str]) -> Iterator[str]:
@@ -181,13 +181,13 @@ def _print_stream(
 
 
 def _print_table(part: Predictions, top: int | None, mass: float | None) -> None:
-    from sightline.text import printable
+    from sightline.text import printable, share
 
     sets = part.sets(mass) if mass is not None else [()] * len(part)
     for row, held in zip(part, sets, strict=True):
         if row.error:
             print(f"{printable(row.path)}  error: {printable(row.error)}")
         else:
-            shown = "  ".join(f"{printable(name)} {100 * value:.2f} %" for name, value in row.top[: top or 1])
+            shown = "  ".join(f"{printable(name)} {share(value, 2)}" for name, value in row.top[: top or 1])
             shown = f"unknown ({row.unknown}): {shown}" if row.unknown else shown
             print(f"{printable(row.path)}  {shown}{f'  set: {_listed(held)}' if held else ''}")

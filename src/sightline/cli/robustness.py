@@ -51,13 +51,13 @@ def robustness(
 
 
 def _print_table(measured: Robustness) -> None:
-    from sightline.text import printable
+    from sightline.text import printable, signed
 
     width = max(len(row.words) for row in measured.rows)
     print(f"{'as they are':<{width + 12}}  {measured.accuracy}")
     for row in measured.rows:
         drop = row.drop
-        change = f"{-100 * drop.points:+.1f} points, {drop.lost} lost, {drop.gained} gained"
+        change = f"{signed(-100 * drop.points)} points, {drop.lost} lost, {drop.gained} gained"
         sure = "" if drop.p < _CHANCE else ", can be chance"
         print(f"{row.corruption:<10}  {row.words:<{width}}  {drop.accuracy}  {change}{sure}")
     for path in measured.bad:

@@ -302,6 +302,8 @@ def print_result(run: Run, *, as_json: bool, image: Path | str = "IMAGE", more: 
     metrics = run.metrics
     from sightline.evaluation.frozen_head import FrozenHead
     from sightline.evaluation.intervals import Interval
+    from sightline.evaluation.macro import macro_words
+    from sightline.text import printable
 
     baselines = "; ".join(
         f"{name.replace('_', ' ')} {Interval(**fields)}" for name, fields in metrics["baselines"].items()
@@ -310,15 +312,16 @@ def print_result(run: Run, *, as_json: bool, image: Path | str = "IMAGE", more: 
     print(f"\n{run.facts['headline']}{bad}")
     if "accuracy_with_leaks" in metrics:
         with_leaks = Interval(**metrics["accuracy_with_leaks"])
-        print(f"  without {metrics['count_leaked']} leaked image(s); with them {with_leaks}")
+        print(f"  without leaked images ({metrics['count_leaked']:,}); with them {with_leaks}")
     if "accuracy_with_views" in metrics:
         averaged = Interval(**metrics["accuracy_with_views"])
         print(f"  averaged over {metrics['count_views']} views of each image: {averaged} (predictions use one view)")
     print(f"  macro F1 {Interval(**metrics['macro_f1'])}")
+    if macro := macro_words(metrics):
+        print(f"  {printable(macro)}")
     print(f"  baselines: {baselines}")
     if head := FrozenHead.of(metrics):
-        counts = f"{head.corrected:,} predictions and made {head.newly_wrong:,} wrong (p = {head.p:.3f})"
-        print(f"  the head on frozen features alone: {head.accuracy}; fine-tuning corrected {counts}")
+        print(f"  {head.words()}")
     print(f"\nRun         {run.folder}")
     print(f"Report      {run.report_file}")
     print(f"Classifier  {run.model_file}")

@@ -50,8 +50,8 @@ class Split:
     """Sample -> part, and how that was decided.
 
     Attributes:
-        parts: ``[N] str``: ``train``, ``val``, ``test``, or an empty string for images that can't be read (those
-            of a given test set stay in it and count as errors there).
+        parts: ``[N] str``: ``train``, ``val``, ``test``, or an empty string for images that ``train_share`` leaves
+            out, or that can't be read (those of a given test set stay in it and count as errors there).
         seed: seed of the draw.
         rule: the rule in one sentence.
         notes: what else the user should know.

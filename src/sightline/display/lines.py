@@ -29,7 +29,7 @@ from sightline.events import (
     ValidationMeasured,
     Warned,
 )
-from sightline.text import count_of, duration, printable
+from sightline.text import count_of, duration, printable, share
 
 __all__ = ["decision_lines", "expected_line", "line_of", "plan_lines"]
 
@@ -106,8 +106,8 @@ def _epoch_line(event: EpochEnded) -> str:
     best = "  best" if event.is_best and event.epochs else ""
     speed = f"{event.images_per_second:,.0f} images/s  " if event.images_per_second else ""
     return (
-        f"{name}  loss {event.train_loss:.4f}  val loss {event.val_loss:.4f}  val accuracy {event.val_accuracy:.2%}  "
-        f"{speed}{duration(event.seconds)}{best}"
+        f"{name}  loss {event.train_loss:.4f}  val loss {event.val_loss:.4f}  "
+        f"val accuracy {share(event.val_accuracy, 2)}  {speed}{duration(event.seconds)}{best}"
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sightline.display.lines import expected_line, line_of, plan_lines
 from sightline.events import EpochEnded, Event, Planned, Progressed, RunStarted, StageStarted, Warned
-from sightline.text import duration
+from sightline.text import duration, share
 
 __all__ = ["Notebook", "in_notebook"]
 
@@ -80,7 +80,7 @@ class Notebook:
         head = "<tr><th>epoch</th><th>loss</th><th>val loss</th><th>val accuracy</th><th>time</th></tr>"
         rows = "".join(
             f"<tr><td>{e.epoch or ('start' if e.epochs else 'head')}</td><td>{e.train_loss:.4f}</td>"
-            f"<td>{e.val_loss:.4f}</td><td>{e.val_accuracy:.2%}</td><td>{duration(e.seconds)}</td></tr>"
+            f"<td>{e.val_loss:.4f}</td><td>{share(e.val_accuracy, 2)}</td><td>{duration(e.seconds)}</td></tr>"
             for e in self._epochs
         )
         return f"{lines}<table>{head}{rows}</table>"

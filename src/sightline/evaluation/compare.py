@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sightline.errors import DataError
 from sightline.evaluation.metrics import METRICS
 from sightline.evaluation.paired import Answers, bootstrap_differences, holm, mid_p
+from sightline.text import count_of, p_value, share, signed
 
 __all__ = ["Change", "ChangedImage", "ClassChange", "Comparison", "compare_predictions", "compare_several"]
 
@@ -69,16 +70,13 @@ class Change:
             >>> Change(0.9, 0.925, 0.025, 0.004, 0.046, "").cells("accuracy")
             ('90.0 %', '92.5 %', '+2.5 points (+0.4 to +4.6)')
         """
+        values = self.difference, self.low, self.high
         if METRICS[name].unit != "share":
-            return (
-                f"{self.first:.4f}",
-                f"{self.second:.4f}",
-                f"{self.difference:+.4f} ({self.low:+.4f} to {self.high:+.4f})",
-            )
+            change, low, high = (signed(value, 4) for value in values)
+            return f"{self.first:.4f}", f"{self.second:.4f}", f"{change} ({low} to {high})"
         digits = 1 if self.high - self.low >= 0.005 else 2
-        first, second = (f"{100 * value:.{digits}f} %" for value in (self.first, self.second))
-        change, low, high = (f"{100 * value:+.{digits}f}" for value in (self.difference, self.low, self.high))
-        return first, second, f"{change} points ({low} to {high})"
+        change, low, high = (signed(100 * value, digits) for value in values)
+        return share(self.first, digits), share(self.second, digits), f"{change} points ({low} to {high})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,17 +151,29 @@ class Comparison:
         return self.p_adjusted < LEVEL
 
     def verdict(self, first: str, second: str) -> str:
-        """Return in words which is better, by their names, or that the difference is not significant."""
+        """Return in words which is better, by their names, or that the difference is not significant.
+
+        What is tested is the accuracy. Probabilities can differ clearly where it does not, which is said too.
+        """
+        of_probabilities = self._about_probabilities(second)
+        none = "No significant difference in accuracy"
         if not self.corrected + self.newly_wrong:
-            return f"No significant difference: {second} and {first} are right on the same images."
+            return f"{none}: {second} and {first} are right on the same images.{of_probabilities}"
         is_better = self.corrected > self.newly_wrong
-        head = (
-            f"{second} is {'better' if is_better else 'worse'}" if self.is_significant else "No significant difference"
-        )
+        head = f"{second} is {'better' if is_better else 'worse'}" if self.is_significant else none
         counts = f"{second} is right on {self.corrected:,} that {first} gets wrong, and wrong on {self.newly_wrong:,} "
         counts += "that it gets right"
-        adjusted = "" if self.p == self.p_adjusted else f", {_shown(self.p_adjusted)} after Holm's correction"
-        return f"{head}: of {self.n:,} images {counts} ({_shown(self.p)}{adjusted})."
+        adjusted = "" if self.p == self.p_adjusted else f", {p_value(self.p_adjusted)} after Holm's correction"
+        return f"{head}: of {count_of(self.n, 'image')} {counts} ({p_value(self.p)}{adjusted}).{of_probabilities}"
+
+    def _about_probabilities(self, second: str) -> str:
+        """Return a sentence on the log-loss where its interval leaves out zero; empty where it does not."""
+        change = self.metrics.get("log_loss")
+        if change is None or not change.is_clear:
+            return ""
+        before, after, difference = change.cells("log_loss")
+        words = f"lower with {second}: better" if change.difference < 0 else f"higher with {second}: worse"
+        return f" The log-loss is clearly {words} probabilities ({before}, then {after}; {difference})."
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as JSON-able values, with the counts and verdicts that follow from it."""
@@ -174,10 +184,6 @@ class Comparison:
             fields["metrics"][name]["is_clear"] = metric.is_clear
         counts = {"corrected": self.corrected, "newly_wrong": self.newly_wrong}
         return {**counts, "is_significant": self.is_significant, **fields}
-
-
-def _shown(p: float) -> str:
-    return "p < 0.0001" if p < 0.0001 else f"p = {p:.{2 if p >= 0.1 else 3 if p >= 0.001 else 4}f}"
 
 
 def compare_several(

@@ -11,8 +11,11 @@ import numpy.typing as npt
 
 from sightline.evaluation.intervals import Interval, Units, proportion
 from sightline.evaluation.paired import mid_p
+from sightline.text import count_of, p_value
 
 __all__ = ["FrozenHead", "compare_frozen_head"]
+
+_CHANCE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,29 @@ class FrozenHead:
     corrected: int
     newly_wrong: int
     p: float
+
+    def words(self) -> str:
+        """Return in a sentence what fine-tuning did, which way, and whether that can be chance.
+
+        Example:
+            >>> FrozenHead(proportion(np.array([True, True, False])), 0, 1, 0.5).words().split(": ")[-1]
+            'fewer right than the head alone, which can be chance (p = 0.50).'
+        """
+        did = f"fine-tuning corrected {count_of(self.corrected, 'prediction')} and made {self.newly_wrong:,} wrong"
+        gain = self.corrected - self.newly_wrong
+        if not gain:
+            return f"The head on frozen features alone: {self.accuracy}; {did}: as many right as before."
+        which = "more right than the head alone" if gain > 0 else "fewer right than the head alone"
+        if self.p >= _CHANCE:
+            sure = f"which can be chance ({p_value(self.p)})"
+        elif gain > 0:
+            sure = f"by more than chance ({p_value(self.p)})"
+        else:
+            sure = (
+                f"by more than chance ({p_value(self.p)}): the head alone is the better classifier on these images. "
+                "--epochs 0 trains it; where that choice rests on test images, measure it on new ones"
+            )
+        return f"The head on frozen features alone: {self.accuracy}; {did}: {which}, {sure}."
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-able values, as in ``metrics.json``."""

@@ -26,6 +26,7 @@ __all__ = [
 
 _NO_INTERVAL = "none: one image or group alone can't tell"
 _Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
+_MOST_DIGITS = 6  # of a percentage
 _THIN = 10  # images of a class, in the middle of the classes: with fewer, intervals over classes are too narrow
 _DRAWS, _LEAST_DRAWS, _CELLS = 2_000, 200, 4e7  # of a bootstrap: usual, least, and about how many numbers it may draw
 _BLOCK = 50_000  # numbers of a block of draws: few calls of numpy, and arrays that stay in the processor's cache
@@ -53,9 +54,14 @@ class Interval:
         return asdict(self)
 
     def percents(self) -> tuple[str, str, str]:
-        """Return value, low and high in percent, with as many digits as the interval's width allows."""
+        """Return value, low and high in percent, with as many digits as the interval's width allows.
+
+        With more where the value would be written as 0 or 100 and is neither.
+        """
         width = (self.high - self.low) * 100
         digits = 0 if width >= 5 else 1 if width >= 0.5 else 2
+        while digits < _MOST_DIGITS and 0 < self.value < 1 and round(100 * self.value, digits) in (0, 100):
+            digits += 1
         value, low, high = (f"{100 * number:.{digits}f}" for number in (self.value, self.low, self.high))
         return value, low, high
 

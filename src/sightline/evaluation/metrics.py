@@ -2,7 +2,7 @@
 
 Metrics of predicted classes are computed here, those of probabilities in ``scores.py``; scikit-learn is the oracle in
 their tests. A class that was never predicted has precision 0, as in scikit-learn's ``zero_division=0``. Macro metrics
-are means over the classes that occur among the labels.
+are means over the classes that occur among the labels (``macro.py`` says what scikit-learn's default does).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from sightline.evaluation.intervals import (
     mean_interval,
     proportion,
 )
+from sightline.evaluation.macro import describe_macro
 from sightline.evaluation.scores import (
     Ranking,
     image_briers,
@@ -34,6 +35,7 @@ from sightline.evaluation.scores import (
     rank_classes,
     top_hits,
 )
+from sightline.text import share
 
 __all__ = [
     "ALIASES",
@@ -118,7 +120,7 @@ class Metric:
 
     def number(self, value: float, digits: int = 1) -> str:
         """Return a value without an interval: in percent with so many digits, or as a number with two more."""
-        return f"{100 * value:.{digits}f} %" if self.unit == "share" else f"{value:.{digits + 2}f}"
+        return share(value, digits) if self.unit == "share" else f"{value:.{digits + 2}f}"
 
 
 def confusion_matrix(
@@ -332,6 +334,7 @@ def evaluate_predictions(
         "accuracy_percent": round(100 * found["accuracy"].value, 2),
         "loss_rounded": round(found["log_loss"].value, 4),
         **({} if units is None else {"count_groups": len(np.unique(units)), "design_effect": effect}),
+        "macro": describe_macro(rows),
         "classes": [{**row, **score} for row, score in zip(rows, ranking.rows, strict=True)],
         "confusion": matrix.tolist(),
     }

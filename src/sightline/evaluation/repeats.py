@@ -15,6 +15,7 @@ from sightline.evaluation.metrics import METRICS
 from sightline.evaluation.result import evaluate_rows
 from sightline.planning.repeats import REPEATS
 from sightline.runtime.predictions import Predictions
+from sightline.text import share
 
 __all__ = ["Spread", "average_metrics", "describe_spread", "pool_folds", "spread_of"]
 
@@ -143,7 +144,7 @@ def describe_spread(metrics: dict[str, Any], kind: str) -> str:
         return f"one of the {kind} is done: their spread can't be estimated yet"
     points = 100 * spread.standard_deviation
     words = f"accuracy from {low:.1f} to {high:.1f} % over {len(spread.values)} {kind}, "
-    words += f"mean {100 * spread.mean:.1f} %, standard deviation {points:.1f} points"
+    words += f"mean {share(spread.mean)}, standard deviation {points:.1f} points"
     if REPEATS[kind].splits_data:
         return f"{words}; part of that is chance in which images a fold tests"
     if len(spread.values) < 3:

@@ -165,9 +165,10 @@ def _metrics(
 ) -> dict[str, Any]:
     used = said.is_ok & ~leaked
     if not used.any():
+        known = int((leaked & said.is_ok).sum())
         raise DataError(
             "evaluation.no-images",
-            f"of {len(labels)} images, {said.count_bad} can't be read and {int(leaked.sum())} were trained on",
+            f"of {len(labels)} images, {said.count_bad} can't be read and {known} were trained on",
             "give images that can be read and were not trained on",
         )
     counts = {

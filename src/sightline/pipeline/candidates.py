@@ -21,6 +21,7 @@ from sightline.planning.plan import make_plan
 from sightline.planning.recipe import Recipe
 from sightline.planning.settings import Chosen
 from sightline.reading.decode import decode_images
+from sightline.text import share
 
 __all__ = ["CANDIDATES", "compare_networks", "describe_obtainable"]
 
@@ -65,7 +66,7 @@ def compare_networks(
     for name in here:
         found[name] = yield from _look(samples, split, data, hardware, name)
     best = min(found, key=lambda name: found[name][0])
-    words = ", ".join(f"{name} {loss:.3f} ({accuracy:.1%})" for name, (loss, accuracy) in found.items())
+    words = ", ".join(f"{name} {loss:.3f} ({share(accuracy)})" for name, (loss, accuracy) in found.items())
     missing = f"; not here: {', '.join(absent)}" if absent else ""
     yield StageEnded("Choosing", f"{best}; validation loss (accuracy) of the heads: {words}", time.monotonic() - start)
     return best, f"the lowest validation loss of a head on frozen features: {words}{missing}"

@@ -28,7 +28,7 @@ from sightline.pipeline.workbench import Session, Workbench
 from sightline.planning.decisions import Decision
 from sightline.planning.plan import Plan
 from sightline.runs.writer import RunWriter
-from sightline.text import count_of, listed
+from sightline.text import count_of, listed, share
 
 __all__ = ["Keeper"]
 
@@ -75,12 +75,15 @@ class Keeper:
         accuracies = history.get("val_accuracy", [])
         if not accuracies:
             return ""
-        words = f"validation accuracy {100 * accuracies[0]:.1f} % with {first}"
+        words = f"validation accuracy {share(accuracies[0])} with {first}"
         if len(accuracies) == 1:
             return words
         epochs = count_of(len(accuracies) - 1, "epoch")
-        gained = f"{100 * accuracies[best]:.1f} % in epoch {best}" if best else "none of them better"
-        return f"{words}; {epochs}, {gained}"
+        select_by = self.plan.settings.select_by
+        if not best:
+            return f"{words}; {epochs}, none of them better by its {select_by}"
+        why = f", chosen by its {select_by}" if accuracies[best] < accuracies[0] else ""
+        return f"{words}; {epochs}, {share(accuracies[best])} in epoch {best}{why}"
 
     def explained(self, error: TrainingError) -> TrainingError:
         """Return an error with the images of the step that it is about, or with the first cause of a lost process."""

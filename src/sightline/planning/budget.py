@@ -142,7 +142,7 @@ def _fit_epochs(settings: Settings, each: float, left: float) -> dict[str, tuple
     most = _MOST[settings.pretrained]
     epochs = min(most, max(1, math.ceil(_MORE * left / max(1e-9, each))))
     reason = f"an upper limit: about {duration(each)} an epoch, {duration(left)} left; training stops at the time limit"
-    return {"epochs": (epochs, reason if epochs < most else "more epochs would not help")}
+    return {"epochs": (epochs, reason if epochs < most else f"{reason}, or after {most}")}
 
 
 def estimate_seconds(settings: Settings, costs: Costs, train: int, val: int) -> float:

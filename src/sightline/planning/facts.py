@@ -10,6 +10,7 @@ import numpy as np
 
 from sightline.data.samples import Samples
 from sightline.data.split import Split, default_shares
+from sightline.text import signed
 
 __all__ = ["DataFacts", "EarlierRun", "Hardware", "NetworkFacts", "Survival", "describe_data"]
 
@@ -89,7 +90,7 @@ class Survival:
     def __str__(self) -> str:
         copies = {"mirror": "mirrored", "upside-down": "upside-down"}.get(self.change, "turned")
         error = (
-            f"error {100 * self.rise:+.0f} %".replace("-", "\u2212")
+            f"error {signed(100 * self.rise, 0)} %".replace("-", "\u2212")
             if abs(self.rise) < 10
             else "error many times higher"
         )

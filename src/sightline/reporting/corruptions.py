@@ -10,6 +10,7 @@ from sightline.evaluation.corruption_drops import CorruptionDrop, Robustness
 from sightline.pixels.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from sightline.reporting.thumbnails import image_uri
 from sightline.runs.recorded import Recorded
+from sightline.text import p_value, signed
 
 __all__ = ["robustness"]
 
@@ -37,9 +38,9 @@ def _cells(row: CorruptionDrop) -> dict[str, Any]:
     return {
         "words": row.words,
         "drop": row.drop,
-        "points": f"{-100 * row.drop.points:+.1f}",
+        "points": signed(-100 * row.drop.points),
         "is_sure": row.drop.p < _CHANCE,
-        "chance": f"{row.drop.p:.3f}" if row.drop.p >= 0.001 else "under 0.001",
+        "chance": p_value(row.drop.p).removeprefix("p = ").removeprefix("p "),
     }
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sightline.installation import require_extra
 from sightline.reporting.canvas import INK, empty_figure, in_cells
 from sightline.reporting.preview import name_of
-from sightline.text import printable
+from sightline.text import printable, share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,7 +92,7 @@ class Explained:
         }
 
     def __repr__(self) -> str:
-        said = self.error or f"{self.label} {self.confidence:.1%}, {' and '.join(self.maps)}"
+        said = self.error or f"{self.label} {share(self.confidence)}, {' and '.join(self.maps)}"
         return f"Explained({self.path!r}: {said})"
 
 
@@ -139,7 +139,7 @@ def draw_explained(explained: Explained, theme: str = "light") -> Figure:
     if explained.error:
         write(edge, height / 2, f"{printable(explained.path)}: {printable(explained.error)}"[: 2 * _LETTERS])
         return figure
-    title = f"{name_of(explained.label or '', _LETTERS)} {100 * explained.confidence:.1f} %"
+    title = f"{name_of(explained.label or '', _LETTERS)} {share(explained.confidence)}"
     if explained.predicted != explained.label:
         title += f" (predicted: {name_of(explained.predicted or '', _LETTERS)})"
     write(edge, 0.18, title, 11)

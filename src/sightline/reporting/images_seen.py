@@ -6,13 +6,18 @@ import contextlib
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from sightline.data.samples import Samples
+from sightline.data.split import Split
 from sightline.errors import UnreadableImage
 from sightline.reporting.preview import describe_mix
 from sightline.reporting.thumbnails import image_uri
 from sightline.runs.recorded import Recorded
 
-__all__ = ["data", "seen"]
+__all__ = ["LEFT_OUT", "NOT_READ", "data", "seen", "where_images_went"]
+
+NOT_READ, LEFT_OUT = "can't be read", "left out by train_share"
 
 _SEEN = 6
 _PARTS = ("train", "val", "test")
@@ -20,23 +25,40 @@ _SMALL = 128  # px: fewer are shown as the squares that they are
 
 
 def data(run: Recorded) -> dict[str, Any]:
-    """Images per class and part, sizes, and what was found wrong."""
+    """Images per class and where each went, sizes, and what was found wrong."""
     samples, split = run.samples, run.split
-    counts = {part: np.bincount(samples.labels[split.rows(part)], minlength=len(samples.classes)) for part in _PARTS}
+    counts = {
+        place: np.bincount(samples.labels[rows], minlength=len(samples.classes))
+        for place, rows in where_images_went(samples, split).items()
+    }
+    columns = [place for place in counts if place in _PARTS or counts[place].any()]
     sides = np.minimum(samples.widths, samples.heights)[samples.widths > 0]
     return {
         "total": len(samples),
         "classes": [
-            {"class": name, **{part: int(counts[part][place]) for part in _PARTS}}
-            for place, name in enumerate(samples.classes)
+            {"class": name, "cells": [int(counts[column][place]) for column in columns], "all": total}
+            for place, (name, total) in enumerate(samples.counts().items())
         ],
-        "unreadable": len(samples.errors),
-        "unused": int(samples.is_ok[split.rows("")].sum()),
+        "columns": columns,
+        "went": [(int(counts[place].sum()), place) for place in columns if counts[place].any()],
+        "leaked": int((split.leaked & samples.is_ok).sum()),
+        "headline": split.headline,
         "short_side": np.quantile(sides, (0, 0.5, 1)).astype(int).tolist() if len(sides) else None,
         "rule": run.facts["split_rule"],
         "notes": run.facts["split_notes"],
         "findings": run.findings,
         "fingerprint": run.facts["data_fingerprint"],
+    }
+
+
+def where_images_went(samples: Samples, split: Split) -> dict[str, npt.NDArray[np.intp]]:
+    """Return the rows of each part and of what is in none, by cause; each image is in exactly one of them."""
+    rows = np.arange(len(samples))
+    ok, parts = samples.is_ok, split.parts
+    return {
+        **{part: rows[ok & (parts == part)] for part in _PARTS},
+        NOT_READ: rows[~ok],
+        LEFT_OUT: rows[ok & ~np.isin(parts, _PARTS)],
     }
 
 

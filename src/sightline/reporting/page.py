@@ -26,7 +26,7 @@ from sightline.runs.folder import Run
 from sightline.runs.kept import KeptEvaluation
 from sightline.runs.recorded import Recorded
 from sightline.runs.safe_files import named_damage, write_text
-from sightline.text import printable
+from sightline.text import count_of, p_value, printable, share
 
 __all__ = ["render_page", "render_report", "write_evaluation_page", "write_report"]
 
@@ -119,8 +119,10 @@ def render_page(template: str, **values: Any) -> str:
     )
     environment.filters["shown"] = lambda value: printable(str(value))
     environment.filters["quoted"] = lambda value: shlex.quote(str(value))
-    environment.filters["percent"] = lambda value: "–" if value is None else f"{100 * value:.1f} %"
-    environment.filters["rounded"] = lambda value, digits=0: "–" if value is None else f"{100 * value:.{digits}f} %"
+    environment.filters["percent"] = lambda value: "–" if value is None else share(value)
+    environment.filters["rounded"] = lambda value, digits=0: "–" if value is None else share(value, digits)
+    environment.filters["p_value"] = p_value
+    environment.filters["count_of"] = count_of
     environment.filters["count"] = lambda value: f"{value:,}"
     environment.filters["json"] = _as_json
     folder = files("sightline.reporting") / "templates"

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from sightline.evaluation.macro import macro_words
 from sightline.evaluation.metrics import intervals_in
 from sightline.reporting.behind import behind_cells
 from sightline.reporting.canvas import both_themes
 from sightline.reporting.ranking import draw_ranking
 from sightline.reporting.thumbnails import thumbnail
 from sightline.runs.recorded import Recorded
+from sightline.text import signed
 
 __all__ = ["all_metrics", "classes", "confusion", "digits_for", "mistakes", "slices"]
 
@@ -30,6 +32,7 @@ def all_metrics(run: Recorded) -> dict[str, Any]:
         "effect": metrics.get("design_effect"),
         "n": metrics["accuracy"]["n"],
         "part": metrics.get("part", ""),
+        "macro": macro_words(metrics),
         "ranking": both_themes(run, draw_ranking),
     }
 
@@ -54,7 +57,7 @@ def slices(run: Recorded) -> dict[str, Any] | None:
         {
             **one,
             **{
-                name: f"{100 * gap:.0f}".replace("-", "\u2212")
+                name: signed(100 * gap, 0).replace("+", "").replace("-", "\u2212")
                 for name, gap in (("gap", one["accuracy"] - one["rest"]), ("from", one["low"]), ("to", one["high"]))
             },
         }

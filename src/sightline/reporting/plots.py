@@ -17,6 +17,7 @@ from sightline.reporting.figures import draw_curves, draw_images, draw_matrix, d
 from sightline.runs.folder import Run
 from sightline.runs.recorded import Recorded
 from sightline.runtime.predictions import Predictions
+from sightline.text import share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,7 +108,7 @@ def _draw_mistakes(run: Recorded, count: int) -> Figure:
     shown = [
         (
             measured.paths[row],
-            f"{names[measured.predicted[row]]} {measured.confidence[row]:.0%}\nis {names[measured.labels[row]]}",
+            f"{names[measured.predicted[row]]} {share(measured.confidence[row], 0)}\nis {names[measured.labels[row]]}",
         )
         for row in rows
     ]
@@ -153,7 +154,7 @@ def plot_predictions(predictions: Predictions, *, count: int = 12) -> Figure:
         ``sightline.plot_predictions(classifier.predict(["a.jpg", "b.jpg"]))``
     """
     require_extra("light", "a figure")
-    rows = [(row.path, f"{row.label} {row.confidence:.0%}") for row in predictions if not row.error]
+    rows = [(row.path, f"{row.label} {share(row.confidence, 0)}") for row in predictions if not row.error]
     return _draw_grid(rows[:count], Path(), None, "no images that could be read")
 
 

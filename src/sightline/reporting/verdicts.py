@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sightline.evaluation.intervals import Interval
+from sightline.evaluation.macro import macro_words
 from sightline.evaluation.metrics import Metric, intervals_in
 from sightline.evaluation.repeats import Spread, describe_spread
 from sightline.runs.ledger import MANY_EVALUATIONS
@@ -33,6 +34,7 @@ def verdict(run: Recorded) -> dict[str, Any]:
         "macro_f1": Interval(**metrics["macro_f1"]),
         "balanced": Interval(**metrics["balanced_accuracy"]),
         "is_uneven": _is_uneven(metrics),
+        "macro": macro_words(metrics),
         "log_loss": Interval(**metrics["log_loss"]).plain(),
         "with_leaks": Interval(**metrics["accuracy_with_leaks"]) if "accuracy_with_leaks" in metrics else None,
         "with_views": Interval(**metrics["accuracy_with_views"]) if "accuracy_with_views" in metrics else None,
@@ -52,6 +54,7 @@ def measured(run: Recorded) -> dict[str, Any]:
         "accuracy": Interval(**metrics["accuracy"]),
         "share": f"{share} %",
         "range": f"{low} to {high} %",
+        "macro": macro_words(metrics),
         "macro_f1": Interval(**metrics["macro_f1"]),
         "balanced": Interval(**metrics["balanced_accuracy"]),
         "is_uneven": _is_uneven(metrics),

@@ -151,7 +151,9 @@ def _compare(runs: Sequence[Run], measured: Sequence[Measured], orders: Sequence
     bad = np.logical_or.reduce([~one.is_ok[order] for one, order in zip(measured, orders, strict=True)])
     kept = np.flatnonzero(~leaked & ~bad)
     if not len(kept):
-        message = f"of {len(first):,} images, {leaked.sum():,} were trained on and {bad.sum():,} can't be read"
+        message = (
+            f"of {len(first):,} images, {leaked.sum():,} were trained on and {(bad & ~leaked).sum():,} can't be read"
+        )
         raise RunError("compare.no-images", message, "compare runs that have test images of their own")
     probabilities = tuple(
         one.probabilities[order[kept]][:, [one.classes.index(name) for name in classes]]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from sightline.text import share
 
 __all__ = ["run_cell"]
 
@@ -13,11 +16,16 @@ def run_cell(folder: Path, facts: dict[str, Any], history: dict[str, list[float]
     """Return HTML of a run: its folder, status, headline and history."""
     lines = [f"<b>{html.escape(str(folder))}</b>: {html.escape(facts['status'])}"]
     lines += [html.escape(facts["headline"])] if facts.get("headline") else []
-    shown = {"epoch": "{:.0f}", "train_loss": "{:.4f}", "val_loss": "{:.4f}", "val_accuracy": "{:.2%}"}
+    shown: dict[str, Callable[[float], str]] = {
+        "epoch": "{:.0f}".format,
+        "train_loss": "{:.4f}".format,
+        "val_loss": "{:.4f}".format,
+        "val_accuracy": lambda value: share(value, 2),
+    }
     names = [name for name in shown if name in history]
     head = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in names)
     body = "".join(
-        "<tr>" + "".join(f"<td>{shown[n].format(value)}</td>" for n, value in zip(names, row, strict=True)) + "</tr>"
+        "<tr>" + "".join(f"<td>{shown[n](value)}</td>" for n, value in zip(names, row, strict=True)) + "</tr>"
         for row in zip(*(history[name] for name in names), strict=True)
     )
     table = f"<table><tr>{head}</tr>{body}</table>" if names else ""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from sightline.text import csv_text
+from sightline.text import csv_text, share
 
 __all__ = ["Prediction", "Predictions"]
 
@@ -214,7 +214,7 @@ class Predictions(Sequence[Prediction]):
         """Show a table in a notebook: the first 20 rows."""
         cells = "".join(
             f"<tr><td>{html.escape(row.path)}</td><td>{html.escape(_shown(row))}</td>"
-            f"<td>{'' if row.error else f'{row.confidence:.1%}'}</td></tr>"
+            f"<td>{'' if row.error else share(row.confidence)}</td></tr>"
             for row in (self[i] for i in range(min(20, len(self))))
         )
         more = f"<p>and {len(self) - 20:,} more</p>" if len(self) > 20 else ""

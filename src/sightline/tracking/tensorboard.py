@@ -21,6 +21,7 @@ from sightline.events import (
     ValidationMeasured,
 )
 from sightline.runs.folder import Run
+from sightline.text import share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,7 +95,8 @@ class TensorboardTracker:
 
         if len(event.images):
             rows = zip(event.labels, event.predicted, event.confidence, strict=True)
-            titles = [f"predicted {self._classes[k]} {sure:.0%}\ntrue {self._classes[true]}" for true, k, sure in rows]
+            names = self._classes
+            titles = [f"predicted {names[k]} {share(sure, 0)}\ntrue {names[true]}" for true, k, sure in rows]
             self._write_png("Mistakes/val", _drawn(draw_images(list(event.images), titles)), event.epoch)
 
     def _write_scalar(self, tag: str, value: float, step: int) -> None:

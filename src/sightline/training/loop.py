@@ -19,6 +19,7 @@ import numpy as np
 
 from sightline.errors import StopRequested, TrainingError
 from sightline.events import (
+    ALL_EPOCHS_DONE,
     TIME_LIMIT_REACHED,
     CheckpointSaved,
     EpochEnded,
@@ -37,6 +38,7 @@ from sightline.events import (
 )
 from sightline.networks.network import Network
 from sightline.planning.settings import Settings
+from sightline.text import part_of
 from sightline.training.batches import Batch, Batches, as_images
 from sightline.training.checkpoint import keep_best_of, load_checkpoint, save_checkpoint
 from sightline.training.find_rate import find_rate
@@ -138,9 +140,8 @@ def train_network(
     progress = state.progress
     if progress.best is None:
         raise diverged("no epoch had a finite validation loss")
-    if settings.clip_norm or settings.clip_value:
-        share = progress.clipped / max(1, progress.step)
-        yield Noted(f"The gradient was clipped in {share:.0%} of {progress.step:,} steps.")
+    if progress.step and (settings.clip_norm or settings.clip_value):
+        yield Noted(f"The gradient was clipped in {part_of(progress.clipped, progress.step, 'step')}.")
     if group.rank == 0:
         network.load_state_dict(load_checkpoint(training.best)[0]["model"])
     yield TrainingStopped(progress.reason, progress.best_epoch, time.monotonic() - start)
@@ -203,7 +204,7 @@ def _begin_first(training: _Training, resume: bool) -> Generator[Event, None, tu
         best = score_of(start.val_loss, start.val_accuracy, settings)
         state.progress = replace(state.progress, best=best)
     if not settings.epochs:
-        state.progress = replace(state.progress, reason="all epochs done")
+        state.progress = replace(state.progress, reason=ALL_EPOCHS_DONE)
     elif is_best and training.pace.is_over(0):
         state.progress = replace(state.progress, reason=TIME_LIMIT_REACHED)
     yield from _save(training, state, 0.0)
@@ -292,7 +293,7 @@ def _validate(training: _Training, state: TrainingState, since: float, speed: fl
     if settings.patience and now.epoch - best_epoch >= settings.patience:
         reason = f"the validation {settings.select_by} did not improve for {settings.patience} epochs"
     if now.epoch >= settings.epochs:
-        reason = "all epochs done"
+        reason = ALL_EPOCHS_DONE
     state.close_epoch(loss if settings.select_by == "loss" else accuracy, best, best_epoch, reason)
     return is_best
 
