@@ -24,6 +24,7 @@ class Hub:
         day: ``good``, or one of ``BAD_DAYS``.
         content: of the weights of ``REPOSITORY``.
         asked: method and path of each request.
+        agents: what each said of the program that asks.
         over: set when the test is done, so that no answer hangs.
     """
 
@@ -31,6 +32,7 @@ class Hub:
     content: bytes = b""
     endpoint: str = ""
     asked: list[str] = field(default_factory=list)
+    agents: list[str] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
     def count(self, start: str) -> int:
@@ -51,6 +53,7 @@ def answering_hub(day: str, content: bytes = b"") -> Iterator[Hub]:
 
         def do_GET(self) -> None:
             hub.asked.append(f"{self.command} {self.path}")
+            hub.agents.append(self.headers.get("User-Agent", ""))
             with contextlib.suppress(OSError):  # whoever asked has left
                 self.answer()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.caches import cache_folder, cache_limit
+from sightline.caches import NOWHERE, cache_folder, cache_limit, expand_home, state_folder
 from sightline.errors import InputError
 
 
@@ -25,6 +25,42 @@ def test_else_the_cache_lies_in_the_users_own(monkeypatch: pytest.MonkeyPatch, v
     else:
         monkeypatch.setenv("SIGHTLINE_CACHE", value)
     assert cache_folder() == Path(platformdirs.user_cache_dir("sightline", appauthor=False))
+
+
+@pytest.fixture
+def nameless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process finds whose user has a number, and no name: the system answers so."""
+    import pwd
+
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    for name in ("SIGHTLINE_CACHE", "SIGHTLINE_STATE", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no HOME")
+@pytest.mark.parametrize("home", [None, "", "not/absolute"])
+@pytest.mark.usefixtures("nameless")
+def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, home: str | None) -> None:
+    monkeypatch.delenv("HOME") if home is None else monkeypatch.setenv("HOME", home)
+    for folder in (cache_folder(), state_folder()):
+        assert folder == NOWHERE
+        with pytest.raises(OSError):
+            folder.mkdir(parents=True)
+    assert expand_home("photos") == Path("photos")
+    assert expand_home("~nobody-of-that-name/a") == Path("~nobody-of-that-name/a")
+    if not home:
+        with pytest.raises(InputError, match="none is known here") as caught:
+            expand_home("~/photos")
+        assert caught.value.code == "path.no-home"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no HOME")
+@pytest.mark.usefixtures("nameless")
+def test_without_a_home_what_was_set_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("SIGHTLINE_STATE", str(tmp_path / "state"))
+    assert (cache_folder(), state_folder()) == (tmp_path / "sightline", tmp_path / "state")
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """Sightline: from a folder of images to a classifier that can be trusted and shipped.
 
-The public names, and nothing else. Each is looked up on first use, so that importing costs nothing.
+The public names, and nothing else. Each is looked up on first use, so that importing costs nothing. What is turned off
+first is what libraries would report to their makers.
 """
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from sightline.telemetry import turn_off_telemetry
 
 if TYPE_CHECKING:
     from sightline.api.data import check
@@ -52,6 +55,8 @@ __all__ = [
     "repeat",
     "train",
 ]
+
+turn_off_telemetry()
 
 _HOME = {
     "Classifier": "sightline.runtime.classifier",

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from sightline.caches import cache_folder
+from sightline.caches import NOWHERE, cache_folder
 from sightline.errors import MissingExtra
 from sightline.text import one_line
 
@@ -236,6 +236,9 @@ def _diagnose_cuda(facts: dict[str, object]) -> Diagnosis:
 
 
 def _diagnose_cache(folder: Path) -> Diagnosis:
+    if folder == NOWHERE:
+        cure = "set HOME, or SIGHTLINE_CACHE, to a folder that can be written"
+        return Diagnosis("cache", False, "no home folder is known: nothing is kept between runs", cure)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".write-test-{os.getpid()}"

@@ -32,9 +32,13 @@ def selftest(
     require_extra("light", "the self-test")
     if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise InputError("selftest.exists", f"{keep} exists and is not empty", "name a folder that is not there yet")
+    before = os.environ.get("SIGHTLINE_CACHE")
     with tempfile.TemporaryDirectory(prefix="sightline-selftest-", ignore_cleanup_errors=True) as scratch:
         os.environ["SIGHTLINE_CACHE"] = str(Path(scratch) / "cache")  # what is measured here helps no one later
-        failed = _print_verdicts((keep or Path(scratch)).absolute(), quick)
+        try:
+            failed = _print_verdicts((keep or Path(scratch)).absolute(), quick)
+        finally:
+            os.environ["SIGHTLINE_CACHE"] = before or ""  # an empty one is none
     if keep is not None:
         print(f"The set is kept in {keep / 'data'}")
     if failed:

@@ -5,12 +5,11 @@ Labels are names everywhere; a class has the same number in every split, whateve
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sightline.caches import cache_folder
+from sightline.caches import cache_folder, expand_home
 from sightline.data.archives import read_archive
 from sightline.data.arrays import read_arrays
 from sightline.data.cifar import is_cifar, read_cifar
@@ -94,7 +93,7 @@ def fetch_source(source: Source) -> Generator[tuple[int, int], None, Source]:
         MissingExtra: without the libraries that a named set needs.
     """
     if isinstance(source, str | Path):
-        path = _expanded(source)
+        path = expand_home(source)
         if not path.exists():
             if is_set(str(source)):
                 yield from download_set(str(source))
@@ -106,7 +105,7 @@ def fetch_source(source: Source) -> Generator[tuple[int, int], None, Source]:
 def _find(source: Source) -> Found:
     if not isinstance(source, str | Path):
         return _find_in_memory(source)
-    path = _expanded(source)
+    path = expand_home(source)
     if path.exists():
         for _, matches, read in SOURCES:
             if matches(path):
@@ -143,13 +142,6 @@ def _is_frame(source: Any) -> bool:
 
 def _is_arrays(source: Any) -> bool:
     return isinstance(source, tuple) and len(source) == 2 and hasattr(source[0], "__array__")
-
-
-def _expanded(source: str | Path) -> Path:
-    path = Path(source)
-    with contextlib.suppress(RuntimeError):  # there is no such user: the path is then reported as missing
-        path = path.expanduser()
-    return path
 
 
 def _ends_with(*suffixes: str) -> Callable[[Path], bool]:

@@ -3,3 +3,7 @@
 Comes in: a network, a bundle, real images. Goes out: a ``classifier`` folder. Knows torch and ONNX; knows
 nothing about training. Each format is one file here.
 """
+
+from sightline.caches import keep_torch_files
+
+keep_torch_files()

@@ -6,5 +6,9 @@ about it. Knows torch and timm; knows nothing about data, planning or training.
 
 import warnings
 
+from sightline.caches import keep_torch_files
+
 # timm imports tqdm, which warns in notebooks that its widget is not installed; we do not use that bar.
 warnings.filterwarnings("ignore", message="IProgress not found")
+
+keep_torch_files()  # timm imports what makes its folder

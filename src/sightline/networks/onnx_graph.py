@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from sightline.evaluation.abstain import LEAST_LENGTH, Novelty
 from sightline.networks.network import Network
-from sightline.runtime.onnx_session import INPUT, OUTPUTS, keep_onnxruntime_quiet
+from sightline.runtime.onnx_session import INPUT, OUTPUTS
 
 __all__ = ["EXPORTERS", "Graph", "export_graph", "trace_graph"]
 
@@ -154,8 +154,7 @@ def _example(size: int) -> Tensor:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Silence the exporters' messages, which are meant for their developers; parts of them import onnxruntime."""
-    keep_onnxruntime_quiet()
+    """Silence the exporters' messages, which are meant for their developers."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

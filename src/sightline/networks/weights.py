@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from sightline.caches import expand_home
 from sightline.errors import WeightsError
 from sightline.networks.carried import carried_file
 from sightline.networks.published import PATIENT, WEIGHTS_FILE, ask_hub, find_in_cache, unavailable
@@ -105,7 +106,7 @@ def find_file(file: str) -> Path:
     Raises:
         WeightsError: if it is missing, a pickle, not safetensors, or damaged.
     """
-    path = _checked_file(Path(file).expanduser())
+    path = _checked_file(expand_home(file))
     check_weights(path)
     return path
 

@@ -9,10 +9,10 @@ from collections.abc import Generator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 
+from sightline.caches import expand_home
 from sightline.errors import DeviceError
 from sightline.events import Event, Warned
 from sightline.machine import cpu_name, usable_threads
@@ -75,7 +75,7 @@ class FrozenEngine:
     def measure(self, plan: Plan, classes: int, train: int, val: int, earlier: EarlierRun | None) -> Costs:
         """Measure the seconds of an image's features."""
         settings = plan.settings
-        weights = Path(settings.weights).expanduser() if settings.weights else carried_file()
+        weights = expand_home(settings.weights) if settings.weights else carried_file()
         weights = weights if earlier is None else earlier.file
         network = build_frozen(settings, classes, weights, is_run=earlier is not None)
         session, count = open_session(network.body, threads=settings.threads), squares_at_once(settings.size)

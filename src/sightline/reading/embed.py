@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from sightline.caches import expand_home
 from sightline.checks.subject import Embedding
 from sightline.data.samples import Samples
 from sightline.data.split import Split
@@ -135,7 +136,7 @@ def _by_carried(
     hardware = Hardware("cpu", cpu_name(), usable_threads(), "onnxruntime computes on the CPU", engine="onnxruntime")
     options = Recipe(model=embedder.model, weights=embedder.weights or None, value_range=value_range)
     plan = make_plan(Recipe(), options, describe_data(samples, split), hardware, CARRIED)
-    file = Path(embedder.weights).expanduser() if embedder.weights else carried_file()
+    file = expand_home(embedder.weights) if embedder.weights else carried_file()
     network = build_frozen(plan.settings, len(samples.classes), file, is_run=False)
     if not embedder.weights:
         yield Noted(f"Weights: {CARRIED.name}, carried by Sightline; licence: {CARRIED.licence}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sightline.caches import expand_home
 from sightline.errors import RunError, WeightsError
 from sightline.planning.facts import EarlierRun
 from sightline.runs.folder import Run
@@ -36,7 +37,7 @@ def find_earlier(name: str, *, folder: str | Path) -> EarlierRun | None:
     """
     if not name:
         return None
-    path = Path(name).expanduser()
+    path = expand_home(name)
     if name == "latest" or (path / "run.json").is_file() or (Path(folder) / path / "run.json").is_file():
         return _of_run(find_run(path, folder=folder))
     inside = path.parent if path.is_file() else path

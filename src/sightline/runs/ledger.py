@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from sightline.caches import state_folder
 from sightline.errors import RunError
 from sightline.runs.safe_files import write_json
 
@@ -26,12 +26,7 @@ _PATIENCE = 5.0  # seconds that another process may take to write
 
 def ledger_file() -> Path:
     """Return where evaluations are counted."""
-    override = os.environ.get("SIGHTLINE_STATE")
-    if override:
-        return Path(override) / "evaluations.json"
-    import platformdirs
-
-    return Path(platformdirs.user_state_dir("sightline", appauthor=False)) / "evaluations.json"
+    return state_folder() / "evaluations.json"
 
 
 def fingerprint_of(rows: Iterable[tuple[str, str]]) -> str:

@@ -1,10 +1,4 @@
-"""The only door to onnxruntime: every file of Sightline opens its sessions here.
-
-Some builds of onnxruntime report how they are used to their maker: they write a device id and a queue of events below
-the user's cache folder, and look up the maker's server. ``ORT_DISABLE_TELEMETRY=1`` stops both, if it is set before
-onnxruntime is first imported; calling its ``disable_telemetry_events`` afterwards does not. So whoever imports
-onnxruntime before Sightline sets the variable themselves.
-"""
+"""The only door to onnxruntime: every file of Sightline opens its sessions here."""
 
 from __future__ import annotations
 
@@ -18,17 +12,12 @@ from sightline.machine import usable_threads
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["CPU", "INPUT", "OUTPUTS", "keep_onnxruntime_quiet", "open_session"]
+__all__ = ["CPU", "INPUT", "OUTPUTS", "open_session"]
 
 INPUT = "pixels"  # [N, size, size, 3] uint8
 OUTPUTS = ("probabilities", "features", "novelty")  # [N, K], [N, D] and [N], float32
 CPU = "CPUExecutionProvider"
 _ERRORS_ONLY = 3
-
-
-def keep_onnxruntime_quiet() -> None:
-    """Let onnxruntime report nothing to its maker, in this process and those it starts; before any import of it."""
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 def open_session(model: bytes, *, threads: int = 0, providers: Sequence[str] = (CPU,)) -> onnxruntime.InferenceSession:
@@ -46,7 +35,6 @@ def open_session(model: bytes, *, threads: int = 0, providers: Sequence[str] = (
     Example:
         ``open_session(Path("model.onnx").read_bytes()).run(["probabilities"], {"pixels": squares})``
     """
-    keep_onnxruntime_quiet()
     import onnxruntime
 
     here = onnxruntime.get_available_providers()

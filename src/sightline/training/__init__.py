@@ -3,3 +3,7 @@
 Comes in: a plan, a store of pixels, labels, a network. Goes out: events, and checkpoints on the disk. Knows
 torch; knows nothing about terminals, reports or where the data came from.
 """
+
+from sightline.caches import keep_torch_files
+
+keep_torch_files()
