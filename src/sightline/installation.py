@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from sightline.caches import NOWHERE, cache_folder
+from sightline.caches import NOWHERE, cache_folder, keep_torch_files
 from sightline.errors import MissingExtra
 from sightline.text import one_line
 
@@ -183,6 +183,7 @@ def diagnose() -> list[Diagnosis]:
 
 
 def _probe_torch() -> dict[str, object]:
+    keep_torch_files()
     try:
         result = subprocess.run(
             [sys.executable, "-c", _TORCH_PROBE], capture_output=True, text=True, timeout=180, check=False
