@@ -116,6 +116,13 @@ _ODDITIES: tuple[tuple[str, Severity, str, str, Callable[[Any], Any]], ...] = (
         lambda facts: facts["remark"] == b"checksum",
     ),
     (
+        "cut-short",
+        "warning",
+        "in progressive JPEG without the last scans: cut short, or saved so; details are missing",
+        "copy or download them again from the original source",
+        lambda facts: facts["remark"] == b"cut-short",
+    ),
+    (
         "cmyk-no-adobe",
         "warning",
         "in CMYK JPEG without Adobe's marker: the colours may be inverted",

@@ -44,6 +44,7 @@ CODES = (
     "odd-aspect",
     "wrong-extension",
     "checksum",
+    "cut-short",
     "cmyk-no-adobe",
     "sixteen-bit",
     "animation",

@@ -8,7 +8,6 @@ contents alone, not on the order of files.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache, partial
 from hashlib import blake2b
@@ -25,6 +24,7 @@ from sightline.machine import usable_threads
 from sightline.pixels.containers import Place
 from sightline.pixels.image_facts import MIRROR
 from sightline.pixels.modes import Range
+from sightline.pixels.stream import decoding_threads
 
 __all__ = ["find_candidates", "find_duplicates"]
 
@@ -99,7 +99,7 @@ def _search(
     pairs, bar = pairs[bar < 1], bar[bar < 1]
     found: list[float] = []
     is_whole = True
-    with ThreadPoolExecutor(threads, thread_name_prefix="compare") as pool:
+    with decoding_threads(threads, "compare") as pool:
         for start in range(0, len(pairs), 256):
             places = [[samples.file(int(rows[row])) for row in pair] for pair in pairs[start : start + 256]]
             both = list(pool.map(lambda two: (load(two[0]), load(two[1])), places))

@@ -26,7 +26,7 @@ from sightline.pixels.image_facts import FACTS
 
 __all__ = ["FactsCache", "FileFacts", "open_database", "stamp_of"]
 
-_VERSION = 4  # raise it when decode.py, image_facts.py or duplicates.py change their results
+_VERSION = 5  # raise it when decode.py, image_facts.py or duplicates.py change their results
 _FRESH_SECONDS = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (place BLOB PRIMARY KEY, stamp BLOB, digest TEXT, row BLOB);

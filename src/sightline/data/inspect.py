@@ -21,6 +21,7 @@ from sightline.machine import usable_threads
 from sightline.pixels.containers import Place
 from sightline.pixels.file_bytes import read_bytes
 from sightline.pixels.image_facts import FACTS, measure_image
+from sightline.pixels.stream import decoding_threads
 
 __all__ = ["MAX_BAD_SHARE", "has_too_many_bad", "inspect_samples", "refuse_bad", "refuse_too_many_bad"]
 
@@ -52,7 +53,7 @@ def inspect_samples(
     files = samples.files
     with (
         FactsCache(folder or cache_folder(), f"{value_range or ''} {_rules()}") as cache,
-        ThreadPoolExecutor(threads, thread_name_prefix="inspect") as pool,
+        decoding_threads(threads, "inspect") as pool,
     ):
         chunks = (files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK))
         waiting = [_Chunk.start(chunk, cache, pool, value_range) for chunk in islice(chunks, 2 * threads)]

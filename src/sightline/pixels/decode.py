@@ -7,6 +7,8 @@ of them. A file that can't be decoded raises :class:`UnreadableImage`; it is nev
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +17,11 @@ from PIL import Image
 
 from sightline.errors import SightlineError, UnreadableImage
 from sightline.pixels.containers import Place
+from sightline.pixels.deadline import time_limit
 from sightline.pixels.file_bytes import read_bytes
 from sightline.pixels.modes import BACKGROUND, RGB, Range, Rules, to_rgb
-from sightline.pixels.opening import FORMATS, MAX_PIXELS, jpeg_name, open_image, reason_of
-from sightline.pixels.png import Chunk, has_late_metadata, read_chunks
+from sightline.pixels.opening import FORMATS, MAX_PIXELS, jpeg_name, open_image, parts_of, reason_of
+from sightline.pixels.parts import Parts
 
 __all__ = [
     "BACKGROUND",
@@ -36,6 +39,7 @@ __all__ = [
 # Unusual properties of a file that decodes; names of at most 16 ASCII letters, see ``Header.remark``.
 REMARKS = {
     "checksum": "a PNG with a wrong checksum: its pixels may be damaged",
+    "cut-short": "a progressive JPEG without its last scans",
     "cmyk-no-adobe": "a CMYK JPEG without Adobe's marker: its colours may be inverted",
     "sixteen-bit": "more than 8 bits per channel, of which the high 8 are used",
 }
@@ -108,10 +112,16 @@ def decode_image(
     """
     label = name or ("<bytes>" if isinstance(source, bytes) else str(source))
     data = source if isinstance(source, bytes) else read_bytes(source)
+    with _door(data, label), open_image(parts_of(data, label), label) as image:
+        return np.asarray(_upright_rgb(image, label, Rules(value_range, background), _reduce(image, least_side)))
+
+
+@contextmanager
+def _door(data: bytes, label: str) -> Iterator[None]:
+    """Let nothing but Sightline's own errors out, and end what takes too long."""
     try:
-        with open_image(data, label) as image:
-            box = _reduce(image, least_side)
-            return _upright_rgb(image, label, Rules(value_range, background), box)
+        with time_limit(label):
+            yield
     except SightlineError:
         raise
     except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error ...
@@ -136,19 +146,16 @@ def read_header(data: bytes, *, name: str = "<bytes>") -> Header:
     Raises:
         UnreadableImage: if the bytes are not an image of an accepted format, or a limit is exceeded.
     """
-    try:
-        with open_image(data, name) as image:
-            return _header_of(image, data, read_chunks(data) if image.format == "PNG" else [])
-    except SightlineError:
-        raise
-    except Exception as error:
-        raise UnreadableImage(name, reason_of(error, data)) from error
+    with _door(data, name):
+        parts = parts_of(data, name)
+        with open_image(parts, name) as image:
+            return _header_of(image, parts)
 
 
 def read_both(
     data: bytes, *, name: str = "<bytes>", value_range: Range | None = None, least_side: int = 0
-) -> tuple[Header, RGB]:
-    """Return what ``read_header`` and ``decode_image`` return, opening the file once where possible.
+) -> tuple[Header, Image.Image]:
+    """Return what ``read_header`` and ``decode_image`` return, the pixels as an RGB image.
 
     Args:
         data, name, value_range, least_side: as for :func:`decode_image`.
@@ -156,46 +163,34 @@ def read_both(
     Raises:
         UnreadableImage: as for both.
     """
-    try:
-        with open_image(data, name) as image:
-            chunks = read_chunks(data) if image.format == "PNG" else []
-            header = _header_of(image, data, chunks)
-            # Counting the images of an animation moves through it, and a PNG's late metadata come with its pixels.
-            if header.format == "JPEG" or (header.format == "PNG" and not has_late_metadata(chunks)):
+    with _door(data, name):
+        parts = parts_of(data, name)
+        with open_image(parts, name) as image:
+            header = _header_of(image, parts)
+            if header.format != "TIFF":  # reading its metadata moves through the file
                 box = _reduce(image, least_side)
                 return header, _upright_rgb(image, name, Rules(value_range, BACKGROUND), box)
-    except SightlineError:
-        raise
-    except Exception as error:
-        raise UnreadableImage(name, reason_of(error, data)) from error
-    return header, decode_image(data, name=name, value_range=value_range, least_side=least_side)
+        with open_image(parts, name) as image:
+            return header, _upright_rgb(image, name, Rules(value_range, BACKGROUND))
 
 
-def _header_of(image: Image.Image, data: bytes, chunks: list[Chunk]) -> Header:
+def _header_of(image: Image.Image, parts: Parts) -> Header:
     form, mode = jpeg_name(image), image.mode
     width, height = image.size
-    orientation = _orientation(image, in_header=not has_late_metadata(chunks))
+    orientation = _orientation(image)
     # Pillow rotates a TIFF by itself, and reports the rotated size.
     if form != "TIFF" and orientation in (5, 6, 7, 8):
         width, height = height, width
-    remark = _remark(image, data, chunks)
-    profile = bool(image.info.get("icc_profile"))
-    # A phone's JPEG may contain a depth map as a second image; that does not make it an animation.
-    frames = 1 if form == "JPEG" else _count_frames(image)
-    return Header(width, height, form, mode, orientation, frames, profile, remark)
+    profile = parts.has_profile or bool(image.info.get("icc_profile"))
+    frames = parts.frames or _count_frames(image)
+    return Header(width, height, form, mode, orientation, frames, profile, _remark(image, parts))
 
 
-def _orientation(image: Image.Image, *, in_header: bool = False) -> int:
-    """Return EXIF's orientation; 1, for unrotated, where the metadata are damaged.
-
-    Args:
-        image: opened, or decoded.
-        in_header: True where the metadata come before the pixels; to read later ones, Pillow decodes a PNG.
-    """
+def _orientation(image: Image.Image) -> int:
+    """Return EXIF's orientation; 1, for unrotated, where the metadata are damaged."""
     try:
-        # The parent class reads the same EXIF and XMP data, without decoding.
-        exif = Image.Image.getexif(image) if in_header else image.getexif()
-        number = exif.get(0x0112, 1)
+        # The parent class reads the same EXIF and XMP data; that of PNG would decode, to look for later ones.
+        number = Image.Image.getexif(image).get(0x0112, 1)
     except Exception:  # a damaged TIFF directory can raise many types
         return 1
     return number if isinstance(number, int) and 1 <= number <= 8 else 1
@@ -208,21 +203,20 @@ def _count_frames(image: Image.Image) -> int:
         return 2
 
 
-def _remark(image: Image.Image, data: bytes, chunks: list[Chunk]) -> str:
+def _remark(image: Image.Image, parts: Parts) -> str:
     """Return the key of ``REMARKS`` that applies to a file."""
     form, depth = jpeg_name(image), 8
+    if parts.remark:
+        return parts.remark
     if form == "JPEG":
         return "cmyk-no-adobe" if image.mode == "CMYK" and "adobe" not in image.info else ""
     if form == "PNG":
-        if not all(chunk.is_good for chunk in chunks):
-            return "checksum"
-        depth = data[24]
+        depth = parts.needed[24]
     elif form == "TIFF":
         bits = image.tag_v2.get(258, 8)  # type: ignore[attr-defined]
         depth = max(bits) if isinstance(bits, tuple) else bits
     elif form == "PPM":
-        arguments = image.tile[0][3]  # type: ignore[attr-defined]
-        depth = 16 if image.mode == "I" or (isinstance(arguments, tuple) and max(arguments[1:], default=0) > 255) else 8
+        depth = 16 if parts.maximum > 255 else 8
     return "sixteen-bit" if 8 < depth <= 16 else ""
 
 
@@ -237,13 +231,13 @@ _TRANSPOSE = {
 }
 
 
-def _upright_rgb(image: Image.Image, label: str, rules: Rules, box: Box | None = None) -> RGB:
-    """Return the pixels of an opened image, or of a part of it, rotated by its EXIF orientation."""
+def _upright_rgb(image: Image.Image, label: str, rules: Rules, box: Box | None = None) -> Image.Image:
+    """Return an opened image, or a part of it, in RGB and rotated by its EXIF orientation."""
     rgb = to_rgb(image, label, rules)
     if box:
         rgb = rgb.resize(rgb.size, Image.Resampling.BICUBIC, box=box)
     method = _TRANSPOSE.get(_orientation(image))
-    return np.asarray(rgb if method is None else rgb.transpose(method))
+    return rgb if method is None else rgb.transpose(method)
 
 
 def to_rgb_array(image: Any, *, value_range: Range | None = None, background: tuple[int, int, int] = BACKGROUND) -> RGB:
@@ -257,7 +251,7 @@ def to_rgb_array(image: Any, *, value_range: Range | None = None, background: tu
     rules = Rules(value_range, background)
     if isinstance(image, Image.Image):
         try:
-            return _upright_rgb(image, "<image>", rules)
+            return np.asarray(_upright_rgb(image, "<image>", rules))
         except UnreadableImage:
             raise
         except Exception as error:  # its file is read only now, and a damaged one can raise many types

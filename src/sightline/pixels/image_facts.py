@@ -71,8 +71,7 @@ def measure_image(data: bytes, *, name: str = "<bytes>", value_range: tuple[floa
         >>> int(row["width"]), float(row["brightness"])
         (40, 1.0)
     """
-    header, pixels = read_both(data, name=name, value_range=value_range, least_side=_SHARPNESS_SIDE)
-    image = Image.fromarray(pixels)
+    header, image = read_both(data, name=name, value_range=value_range, least_side=_SHARPNESS_SIDE)
     row: np.void = np.zeros(1, FACTS)[0]
     row["width"], row["height"], row["bytes"] = header.width, header.height, len(data)
     row["format"], row["mode"], row["remark"] = header.format, header.mode, header.remark

@@ -58,8 +58,7 @@ def _storage(image: Image.Image) -> tuple[str, int]:
     tile = getattr(image, "tile", None)
     arguments = tile[0][3] if tile else ""
     parts = arguments if isinstance(arguments, tuple) else (arguments,)
-    is_grey_map = image.format == "PPM" and len(parts) == 2 and isinstance(parts[1], int)
-    return (str(parts[0]) if parts else ""), (parts[1] if is_grey_map else 65535)
+    return (str(parts[0]) if parts else ""), image.info.get("maximum") or 65535
 
 
 def _from_16_bits(image: Image.Image, rules: Rules, maximum: int) -> Image.Image:
@@ -131,6 +130,11 @@ def _composited(image: Image.Image, background: tuple[int, int, int], raw_mode: 
         image.info["transparency"] = key * {"L;2": 85, "L;4": 17}[raw_mode]
     elif "16" in raw_mode and isinstance(key, tuple):
         image.info["transparency"] = tuple(level >> 8 for level in key)
-    layered = image.convert("RGBA")
-    flat = Image.new("RGBA", layered.size, (*background, 255))
-    return Image.alpha_composite(flat, layered).convert("RGB")
+    flat = Image.new("RGB", image.size)
+    rows = max(1, _STRIP // image.width)  # in strips: each of the three copies needs four bytes a pixel
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height))).convert("RGBA")
+        flat.paste(
+            Image.alpha_composite(Image.new("RGBA", strip.size, (*background, 255)), strip).convert("RGB"), (0, top)
+        )
+    return flat

@@ -14,9 +14,14 @@ import struct
 from PIL import Image, ImageFile
 
 from sightline.errors import InputError, UnreadableImage
-from sightline.pixels.png import read_chunks
+from sightline.pixels.gif import gif_parts
+from sightline.pixels.jpeg import jpeg_parts
+from sightline.pixels.parts import MAX_SIDE, Parts
+from sightline.pixels.png import png_parts, read_chunks
+from sightline.pixels.ppm import ppm_parts
+from sightline.pixels.tiff import tiff_parts
 
-__all__ = ["FORMATS", "MAX_JPEG_SCANS", "MAX_PIXELS", "jpeg_name", "open_image", "reason_of"]
+__all__ = ["FORMATS", "MAX_JPEG_SCANS", "MAX_PIXELS", "jpeg_name", "open_image", "parts_of", "reason_of"]
 
 # Pillow has forty more, which are not used for photos and add attack surface. HEIC needs a library of its own.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
@@ -28,15 +33,45 @@ MAX_JPEG_SCANS = 64
 _SCANS_AT_MAX_PIXELS = 16
 
 
-def open_image(data: bytes, label: str) -> Image.Image:
-    """Return the opened image, not decoded yet, of an accepted format and within the limits.
+def parts_of(data: bytes, label: str) -> Parts:
+    """Return what of a file the decoder is given, found by its signature before a decoder sees it.
 
     Raises:
-        UnreadableImage: if the bytes are empty, or a limit is exceeded. ``reason_of`` explains Pillow's own errors.
-        InputError: if SIGHTLINE_MAX_PIXELS is not a number.
+        UnreadableImage: if the bytes are empty, or have more parts than their format needs.
     """
     if not data:
         raise UnreadableImage(label, "the file is empty")
+    if data.startswith(b"\xff\xd8\xff"):
+        return jpeg_parts(data, label)
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return png_parts(data, label)
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return gif_parts(data, label)
+    if data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        return tiff_parts(data, label)
+    if data[:1] == b"P" and data[1:2].isdigit():
+        return ppm_parts(data, _max_pixels())
+    if data.startswith(b"BM"):
+        return Parts(_bounded_bmp(data))
+    return Parts(data, frames=0)
+
+
+def _bounded_bmp(data: bytes) -> bytes:
+    """Return a BMP; a run-length coded one without what is more than its pixels can need."""
+    if len(data) < 34 or int.from_bytes(data[14:18], "little") < 40 or data[30] not in (1, 2):
+        return data
+    width, height = struct.unpack_from("<ii", data, 18)
+    return data[: int.from_bytes(data[10:14], "little") + 4 * abs(height) * (abs(width) + 1) + 4]
+
+
+def open_image(parts: Parts, label: str) -> Image.Image:
+    """Return the opened image, not decoded yet, of an accepted format and within the limits.
+
+    Raises:
+        UnreadableImage: if a limit is exceeded. ``reason_of`` explains Pillow's own errors.
+        InputError: if SIGHTLINE_MAX_PIXELS is not a number.
+    """
+    data = parts.needed
     # Another library in this process may have set it, which would fill truncated images with grey.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     limit = _max_pixels()
@@ -50,10 +85,13 @@ def open_image(data: bytes, label: str) -> Image.Image:
     if width * height > limit:
         reason = f"{width}x{height} is more than {limit:,} pixels (SIGHTLINE_MAX_PIXELS sets the limit)"
         raise UnreadableImage(label, reason)
-    if jpeg_name(image) == "JPEG":
-        most = max(1, min(MAX_JPEG_SCANS, _SCANS_AT_MAX_PIXELS * limit // max(1, width * height)))
-        if _count_scans(data, most) > most:
-            raise UnreadableImage(label, f"a progressive JPEG of {width}x{height} pixels with more than {most} scans")
+    if parts.maximum:
+        image.info["maximum"] = parts.maximum  # its numbers were stretched
+    if max(width, height) > MAX_SIDE:
+        raise UnreadableImage(label, f"{width}x{height}: a side of more than {MAX_SIDE:,} pixels")
+    most = max(1, min(MAX_JPEG_SCANS, _SCANS_AT_MAX_PIXELS * limit // max(1, width * height)))
+    if parts.scans > most:
+        raise UnreadableImage(label, f"a progressive JPEG of {width}x{height} pixels with more than {most} scans")
     return image
 
 
@@ -131,22 +169,6 @@ def _largest_declared(data: bytes) -> tuple[int, int]:
     """Return the size of the largest image in a HEIC file: a cropped one is decoded as a whole first."""
     sizes = [struct.unpack(">II", found[1]) for found in re.finditer(rb"ispe\0{4}(.{8})", data[: 2**20], re.DOTALL)]
     return max(sizes, key=math.prod, default=(0, 0))
-
-
-# Markers that begin a segment. RST (d0 to d7) and TEM (01) have no length; ff00 and ffff are data.
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
-
-
-def _count_scans(data: bytes, most: int) -> int:
-    """Count the scans of a JPEG up to most + 1, from its markers up to its end; data after it are ignored."""
-    scans, position = 0, 2
-    while scans <= most and (found := _MARKER.search(data, position)):
-        marker, position = data[found.start() + 1], found.end()
-        if marker == 0xD9:
-            break
-        scans += marker == 0xDA
-        position += int.from_bytes(data[position : position + 2], "big")  # skips the segment and a thumbnail in it
-    return scans
 
 
 # (offset, bytes in lower case, description) of files that are not images, or of unsupported formats.

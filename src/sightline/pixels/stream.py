@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +21,12 @@ import numpy.typing as npt
 from sightline.errors import DataError, UnreadableImage
 from sightline.machine import usable_threads
 from sightline.pixels.containers import Place
+from sightline.pixels.deadline import Team
 from sightline.pixels.decode import RGB
 from sightline.pixels.file_bytes import read_bytes
 from sightline.pixels.preprocess import Preprocess
 
-__all__ = ["Decoder", "Failure", "Positions", "in_tasks", "reason_of", "run_ahead", "squares_of"]
+__all__ = ["Decoder", "Failure", "Positions", "decoding_threads", "in_tasks", "reason_of", "run_ahead", "squares_of"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -130,7 +132,7 @@ def run_ahead(
 ) -> Generator[R, None, None]:
     """Yield ``work(task)`` of each task in order, while threads work at most ``ahead`` tasks ahead.
 
-    Closing the generator stops the threads after their current task. A pool in their place stays open, and is given no
+    Closing the generator stops the threads, and what they decode. A pool in their place stays open, and is given no
     more to do.
 
     Example:
@@ -138,17 +140,35 @@ def run_ahead(
         [1, 2, 3]
     """
     remaining = iter(tasks)
-    own = ThreadPoolExecutor(threads, thread_name_prefix="pixels") if isinstance(threads, int) else None
-    pool = own or cast(Executor, threads)
     waiting: deque[Future[R]] = deque()
+    with ExitStack() as stack:
+        pool = stack.enter_context(decoding_threads(threads, "pixels")) if isinstance(threads, int) else threads
+        try:
+            waiting.extend(pool.submit(work, task) for task in islice(remaining, ahead))
+            while waiting:
+                result = waiting.popleft().result()
+                waiting.extend(pool.submit(work, task) for task in islice(remaining, 1))
+                yield result
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+@contextmanager
+def decoding_threads(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Provide threads; when what is done with them ends early, what they decode is stopped; Ctrl-C doesn't wait for it.
+
+    Example:
+        >>> with decoding_threads(2, "pixels") as pool:
+        ...     list(pool.map(abs, [-1, 2]))
+        [1, 2]
+    """
+    team = Team()
+    pool = ThreadPoolExecutor(count, thread_name_prefix=name, initializer=team.join)
     try:
-        waiting.extend(pool.submit(work, task) for task in islice(remaining, ahead))
-        while waiting:
-            result = waiting.popleft().result()
-            waiting.extend(pool.submit(work, task) for task in islice(remaining, 1))
-            yield result
-    finally:
-        for future in waiting:
-            future.cancel()
-        if own is not None:
-            own.shutdown(cancel_futures=True)
+        yield pool
+    except BaseException as error:
+        team.stop()
+        pool.shutdown(wait=isinstance(error, Exception | GeneratorExit), cancel_futures=True)
+        raise
+    pool.shutdown()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from sightline.events import Event, Progressed
 from sightline.machine import usable_threads
 from sightline.pixels.containers import place_of
 from sightline.pixels.file_bytes import read_bytes
+from sightline.pixels.stream import decoding_threads
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
 from sightline.runs.measured import read_measured
@@ -42,7 +42,7 @@ def check_images(run: Run) -> Generator[Event, None, tuple[Checked, frozenset[st
     if not root.is_dir():
         missing = Difference(str(root), "folder of the data", count_of(count, "image"), "no such folder")
         return Checked("images", "", (missing,)), frozenset(map(str, samples.paths))
-    with ThreadPoolExecutor(usable_threads(), thread_name_prefix="verify") as pool:
+    with decoding_threads(usable_threads(), "verify") as pool:
         for start in range(0, count, _CHUNK):
             paths = [str(path) for path in samples.paths[start : start + _CHUNK]]
             found = pool.map(_digest, [root] * len(paths), paths)
