@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.errors import InputError, RunError, WeightsError
+from sightline.errors import InputError, WeightsError
 from sightline.planning.augmentation import changes_to_probe, harmful_choices
 from sightline.planning.carried_network import CARRIED
 from sightline.planning.decisions import Decision
@@ -132,14 +132,19 @@ def test_a_device_that_had_to_be_left_is_not_claimed():
 
 def test_a_plan_survives_its_file():
     plan = decide(Recipe(epochs=3), Recipe(weights="a 'quoted' file.safetensors"), network=LARGE)
-    again = Plan.from_toml(plan.to_toml(), source="plan.toml")
+    again = Plan.from_toml(plan.to_toml())
     assert again.settings == plan.settings
     assert again.rows() == plan.rows()
 
 
 def test_a_damaged_plan_is_named():
-    with pytest.raises(RunError, match=r"plan\.toml"):
-        Plan.from_toml("epochs = [", source="plan.toml")
+    with pytest.raises(ValueError, match="Invalid value"):
+        Plan.from_toml("epochs = [")
+    text = decide().to_toml()
+    with pytest.raises(ValueError, match="momentun"):  # of a version that has other settings
+        Plan.from_toml(text.replace("[momentum]", "[momentun]"))
+    with pytest.raises(ValueError, match=r"recursion|nested|TOML"):
+        Plan.from_toml("epochs = " + "[" * 100_000)
 
 
 def test_an_unknown_setting_is_answered_with_the_nearest_right_one():

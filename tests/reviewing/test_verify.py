@@ -332,7 +332,7 @@ def test_figures_that_this_version_adds_are_said_and_no_difference(moved: Run) -
 def test_intervals_that_other_versions_drew_are_no_difference() -> None:
     one = {"macro_f1": {"value": 0.5, "low": 0.4}, "n": 3}
     leaves = compare_leaves(one, {"macro_f1": {"value": 0.6, "low": 0.41}, "n": 3})
-    differences, left = compare_metrics(leaves, {"sightline": "0.0.1", "numpy": "1.0"})
+    differences, left = compare_metrics(leaves, {"versions": {"sightline": "0.0.1", "numpy": "1.0"}})
     assert [row.what for row in differences] == ["macro_f1.value"]
     assert "macro_f1.low" in left[0] and "numpy 1.0 then" in left[0]
 

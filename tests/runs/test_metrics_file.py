@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sightline.api import reviewing
+from sightline.evaluation.intervals import wilson
 from sightline.evaluation.metrics import METRICS
 from sightline.reporting.page import render_report
 from sightline.runs.folder import Run
@@ -42,7 +43,12 @@ def test_earlier_names_are_read_as_todays(earlier: Run, finished_run: Run) -> No
 
 
 def test_the_spread_of_an_earlier_run_is_read_too(tmp_path: Path) -> None:
-    old = {"schema_version": 2, "accuracy": {}, "spread": {"macro_recall": {"mean": 0.5}, "macro_f1": {"mean": 0.4}}}
+    accuracy = wilson(3, 4).to_dict()
+    old = {
+        "schema_version": 2,
+        "accuracy": accuracy,
+        "spread": {"macro_recall": {"mean": 0.5}, "macro_f1": {"mean": 0.4}},
+    }
     (tmp_path / "metrics.json").write_text(json.dumps(old))
     assert read_metrics(tmp_path / "metrics.json")["spread"] == {
         "balanced_accuracy": {"mean": 0.5},

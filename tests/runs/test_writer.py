@@ -14,6 +14,7 @@ import pytest
 
 from sightline.errors import InputError, RunError
 from sightline.events import StepEnded
+from sightline.runs.facts_file import SCHEMA
 from sightline.runs.folder import Run, list_runs
 from sightline.runs.writer import RunWriter, clear_stillborn
 
@@ -26,7 +27,7 @@ def writer(tmp_path: Path) -> RunWriter:
 def test_a_new_run_is_running_and_has_a_start(writer: RunWriter) -> None:
     facts = json.loads((writer.run.folder / "run.json").read_text())
     assert facts["status"] == "running"
-    assert facts["schema_version"] == 1
+    assert facts["schema_version"] == SCHEMA
     assert facts["versions"] == {"sightline": "0.1.0"}
     assert datetime.fromisoformat(facts["started"]).utcoffset() is not None
 
@@ -175,21 +176,23 @@ def test_what_the_finder_saw_is_read_back(writer: RunWriter) -> None:
 
 def test_data_are_read_back_with_their_split(writer: RunWriter) -> None:
     samples = {"path": ["a.png", "b,c.png"], "label": ["ant", "bee"], "sha256": ["1", "2"]}
-    writer.write_data(samples, {"split": ["train", "test"], "leaked": [0, 1]}, [{"code": "copies"}])
+    finding = {"code": "copies", "severity": "note", "message": "two", "cure": "none", "cases": []}
+    writer.write_data(samples, {"split": ["train", "test"], "leaked": [0, 1]}, [finding])
     assert writer.run.samples == [
         {"path": "a.png", "label": "ant", "sha256": "1", "split": "train", "leaked": "0"},
         {"path": "b,c.png", "label": "bee", "sha256": "2", "split": "test", "leaked": "1"},
     ]
-    assert writer.run.findings == [{"code": "copies"}]
+    assert writer.run.findings == [finding]
     with writer.run.split_file.open(newline="") as file:
         assert next(csv.reader(file)) == ["path", "label", "split", "leaked"]
 
 
 def test_the_evaluation_is_read_back(writer: RunWriter) -> None:
     probabilities, features = np.array([[0.25, 0.75]], np.float32), np.ones((1, 3), np.float16)
-    writer.write_evaluation({"accuracy": {"value": 1.0}}, {"path": ["a.png"]}, probabilities, features)
+    metrics = {"accuracy": {"value": 1.0, "low": 0.2, "high": 1.0, "n": 1, "method": "Wilson, 95 %"}}
+    writer.write_evaluation(metrics, {"path": ["a.png"]}, probabilities, features)
     run = Run(writer.run.folder)
-    assert run.metrics == {"accuracy": {"value": 1.0}}
+    assert run.metrics == metrics
     assert run.predictions == [{"path": "a.png"}]
     np.testing.assert_array_equal(np.load(run.probabilities_file, allow_pickle=False), probabilities)
     assert np.load(run.features_file).dtype == np.float16

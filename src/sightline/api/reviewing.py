@@ -83,7 +83,9 @@ def report(run: str | Path | Run, *, runs: str | Path = RUNS_FOLDER) -> Path:
         ``sightline.api.reviewing.report("latest")``
     """
     from sightline.reporting.page import write_report
+    from sightline.runs.writer import sweep_finished
 
     opened = run if isinstance(run, Run) else find_run(run, folder=runs)
     write_report(opened)
+    sweep_finished(opened)
     return opened.report_file

@@ -21,9 +21,9 @@ from sightline.pixels.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from sightline.reading.file_contents import contents_of
 from sightline.reading.source import DataChoices, inspect_source
 from sightline.reporting.page import write_page
+from sightline.runs.damage import named_damage
 from sightline.runs.dataset import read_dataset
 from sightline.runs.lookup import run_of_classifier
-from sightline.runs.safe_files import named_damage
 from sightline.runs.writer import RunWriter
 from sightline.runtime.classifier import Classifier
 

@@ -28,7 +28,7 @@ from sightline.runs.folder import Run
 from sightline.runs.hashes import hash_files
 from sightline.runs.lock import lock_run
 from sightline.runs.lookup import refuse_repeated
-from sightline.runs.writer import RunWriter
+from sightline.runs.writer import RunWriter, sweep_finished
 
 if TYPE_CHECKING:
     from sightline.exporting.parity import ParityProof
@@ -58,6 +58,7 @@ def export_run(run: Run, format: str = "onnx") -> Generator[Event, None, Run]:
     with lock_run(run.folder):  # a running training would replace what is exported
         before = run.facts.get("export", {}).get("formats", {})  # all files in the folder are of one network
         headline = yield from _export_again(run, tuple(dict.fromkeys(["onnx", *before, format])))
+    sweep_finished(run)
     yield RunEnded(str(run.folder), headline)
     return run
 

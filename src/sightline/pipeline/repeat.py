@@ -26,6 +26,7 @@ from sightline.planning.plan import Plan
 from sightline.planning.repeats import REPEATS, Repeats
 from sightline.reading.weights import fetch_weights
 from sightline.reporting.page import write_page
+from sightline.runs.array_files import read_array
 from sightline.runs.folder import Run
 from sightline.runs.hashes import hash_files
 from sightline.runs.repeated import join_metrics, join_tables
@@ -67,7 +68,7 @@ def repeat_job(job: Job) -> Generator[Event, None, Run]:
         for number, split in enumerate(splits, 1):
             what = repeats.describe(number, times)
             yield Noted(f"{what[:1].upper()}{what[1:]}.")
-            own = {**facts, "split_rule": split.rule, "repeat": what}
+            own = {**facts, "split_rule": split.rule, "repeat": what, "keep_checkpoints": False}
             inner = RunWriter.create(writer.run.folder, f"{repeats.one}-{number}", "", own)
             yield from _train_one(inner, _plan_of(plan, repeats, number, what), looked, workbench, split)
             headline = _write_together(writer, repeats, times, number)
@@ -108,7 +109,7 @@ def _write_together(writer: RunWriter, repeats: Repeats, times: int, done: int) 
     runs, kind = writer.run.parts, repeats.kind
     rows = join_tables(runs)
     together = {"kind": kind, "times": times, "done": done, **join_metrics(runs, kind)}
-    writer.write_evaluation(together, rows, np.concatenate([np.load(run.probabilities_file) for run in runs]), None)
+    writer.write_evaluation(together, rows, np.concatenate([read_array(run.probabilities_file) for run in runs]), None)
     some = f"{times} {kind}" if done == times else f"{done} of {times} {kind}"
     part = "Test" if together["part"] == "test" else "Validation"
     headline = f"{part} accuracy over {some}: {Interval(**together['accuracy'])}; {describe_spread(together, kind)}"

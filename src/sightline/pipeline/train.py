@@ -35,7 +35,7 @@ from sightline.reading.weights import compare_classes, fetch_weights
 from sightline.reporting.page import write_page
 from sightline.runs.folder import Run
 from sightline.runs.hashes import hash_files
-from sightline.runs.writer import RunWriter, refuse_name
+from sightline.runs.writer import RunWriter, refuse_name, sweep_finished
 from sightline.text import duration
 
 __all__ = ["describe_run", "kept_status", "record_data", "train_job", "write_report_of"]
@@ -54,6 +54,7 @@ def train_job(job: Job) -> Generator[Event, None, Run]:
 def _train(job: Job, processes: Processes, stages: list[StageEnded]) -> Generator[Event, None, Run]:
     before = find_unfinished(job) if job.resume else None
     if before is not None and before.status == "finished":
+        sweep_finished(before)
         yield Noted(f"{before.folder} is finished: there is nothing to continue, and nothing was changed.")
         return before
     name = _engine_of(before, job)
@@ -73,11 +74,13 @@ def _train(job: Job, processes: Processes, stages: list[StageEnded]) -> Generato
             plan.settings, decided.network, looked.samples.classes, looked.earlier
         )
     if before is None:
-        facts = {**describe_run(job, looked, decided, begun.split, origin), "processes": size}
+        own = {"processes": size, "keep_checkpoints": job.keep_checkpoints}
+        facts = {**describe_run(job, looked, decided, begun.split, origin), **own}
         writer = RunWriter.create(job.out, job.name, job.data_name, facts, job.started)
     else:
         writer = RunWriter.open(before, job.started)
-        writer.update(status="running", data_root=str(looked.samples.root.resolve()), error=None, files=None)
+        root, keep = str(looked.samples.root.resolve()), job.keep_checkpoints
+        writer.update(status="running", data_root=root, error=None, files=None, keep_checkpoints=keep)
     run = writer.run
     seconds_before = 0.0 if before is None else float(run.facts.get("seconds", 0))
     limit = plan.settings.time

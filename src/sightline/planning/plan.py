@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sightline.errors import InputError, RunError, WeightsError
+from sightline.errors import InputError, WeightsError
 from sightline.pixels.preprocess import Preprocess
 from sightline.planning.augmentation import decide_augmentation
 from sightline.planning.carried_network import CARRIED, is_carried
@@ -72,18 +72,20 @@ class Plan:
         return Plan(settings, tuple(decision if d.name == decision.name else d for d in self.decisions))
 
     @classmethod
-    def from_toml(cls, text: str, *, source: str) -> Plan:
+    def from_toml(cls, text: str) -> Plan:
         """Read what ``to_toml`` wrote.
 
         Raises:
-            RunError: if it is damaged.
+            ValueError: if it is something else, or of a version with other settings.
         """
         try:
             tables = tomllib.loads(text)
             decisions = tuple(Decision(name, **fields) for name, fields in tables.items())
-        except (tomllib.TOMLDecodeError, TypeError) as error:
-            raise RunError("run.plan", f"{source} can't be read: {error}", "train again") from error
-        return cls(make_settings({d.name: d.value for d in decisions}), decisions)
+            if any(not isinstance(word, str) for one in decisions for word in (one.origin, one.reason)):
+                raise TypeError("an origin or a reason is not a text")
+            return cls(make_settings({d.name: d.value for d in decisions}), decisions)
+        except (tomllib.TOMLDecodeError, TypeError, RecursionError, InputError) as error:
+            raise ValueError(error.message if isinstance(error, InputError) else str(error)) from error
 
 
 def choose_model(

@@ -22,10 +22,11 @@ from sightline.reporting.card import write_model_card
 from sightline.reporting.figures import write_figures
 from sightline.reporting.plots import write_mistakes
 from sightline.reporting.sections import OF_EVALUATION, OF_FOLDS, OF_SEEDS, SECTIONS
+from sightline.runs.damage import named_damage
 from sightline.runs.folder import Run
 from sightline.runs.kept import KeptEvaluation
 from sightline.runs.recorded import Recorded
-from sightline.runs.safe_files import named_damage, write_text
+from sightline.runs.safe_files import write_text
 from sightline.text import count_of, p_value, printable, share
 
 __all__ = ["render_page", "render_report", "write_evaluation_page", "write_report"]
@@ -103,7 +104,13 @@ def _render(run: Recorded) -> str:
             values = section.collect(run)
         if values is not None:
             sections.append({"id": section.id, "title": section.title, "values": values})
-    return render_page("report.html.jinja", name=run.folder.name, facts=run.facts, sections=sections)
+    from jinja2 import UndefinedError
+
+    with named_damage(f"what {run.folder} keeps", run.folder):
+        try:
+            return render_page("report.html.jinja", name=run.folder.name, facts=run.facts, sections=sections)
+        except UndefinedError as error:  # a template asks for what is not there
+            raise ValueError(str(error)) from error
 
 
 def render_page(template: str, **values: Any) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from sightline.errors import ModelError, SightlineError
+from sightline.errors import SightlineError
 from sightline.events import Event, StageEnded, StageStarted
 from sightline.reviewing.verify_data import check_answers, check_images, check_labels
 from sightline.reviewing.verify_metrics import CHECKS, Checkable, check_files, compare_metrics
@@ -21,7 +21,18 @@ from sightline.text import count_of
 __all__ = ["Verification", "verify_run"]
 
 # What a file that was changed by hand, or cut off, can raise where it is read.
-FAULTS = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, csv.Error, SightlineError)
+FAULTS = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    csv.Error,
+    SightlineError,
+)
 T = TypeVar("T")
 
 
@@ -113,7 +124,7 @@ def _guarded(name: str, file: str, check: Callable[[T], Checked], of: T) -> Chec
     try:
         return check(of)
     except FAULTS as error:
-        if isinstance(error, ModelError) and error.code == "model.schema":  # whole, and of another version
+        if isinstance(error, SightlineError) and error.code in ("model.schema", "run.other-version"):  # whole
             return Checked(name, "", (), (f"{name}: {error.message}",))
         return Checked(name, "", (_unusable(file, error),))
 
@@ -128,7 +139,7 @@ def _check_together(run: Run) -> Checked:
     parts, kind = run.parts, run.facts["kind"]
     leaves = compare_leaves(run.metrics, json.loads(json.dumps(join_metrics(parts, kind))))
     leaves.only_recorded = [place for place in leaves.only_recorded if place not in ("kind", "times", "done")]
-    differences, left = compare_metrics(leaves, run.facts.get("versions", {}))
+    differences, left = compare_metrics(leaves, run.facts)
     table = "evaluation/predictions.csv"
     rows, wanted = run.predictions, join_tables(parts)
     for name, values in wanted.items():

@@ -14,6 +14,8 @@ from sightline.evaluation.calibration import describe_calibration
 from sightline.evaluation.recount import recount
 from sightline.evaluation.result import Evaluation, evaluate_rows
 from sightline.measuring.evaluate import number_units
+from sightline.runs.array_files import read_array
+from sightline.runs.facts_file import SCHEMA
 from sightline.runs.folder import Run
 from sightline.runs.hashes import hash_files
 from sightline.runs.ledger import fingerprint_of
@@ -50,7 +52,7 @@ class Checkable(Recorded):
     def evaluation(self) -> Evaluation:
         """What follows from ``probabilities.npy`` and the labels in ``samples.csv``."""
         samples, split = self.samples, self.split
-        rows, probabilities = self.rows, np.load(self.run.probabilities_file, allow_pickle=False)
+        rows, probabilities = self.rows, read_array(self.run.probabilities_file)
         if probabilities.shape != (len(rows), len(samples.classes)):
             raise ValueError(
                 f"probabilities.npy has the shape {probabilities.shape}, {_PREDICTIONS} {len(rows):,} rows"
@@ -133,7 +135,7 @@ def _check_metrics(recorded: Checkable) -> Checked:
     """Compare every metric in ``metrics.json`` with what the arrays give when they are evaluated again."""
     evaluation, facts = recorded.evaluation, recorded.facts
     leaves = compare_leaves(recorded.metrics, json.loads(json.dumps(evaluation.metrics)))
-    differences, left = compare_metrics(leaves, facts.get("versions", {}))
+    differences, left = compare_metrics(leaves, facts)
     if facts.get("headline") != evaluation.headline():
         differences.append(Difference("run.json", "headline", repr(facts.get("headline")), repr(evaluation.headline())))
     return Checked(
@@ -141,13 +143,14 @@ def _check_metrics(recorded: Checkable) -> Checked:
     )
 
 
-def compare_metrics(leaves: Leaves, versions: dict[str, Any]) -> tuple[list[Difference], list[str]]:
+def compare_metrics(leaves: Leaves, facts: dict[str, Any]) -> tuple[list[Difference], list[str]]:
     """Return (differences, what can't be compared) of ``metrics.json`` and metrics that were computed again.
 
     Ends of intervals that rest on random draws are compared where the versions are those of then: others may draw
     other numbers.
     """
-    now = {"sightline": version("sightline"), "numpy": np.__version__}
+    versions = {**(facts.get("versions") or {}), "schema of runs": facts.get("schema_version") or 1}
+    now = {"sightline": version("sightline"), "numpy": np.__version__, "schema of runs": SCHEMA}
     changed = [f"{name} {versions.get(name)} then, {new} now" for name, new in now.items() if versions.get(name) != new]
     drawn = {place for place, *_ in leaves.other if changed and place.rpartition(".")[2].partition("[")[0] in _DRAWN}
     differences = [

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.errors import RunError
-from sightline.runs.safe_files import recover_folder, replace_folder, write_bytes, write_json
+from sightline.runs.safe_files import parse_json, read_json, recover_folder, replace_folder, write_bytes, write_json
 
 __all__ = ["ABSENT", "read_checkpoint", "write_checkpoint"]
 
@@ -59,7 +59,9 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
     """
     recover_folder(folder)
     try:
-        manifest: dict[str, str] = json.loads((folder / _MANIFEST).read_text())
+        manifest: dict[str, str] = read_json(folder / _MANIFEST)
+        if any(Path(name).name != name for name in manifest):
+            raise ValueError("its manifest names files outside of it")
         files = {name: (folder / name).read_bytes() for name in manifest}
         content = files.pop(_FACTS)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -68,4 +70,4 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
     for name, found in (*files.items(), (_FACTS, content)):
         if hashlib.sha256(found).hexdigest() != manifest[name]:
             raise RunError("run.damaged-checkpoint", f"{folder / name} is damaged: its sha256 differs", "train again")
-    return files, json.loads(content)
+    return files, parse_json(content)

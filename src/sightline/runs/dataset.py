@@ -11,8 +11,8 @@ import numpy.typing as npt
 from sightline.data.samples import Samples
 from sightline.data.split import Split
 from sightline.pixels.image_facts import FACTS
+from sightline.runs.damage import named_damage
 from sightline.runs.folder import Run
-from sightline.runs.safe_files import named_damage
 
 __all__ = ["read_dataset"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 from sightline.errors import RunError
 from sightline.pixels.containers import Place, place_of
 from sightline.pixels.modes import Range
+from sightline.runs.array_files import read_arrays
 from sightline.runs.cell import run_cell
+from sightline.runs.damage import named_damage
+from sightline.runs.facts_file import FACTS_FILE, read_facts
+from sightline.runs.json_forms import refuse_form
 from sightline.runs.kept_images import Explanations, Views
-from sightline.runs.safe_files import named_damage, read_arrays, read_columns, read_json, read_rows
+from sightline.runs.safe_files import read_columns, read_json, read_rows
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
 if TYPE_CHECKING:
@@ -26,7 +29,6 @@ __all__ = ["LOCK_FILE", "RUNS_FOLDER", "Run", "list_runs"]
 
 RUNS_FOLDER = "runs"
 LOCK_FILE = "run.lock"  # in a run folder, held by the process that writes into it
-_DAMAGED = "train again, or put another run's folder in its place"
 
 
 class Run:
@@ -60,7 +62,7 @@ class Run:
     @property
     def facts_file(self) -> Path:
         """``run.json``."""
-        return self.folder / "run.json"
+        return self.folder / FACTS_FILE
 
     @property
     def plan(self) -> Plan:
@@ -71,11 +73,8 @@ class Run:
         """
         from sightline.planning.plan import Plan
 
-        try:
-            text = self.plan_file.read_text(encoding="utf-8")
-        except OSError as error:
-            raise RunError("run.plan", f"{self.plan_file} can't be read: {error.strerror}", "train again") from error
-        return Plan.from_toml(text, source=str(self.plan_file))
+        with named_damage(self.plan_file, self.folder):
+            return Plan.from_toml(self.plan_file.read_text(encoding="utf-8"))
 
     @property
     def value_range(self) -> Range | None:
@@ -227,18 +226,13 @@ class Run:
     @property
     def facts(self) -> dict[str, Any]:
         """``run.json``: status, versions, hardware, times, data, weights."""
-        try:
-            facts = json.loads(self.facts_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError("run.damaged", f"{self.facts_file} can't be read: {error}", _DAMAGED) from error
-        if not isinstance(facts, dict) or "status" not in facts:
-            raise RunError("run.damaged", f"{self.facts_file} does not say what the run is", _DAMAGED)
-        return facts
+        return read_facts(self.facts_file)
 
     @property
     def status(self) -> str:
         """``running``, ``interrupted``, ``failed`` or ``finished``."""
-        return str(self.facts["status"])
+        status: str = self.facts["status"]
+        return status
 
     @property
     def is_repeated(self) -> bool:
@@ -288,7 +282,7 @@ class Run:
     @property
     def findings(self) -> list[dict[str, Any]]:
         """``data/findings.json``: what is wrong with the data."""
-        found: list[dict[str, Any]] = self._read(self.findings_file, read_json)
+        found: list[dict[str, Any]] = self._read(self.findings_file, _read_findings)
         return found
 
     @property
@@ -377,6 +371,15 @@ class Run:
         return run_cell(self.folder, self.facts, self.history)
 
 
+_FINDING = {"code": str, "severity": str, "message": str, "cure": str, "cases": [{"paths": [str], "note": str}]}
+
+
+def _read_findings(path: Path) -> Any:
+    found = read_json(path)
+    refuse_form(found, [_FINDING])
+    return found
+
+
 def list_runs(folder: str | Path = RUNS_FOLDER) -> list[Run]:
     """Return the runs in a folder, oldest first (by when they were started); damaged ones are left out.
 
@@ -387,7 +390,7 @@ def list_runs(folder: str | Path = RUNS_FOLDER) -> list[Run]:
     if not parent.is_dir():
         return []
     started = {}
-    for path in parent.glob("*/run.json"):
+    for path in parent.glob(f"*/{FACTS_FILE}"):
         with contextlib.suppress(RunError):
             started[path.parent] = str(Run(path.parent).facts.get("started", ""))
     return [Run(folder) for folder in sorted(started, key=lambda folder: (started[folder], folder.name))]

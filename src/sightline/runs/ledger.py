@@ -7,7 +7,6 @@ images and labels, which classifiers were evaluated on it. The same classifier c
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from sightline.caches import state_folder
 from sightline.errors import RunError
-from sightline.runs.safe_files import write_json
+from sightline.runs.safe_files import read_json, write_json
 
 __all__ = ["MANY_EVALUATIONS", "count_evaluation", "fingerprint_of", "ledger_file"]
 
@@ -66,7 +65,7 @@ def count_evaluation(test_set: str, classifier: str) -> int | None:
 def _read(path: Path) -> dict[str, list[str]]:
     """Return the evaluations of each set; a file that is damaged is begun again."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         found: dict[str, Any] = content["looks" if content["schema_version"] == 1 else "evaluations"]
         return {str(key): [str(one) for one in value] for key, value in found.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import platform
 from pathlib import Path
@@ -14,7 +13,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from sightline.errors import RunError
 from sightline.runs.folder import LOCK_FILE
-from sightline.runs.safe_files import write_json
+from sightline.runs.safe_files import read_json, write_json
 
 __all__ = ["RunLock", "lock_run"]
 
@@ -91,7 +90,7 @@ def lock_run(folder: Path) -> RunLock:
 def _owner(file: Path) -> str:
     """Return who holds the lock, in words, as far as it was written down."""
     try:
-        facts = json.loads(file.read_text("utf-8"))
+        facts = read_json(file)
         return f"process {facts['pid']} on {facts['host']}"
     except (OSError, ValueError, TypeError, KeyError):
         return "another process"

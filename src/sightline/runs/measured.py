@@ -15,9 +15,11 @@ import numpy.typing as npt
 
 from sightline.data.samples import Samples
 from sightline.errors import RunError
+from sightline.runs.array_files import read_array
+from sightline.runs.damage import named_damage
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
-from sightline.runs.safe_files import named_damage, read_rows
+from sightline.runs.safe_files import read_rows
 from sightline.runtime.predictions import Predictions
 
 __all__ = ["Measured", "read_measured"]
@@ -93,7 +95,7 @@ class Measured:
 
     def _load(self, path: Path, columns: int | None) -> npt.NDArray[np.float32]:
         with named_damage(path, self.run.folder):
-            array: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
+            array: npt.NDArray[np.float32] = read_array(path)
         with _fitting(self.run):
             if array.ndim != 2 or len(array) != len(self) or columns not in (None, array.shape[1]):
                 classes = "" if columns is None else f", {columns} classes"
@@ -164,7 +166,7 @@ def _fitting(run: Run) -> Iterator[None]:
     """Turn what files that don't fit together raise into a ``RunError`` with a cure."""
     try:
         yield
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError) as error:
         what = error.args[0] if isinstance(error, ValueError) and error.args else f"{type(error).__name__}: {error}"
         message = f"the evaluation of {run.folder} does not fit together: {what}"
         verify = f"sightline verify {shlex.quote(str(run.folder))}"

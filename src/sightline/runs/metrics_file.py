@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sightline.evaluation.metrics import ALIASES
+from sightline.evaluation.metrics import ALIASES, METRICS
+from sightline.runs.json_forms import INTERVAL, NUMBER, Each, Maybe, refuse_form
 from sightline.runs.safe_files import read_json
 
 __all__ = ["read_metrics"]
 
 _RENAMED = {**ALIASES, "count_looks": "count_evaluations", "fixed": "corrected", "broken": "newly_wrong"}
+_OF_RUN = (*METRICS, "accuracy_with_leaks", "accuracy_with_views")
+_FORM = {
+    **dict.fromkeys(_OF_RUN, Maybe(INTERVAL)),
+    "accuracy": INTERVAL,
+    "part": Maybe(str),
+    **dict.fromkeys(("count", "count_bad", "count_leaked", "count_views", "count_groups"), Maybe(int)),
+    "count_evaluations": Maybe(int),
+    "design_effect": Maybe(NUMBER),
+    "baselines": Maybe(Each(INTERVAL)),
+    "frozen_head": Maybe({"accuracy": INTERVAL, "corrected": int, "newly_wrong": int, "p": NUMBER}),
+    "classes": Maybe([{"class": str, "support": int, "predicted": int, "too_few": bool}]),
+    "spread": Maybe(Each(dict)),
+}
 _INSIDE = ("spread", "frozen_head")  # objects whose keys were renamed too
 
 
@@ -28,10 +43,30 @@ def read_metrics(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or "accuracy" not in content:
         raise ValueError("it holds no metrics")
     metrics: dict[str, Any] = content
-    if metrics.get("schema_version", 3) < 3:
+    schema = metrics.get("schema_version", 3)
+    if not isinstance(schema, int):
+        raise ValueError("schema_version is not a number")
+    if schema == 1:  # some values had no interval yet: a reader would take one for certain
+        values = {name: metrics[name] for name in _OF_RUN if isinstance(metrics.get(name), dict)}
+        metrics = {
+            name: value for name, value in metrics.items() if values.get(name, INTERVAL).keys() == INTERVAL.keys()
+        }
+    if schema < 3:
         metrics = _renamed(metrics) | {"schema_version": 3}
         metrics |= {name: _renamed(metrics[name]) for name in _INSIDE if isinstance(metrics.get(name), dict)}
+    refuse_form(metrics, _FORM)
+    for place, interval in _intervals(metrics):
+        if interval.keys() != INTERVAL.keys():
+            raise ValueError(f"{place} has other fields than {', '.join(INTERVAL)}")
     return metrics
+
+
+def _intervals(metrics: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what is an interval by its name, with its place."""
+    yield from ((name, metrics[name]) for name in _OF_RUN if metrics.get(name) is not None)
+    yield from ((f"baselines.{name}", fields) for name, fields in (metrics.get("baselines") or {}).items())
+    if metrics.get("frozen_head"):
+        yield "frozen_head.accuracy", metrics["frozen_head"]["accuracy"]
 
 
 def _renamed(fields: dict[str, Any]) -> dict[str, Any]:

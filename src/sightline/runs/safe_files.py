@@ -7,10 +7,7 @@ import csv
 import json
 import os
 import re
-import shlex
 import shutil
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,10 +17,9 @@ from sightline.text import csv_text
 
 __all__ = [
     "append_bytes",
-    "named_damage",
     "named_writes",
+    "parse_json",
     "previous_folder",
-    "read_arrays",
     "read_columns",
     "read_json",
     "read_rows",
@@ -47,38 +43,6 @@ def named_writes(path: Path) -> Iterator[None]:
     except OSError as error:
         cure = "free some space or choose another --out"
         raise RunError("run.write", f"{path} can't be written: {error.strerror}", cure) from error
-
-
-# What a file that was cut off, emptied or changed by hand raises where it is read or used.
-_DAMAGE = (
-    FileNotFoundError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    csv.Error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-
-
-@contextlib.contextmanager
-def named_damage(what: str | Path, folder: Path) -> Iterator[None]:
-    """Raise ``RunError`` that names ``what`` of a run's folder, in place of what a damaged file raises inside.
-
-    That may be a fault of ours in disguise: the cure says how to tell, and ``--debug`` shows where it arose.
-    """
-    try:
-        yield
-    except _DAMAGE as error:
-        said = f"no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
-        cure = (
-            f"sightline verify {shlex.quote(str(folder))} says what differs: put it back, or train again; "
-            "if nothing differs, report it with the output of --debug"
-        )
-        raise RunError("run.damaged", f"{what} is damaged: {said}", cure) from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -141,18 +105,26 @@ def read_columns(path: Path) -> dict[str, list[float]]:
 
 
 def read_json(path: Path) -> Any:
-    """Return the value of a JSON document."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Return the value of a JSON document.
+
+    Raises:
+        ValueError: if it is none, or objects and lists in it are nested too deeply.
+        OSError: if it can't be read.
+    """
+    return parse_json(path.read_bytes())
 
 
-def read_arrays(path: Path) -> dict[str, Any] | None:
-    """Return the arrays of an ``.npz`` file by name; None where there is no file."""
-    import numpy as np
+def parse_json(text: str | bytes) -> Any:
+    """Return the value of JSON; raises ``ValueError`` where it is none, or is nested too deeply.
 
-    if not path.is_file():
-        return None
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return dict(arrays)
+    Example:
+        >>> parse_json('{"a": 1}')
+        {'a': 1}
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def refuse_pickle(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,8 +10,10 @@ from typing import Any
 
 from sightline.errors import InputError
 from sightline.evaluation.metrics import METRICS, find_metric, intervals_in
+from sightline.runs.facts_file import refuse_unfit
 from sightline.runs.folder import RUNS_FOLDER, Run
 from sightline.runs.metrics_file import read_metrics
+from sightline.runs.safe_files import read_json
 from sightline.text import csv_text, did_you_mean
 
 __all__ = ["COLUMNS", "RunRow", "read_rows", "rows_csv", "sort_rows"]
@@ -90,7 +91,8 @@ def _read_row(folder: Path) -> RunRow:
     run, facts = Run(folder), {}
     try:
         file = run.facts_file
-        facts = _object(json.loads(file.read_bytes()))
+        facts = read_json(file)
+        refuse_unfit(facts)
         known = {
             "status": str(facts["status"]),
             "data": _text(facts.get("data")),
@@ -118,12 +120,6 @@ def _measured(file: Path) -> dict[str, Any]:
         "part": _text(metrics.get("part")),
         "metrics": {metric.name: float(interval.value) for metric, interval in found.items()},
     }
-
-
-def _object(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError("it is of another form")
-    return value
 
 
 def _text(value: Any) -> str | None:

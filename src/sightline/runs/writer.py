@@ -21,6 +21,7 @@ from sightline.evaluation.corruption_drops import Robustness
 from sightline.evaluation.learning_curve import LearningCurve
 from sightline.evaluation.shift import LabelledPredictions
 from sightline.events import StepEnded
+from sightline.runs.facts_file import FACTS_FILE, SCHEMA
 from sightline.runs.folder import LOCK_FILE, Run, list_runs
 from sightline.runs.kept_images import Explanations, Views
 from sightline.runs.lock import RunLock, lock_run
@@ -35,7 +36,7 @@ from sightline.runs.safe_files import (
 )
 from sightline.text import csv_text
 
-__all__ = ["RunWriter", "clear_stillborn", "keep_evaluation", "numbered_folder", "refuse_name"]
+__all__ = ["RunWriter", "clear_stillborn", "keep_evaluation", "numbered_folder", "refuse_name", "sweep_finished"]
 
 
 class RunWriter:
@@ -85,10 +86,13 @@ class RunWriter:
             raise RunError(
                 "run.write", f"{parent} can't be written: {error.strerror}", "choose another --out"
             ) from error
+        for run in list_runs(parent):
+            if run.checkpoints_folder.is_dir():
+                sweep_finished(run)
         lock = lock_run(folder)
-        facts = {"schema_version": 1, "status": "running", "started": _start_after(Path(parent)), **facts}
+        facts = {"schema_version": SCHEMA, "status": "running", "started": _start_after(Path(parent)), **facts}
         try:
-            write_json(folder / "run.json", facts)
+            write_json(folder / FACTS_FILE, facts)
         except BaseException:  # a full disk, and whoever tries again in this process must find the folder free
             lock.release()
             raise
@@ -222,6 +226,20 @@ def keep_evaluation(
             np.save(out, array, allow_pickle=False)
             write_bytes(folder / name, out.getvalue())
     write_json(folder / "metrics.json", metrics)
+
+
+def sweep_finished(run: Run) -> None:
+    """Remove what a process left that was killed after its run was finished: checkpoints that nobody asked to keep, and
+    half-written files. A run that is not finished, or that another process writes into, is left as it is.
+    """
+    with contextlib.suppress(RunError):
+        facts = run.facts
+        if facts["status"] != "finished":
+            return
+        with lock_run(run.folder):
+            sweep_strays(run.folder)
+            if facts.get("keep_checkpoints") is False:  # runs of before this was recorded may be meant to have them
+                shutil.rmtree(run.checkpoints_folder, ignore_errors=True)
 
 
 def numbered_folder(parent: Path, name: str) -> Path:

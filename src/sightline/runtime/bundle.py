@@ -76,7 +76,7 @@ class Bundle:
         Raises:
             ModelError: if it is damaged, or was written by a newer Sightline.
         """
-        cure = "export the classifier again: sightline export RUN"
+        cure = "export the classifier again: sightline export RUN; where the run is of another version too, train again"
         try:
             fields: dict[str, Any] = json.loads(text)
             version = fields.pop("schema_version")
