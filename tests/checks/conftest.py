@@ -20,7 +20,15 @@ from sightline.pixels.image_facts import FACTS
 def subject(table: Callable[..., Samples]) -> Callable[..., Subject]:
     """Return a function that makes a :class:`Subject` of labels; ``facts`` are columns by name, one value or N."""
 
-    def make(labels: Any, *, facts: dict[str, Any] | None = None, near: Any = (), extra_classes: Any = (), **more: Any):
+    def make(
+        labels: Any,
+        *,
+        facts: dict[str, Any] | None = None,
+        near: Any = (),
+        versions: Any = (),
+        extra_classes: Any = (),
+        **more: Any,
+    ):
         samples = table(labels, **more)
         rows = np.zeros(len(samples), FACTS)
         usual = {
@@ -39,8 +47,8 @@ def subject(table: Callable[..., Samples]) -> Callable[..., Subject]:
         }
         for name, values in {**usual, **(facts or {})}.items():
             rows[name] = values
-        pairs = np.array(near, np.intp).reshape(-1, 2)
-        samples = replace(samples, facts=rows, near=pairs, extra_classes=tuple(extra_classes))
+        pairs = [np.array(one, np.intp).reshape(-1, 2) for one in (near, versions)]
+        samples = replace(samples, facts=rows, near=pairs[0], versions=pairs[1], extra_classes=tuple(extra_classes))
         try:
             return Subject(samples, make_split(samples))
         except DataError:

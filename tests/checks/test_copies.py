@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from sightline.checks.copies import find_leaks, find_near_conflicts, find_near_copies
+from sightline.checks.copies import find_leaks, find_near_conflicts, find_near_copies, find_versions
 
 LABELS = [0, 1] * 20
 GIVEN = ["train"] * 24 + ["val"] * 8 + ["test"] * 8
@@ -47,3 +48,32 @@ def test_an_exact_leak_is_not_told_twice(subject):
     found = find_leaks(subject(LABELS, near=[(2, 32)], given=GIVEN, digests=digests))
     assert [finding.code for finding in found] == ["leak"]
     assert found[0].cases[0].paths == ("00032.png", "00000.png", "00002.png")
+
+
+def test_versions_are_told_by_their_originals_and_proposed_as_groups(subject):
+    found = subject(LABELS, versions=[(0, 2), (2, 4), (10, 12)])
+    (finding,) = find_versions(found)
+    assert finding.message.startswith("5 images show 2 originals")
+    assert [case.paths for case in finding.cases] == [
+        ("00000.png", "00002.png", "00004.png"),
+        ("00010.png", "00012.png"),
+    ]
+    assert [fix.value for fix in finding.fixes] == ["original-1"] * 3 + ["original-2"] * 2
+    assert {fix.action for fix in finding.fixes} == {"group"}
+    assert finding.severity == "warning"  # more than a tenth of the images
+    assert find_versions(subject(LABELS, versions=[(0, 2)]))[0].severity == "note"
+    assert find_versions(subject(LABELS, near=[(0, 2)])) == []
+
+
+def test_a_test_image_with_a_version_in_train_leaks_through_a_chain(subject):
+    """Version by version: the test image has no pair in train of its own."""
+    found = subject(LABELS, versions=[(0, 32), (32, 34), (1, 3)], given=GIVEN)
+    (finding,) = find_leaks(found)
+    assert (finding.code, finding.severity) == ("version-leak", "error")
+    assert [case.paths for case in finding.cases] == [("00032.png", "00000.png"), ("00034.png", "00000.png")]
+    assert np.flatnonzero(found.split.leaked).tolist() == [32, 34]
+
+
+def test_a_near_leak_is_not_told_again_as_a_version(subject):
+    found = find_leaks(subject(LABELS, near=[(0, 32)], versions=[(2, 32)], given=GIVEN))
+    assert [finding.code for finding in found] == ["near-leak"]

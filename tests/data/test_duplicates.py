@@ -11,26 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from scenes import scene
 from sightline.data.duplicates import find_candidates, find_duplicates
 from sightline.data.inspect import inspect_samples
 from sightline.data.samples import Samples
 from sightline.data.sources import read_samples
 from sightline.data.split import find_units
 from sightline.steps import result_of
-
-
-def scene(seed: int, side: int = 96) -> Image.Image:
-    """An image with the statistics of a photo: structure at every scale (a 1/f spectrum), in three colours."""
-    random = np.random.default_rng(seed)
-    rows = np.fft.fftfreq(side)[:, None]
-    radius = np.maximum(np.hypot(rows, np.fft.rfftfreq(side)[None]), 1 / side)
-    layers = []
-    for _ in range(3):
-        noise = random.normal(size=(side, side // 2 + 1)) + 1j * random.normal(size=(side, side // 2 + 1))
-        layers.append(np.fft.irfft2(noise / radius**1.3, (side, side)))
-    pixels = np.stack(layers, -1) + layers[0][..., None]
-    low, high = np.quantile(pixels, (0.01, 0.99))
-    return Image.fromarray(((pixels - low) / (high - low) * 255).clip(0, 255).astype(np.uint8))
 
 
 def jpeg(image: Image.Image) -> Image.Image:

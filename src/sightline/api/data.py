@@ -34,7 +34,8 @@ def check(
         embeddings: a run, a classifier or a pretrained network whose features find label errors and outliers.
         weights: safetensors file for that network.
         runs: folder that holds runs.
-        **choices: ``group`` (a column or expression), ``fixes`` (a list of fixes), ``value_range`` (low, high).
+        **choices: ``group`` (a column or expression), ``fixes`` (a list of fixes), ``value_range`` (low, high),
+            ``versions`` (``auto``, ``all`` or ``off``).
 
     Raises:
         SightlineError: if there are no images, or a choice is not possible.

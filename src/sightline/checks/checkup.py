@@ -25,6 +25,7 @@ from sightline.checks.copies import (
     find_leaks,
     find_near_conflicts,
     find_near_copies,
+    find_versions,
 )
 from sightline.checks.finding import SEVERITIES, Finding, Findings
 from sightline.checks.labels import find_label_problems
@@ -52,6 +53,7 @@ CHECKS: tuple[Callable[[Subject], list[Finding]], ...] = (
     find_missing_classes,
     find_unevenness,
     find_odd_appearance,
+    find_versions,
     find_copies,
     find_near_copies,
     find_odd_sizes,

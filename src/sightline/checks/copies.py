@@ -1,21 +1,23 @@
-"""Findings about copies, exact or nearly so: repeated, under two labels, on both sides of a given split."""
+"""Findings about copies, near-duplicates and versions: repeated, under two labels, on both sides of a given split."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from sightline.checks.finding import Finding
+from sightline.checks.finding import Finding, Severity
 from sightline.checks.subject import Subject
 from sightline.data.fixes import Fix
 from sightline.data.samples import Samples
-from sightline.data.split import find_twins
+from sightline.data.split import find_twins, find_units
 from sightline.text import count_of
 
-__all__ = ["find_conflicts", "find_copies", "find_leaks", "find_near_conflicts", "find_near_copies"]
+__all__ = ["find_conflicts", "find_copies", "find_leaks", "find_near_conflicts", "find_near_copies", "find_versions"]
 
+_MANY = 0.1  # of all images: then metrics rest on clearly fewer originals than images
 _MOST = 20  # copies of one image that a case lists
 Rows = npt.NDArray[np.intp]
 
@@ -122,16 +124,51 @@ def find_near_copies(subject: Subject) -> list[Finding]:
     ]
 
 
+def find_versions(subject: Subject) -> list[Finding]:
+    """Versions of one original: turned, shifted, zoomed, mirrored or recoloured; or shots of one scene in a row."""
+    samples = subject.samples
+    units = [rows for rows in _originals(samples) if len(set(samples.digests[rows])) > 1]
+    if not units:
+        return []
+    groups = [rows[:_MOST] for rows in units]
+    fixes = tuple(
+        Fix(str(samples.paths[row]), "group", f"original-{number}", "versions of one original")
+        for number, rows in enumerate(units, 1)
+        if not any(samples.groups[rows])
+        for row in rows
+    )
+    images = sum(map(len, units))
+    severity: Severity = "warning" if images > _MANY * len(samples) else "note"
+    originals = count_of(len(units), "original")
+    message = f"{count_of(images, 'image')} show {originals}, turned, shifted, zoomed, mirrored or recoloured"
+    cure = (
+        "nothing to do: a split that Sightline draws keeps them on one side, and intervals count each original once; "
+        "augment after the split, not before"
+    )
+    cases = subject.cases_together(groups, _names(subject, groups))
+    return [Finding("versions", severity, message, cases, cure, fixes)]
+
+
+def _originals(samples: Samples) -> list[Rows]:
+    """Return the positions of the images of each original that has versions, with all copies, most images first."""
+    joined = find_units(replace(samples, groups=np.full(len(samples), "", object)), np.arange(len(samples)))
+    has_versions = np.zeros(len(samples), bool)
+    has_versions[samples.versions.ravel()] = True
+    return sorted((rows for rows in joined if has_versions[rows].any()), key=len, reverse=True)
+
+
 def find_leaks(subject: Subject) -> list[Finding]:
     """Images of a given part that are also in an earlier one; the headline metric leaves them out."""
     samples, split, findings = subject.samples, subject.split, []
     for part, earlier in (("test", "train or val"), ("val", "train")):
         twins = find_twins(samples, split.parts, part)
-        exact = find_twins(samples, split.parts, part, near=False)
+        exact = find_twins(samples, split.parts, part, samples.near[:0])
+        near = find_twins(samples, split.parts, part, samples.near)
         left_out = "; the headline metric leaves them out already" if part == split.headline else ""
         for code, rows, how in (
             ("leak", sorted(exact), "with an identical file in"),
-            ("near-leak", sorted(set(twins) - set(exact)), "with a near-duplicate in"),
+            ("near-leak", sorted(set(near) - set(exact)), "with a near-duplicate in"),
+            ("version-leak", sorted(set(twins) - set(near)), "with a version of the same original in"),
         ):
             if not rows:
                 continue

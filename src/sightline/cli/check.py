@@ -39,6 +39,10 @@ def check(
         str | None, typer.Option(help="Images that belong together: a column, or a regular expression on paths.")
     ] = None,
     fixes: Annotated[Path | None, typer.Option(help="Apply a CSV of fixes first.")] = None,
+    versions: Annotated[
+        str | None,
+        typer.Option(help="Search for versions of one original (turned, zoomed ...): auto, all images, or off."),
+    ] = None,
     value_range: Annotated[
         str | None,
         typer.Option("--range", help="LOW,HIGH: which numbers are black and white in 16-bit, 32-bit and float images."),
@@ -64,7 +68,8 @@ def check(
     refuse_overwriting(data, html, _is_our_page)
     refuse_overwriting(data, fix_list, lambda path: False)
     numbers = parse_range(value_range)
-    choices = DataChoices.of(value_range=numbers, group=group, fixes=None if fixes is None else str(fixes))
+    fixed = None if fixes is None else str(fixes)
+    choices = DataChoices.of(value_range=numbers, group=group, fixes=fixed, versions=versions)
     up = check_up(
         data,
         embeddings=embeddings or "",
@@ -73,6 +78,7 @@ def check(
         value_range=numbers,
         group=choices.group,
         fixes=choices.fixes,
+        versions=choices.versions,
     )
     if html:
         from sightline.reporting.check_page import render_check

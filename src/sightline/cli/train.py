@@ -51,6 +51,13 @@ def train(
     fixes: Annotated[
         Path | None, typer.Option(help="CSV of images to exclude, relabel or group.", rich_help_panel=_DATA)
     ] = None,
+    versions: Annotated[
+        str | None,
+        typer.Option(
+            help="Search for versions of one original (turned, zoomed ...): auto, all images, or off.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
     on_bad: Annotated[
         str | None, typer.Option(help="Images that can't be read: skip (up to 1 %) or fail.", rich_help_panel=_DATA)
     ] = None,
@@ -201,6 +208,7 @@ def train(
         "select_on_val": select_on_val or None,
         "group": group,
         "fixes": None if fixes is None else str(fixes),
+        "versions": versions,
         "on_bad": on_bad,
         "value_range": parse_range(value_range),
     }

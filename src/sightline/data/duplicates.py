@@ -26,7 +26,7 @@ from sightline.pixels.image_facts import MIRROR
 from sightline.pixels.modes import Range
 from sightline.pixels.stream import decoding_threads
 
-__all__ = ["find_candidates", "find_duplicates"]
+__all__ = ["find_candidates", "find_duplicates", "in_order_of_use"]
 
 Pairs = npt.NDArray[np.intp]
 Vectors = npt.NDArray[np.float32]
@@ -134,10 +134,10 @@ def find_candidates(samples: Samples, rows: Pairs) -> Pairs:
     rank = _rank(found)
     found, rank = found[rank < _EACH], rank[rank < _EACH]
     order = np.argsort(rank, kind="stable")[: max(1, _MOST_EACH * len(rows))]
-    return _in_order_of_use(found[order], len(rows))
+    return in_order_of_use(found[order], len(rows))
 
 
-def _in_order_of_use(pairs: Pairs, count: int) -> Pairs:
+def in_order_of_use(pairs: Pairs, count: int) -> Pairs:
     """Return the pairs ordered so that those that share an image are close together: it is then decoded once.
 
     E. Cuthill and J. McKee, Reducing the bandwidth of sparse symmetric matrices, ACM 1969.

@@ -39,6 +39,7 @@ class Samples:
         digests: ``[N] str``: sha256 of the content; empty before ``inspect_samples``, or if unreadable.
         facts: ``[N]`` rows of :data:`~sightline.pixels.image_facts.FACTS`: size, brightness ...; zeros if unknown.
         near: ``[M, 2] intp``: pairs of positions of near-duplicates: files that differ but show the same image.
+        versions: ``[M, 2] intp``: pairs of positions of versions of one original: turned, shifted, zoomed, recoloured.
         extra: the further columns of a table, by name: ``[N] str`` each.
         errors: position -> reason, for images that can't be read.
         skipped: (path, reason) of everything that is not used as a sample.
@@ -60,6 +61,7 @@ class Samples:
     digests: npt.NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
     facts: npt.NDArray[np.void] = field(default_factory=lambda: np.empty(0, FACTS))
     near: npt.NDArray[np.intp] = field(default_factory=lambda: np.empty((0, 2), np.intp))
+    versions: npt.NDArray[np.intp] = field(default_factory=lambda: np.empty((0, 2), np.intp))
     extra: dict[str, npt.NDArray[np.object_]] = field(default_factory=dict)
     errors: dict[int, str] = field(default_factory=dict)
     skipped: tuple[tuple[str, str], ...] = ()
@@ -105,7 +107,7 @@ class Samples:
         """Return a table of these rows, in this order."""
         place = np.full(len(self), -1, np.intp)
         place[rows] = np.arange(len(rows))
-        near = place[self.near]
+        near, versions = place[self.near], place[self.versions]
         return replace(
             self,
             paths=self.paths[rows],
@@ -115,6 +117,7 @@ class Samples:
             digests=self.digests[rows],
             facts=self.facts[rows],
             near=near[(near >= 0).all(1)],
+            versions=versions[(versions >= 0).all(1)],
             extra={name: column[rows] for name, column in self.extra.items()},
             errors={int(place[row]): reason for row, reason in self.errors.items() if place[row] >= 0},
         )
@@ -159,6 +162,11 @@ class Samples:
             **{f"extra:{name}": list(column) for name, column in self.extra.items()},
             "error": [self.errors.get(i, "") for i in range(len(self))],
         }
+
+    @property
+    def alike(self) -> npt.NDArray[np.intp]:
+        """``[M, 2]``: pairs of positions that show one image: near-duplicates, then versions of one original."""
+        return np.concatenate([self.near, self.versions])
 
     def _repr_html_(self) -> str:
         rows = "".join(f"<tr><td>{html.escape(k)}</td><td>{v:,}</td></tr>" for k, v in self.counts().items())

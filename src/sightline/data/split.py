@@ -1,7 +1,7 @@
 """The split into train, val and test: seeded, stratified, and safe against leaks.
 
-Images that must stay together (a group, copies of one image) are one unit, and a unit stays on one side. The rules
-are those of the table in ``docs/data.md``; the rule that was applied is part of the result.
+Images that must stay together (a group, copies and versions of one image) are one unit, and a unit stays on one side.
+The rules are those of the table in ``docs/data.md``; the rule that was applied is part of the result.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Split:
         rule: the rule in one sentence.
         notes: what else the user should know.
         headline: part on which the headline metric is measured: ``test``, or ``val`` without a test set.
-        leaked: ``[N] bool``: images of the measured part with a copy or a near-duplicate among the images that
-            trained or chose the network (given splits, and networks that continue an earlier run).
+        leaked: ``[N] bool``: images of the measured part with a copy, a near-duplicate or a version among the images
+            that trained or chose the network (given splits, and networks that continue an earlier run).
     """
 
     parts: npt.NDArray[np.object_]
@@ -209,7 +209,7 @@ def check_shares(val: float | None, test: float | None) -> None:
 
 
 def find_units(samples: Samples, rows: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
-    """Return arrays of positions that must stay together, as a group, copies or near-duplicates."""
+    """Return arrays of positions that must stay together, as a group, copies, near-duplicates or versions."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -222,7 +222,7 @@ def find_units(samples: Samples, rows: npt.NDArray[np.intp]) -> list[npt.NDArray
         ends.append(np.stack([known, known[first[which]]]))
     # A pair names one copy of each content; the others follow their content.
     some = {digest: place for place, digest in enumerate(samples.digests[rows])}
-    pairs = [pair for pair in samples.digests[samples.near].tolist() if pair[0] in some and pair[1] in some]
+    pairs = [pair for pair in samples.digests[samples.alike].tolist() if pair[0] in some and pair[1] in some]
     ends.append(np.array([[some[digest] for digest in pair] for pair in pairs], np.intp).reshape(-1, 2).T)
     left, right = np.concatenate(ends, 1)
     graph = coo_array((np.ones(len(left), bool), (left, right)), shape=(len(rows), len(rows)))
@@ -317,51 +317,65 @@ def find_torn(groups: npt.NDArray[np.object_], parts: npt.NDArray[np.object_]) -
 
 
 def find_twins(
-    samples: Samples, parts: npt.NDArray[np.object_], part: str, *, near: bool = True
+    samples: Samples, parts: npt.NDArray[np.object_], part: str, alike: npt.NDArray[np.intp] | None = None
 ) -> dict[int, list[int]]:
-    """Return image of ``part`` -> its copies and near-duplicates in earlier parts, exact copies first, at most 20.
+    """Return image of ``part`` -> images of earlier parts that show the same, exact copies first, at most 20.
 
     Args:
         samples: inspected.
         parts: ``[N] str``, the part of each image.
         part: the part to search.
-        near: whether near-duplicates count, or exact copies only.
+        alike: ``[M, 2]`` pairs of positions that count beside exact copies; by default near-duplicates and versions.
     """
     earlier: dict[str, list[int]] = {}
     for row in np.flatnonzero(np.isin(parts, PARTS[: PARTS.index(part)]) & (samples.digests != "")):
         earlier.setdefault(samples.digests[row], []).append(int(row))
-    alike: dict[str, list[str]] = {}
-    for one, other in samples.digests[samples.near].tolist() if near else ():
-        alike.setdefault(one, []).append(other)
-        alike.setdefault(other, []).append(one)
+    same = _same_contents(samples, samples.alike if alike is None else alike)
     twins = {}
     for row in np.flatnonzero(parts == part):
         digest = samples.digests[row]
-        contents = (digest, *alike.get(digest, ()))
+        contents = same.get(digest, (digest,))
         found = list(islice((twin for content in contents for twin in earlier.get(content, ())), _MOST_TWINS))
         if found:
             twins[int(row)] = found
     return twins
 
 
+def _same_contents(samples: Samples, alike: npt.NDArray[np.intp]) -> dict[str, list[str]]:
+    """Return digest -> digests of all contents that pairs join with it, itself first, then those of its own pairs."""
+    partners: dict[str, list[str]] = {}
+    for one, other in samples.digests[alike].tolist():
+        partners.setdefault(one, []).append(other)
+        partners.setdefault(other, []).append(one)
+    same: dict[str, list[str]] = {}
+    for first in partners:
+        reached = dict.fromkeys((first, *partners[first]))
+        waiting = [*partners[first]]
+        while waiting:
+            new = [digest for digest in partners[waiting.pop()] if digest not in reached]
+            reached |= dict.fromkeys(new)
+            waiting += new
+        same[first] = list(reached)
+    return same
+
+
 def find_leaked(samples: Samples, parts: npt.NDArray[np.object_], part: str) -> npt.NDArray[np.bool_]:
-    """Return ``[N] bool``: images of ``part`` with a copy or a near-duplicate in an earlier part."""
+    """Return ``[N] bool``: images of ``part`` with a copy, a near-duplicate or a version in an earlier part."""
     leaked = np.zeros(len(samples), bool)
     leaked[list(find_twins(samples, parts, part))] = True
     return leaked
 
 
 def with_seen(samples: Samples, split: Split, seen: AbstractSet[str]) -> Split:
-    """Return the split with images of the measured part marked as leaked if they, or near-duplicates, were ``seen``.
+    """Return the split with images of the measured part marked as leaked if they, or images like them, were ``seen``.
 
     Args:
         samples: inspected.
         split: of them.
         seen: sha256 of images that the network was trained or chosen on before.
     """
-    pairs = samples.digests[samples.near].tolist()
-    alike = {twin for pair in pairs for twin in pair if seen & set(pair)}
-    is_seen = np.array([digest in seen or digest in alike for digest in samples.digests], bool)
+    same = _same_contents(samples, samples.alike)
+    is_seen = np.array([not seen.isdisjoint(same.get(digest, (digest,))) for digest in samples.digests], bool)
     return replace(split, leaked=split.leaked | (is_seen & (split.parts == split.headline)))
 
 

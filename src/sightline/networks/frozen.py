@@ -20,7 +20,7 @@ from sightline.runtime.classifier import MODEL_FILE
 from sightline.runtime.onnx_session import INPUT, open_session
 from sightline.text import one_line
 
-__all__ = ["FrozenNetwork", "build_frozen", "cut_body", "refuse_other_tensors"]
+__all__ = ["FrozenNetwork", "build_frozen", "carried_body", "cut_body", "refuse_other_tensors"]
 
 _BODY = "body."
 Features = npt.NDArray[np.float32]
@@ -142,6 +142,19 @@ def build_frozen(settings: Settings, classes: int, weights: Path, *, is_run: boo
         "head.bias": np.zeros(classes, np.float32),
     }
     return FrozenNetwork(tensors, body, is_lite)
+
+
+def carried_body(size: int) -> tuple[bytes, int]:
+    """Return the body of the carried network for squares of ``size`` px as an ONNX graph, and how many features it has.
+
+    Raises:
+        WeightsError: if its file is damaged.
+    """
+    from safetensors.numpy import load_file
+
+    tensors = load_file(carried_file())
+    body: bytes = build_body(tensors, size, CARRIED.mean, CARRIED.std).SerializeToString()
+    return body, _width_of(body)
 
 
 def refuse_other_tensors(file: Path) -> None:

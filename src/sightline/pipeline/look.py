@@ -64,8 +64,9 @@ def look(job: Job, *, needs_weights: bool = True) -> Generator[Event, None, tupl
         raise InputError("plan.conflict", message, "leave out --folds, or --weights; --seeds goes with --weights")
     if needs_weights:
         refuse_absent(chosen, earlier)
-    choices = DataChoices(chosen.get("value_range") or None, chosen.get("group", ""), chosen.get("fixes", ""))
-    samples = yield from inspect_source(job.source, choices)
+    given = {name: chosen[name] for name in ("group", "fixes", "versions") if name in chosen}
+    choices = DataChoices(chosen.get("value_range") or None, **given)
+    samples = yield from inspect_source(job.source, choices, limit=chosen.get("time", 0))
     refuse_bad(samples, chosen.get("on_bad", "skip"))
     splits = _make_splits(samples, job, chosen)
     split = splits[0]

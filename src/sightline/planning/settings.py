@@ -81,6 +81,9 @@ class Settings(BaseModel):
         description="column or regular expression that names the group of an image; groups are not split"
     )
     fixes: str = Field(description="CSV of path,action,value: images to exclude, relabel or group; empty: none")
+    versions: Literal["auto", "all", "off"] = Field(
+        default="auto", description="how versions of one original are searched: likely pairs first, all, or not at all"
+    )
     val_share: float = Field(ge=0, lt=1, description="share drawn for validation where none is given")
     test_share: float = Field(ge=0, lt=1, description="share drawn for the test where none is given")
     train_share: float = Field(default=1.0, gt=0, le=1, description="share of the training images that is used")

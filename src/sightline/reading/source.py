@@ -19,10 +19,13 @@ from sightline.errors import InputError
 from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
 from sightline.planning.settings import check_names
 from sightline.reading.progress import compared, counted
+from sightline.reading.versions import find_versions
 from sightline.steps import Steps
 from sightline.text import count_of
 
 __all__ = ["DataChoices", "describe_groups", "inspect_source"]
+
+_VERSIONS = ("auto", "all", "off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +36,22 @@ class DataChoices:
         value_range: (low, high) of 16-bit, 32-bit and float images.
         group: a column, or a regular expression on paths.
         fixes: path of a list of fixes.
+        versions: how versions of one original are searched: ``auto``, ``all`` or ``off``.
     """
 
     value_range: tuple[float, float] | None = None
     group: str = ""
     fixes: str = ""
+    versions: str = "auto"
 
     def __post_init__(self) -> None:
         low, high = self.value_range or (0.0, 1.0)
         if not (low < high and math.isfinite(high - low)):
             message = f"the range {low:g},{high:g} does not rise, or has no end"
             raise InputError("plan.range", message, "give two numbers, LOW,HIGH, for example 0,4095")
+        if self.versions not in _VERSIONS:
+            message = f"--versions {self.versions!r} is not possible"
+            raise InputError("plan.versions", message, f"use {', '.join(_VERSIONS)}")
 
     @classmethod
     def of(cls, **chosen: Any) -> DataChoices:
@@ -63,8 +71,9 @@ class DataChoices:
     def options(self) -> str:
         """Return the choices as they are typed for a command, each after a blank."""
         low_high = "" if self.value_range is None else f" --range {self.value_range[0]:g},{self.value_range[1]:g}"
+        versions = "" if self.versions == "auto" else f" --versions {self.versions}"
         group = f" --group {shlex.quote(self.group)}" if self.group else ""
-        return f"{low_high}{group}{f' --fixes {shlex.quote(self.fixes)}' if self.fixes else ''}"
+        return f"{low_high}{group}{f' --fixes {shlex.quote(self.fixes)}' if self.fixes else ''}{versions}"
 
 
 _NO_CHOICES = DataChoices()
@@ -77,6 +86,7 @@ def inspect_source(
     strict: bool = True,
     compare: bool = True,
     least_classes: int = 2,
+    limit: float = 0,
 ) -> Generator[Event, None, Samples]:
     """Find the images of a source, decode each once, and find those that show one image.
 
@@ -84,8 +94,9 @@ def inspect_source(
         source: whatever ``read_samples`` takes.
         choices: about reading the data.
         strict: whether a class that train lacks is an error, or a finding.
-        compare: whether near-duplicates are looked for.
+        compare: whether near-duplicates and versions are looked for.
         least_classes: as for ``read_samples``.
+        limit: seconds that a training may take; 0: no limit.
     """
     fixes = read_fixes(choices.fixes) if choices.fixes else []
     fetched = yield from _fetch(source)
@@ -112,6 +123,7 @@ def inspect_source(
         samples = yield from compared(find_duplicates(samples, value_range=choices.value_range))
         pairs = count_of(len(samples.near), "pair")
         yield StageEnded("Comparing", f"{pairs} of near-duplicates", time.monotonic() - start)
+        samples = yield from find_versions(samples, choices.versions, value_range=choices.value_range, limit=limit)
     return samples
 
 

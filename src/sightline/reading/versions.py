@@ -1,0 +1,176 @@
+"""The search for versions of one original among the images of a set, with events and within bounds that it tells."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from sightline.caches import cache_folder
+from sightline.data.facts_cache import FactsCache
+from sightline.data.samples import Samples
+from sightline.data.versions import (
+    LEAST_SIDE,
+    confirm_versions,
+    matchable,
+    propose_versions,
+    sample_rows,
+    screen_versions,
+)
+from sightline.errors import UnreadableImage
+from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
+from sightline.machine import usable_threads
+from sightline.pixels.containers import Place
+from sightline.pixels.decode import decode_image
+from sightline.pixels.limits import squares_at_once
+from sightline.pixels.modes import Range
+from sightline.pixels.stream import run_ahead
+from sightline.reading.frozen_features import cached_features
+from sightline.reading.progress import compared
+from sightline.runtime.onnx_session import INPUT, open_session
+from sightline.text import count_of
+
+__all__ = ["find_versions"]
+
+Rows = npt.NDArray[np.intp]
+Features = npt.NDArray[np.float32]
+
+_SIDE = 96  # of the network's input: neighbours at 224 px are hardly better, and cost five times as much
+_LOOKED_AT, _ALL = 4_000, 20_000  # images that are looked at first, and that are searched in full
+_LOOKED_AT_A_SECOND, _ALL_A_SECOND = 10, 2.5  # of a time limit: about a tenth of it, on one slow core
+_METHOD = 1  # raise it when the result changes
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The pairs that were found, as positions in the samples, and how far the search went."""
+
+    pairs: Rows
+    looked_at: int
+    is_whole: bool
+
+
+def find_versions(
+    samples: Samples, wanted: str = "auto", *, value_range: Range | None = None, limit: float = 0
+) -> Generator[Event, None, Samples]:
+    """Return samples with ``versions`` filled.
+
+    Features of the network that comes with Sightline propose neighbours. The likeliest pairs of up to 4,000 images are
+    compared first; where some are versions, all pairs of all images are, up to 20,000 images.
+
+    Args:
+        samples: inspected and compared.
+        wanted: ``auto``; ``all``: all pairs of all images; ``off``: nothing.
+        value_range: (low, high) of 16-bit, 32-bit and float images.
+        limit: seconds that a training may take, which bounds what ``auto`` does; 0: no limit.
+    """
+    rows = matchable(samples)
+    if wanted == "off" or len(rows) < 2:
+        if wanted != "off" and len(samples) > 1:
+            yield Noted(f"Versions of one original are not searched: images under {LEAST_SIDE} px can't be told apart.")
+        return samples
+    yield StageStarted("Searching", "for versions of one original: turned, shifted, zoomed, mirrored, recoloured")
+    start = time.monotonic()
+    first, most = _bounds(wanted, len(rows), limit)
+    with FactsCache(cache_folder(), f"versions {_METHOD} {value_range}") as cache:
+        names = [samples.classes[label] for label in samples.labels[rows]]
+        table = [*samples.digests[rows], *names, f"{wanted} {first} {most}"]
+        known = cache.get_pairs(table)
+        if known is None:
+            found = yield from _search(samples, rows, wanted, first, most, value_range)
+            cache.put_pairs(table, np.concatenate([[[found.looked_at, found.is_whole]], found.pairs]))
+        else:
+            found = _Found(known[1:], int(known[0, 0]), bool(known[0, 1]))
+    samples = replace(samples, versions=rows[found.pairs])
+    yield StageEnded("Searching", _in_words(found, len(rows)), time.monotonic() - start)
+    if len(found.pairs) and not found.is_whole:
+        message = (
+            f"{count_of(len(np.unique(found.pairs)), 'image')} are versions of one original among "
+            f"{found.looked_at:,} of {len(rows):,} that were looked at; the others were not searched"
+        )
+        yield Warned("data.versions-unsearched", message, "add --versions all: it takes longer, and is kept")
+    return samples
+
+
+def _bounds(wanted: str, count: int, limit: float) -> tuple[int, int]:
+    """Return how many images are looked at first, and how many at most are searched in full."""
+    if wanted == "all":
+        return count, count
+    if not limit:
+        return min(count, _LOOKED_AT), _ALL
+    return min(count, _LOOKED_AT, max(100, round(_LOOKED_AT_A_SECOND * limit))), min(_ALL, round(_ALL_A_SECOND * limit))
+
+
+def _search(
+    samples: Samples, rows: Rows, wanted: str, first: int, most: int, value_range: Range | None
+) -> Generator[Event, None, _Found]:
+    """Return the pairs as positions in ``rows``."""
+    place = np.zeros(len(samples), np.intp)
+    place[rows] = np.arange(len(rows))
+    some, pairs, ranks = yield from _propose(samples, sample_rows(samples, rows, first), value_range)
+    chosen = np.ones(len(pairs), bool) if wanted == "all" else screen_versions(pairs, len(some))
+    confirm = partial(confirm_versions, samples, value_range=value_range)
+    found = yield from compared(confirm(some, pairs[chosen], ranks[chosen]))
+    is_whole = bool(chosen.all()) and len(some) == len(rows)
+    if len(found) and not is_whole and len(rows) <= most:
+        some, pairs, ranks = yield from _propose(samples, rows, value_range)
+        found = yield from compared(confirm(some, pairs, ranks))
+        is_whole = True
+    return _Found(place[some[found]], len(some), is_whole)
+
+
+def _propose(
+    samples: Samples, rows: Rows, value_range: Range | None
+) -> Generator[Event, None, tuple[Rows, Rows, Rows]]:
+    """Return the rows that could be read again, pairs of positions in them, and the ranks of these."""
+    from sightline.networks.frozen import carried_body
+
+    body, size = carried_body(_SIDE)
+    rules = {"versions": _METHOD, "body": hashlib.sha256(body).hexdigest(), "range": value_range}
+    digests = samples.digests[rows].tolist()
+    compute = partial(_compute, body, samples, rows, value_range)
+    features = yield from cached_features(rules, size, digests, compute, total=len(rows))
+    ok = np.array([row is not None and bool(np.isfinite(row).all()) for row in features], bool)
+    known = np.stack([row for row, fine in zip(features, ok, strict=True) if row is not None and fine])
+    return rows[ok], *propose_versions(samples, rows[ok], known)
+
+
+def _compute(
+    body: bytes, samples: Samples, rows: Rows, value_range: Range | None, missing: Rows
+) -> Iterator[tuple[Rows, Features]]:
+    """Yield (places in ``rows``, features of these)."""
+    session, size = open_session(body), squares_at_once(_SIDE)
+    parts = [missing[start : start + size] for start in range(0, len(missing), size)]
+    square = partial(_square, value_range=value_range)
+
+    def decode(places: Rows) -> list[npt.NDArray[np.uint8] | None]:
+        return [square(samples.file(int(rows[place]))) for place in places]
+
+    for places, squares in zip(parts, run_ahead(decode, parts, usable_threads(), 4), strict=True):
+        read = [image for image in squares if image is not None]
+        kept = places[[image is not None for image in squares]]
+        if read:
+            yield kept, session.run(["features"], {INPUT: np.stack(read)})[0]
+
+
+def _square(place: Place, value_range: Range | None) -> npt.NDArray[np.uint8] | None:
+    """Return the whole image as a square; None where it can't be read any more."""
+    try:
+        pixels = decode_image(place, value_range=value_range, least_side=_SIDE)
+    except UnreadableImage:
+        return None
+    return np.asarray(Image.fromarray(pixels).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC, reducing_gap=2))
+
+
+def _in_words(found: _Found, count: int) -> str:
+    """Return what was found, and among how many images."""
+    of = f"{found.looked_at:,} images" if found.looked_at == count else f"a sample of {found.looked_at:,} images"
+    if not len(found.pairs):
+        return f"none among {of}" if found.is_whole else f"none in the likeliest pairs of {of} (--versions all: of all)"
+    return f"{count_of(len(np.unique(found.pairs)), 'image')} of {of} are versions of another"

@@ -1,0 +1,104 @@
+"""The search for versions of one original: what is found, kept together, bounded, remembered, and told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from scenes import VERSIONS, scene
+from sightline.data.split import find_units, make_split
+from sightline.errors import InputError
+from sightline.events import Noted, StageEnded, Warned
+from sightline.reading import versions
+from sightline.reading.source import DataChoices, inspect_source
+
+_ORIGINALS = 10
+
+
+@pytest.fixture(scope="module")
+def augmented(tmp_path_factory):
+    """Ten originals, of four of which there are three versions each instead; names say nothing."""
+    root, random, of = tmp_path_factory.mktemp("augmented"), np.random.default_rng(0), {}
+    changes = list(VERSIONS.values())
+    for k in range(_ORIGINALS):
+        for change in changes[3 * (k % 2) : 3 * (k % 2) + 3] if k < 4 else [lambda image: image]:
+            path = root / "ab"[k % 2] / f"{random.integers(1 << 40):x}.png"
+            path.parent.mkdir(exist_ok=True)
+            change(scene(k)).save(path)
+            of[str(path.relative_to(root))] = k
+    return root, of
+
+
+def looked(root, choices=None, **options):
+    events, steps = [], inspect_source(root, choices or DataChoices(), **options)
+    while True:
+        try:
+            events.append(next(steps))
+        except StopIteration as stop:
+            return stop.value, events
+
+
+@pytest.fixture(scope="module")
+def known(augmented, tmp_path_factory):
+    """What one search of them finds, its events, and the cache folder that it left."""
+    folder = tmp_path_factory.mktemp("known")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIGHTLINE_CACHE", str(folder))
+        return *looked(augmented[0]), folder
+
+
+def test_versions_are_one_unit_and_stand_on_one_side_of_the_split(augmented, known):
+    (_, of), (samples, events, _) = augmented, known
+    original = np.array([of[path] for path in samples.paths])
+    units = find_units(samples, np.arange(len(samples)))
+    assert sorted(original[unit].tolist() for unit in units) == sorted([k] * (3 if k < 4 else 1) for k in range(10))
+    for seed in range(20):
+        parts = make_split(samples, seed=seed).parts
+        assert all(len(set(parts[original == k])) == 1 for k in range(10))
+    (ended,) = [event for event in events if isinstance(event, StageEnded) and event.name == "Searching"]
+    assert ended.detail.startswith("12 images of 18 images are versions")
+
+
+def test_a_second_search_is_remembered(augmented, known, monkeypatch):
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(known[2]))
+    monkeypatch.setattr(versions, "_search", lambda *_: 1 / 0)
+    np.testing.assert_array_equal(looked(augmented[0])[0].versions, known[0].versions)
+
+
+def test_off_is_off(augmented):
+    samples, events = looked(augmented[0], DataChoices(versions="off"))
+    assert len(samples.versions) == 0
+    assert not [event for event in events if getattr(event, "name", "") == "Searching"]
+    with pytest.raises(InputError, match="auto, all, off"):
+        DataChoices(versions="some")
+
+
+def test_what_a_bound_leaves_out_is_told(augmented, known, monkeypatch):
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(known[2]))
+    monkeypatch.setattr(versions, "_LOOKED_AT", 16)
+    monkeypatch.setattr(versions, "_ALL", 17)
+    samples, events = looked(augmented[0])
+    (warned,) = [event for event in events if isinstance(event, Warned)]
+    assert warned.code == "data.versions-unsearched"
+    assert "16 of 18" in warned.message
+    assert 0 < len(samples.versions) < len(known[0].versions)
+
+
+def test_small_images_are_told_not_to_be_searched(photos):
+    samples, events = looked(photos)
+    assert any("32 px" in event.message for event in events if isinstance(event, Noted))
+    assert len(samples.versions) == 0
+
+
+def test_unreadable_since_inspection_is_no_crash(augmented, tmp_path):
+    for k in range(6):
+        path = tmp_path / "set" / "ab"[k % 2] / f"{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scene(k).save(path)
+    steps, events = inspect_source(tmp_path / "set"), []
+    for event in steps:
+        events.append(event)
+        if getattr(event, "name", "") == "Searching" and not isinstance(event, StageEnded):
+            (tmp_path / "set/a/0.png").unlink()
+            (tmp_path / "set/b/1.png").write_bytes(b"")
+    assert events[-1].detail.startswith("none")
