@@ -20,9 +20,7 @@ __all__ = ["LEAST_AGREEMENT", "OverlaidImage", "agreement"]
 Floats = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]  # [2, 3]: an affine change of points (x, y)
 
-LEAST_AGREEMENT = (
-    0.6  # correlation of the edges of two images, laid over each other, from which on they may be versions
-)
+LEAST_AGREEMENT = 0.7  # correlation of the edges of two images laid over each other: below, they are no versions
 
 _SIDE = 128  # short side at which images are matched
 _LONGEST = 4  # times the short side
