@@ -51,3 +51,15 @@ VERSIONS = {
     "recoloured and shifted": lambda image: recoloured(image.rotate(0, translate=(10, 10))),
     "without colour": lambda image: image.convert("L").convert("RGB").rotate(30, Image.Resampling.BICUBIC),
 }
+
+
+def round_thing(seed: int) -> Image.Image:
+    """A photo of something round from above, on plain ground: soft light, a rim, no details."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[0:256, 0:192]
+    far = np.hypot((x - 96) / (70 + seed), (y - 128) / (66 - seed))
+    inside = (1 / (1 + np.exp((far - 1) * 40)))[..., None]
+    light = (1 + 0.25 * np.cos(np.arctan2(y - 128, x - 96) - random.uniform(0, 6.28)) * far)[..., None]
+    pixels = np.array([205, 200, 190]) * (1 - inside) + random.uniform(30, 120, 3) * light * inside
+    pixels -= 25 * np.exp(-(((far - 1.02) / 0.03) ** 2))[..., None]
+    return Image.fromarray((pixels + random.normal(0, 1.5, pixels.shape)).clip(0, 255).astype(np.uint8))

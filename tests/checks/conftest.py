@@ -25,6 +25,7 @@ def subject(table: Callable[..., Samples]) -> Callable[..., Subject]:
         *,
         facts: dict[str, Any] | None = None,
         near: Any = (),
+        doubtful: Any = (),
         versions: Any = (),
         extra_classes: Any = (),
         **more: Any,
@@ -47,8 +48,9 @@ def subject(table: Callable[..., Samples]) -> Callable[..., Subject]:
         }
         for name, values in {**usual, **(facts or {})}.items():
             rows[name] = values
-        pairs = [np.array(one, np.intp).reshape(-1, 2) for one in (near, versions)]
-        samples = replace(samples, facts=rows, near=pairs[0], versions=pairs[1], extra_classes=tuple(extra_classes))
+        pairs = [np.array(one, np.intp).reshape(-1, 2) for one in (near, doubtful, versions)]
+        known = dict(zip(("near", "doubtful", "versions"), pairs, strict=True))
+        samples = replace(samples, facts=rows, extra_classes=tuple(extra_classes), **known)
         try:
             return Subject(samples, make_split(samples))
         except DataError:

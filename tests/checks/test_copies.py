@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightline.checks.copies import find_leaks, find_near_conflicts, find_near_copies, find_versions
+from sightline.checks.copies import (
+    find_doubtful_pairs,
+    find_leaks,
+    find_near_conflicts,
+    find_near_copies,
+    find_versions,
+)
 
 LABELS = [0, 1] * 20
 GIVEN = ["train"] * 24 + ["val"] * 8 + ["test"] * 8
@@ -77,3 +83,12 @@ def test_a_test_image_with_a_version_in_train_leaks_through_a_chain(subject):
 def test_a_near_leak_is_not_told_again_as_a_version(subject):
     found = find_leaks(subject(LABELS, near=[(0, 32)], versions=[(2, 32)], given=GIVEN))
     assert [finding.code for finding in found] == ["near-leak"]
+
+
+def test_a_doubtful_pair_is_a_question_and_nothing_else(subject):
+    found = subject(LABELS, doubtful=[(0, 33)], given=GIVEN, classes=("cat", "dog"))
+    (finding,) = find_doubtful_pairs(found)
+    assert (finding.severity, finding.cases[0].note) == ("note", "cat and dog")
+    assert {fix.action for fix in finding.fixes} == {"group"}
+    assert find_leaks(found) == find_near_conflicts(found) == find_near_copies(found) == []
+    assert not found.split.leaked.any()

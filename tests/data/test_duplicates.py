@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from scenes import scene
+from scenes import round_thing, scene
 from sightline.data.duplicates import find_candidates, find_duplicates
 from sightline.data.inspect import inspect_samples
 from sightline.data.samples import Samples
+from sightline.data.similarity import ComparedImage, compare
 from sightline.data.sources import read_samples
 from sightline.data.split import find_units
 from sightline.steps import result_of
@@ -228,3 +229,20 @@ def test_classes_whose_names_are_no_utf8_are_remembered_too(tmp_path):
     samples = folder_of(tmp_path / "set", {f"{'ab'[k % 2]}/{k}.png": scene(k) for k in range(4)})
     odd = replace(samples, classes=("caf\udce9", "\ud800"))
     assert len(result_of(find_duplicates(odd)).near) == 0
+
+
+def test_round_things_on_plain_ground_are_a_question_and_no_duplicates(tmp_path):
+    """A cap, a cup and the bottom of a bottle, of one outline; a copy of one of them is doubtful at most."""
+    images = {f"{'ab'[k % 2]}/{k}.jpg": scene(k, 192) for k in range(12)}
+    images |= {f"a/thing{k}.jpg": round_thing(k) for k in range(3)}
+    images["b/again.jpg"] = jpeg(scene(1, 192))
+    samples = folder_of(tmp_path / "set", images)
+    one, other = (ComparedImage(tmp_path / "set" / "a" / f"thing{k}.jpg") for k in (0, 1))
+    assert compare(one, other) > 0.74  # their outlines are those of one image
+    found = result_of(find_duplicates(samples))
+    pairs = [{frozenset(pair) for pair in samples.paths[some].tolist()} for some in (found.near, found.doubtful)]
+    assert pairs[0] == {frozenset(("b/1.jpg", "b/again.jpg"))}
+    assert frozenset(("a/thing0.jpg", "a/thing1.jpg")) in pairs[1]
+    again = result_of(find_duplicates(samples))  # from the cache
+    np.testing.assert_array_equal(again.near, found.near)
+    np.testing.assert_array_equal(again.doubtful, found.doubtful)

@@ -7,9 +7,9 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image
 
-from scenes import VERSIONS, scene
+from scenes import VERSIONS, round_thing, scene
 from sightline.data.overlay import LEAST_AGREEMENT, OverlaidImage, agreement
 
 
@@ -31,29 +31,9 @@ def test_two_versions_agree_where_both_show_the_original():
     assert all(agreement(overlaid(one), overlaid(other)) > LEAST_AGREEMENT for one, other in combinations(turns, 2))
 
 
-def round_thing(colour: tuple[int, int, int], inside: Callable[[ImageDraw.ImageDraw], None]) -> Image.Image:
-    """A photo of something round from above, on plain ground: soft light, a rim, little else."""
-    image = Image.new("RGB", (192, 256), (205, 200, 190))
-    draw = ImageDraw.Draw(image)
-    draw.ellipse((24, 56, 168, 200), fill=colour, outline=tuple(level // 2 for level in colour), width=3)
-    inside(draw)
-    noise = np.random.default_rng(sum(colour)).normal(0, 2, (256, 192, 3))
-    light = np.linspace(0.9, 1.1, 192)[None, :, None]
-    return Image.fromarray(
-        (np.asarray(image.filter(ImageFilter.GaussianBlur(1.5))) * light + noise).clip(0, 255).astype(np.uint8)
-    )
-
-
-THINGS = [
-    round_thing((60, 140, 70), lambda draw: draw.ellipse((80, 112, 112, 144), fill=(50, 120, 60))),  # a cap
-    round_thing((90, 60, 30), lambda draw: draw.ellipse((60, 92, 132, 164), outline=(60, 40, 20), width=2)),  # a bottle
-    round_thing((235, 235, 230), lambda draw: draw.arc((40, 72, 152, 184), 20, 150, fill=(190, 190, 185), width=3)),
-]
-
-
 @pytest.mark.parametrize("pair", [(0, 1), (0, 2), (1, 2)])
 def test_round_things_on_plain_ground_are_no_versions(pair):
-    one, other = (overlaid(THINGS[k]) for k in pair)
+    one, other = (overlaid(round_thing(k)) for k in pair)
     assert agreement(one, other) < LEAST_AGREEMENT
 
 

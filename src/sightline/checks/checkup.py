@@ -22,6 +22,7 @@ from sightline.checks.classes import (
 from sightline.checks.copies import (
     find_conflicts,
     find_copies,
+    find_doubtful_pairs,
     find_leaks,
     find_near_conflicts,
     find_near_copies,
@@ -56,6 +57,7 @@ CHECKS: tuple[Callable[[Subject], list[Finding]], ...] = (
     find_versions,
     find_copies,
     find_near_copies,
+    find_doubtful_pairs,
     find_odd_sizes,
     find_odd_aspects,
     find_wrong_extensions,

@@ -15,7 +15,15 @@ from sightline.data.samples import Samples
 from sightline.data.split import find_twins, find_units
 from sightline.text import count_of
 
-__all__ = ["find_conflicts", "find_copies", "find_leaks", "find_near_conflicts", "find_near_copies", "find_versions"]
+__all__ = [
+    "find_conflicts",
+    "find_copies",
+    "find_doubtful_pairs",
+    "find_leaks",
+    "find_near_conflicts",
+    "find_near_copies",
+    "find_versions",
+]
 
 _MANY = 0.1  # of all images: then metrics rest on clearly fewer originals than images
 _MOST = 20  # copies of one image that a case lists
@@ -33,12 +41,12 @@ def _copies(samples: Samples) -> Iterator[Rows]:
     yield from (rows for rows in np.split(order, edges) if len(rows) > 1)
 
 
-def _near(samples: Samples) -> Iterator[Rows]:
-    """Yield the positions of each near-duplicate pair with the copies of both, at most ``_MOST`` of each."""
+def _near(samples: Samples, pairs: Rows) -> Iterator[Rows]:
+    """Yield the positions of each pair with the copies of both, at most ``_MOST`` of each."""
     copies: dict[str, list[int]] = {}
     for row in np.flatnonzero(samples.digests != ""):
         copies.setdefault(samples.digests[row], []).append(int(row))
-    for one, other in samples.digests[samples.near].tolist():
+    for one, other in samples.digests[pairs].tolist():
         yield np.array(copies[one][:_MOST] + copies[other][:_MOST], np.intp)
 
 
@@ -77,7 +85,9 @@ def find_conflicts(subject: Subject) -> list[Finding]:
 
 def find_near_conflicts(subject: Subject) -> list[Finding]:
     """One image in two files under two labels."""
-    groups = [rows for rows in _near(subject.samples) if _is_split_over_labels(subject.samples, rows)]
+    groups = [
+        rows for rows in _near(subject.samples, subject.samples.near) if _is_split_over_labels(subject.samples, rows)
+    ]
     if not groups:
         return []
     message = f"{count_of(len(groups), 'pair')} of near-duplicates with different labels"
@@ -110,7 +120,7 @@ def find_copies(subject: Subject) -> list[Finding]:
 
 def find_near_copies(subject: Subject) -> list[Finding]:
     """One image in several files under one label: resized, saved again, mirrored, slightly cropped."""
-    groups = [rows for rows in _near(subject.samples) if _is_within(subject, rows)]
+    groups = [rows for rows in _near(subject.samples, subject.samples.near) if _is_within(subject, rows)]
     if not groups:
         return []
     return [
@@ -122,6 +132,23 @@ def find_near_copies(subject: Subject) -> list[Finding]:
             "nothing to do: a split that Sightline draws keeps them on one side; remove them if they add nothing",
         )
     ]
+
+
+def find_doubtful_pairs(subject: Subject) -> list[Finding]:
+    """Pairs that may be one image: outlines are alike, and details don't show whether they are the same."""
+    groups = list(_near(subject.samples, subject.samples.doubtful))
+    if not groups:
+        return []
+    message = f"{count_of(len(groups), 'pair')} alike in outline, not in detail: one image, or two things of one shape?"
+    cases = subject.cases_together(groups, _names(subject, groups))
+    cure = "look at each: nothing is done about them; if it is one image, put both into one group, or keep one"
+    fixes = tuple(
+        Fix(str(subject.samples.paths[row]), "group", f"perhaps-{number}", "perhaps the same image")
+        for number, rows in enumerate(groups, 1)
+        if not any(subject.samples.groups[rows])
+        for row in rows
+    )
+    return [Finding("near-question", "note", message, cases, cure, fixes)]
 
 
 def find_versions(subject: Subject) -> list[Finding]:

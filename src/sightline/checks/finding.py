@@ -42,6 +42,7 @@ CODES = (
     "versions",
     "copies",
     "near-copies",
+    "near-question",
     "odd-size",
     "odd-aspect",
     "wrong-extension",

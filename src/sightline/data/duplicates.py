@@ -1,13 +1,14 @@
 """Near-duplicates: files that differ but show the same image, resized, saved again, mirrored or slightly cropped.
 
-Candidates are pairs with similar signatures (see ``pixels.image_facts``); each is then confirmed on its pixels (see
-``data.similarity``). Of exact copies, which have equal digests, only one is compared. The result depends on the
-contents alone, not on the order of files.
+Candidates are pairs with similar signatures (see ``pixels.image_facts``); each is then compared on its pixels (see
+``data.similarity``), and confirmed by its details (see ``data.overlay``): round things on plain ground share an outline,
+and are not one image. Of exact copies, which have equal digests, only one is compared. The result depends on the contents
+alone, not on the order of files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from hashlib import blake2b
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from sightline.caches import cache_folder
 from sightline.data.facts_cache import FactsCache
+from sightline.data.overlay import LEAST_SIDE, agreement, open_overlaid
 from sightline.data.samples import Samples
 from sightline.data.similarity import COMPARISONS, ComparedImage, compare
 from sightline.machine import usable_threads
@@ -33,6 +35,7 @@ Vectors = npt.NDArray[np.float32]
 
 SIMILAR = 0.80  # cosine of two signatures from which on a pair is a candidate
 SIMILAR_INNER = 0.90  # and of one image's signature and the other's inner one
+_DETAILS = 0.6  # agreement of the details of two images whose outlines correlate
 _OTHER_LABEL = 0.08  # margin above the bar for images of different classes, which are seldom the same image
 _EACH = 12  # candidates of one image, most similar first, so that a film can't crowd out the copies of other images
 _MOST_EACH = 4  # candidates per image that are compared, on average
@@ -45,7 +48,7 @@ _CELL = 50_000  # more images than this are compared within cells
 def find_duplicates(
     samples: Samples, *, value_range: Range | None = None, threads: int = 0, folder: Path | None = None
 ) -> Generator[tuple[int, int], None, Samples]:
-    """Return samples with ``near`` filled. A generator: yields (pairs compared, pairs to compare).
+    """Return samples with ``near`` and ``doubtful`` filled. A generator: yields (pairs compared, pairs to compare).
 
     Args:
         samples: inspected, so that signatures and digests are known.
@@ -54,16 +57,18 @@ def find_duplicates(
         folder: where results are kept; the user's cache folder by default.
     """
     rows = _first_of_each(samples)
-    with FactsCache(folder or cache_folder(), f"near {value_range}") as cache:
+    with FactsCache(folder or cache_folder(), f"near, by details {value_range}") as cache:
         columns = (samples.facts[name][rows] for name in ("signature", "inner", "width", "height"))
         names = [samples.classes[label] for label in _labels_of(samples, rows)]
         table = [*samples.digests[rows], *names, blake2b(b"".join(column.tobytes() for column in columns)).hexdigest()]
         known = cache.get_pairs(table)
         if known is None:
-            known, is_whole = yield from _search(samples, rows, value_range, threads or usable_threads())
+            near, doubtful, is_whole = yield from _search(samples, rows, value_range, threads or usable_threads())
+            known = np.concatenate([[[len(near), len(doubtful)]], near, doubtful])
             if is_whole:
                 cache.put_pairs(table, known)
-    return replace(samples, near=rows[known])
+    pairs, count = rows[known[1:]], int(known[0, 0])
+    return replace(samples, near=pairs[:count], doubtful=pairs[count:])
 
 
 def _first_of_each(samples: Samples) -> Pairs:
@@ -83,8 +88,8 @@ def _labels_of(samples: Samples, rows: Pairs) -> Pairs:
 
 def _search(
     samples: Samples, rows: Pairs, value_range: Range | None, threads: int
-) -> Generator[tuple[int, int], None, tuple[Pairs, bool]]:
-    """Return (pairs ``[M, 2]`` of positions in ``rows``, whether every image could be compared)."""
+) -> Generator[tuple[int, int], None, tuple[Pairs, Pairs, bool]]:
+    """Return (pairs ``[M, 2]`` of positions in ``rows``, doubtful pairs, whether every image could be compared)."""
     pairs = find_candidates(samples, rows)
     load = lru_cache(maxsize=1_024)(partial(ComparedImage, value_range=value_range))
     sides = np.minimum(samples.widths, samples.heights)[rows]
@@ -106,7 +111,19 @@ def _search(
             is_whole &= all(one.side and other.side for one, other in both)
             found += pool.map(lambda two: compare(*two), both)
             yield len(found), len(pairs)
-    return np.asarray(pairs[np.array(found, float) > bar]), is_whole
+        alike = np.asarray(pairs[np.array(found, float) > bar])
+        is_large = sides[alike].min(1) >= LEAST_SIDE
+        agrees = np.ones(len(alike), bool)
+        confirm = partial(_agree, samples, rows, value_range)
+        agrees[is_large] = list(pool.map(confirm, alike[is_large].tolist()))
+    return alike[agrees], alike[~agrees], is_whole
+
+
+def _agree(samples: Samples, rows: Pairs, value_range: Range | None, pair: Sequence[int]) -> bool:
+    """Whether the details of two images agree; their outlines do. An image that can't be read agrees with none."""
+    images = (open_overlaid(samples.file(int(rows[place])), value_range) for place in pair)
+    one, other = images
+    return one is not None and other is not None and agreement(one, other) >= _DETAILS
 
 
 def find_candidates(samples: Samples, rows: Pairs) -> Pairs:

@@ -14,15 +14,21 @@ import numpy.typing as npt
 from PIL import Image
 
 from sightline.data.keypoints import Keypoints, find_keypoints
+from sightline.errors import UnreadableImage
+from sightline.pixels.containers import Place
+from sightline.pixels.decode import decode_image
+from sightline.pixels.modes import Range
 
-__all__ = ["LEAST_AGREEMENT", "OverlaidImage", "agreement"]
+__all__ = ["LEAST_AGREEMENT", "LEAST_SIDE", "OverlaidImage", "agreement", "open_overlaid"]
 
 Floats = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]  # [2, 3]: an affine change of points (x, y)
 
 LEAST_AGREEMENT = 0.7  # correlation of the edges of two images laid over each other: below, they are no versions
+LEAST_SIDE = 32  # pixels: smaller images have too little detail to be known again when they are turned
 
 _SIDE = 128  # short side at which images are matched
+_DECODED = 192  # short side that pixels are decoded at, at least
 _LONGEST = 4  # times the short side
 _ALIKE = 0.8  # cosine of two descriptors from which on they are a match
 _LEAST_MATCHES = 4  # that agree on a change
@@ -56,6 +62,19 @@ class OverlaidImage:
     def edges(self) -> Floats:
         """``[H, W]``: details between 1 and 4 pixels, without light and colour."""
         return _edges(np.asarray(self.grey, np.float32))
+
+
+def open_overlaid(place: Place, value_range: Range | None = None) -> OverlaidImage | None:
+    """Return the image of a file; None where it can't be read.
+
+    Args:
+        place: of the file.
+        value_range: (low, high) of 16-bit, 32-bit and float images.
+    """
+    try:
+        return OverlaidImage(decode_image(place, value_range=value_range, least_side=_DECODED))
+    except UnreadableImage:
+        return None
 
 
 def agreement(one: OverlaidImage, other: OverlaidImage) -> float:

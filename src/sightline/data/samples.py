@@ -39,6 +39,7 @@ class Samples:
         digests: ``[N] str``: sha256 of the content; empty before ``inspect_samples``, or if unreadable.
         facts: ``[N]`` rows of :data:`~sightline.pixels.image_facts.FACTS`: size, brightness ...; zeros if unknown.
         near: ``[M, 2] intp``: pairs of positions of near-duplicates: files that differ but show the same image.
+        doubtful: ``[M, 2] intp``: pairs whose outlines are those of near-duplicates, and whose details are not.
         versions: ``[M, 2] intp``: pairs of positions of versions of one original: turned, shifted, zoomed, recoloured.
         extra: the further columns of a table, by name: ``[N] str`` each.
         errors: position -> reason, for images that can't be read.
@@ -61,6 +62,7 @@ class Samples:
     digests: npt.NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
     facts: npt.NDArray[np.void] = field(default_factory=lambda: np.empty(0, FACTS))
     near: npt.NDArray[np.intp] = field(default_factory=lambda: np.empty((0, 2), np.intp))
+    doubtful: npt.NDArray[np.intp] = field(default_factory=lambda: np.empty((0, 2), np.intp))
     versions: npt.NDArray[np.intp] = field(default_factory=lambda: np.empty((0, 2), np.intp))
     extra: dict[str, npt.NDArray[np.object_]] = field(default_factory=dict)
     errors: dict[int, str] = field(default_factory=dict)
@@ -107,7 +109,7 @@ class Samples:
         """Return a table of these rows, in this order."""
         place = np.full(len(self), -1, np.intp)
         place[rows] = np.arange(len(rows))
-        near, versions = place[self.near], place[self.versions]
+        near, doubtful, versions = place[self.near], place[self.doubtful], place[self.versions]
         return replace(
             self,
             paths=self.paths[rows],
@@ -117,6 +119,7 @@ class Samples:
             digests=self.digests[rows],
             facts=self.facts[rows],
             near=near[(near >= 0).all(1)],
+            doubtful=doubtful[(doubtful >= 0).all(1)],
             versions=versions[(versions >= 0).all(1)],
             extra={name: column[rows] for name, column in self.extra.items()},
             errors={int(place[row]): reason for row, reason in self.errors.items() if place[row] >= 0},

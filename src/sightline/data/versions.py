@@ -15,21 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.data.duplicates import in_order_of_use
-from sightline.data.overlay import LEAST_AGREEMENT, OverlaidImage, agreement
+from sightline.data.overlay import LEAST_AGREEMENT, LEAST_SIDE, OverlaidImage, agreement, open_overlaid
 from sightline.data.samples import Samples
-from sightline.errors import UnreadableImage
 from sightline.machine import usable_threads
 from sightline.pixels.containers import Place
-from sightline.pixels.decode import decode_image
 from sightline.pixels.modes import Range
 
-__all__ = ["LEAST_SIDE", "confirm_versions", "matchable", "propose_versions", "sample_rows", "screen_versions"]
+__all__ = ["confirm_versions", "matchable", "propose_versions", "sample_rows", "screen_versions"]
 
 Pairs = npt.NDArray[np.intp]
 Features = npt.NDArray[np.float32]
 Scores = npt.NDArray[np.float64]
 
-LEAST_SIDE = 32  # smaller images have too little detail to be known again when they are turned
 _FIRST = 3  # neighbours of one image that are compared
 _EACH = 10  # and of one that has a version
 _SCREENED = 100  # most similar pairs that are compared first, and as many nearest neighbours of random images
@@ -37,7 +34,6 @@ _RANDOM_PAIRS, _LEAST_RANDOM = 60, 20
 _OTHER_LABEL = 0.05  # margin above the bar for images of different classes, which are seldom the same image
 _SURE = 0.8  # agreement from which on one pair alone joins two units
 _BLOCK = 2_048
-_DECODED = 192  # short side that pixels are decoded at, at least
 
 
 def matchable(samples: Samples) -> Pairs:
@@ -140,7 +136,7 @@ def confirm_versions(
         value_range: (low, high) of 16-bit, 32-bit and float images.
         threads: that decode and compare; 0: as many as this process may use.
     """
-    load = lru_cache(maxsize=1_024)(partial(_open, value_range=value_range))
+    load = lru_cache(maxsize=1_024)(partial(open_overlaid, value_range=value_range))
     labels = samples.labels[rows]
     with ThreadPoolExecutor(threads or usable_threads(), thread_name_prefix="compare") as pool:
         compare = partial(_compare, samples, rows, load)
@@ -171,13 +167,6 @@ def _confirm(
     is_other = labels[pairs[:, 0]] != labels[pairs[:, 1]]
     is_version = scores >= LEAST_AGREEMENT + _OTHER_LABEL * is_other
     return pairs[is_version], scores[is_version]
-
-
-def _open(place: Place, value_range: Range | None) -> OverlaidImage | None:
-    try:
-        return OverlaidImage(decode_image(place, value_range=value_range, least_side=_DECODED))
-    except UnreadableImage:
-        return None
 
 
 def _compare(

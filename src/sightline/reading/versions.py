@@ -14,9 +14,9 @@ from PIL import Image
 
 from sightline.caches import cache_folder
 from sightline.data.facts_cache import FactsCache
+from sightline.data.overlay import LEAST_SIDE
 from sightline.data.samples import Samples
 from sightline.data.versions import (
-    LEAST_SIDE,
     confirm_versions,
     matchable,
     propose_versions,
