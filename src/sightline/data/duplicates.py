@@ -1,9 +1,9 @@
 """Near-duplicates: files that differ but show the same image, resized, saved again, mirrored or slightly cropped.
 
 Candidates are pairs with similar signatures (see ``pixels.image_facts``); each is then compared on its pixels (see
-``data.similarity``), and confirmed by its details (see ``data.overlay``): round things on plain ground share an outline,
-and are not one image. Of exact copies, which have equal digests, only one is compared. The result depends on the contents
-alone, not on the order of files.
+``data.similarity``), and confirmed by its details (see ``data.overlay``): round things on plain ground share an outline
+and are not one image. Of exact copies, which have equal digests, only one is compared. The result depends on the
+contents alone, not on the order of files.
 """
 
 from __future__ import annotations
