@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from sightline.errors import UnreadableImage
 from sightline.pixels.parts import Parts
 
@@ -13,10 +16,10 @@ __all__ = ["MAX_SEGMENTS", "jpeg_parts"]
 
 # A segment has 64 KiB at most, so the largest accepted file has 4,096 full ones.
 MAX_SEGMENTS = 10_000
-# Markers that begin a segment. RST (d0 to d7) and TEM (01) have no length; ff00 and ffff are data.
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]|\xff{64}")
+# After ff, these begin no segment: RST (d0 to d7) and TEM (01) have no length; ff00 and ffff are data.
+_BEGINS = tuple(number not in (0, 1, *range(0xD0, 0xD8), 0xFF) for number in range(256))
+_TABLE = np.array(_BEGINS)
 _FILL = re.compile(rb"\xff{2,}+")
-_OTHER = re.compile(rb"[^\xff]")
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _COMMENT = 0xFE
@@ -62,18 +65,28 @@ def jpeg_parts(data: bytes, label: str) -> Parts:
 
 def _segments(data: bytes) -> Iterator[_Segment]:
     """Yield the segments up to the end of the image; data after it are ignored."""
+    found: npt.NDArray[np.intp] | None = None
     position = 2
-    while found := _MARKER.search(data, position):
-        marker, body = data[found.start() + 1], found.end()
-        if marker == 0xFF:  # a long fill, passed at once
-            other = _OTHER.search(data, body)
-            position = other.start() - 1 if other else len(data)
-            continue
+    while position < len(data) - 1:
+        if data[position] != 0xFF or not _BEGINS[data[position + 1]]:  # a scan's pixels, or what is no part of a JPEG
+            found = _markers(data) if found is None else found
+            row = int(np.searchsorted(found, position))
+            if row == len(found):
+                return
+            position = int(found[row])
+        start, marker = position, data[position + 1]
+        body = start + 2
         has_length = marker not in (_START, _END)
         position = body + (int.from_bytes(data[body : body + 2], "big") if has_length else 0)
-        yield _Segment(marker, found.start(), body + 2 * has_length, position)
+        yield _Segment(marker, start, body + 2 * has_length, position)
         if marker == _END:
             return
+
+
+def _markers(data: bytes) -> npt.NDArray[np.intp]:
+    values = np.frombuffer(data, np.uint8)
+    found = np.flatnonzero(values[:-1] == 0xFF)
+    return found[_TABLE[values[found + 1]]]
 
 
 def _without_fill(coded: bytes) -> bytes:
