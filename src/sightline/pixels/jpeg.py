@@ -18,7 +18,7 @@ __all__ = ["MAX_SEGMENTS", "jpeg_parts"]
 MAX_SEGMENTS = 10_000
 # After ff, these begin no segment: RST (d0 to d7) and TEM (01) have no length; ff00 and ffff are data.
 _BEGINS = tuple(number not in (0, 1, *range(0xD0, 0xD8), 0xFF) for number in range(256))
-_TABLE = np.array(_BEGINS)
+_TABLE: npt.NDArray[np.bool_] = np.array(_BEGINS)
 _FILL = re.compile(rb"\xff{2,}+")
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -86,7 +86,7 @@ def _segments(data: bytes) -> Iterator[_Segment]:
 def _markers(data: bytes) -> npt.NDArray[np.intp]:
     values = np.frombuffer(data, np.uint8)
     found = np.flatnonzero(values[:-1] == 0xFF)
-    return found[_TABLE[values[found + 1]]]
+    return np.compress(_TABLE[values[found + 1]], found)
 
 
 def _without_fill(coded: bytes) -> bytes:
