@@ -169,14 +169,18 @@ def plan(
     *,
     folds: int | None = None,
     seeds: int | None = None,
+    out: str | Path = RUNS_FOLDER,
+    name: str | None = None,
     display: Display | None = None,
     quiet: bool = False,
     **settings: Any,
 ) -> Plan:
     """Return the :class:`~sightline.planning.plan.Plan` that ``train`` would follow; nothing is written.
 
+    What would stop the training stops this too.
+
     Args:
-        data, recipe, display, quiet, **settings: as for :func:`train`.
+        data, recipe, out, name, display, quiet, **settings: as for :func:`train`.
         folds, seeds: as for :func:`cross_validate` and :func:`repeat`; None: one training.
 
     Example:
@@ -184,7 +188,7 @@ def plan(
     """
     from sightline.pipeline.decide import plan_job
 
-    return drive(plan_job(_job(data, recipe, settings, folds=folds, seeds=seeds)), display, quiet)
+    return drive(plan_job(_job(data, recipe, settings, out=out, name=name, folds=folds, seeds=seeds)), display, quiet)
 
 
 def list_models(pattern: str = "") -> tuple[ListedNetwork, ...]:

@@ -220,7 +220,7 @@ def train(
 
             message = "--plan plans a new training, and --resume continues with the plan of a run"
             raise InputError("plan.conflict", message, "leave out one of them; the plan of a run is in its plan.toml")
-        plan = training.plan(data, recipe, folds=folds, seeds=seeds, display=terminal, **settings)
+        plan = training.plan(data, recipe, folds=folds, seeds=seeds, out=out, name=name, display=terminal, **settings)
         if as_json:
             print(json.dumps({"schema_version": 1, "settings": plan.settings.model_dump()}))
         else:

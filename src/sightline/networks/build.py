@@ -19,7 +19,7 @@ from sightline.networks.weights import StartWeights
 from sightline.planning.settings import Settings
 from sightline.text import one_line
 
-__all__ = ["BODIES", "build_network"]
+__all__ = ["BODIES", "build_network", "refuse_unfit_file"]
 
 # Our own networks: from settings to a module from [N, 3, H, W] to [N, feature_size]. A new one is a row here and
 # one in ``planning.own_networks``.
@@ -131,15 +131,38 @@ def _timm_body(settings: Settings, weights: Path | None) -> nn.Module:
             raise _no_blocks(settings) from error
         if weights is None:
             raise
-        text = one_line(error, 300)
-        raise WeightsError(
-            "weights.mismatch",
-            f"{weights} does not fit {settings.model}: {text}",
-            "give the weights of exactly this --model",
-        ) from error
+        raise _mismatch(weights, settings.model, one_line(error, 300)) from error
     if settings.stochastic_depth and not any(type(layer).__name__.startswith("DropPath") for layer in body.modules()):
         raise _no_blocks(settings)
     return body
+
+
+def _mismatch(weights: Path, model: str, text: str) -> WeightsError:
+    cure = f"give the weights of exactly {model}, or the --model that they are of"
+    return WeightsError("weights.mismatch", f"{weights} does not fit {model}: {text}", cure)
+
+
+def refuse_unfit_file(model: str, weights: Path) -> None:
+    """Raise ``WeightsError`` where a file lacks tensors of a timm network, by the file's header; none is loaded.
+
+    Args:
+        model: with or without a tag.
+        weights: a safetensors file.
+    """
+    import timm
+    from safetensors import safe_open
+
+    with torch.device("meta"):
+        wanted = timm.create_model(model.split(".")[0], pretrained=False, num_classes=0).state_dict()
+    with safe_open(weights, framework="numpy") as file:
+        given = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    wanted = {name: tuple(value.shape) for name, value in wanted.items() if not name.endswith("num_batches_tracked")}
+    absent = [name for name in wanted if name not in given]
+    # Tables of positions are made to fit another size of images.
+    other = [name for name, shape in wanted.items() if "pos" not in name and given.get(name, shape) != shape]
+    if absent or other:
+        what, odd = ("are missing", absent) if absent else ("have another shape", other)
+        raise _mismatch(weights, model, f"{len(odd):,} of {len(wanted):,} tensors {what}, such as {odd[0]}")
 
 
 def _no_blocks(settings: Settings) -> InputError:

@@ -67,9 +67,9 @@ def ask_hub(name: str, repository: str, seconds: float = _SECONDS) -> Published:
         raise
     except json.JSONDecodeError as error:
         words = f"{constants.ENDPOINT} answered, but not as the hub does: an error page, or a page to log in"
-        raise unavailable(name, ConnectionError(words)) from error
+        raise unavailable(name, repository, ConnectionError(words)) from error
     except Exception as error:  # offline, no such repository, a proxy: many types, one cure
-        raise unavailable(name, error) from error
+        raise unavailable(name, repository, error) from error
 
 
 def _ask(repository: str, endpoint: str, seconds: float) -> Published:
@@ -109,14 +109,17 @@ def _within(seconds: float, repository: str, endpoint: str) -> ModelInfo:
     return answer
 
 
-def unavailable(name: str, error: Exception) -> WeightsError:
+def unavailable(name: str, repository: str, error: Exception) -> WeightsError:
     """Return the error that says why a network's weights can't be had, and the ways on."""
+    from huggingface_hub import constants
+
+    address = f"{constants.ENDPOINT}/{repository}/resolve/main/{WEIGHTS_FILE}"
     text = str(error).strip().splitlines()
     return WeightsError(
         "weights.unavailable",
         f"the weights of {name} are not on this machine and can't be downloaded "
         f"({type(error).__name__}: {text[0][:160] if text else 'no details'})",
         f"--model {CARRIED.name} needs no download; or connect to the network once (where it is slow, set "
-        "HF_HUB_ETAG_TIMEOUT=10, in seconds); or give --weights FILE (safetensors); or train from scratch with "
-        "--no-pretrained",
+        f"HF_HUB_ETAG_TIMEOUT=10, in seconds); or bring {address} from another machine and give --weights "
+        f"{WEIGHTS_FILE}; or train from scratch with --no-pretrained",
     )

@@ -143,7 +143,7 @@ def download_weights(network: NetworkFacts, weights: WeightsFile) -> Path:
     try:
         return Path(hf_hub_download(weights.repository, WEIGHTS_FILE))
     except Exception as error:  # offline, a proxy, a full disk: many types, one cure
-        raise unavailable(network.name, error) from error
+        raise unavailable(network.name, weights.repository, error) from error
 
 
 def read_normalisation(file: Path) -> dict[str, tuple[float, ...]]:

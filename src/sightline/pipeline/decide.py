@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from sightline.errors import DeviceError
 from sightline.events import Event, Planned, StageEnded, StageStarted, Warned
+from sightline.networks.carried import carried_file
 from sightline.networks.weights import check_weights, read_normalisation
 from sightline.pipeline.candidates import compare_networks, describe_obtainable
 from sightline.pipeline.engine import ENGINES, Engine, choose_engine, engine_of, refuse_for_head
@@ -17,8 +18,11 @@ from sightline.pipeline.probe import probe_changes, warn_of_harm
 from sightline.planning.budget import Costs, estimate_seconds, fit_to_time, least_training, too_short
 from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts
 from sightline.planning.inputs import SMALL_SIDE
+from sightline.planning.own_networks import OWN_NETWORKS
 from sightline.planning.plan import Plan, choose_model, make_plan
 from sightline.planning.recipe import Recipe
+from sightline.planning.settings import Chosen
+from sightline.runs.writer import refuse_name
 
 __all__ = ["Decided", "decide", "plan_job", "with_normalisation"]
 
@@ -47,6 +51,7 @@ def plan_job(job: Job) -> Generator[Event, None, Plan]:
     """Look at the data and decide every setting; nothing is written and nothing trained."""
     refuse_repeats(job)
     refuse_for_head(job, engine_of(job))
+    refuse_name(job.out, job.name)
     looked, _ = yield from look(job)
     return (yield from decide(job, looked)).plan
 
@@ -56,6 +61,7 @@ def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
     chosen, samples, earlier = job.chosen, looked.samples, looked.earlier
     name, reason = choose_engine(chosen, earlier)
     engine = ENGINES[name]
+    _refuse_damaged_package(chosen, looked.data)
     if job.folds:  # what trains in one fold is tested in another
         data = replace(looked.data, not_probed="in folds every image is a test image")
     elif name != "torch":
@@ -73,6 +79,8 @@ def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
     found = yield from compare_networks(samples, looked.split, data, hardware, chosen)
     timed = {} if found is None else {"model": found}
     model = choose_model(recipe, job.options, data, hardware, earlier, timed)
+    if chosen.get("weights") and not earlier and str(model.value) not in OWN_NETWORKS:
+        engine.refuse_weights(str(model.value), str(chosen["weights"]))
     network = yield from describe_obtainable(engine.describe(str(model.value), earlier), model, chosen)
     counts = data.counts
     plan = make_plan(recipe, job.options, data, hardware, network, earlier, timed)
@@ -98,6 +106,13 @@ def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
     yield Planned(plan.rows(), seconds * (job.repeats[1] if job.repeats else 1))
     yield from warn_of_harm(plan.settings, data, chosen)
     return Decided(plan, hardware, network, costs)
+
+
+def _refuse_damaged_package(chosen: Chosen, data: DataFacts) -> None:
+    """Raise ``WeightsError``, before torch is loaded, where the default network is needed and its file is not whole."""
+    is_default = not {"model", "weights"} & chosen.keys() and chosen.get("pretrained", True)
+    if is_default and data.median_short_side > SMALL_SIDE:
+        carried_file()
 
 
 def _choose_hardware(job: Job, engine: Engine) -> Generator[Event, None, tuple[Hardware, Recipe]]:

@@ -51,6 +51,9 @@ class Engine(Protocol):
             InputError: if there is no such network.
         """
 
+    def refuse_weights(self, name: str, weights: str) -> None:
+        """Raise ``WeightsError`` where a safetensors file is not of the network of that name."""
+
     def measure(self, plan: Plan, classes: int, train: int, val: int, earlier: EarlierRun | None) -> Costs:
         """Return what a plan costs on this machine."""
 

@@ -72,6 +72,9 @@ class FrozenEngine:
             licence=earlier.licence,
         )
 
+    def refuse_weights(self, name: str, weights: str) -> None:
+        """Do nothing: a file that is not the carried network's was refused before data were read."""
+
     def measure(self, plan: Plan, classes: int, train: int, val: int, earlier: EarlierRun | None) -> Costs:
         """Measure the seconds of an image's features."""
         settings = plan.settings

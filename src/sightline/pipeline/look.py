@@ -12,11 +12,12 @@ from sightline.checks.subject import Subject
 from sightline.data.folds import make_folds
 from sightline.data.inspect import refuse_bad
 from sightline.data.samples import Samples
-from sightline.data.split import Split, keep_share, make_split, with_seen
+from sightline.data.split import Split, check_shares, keep_share, make_split, with_seen
 from sightline.errors import DataError, InputError
 from sightline.events import Event, Noted, Warned
 from sightline.pipeline.job import Job
 from sightline.planning.facts import DataFacts, EarlierRun, describe_data
+from sightline.planning.learning import refuse_chosen
 from sightline.planning.settings import Chosen
 from sightline.reading.source import DataChoices, inspect_source
 from sightline.reading.weights import refuse_absent
@@ -58,6 +59,9 @@ def look(job: Job, *, needs_weights: bool = True) -> Generator[Event, None, tupl
         What was found, and the whole splits, one a training: they are for recording the data and for ``finish``.
     """
     chosen = job.chosen
+    refuse_chosen({**job.recipe.under(job.options).chosen, **job.options.chosen})
+    if {"val_share", "test_share"} <= chosen.keys():
+        check_shares(chosen["val_share"], chosen["test_share"])
     earlier = find_earlier(chosen.get("weights", ""), folder=job.out)
     if earlier and job.folds:
         message = f"every fold tests images that {earlier.name} was trained on"

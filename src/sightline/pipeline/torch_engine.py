@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import AbstractContextManager
 
+from sightline.caches import expand_home
 from sightline.events import Event, Warned
 from sightline.installation import import_library
 from sightline.pipeline.fit import fit
@@ -37,6 +38,12 @@ class TorchEngine:
         from sightline.networks.describe import describe_network
 
         return describe_network(name)
+
+    def refuse_weights(self, name: str, weights: str) -> None:
+        """Raise where a file lacks tensors of one of timm's networks."""
+        from sightline.networks.build import refuse_unfit_file
+
+        refuse_unfit_file(name, expand_home(weights))
 
     def measure(self, plan: Plan, classes: int, train: int, val: int, earlier: EarlierRun | None) -> Costs:
         """Measure real steps on random images."""

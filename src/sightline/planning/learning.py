@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import NoReturn
+
 from sightline.errors import InputError
 from sightline.planning.decisions import Decisions
 from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts
 from sightline.planning.own_networks import OWN_NETWORKS
-from sightline.planning.settings import Settings
+from sightline.planning.settings import Chosen, Settings
 
-__all__ = ["decide_learning", "decide_network", "refuse_contradictions"]
+__all__ = [
+    "decide_learning",
+    "decide_network",
+    "refuse_chosen",
+    "refuse_contradictions",
+    "refuse_no_training",
+    "refuse_unused_weights",
+]
 
 _HEAD_REASON = "logistic regression on frozen features: a good model in seconds, and a safe start for fine-tuning"
 # Ratio of the largest class to the smallest from which on the loss is weighted. With the small network on noisy digits
@@ -108,7 +118,43 @@ def decide_learning(decide: Decisions, data: DataFacts, hardware: Hardware, earl
         decide("freeze_norm", False, "data", f"{count:,} training images are enough for new batch statistics")
 
 
-def refuse_contradictions(settings: Settings) -> None:
+# For settings that nobody chose: values that contradict no other.
+_NEUTRAL = {
+    **{"time": 0, "find_rate": False, "freeze_body": False, "unfreeze_every": 0, "layer_decay": 1, "size": 10**6},
+    **{"early_sizes": (), "early_share": 0, "schedule": "", "decay_unit": "", "precision": "", "device": ""},
+    **{"accumulate": 1, "batch_size": 10**6},
+}
+
+
+def refuse_chosen(chosen: Chosen) -> None:
+    """Raise ``InputError`` for settings that a person chose and that can't be combined, whatever the others become.
+
+    Example:
+        >>> refuse_chosen({"epochs": 5, "freeze_body": True})
+    """
+    both = {**_NEUTRAL, **chosen}
+    both["early_share"] = both["early_share"] or len(both["early_sizes"])  # planned, where one of them is open
+    refuse_contradictions(SimpleNamespace(**both))
+    if chosen.get("weights") and chosen.get("pretrained") is False:
+        refuse_unused_weights()
+    is_random = chosen.get("pretrained") is False or (chosen.get("model") in OWN_NETWORKS and not chosen.get("weights"))
+    if chosen.get("epochs") == 0 and (chosen.get("head_first") is False or is_random):
+        refuse_no_training()
+
+
+def refuse_unused_weights() -> NoReturn:
+    """Raise ``InputError``: weights are given that would not be used."""
+    message = "weights are given, but pretrained is false"
+    raise InputError("plan.conflict", message, "leave out --weights or --no-pretrained")
+
+
+def refuse_no_training() -> NoReturn:
+    """Raise ``InputError``: no epoch, and no head."""
+    cure = "give --epochs 1 or more, or --set head_first=true"
+    raise InputError("plan.conflict", "epochs = 0 leaves nothing to train", cure)
+
+
+def refuse_contradictions(settings: Settings | SimpleNamespace) -> None:
     """Raise ``InputError`` for learning settings that can't be combined."""
     s = settings
     rules = (

@@ -17,7 +17,13 @@ from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFac
 from sightline.planning.fast import suggest_fast
 from sightline.planning.head_alone import mark_unused, suggest_head
 from sightline.planning.inputs import SMALL_SIDE, decide_data, decide_pixels
-from sightline.planning.learning import decide_learning, decide_network, refuse_contradictions
+from sightline.planning.learning import (
+    decide_learning,
+    decide_network,
+    refuse_contradictions,
+    refuse_no_training,
+    refuse_unused_weights,
+)
 from sightline.planning.own_networks import OWN_NETWORKS, SMALL_NETWORK
 from sightline.planning.recipe import Recipe
 from sightline.planning.settings import Settings, make_settings
@@ -217,14 +223,10 @@ def make_plan(
 def _refuse_conflicts(settings: Settings) -> None:
     """Raise ``InputError`` for settings that can't be combined."""
     if settings.weights and not settings.pretrained:
-        raise InputError(
-            "plan.conflict", "weights are given, but pretrained is false", "leave out --weights or --no-pretrained"
-        )
+        refuse_unused_weights()
     _refuse_shape(settings)
     if settings.epochs == 0 and not settings.head_first:
-        raise InputError(
-            "plan.conflict", "epochs = 0 leaves nothing to train", "give --epochs 1 or more, or --set head_first=true"
-        )
+        refuse_no_training()
     if settings.value_range and settings.value_range[0] >= settings.value_range[1]:
         low, high = settings.value_range
         raise InputError(

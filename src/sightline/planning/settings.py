@@ -20,6 +20,7 @@ __all__ = ["Chosen", "Settings", "check_names", "check_values", "make_settings",
 
 Model = TypeVar("Model", bound=BaseModel)
 Chosen = Mapping[str, Any]  # setting -> value, for those that a person chose: an option, a recipe's line
+_BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 _Spread = Annotated[float, Field(ge=1e-3)]  # what pixels are divided by
 _Weight = Annotated[float, Field(gt=0, le=100)]
@@ -226,8 +227,16 @@ def _validated(model: type[Model], values: Mapping[str, Any]) -> Model:
         raise InputError(
             "plan.bad-value",
             f"{name}{given}: {first['msg'][0].lower()}{first['msg'][1:]}",
-            f"{name}: {description}",
+            f"{name}: {description}{_range_of(name)}",
         ) from error
+
+
+def _range_of(name: str) -> str:
+    """Return the least and the greatest value of a setting in words, as far as it has them."""
+    rules = Settings.model_fields[name].metadata
+    bounds = [(kind, getattr(rule, kind)) for rule in rules for kind in _BOUNDS if hasattr(rule, kind)]
+    words = " and ".join(f"{_BOUNDS[kind]} {bound:g}" for kind, bound in bounds)
+    return f"; give {words}" if words else ""
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:

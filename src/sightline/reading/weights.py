@@ -6,8 +6,10 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from sightline.errors import WeightsError
 from sightline.events import Event, Noted, StageEnded, StageStarted
 from sightline.planning.facts import EarlierRun, NetworkFacts
+from sightline.planning.own_networks import OWN_NETWORKS
 from sightline.planning.settings import Chosen, Settings
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ def refuse_absent(chosen: Chosen, earlier: EarlierRun | None = None) -> None:
     if earlier:
         check_weights(earlier.file)
     elif weights:
+        if model in OWN_NETWORKS:
+            message = f"{model} is one of Sightline's own networks, but {weights} is not from a run"
+            raise WeightsError("weights.not-for-small", message, "give --weights RUN, or choose a timm --model")
         find_file(weights)
     elif model and chosen.get("pretrained", True):
         refuse_unavailable(model)

@@ -34,6 +34,7 @@ from sightline.runs.safe_files import (
     write_json,
     write_text,
 )
+from sightline.runs.targets import refuse_folder_target
 from sightline.text import csv_text
 
 __all__ = ["RunWriter", "clear_stillborn", "keep_evaluation", "numbered_folder", "refuse_name", "sweep_finished"]
@@ -292,10 +293,11 @@ def clear_stillborn(folder: Path) -> None:
 
 
 def refuse_name(parent: str | Path, name: str | None) -> None:
-    """Raise ``InputError`` for a name that can't be a run's, ``RunError`` for one that is taken; None is free.
+    """Raise ``InputError`` for a name that can't be a run's, ``RunError`` for one that is taken, or a folder of no use.
 
-    Asked before an hour is spent; ``mkdir`` itself decides when the folder is made.
+    Asked before an hour is spent; ``mkdir`` itself decides when the folder is made. A name that is None is free.
     """
+    refuse_folder_target(parent)
     if name is None:
         return
     if name in ("", ".", "..", "latest") or re.search(r'[/\\:*?"<>|\x00-\x1f]', name):
