@@ -92,6 +92,7 @@ def explain(
     Example:
         ``sightline.explain("latest", "photo.jpg")[0].figure().savefig("why.png")``
     """
+    require_extra("light", "explaining")
     from sightline.measuring.explain import Wish, explain_images
 
     is_image = hasattr(images, "convert") or getattr(images, "ndim", 4) < 4
@@ -106,6 +107,7 @@ def measure_robustness(
     data: Source | None = None,
     *,
     images: int = 500,
+    moved_to: str | Path = "",
     runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
     quiet: bool = False,
@@ -116,6 +118,7 @@ def measure_robustness(
         model, runs, display, quiet: as for :func:`explain`.
         data: labelled images; None for those that the run measured the classifier on, and then its report shows it.
         images: how many, at most, drawn evenly.
+        moved_to: folder where the images of the classifier's run are now, if they moved.
 
     Raises:
         SightlineError: if no images are known, or none can be measured.
@@ -126,7 +129,7 @@ def measure_robustness(
     require_extra("light", "measuring robustness")
     from sightline.measuring.robustness import measure_robustness as measure
 
-    return drive(measure(_opened(model, runs), data, images), display, quiet)
+    return drive(measure(_opened(model, runs), data, images, moved_to), display, quiet)
 
 
 def _opened(model: str | Path | Classifier, runs: str | Path) -> Classifier:

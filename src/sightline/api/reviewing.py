@@ -9,6 +9,8 @@ from sightline.api.driving import Display, drive
 from sightline.installation import require_extra
 from sightline.runs.folder import RUNS_FOLDER, Run
 from sightline.runs.lookup import find_run
+from sightline.runs.moved import open_moved, refuse_gone
+from sightline.runs.targets import refuse_folder_target
 
 if TYPE_CHECKING:
     from sightline.reviewing.compare import Compared
@@ -52,6 +54,7 @@ def verify(
     run: str | Path | Run = "latest",
     *,
     data: bool = True,
+    moved_to: str | Path = "",
     runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
     quiet: bool = False,
@@ -61,6 +64,7 @@ def verify(
     Args:
         run: a run's folder or name, or ``latest``.
         data: read every image and the labels again too.
+        moved_to: folder where the run's images are now, if they moved.
         runs, display, quiet: as for ``sightline.load`` and ``sightline.train``.
 
     Returns:
@@ -72,20 +76,39 @@ def verify(
     require_extra("light", "verifying")
     from sightline.reviewing.verify import verify_run
 
-    opened = run if isinstance(run, Run) else find_run(run, folder=runs)
+    opened = open_moved(run if isinstance(run, Run) else find_run(run, folder=runs), moved_to)
     return drive(verify_run(opened, with_data=data), display, quiet)
 
 
-def report(run: str | Path | Run, *, runs: str | Path = RUNS_FOLDER) -> Path:
+def report(
+    run: str | Path | Run,
+    *,
+    moved_to: str | Path = "",
+    without_images: bool = False,
+    runs: str | Path = RUNS_FOLDER,
+) -> Path:
     """Write a run's ``report.html`` again from its folder, without torch; returns its path.
+
+    Args:
+        run: a run's folder or name, or ``latest``.
+        moved_to: folder where the run's images are now, if they moved.
+        without_images: write a page that lacks images which are gone, over one that has them.
+        runs: as for ``sightline.load``.
+
+    Raises:
+        RunError: if images that the page would show are gone, or the folder can't be written.
 
     Example:
         ``sightline.api.reviewing.report("latest")``
     """
+    require_extra("light", "the report")
     from sightline.reporting.page import write_report
     from sightline.runs.writer import sweep_finished
 
-    opened = run if isinstance(run, Run) else find_run(run, folder=runs)
+    opened = open_moved(run if isinstance(run, Run) else find_run(run, folder=runs), moved_to)
+    refuse_folder_target(opened.folder, "report on a copy of the run's folder")
+    if not without_images and opened.report_file.is_file():
+        refuse_gone(opened, "report")
     write_report(opened)
     sweep_finished(opened)
     return opened.report_file

@@ -15,6 +15,7 @@ from sightline.errors import StopRequested
 from sightline.installation import require_extra
 from sightline.runs.folder import RUNS_FOLDER, Run
 from sightline.runs.lookup import find_run
+from sightline.runs.moved import open_moved
 from sightline.tracking.trackers import Trackers
 
 if TYPE_CHECKING:
@@ -246,6 +247,7 @@ def export(
     run: str | Path | Run,
     format: str = "onnx",
     *,
+    moved_to: str | Path = "",
     runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
     quiet: bool = False,
@@ -257,6 +259,7 @@ def export(
     Args:
         run: a run, its folder or its name.
         format: ``onnx``, or another one that is written beside ``model.onnx`` and proved in the same way.
+        moved_to: folder where the run's images are now, if they moved.
         runs, display, quiet: as for :func:`sightline.load` and :func:`train`.
 
     Raises:
@@ -269,7 +272,8 @@ def export(
     """
     from sightline.pipeline.finish import export_run
 
-    return drive(export_run(run if isinstance(run, Run) else find_run(run, folder=runs), format), display, quiet)
+    opened = open_moved(run if isinstance(run, Run) else find_run(run, folder=runs), moved_to)
+    return drive(export_run(opened, format), display, quiet)
 
 
 def _job(data: Source, recipe: Recipe | str | Path | None, settings: dict[str, Any], **more: Any) -> Job:

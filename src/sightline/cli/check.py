@@ -149,6 +149,7 @@ def _document(up: Any) -> dict[str, Any]:
 def refuse_overwriting(data: str, path: Path | None, is_ours: Callable[[Path], bool]) -> None:
     """Raise before anything is read: an output never replaces a file of the user's, nor joins the images."""
     from sightline.errors import InputError
+    from sightline.runs.targets import refuse_file_target
 
     if path is None:
         return
@@ -159,6 +160,7 @@ def refuse_overwriting(data: str, path: Path | None, is_ours: Callable[[Path], b
     folder = Path(data)
     if folder.is_dir() and folder.resolve() in path.resolve().parents:
         raise InputError("check.output", f"{path} would be among the images", _NAME)
+    refuse_file_target(path, _NAME)
 
 
 _NAME = "give the name of a file in another folder"

@@ -49,10 +49,12 @@ def explain(
     from sightline.errors import InputError
     from sightline.installation import require_extra
     from sightline.reporting.explained import CAVEAT
+    from sightline.runs.targets import refuse_folder_target
 
     require_extra("light", "drawing explanations")
     if out.exists() and not out.is_dir():
         raise InputError("explain.output", f"{out} is a file", "give --out the name of a folder")
+    refuse_folder_target(out)
     classifier = loading.load(model, runs=runs)
     if model == "latest" and classifier.path is not None:
         print(f"latest is {classifier.path.parent.parent}", file=sys.stderr)

@@ -13,6 +13,7 @@ __all__ = ["export"]
 def export(
     run: Annotated[str, typer.Argument(help="A run's folder or name.")],
     format: Annotated[str, typer.Option("--format", help="onnx; pt2 too is written beside model.onnx.")] = "onnx",
+    data: Annotated[str, typer.Option(help="Folder where the run's images are now, if they moved.")] = "",
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
@@ -26,7 +27,7 @@ def export(
     from sightline.api import training
     from sightline.cli.train import print_result
 
-    exported = training.export(run, format, runs=runs)
+    exported = training.export(run, format, moved_to=data, runs=runs)
     print_result(exported, as_json=as_json)
     if not as_json and format != "onnx":
         proof = exported.facts["export"]["formats"][format]

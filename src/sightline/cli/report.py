@@ -12,6 +12,10 @@ __all__ = ["report"]
 
 def report(
     run: Annotated[str, typer.Argument(help="A run's folder or name, or latest.")] = "latest",
+    data: Annotated[str, typer.Option(help="Folder where the run's images are now, if they moved.")] = "",
+    without_images: Annotated[
+        bool, typer.Option("--without-images", help="Replace the page by one that lacks images which are gone.")
+    ] = False,
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
@@ -24,7 +28,7 @@ def report(
     """
     from sightline.api import reviewing
 
-    path = reviewing.report(run, runs=runs)
+    path = reviewing.report(run, moved_to=data, without_images=without_images, runs=runs)
     print(path)
     if open_it:
         typer.launch(str(path.resolve()))

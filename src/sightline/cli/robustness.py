@@ -24,6 +24,9 @@ def robustness(
     images: Annotated[
         int, typer.Option(help="Use at most this many images, drawn evenly; each is predicted 25 times.")
     ] = 500,
+    moved_to: Annotated[
+        str, typer.Option("--data", help="Folder where the run's own images are now, if they moved.")
+    ] = "",
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
@@ -38,7 +41,7 @@ def robustness(
     from sightline.runs.lookup import run_of_classifier
 
     classifier = loading.load(model, runs=runs)
-    measured = measuring.measure_robustness(classifier, data, images=images)
+    measured = measuring.measure_robustness(classifier, data, images=images, moved_to=moved_to)
     if as_json:
         print(json.dumps(measured.to_dict()))
     else:

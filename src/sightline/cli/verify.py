@@ -16,7 +16,8 @@ _DIFFERS = 5  # the exit code, as for a gate that was not met
 
 def verify(
     run: Annotated[str, typer.Argument(help="A run's folder or name, or latest.")] = "latest",
-    data: Annotated[bool, typer.Option("--data/--no-data", help="Also read every image again.")] = True,
+    data: Annotated[str, typer.Option(help="Folder where the run's images are now, if they moved.")] = "",
+    no_data: Annotated[bool, typer.Option("--no-data", help="Don't read every image again.")] = False,
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
@@ -30,7 +31,7 @@ def verify(
     """
     from sightline.api import reviewing
 
-    verification = reviewing.verify(run, data=data, runs=runs)
+    verification = reviewing.verify(run, data=not no_data, moved_to=data, runs=runs)
     if as_json:
         print(json.dumps(verification.to_dict()))
     else:

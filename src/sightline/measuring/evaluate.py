@@ -41,6 +41,7 @@ from sightline.runs.folder import Run
 from sightline.runs.kept import KeptEvaluation, write_facts
 from sightline.runs.ledger import MANY_EVALUATIONS, count_evaluation, fingerprint_of
 from sightline.runs.lookup import run_of_classifier
+from sightline.runs.targets import refuse_folder_target
 from sightline.runs.writer import keep_evaluation, numbered_folder
 from sightline.runtime.classifier import Classifier
 from sightline.runtime.predictions import Predictions
@@ -85,6 +86,11 @@ def evaluate_source(
     folder = Path(out)
     if out and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError("run.exists", f"{out} exists already, and is not empty", "choose another --out")
+    run = run_of_classifier(classifier.path)
+    if out:
+        refuse_folder_target(folder)
+    elif run is not None:
+        refuse_folder_target(run.evaluations_folder, "keep the evaluation elsewhere: --out FOLDER")
     foreign = find_images(Path(unknown))[0] if unknown else []
     if unknown and not foreign:
         message = f"{unknown} holds no images"
@@ -99,7 +105,6 @@ def evaluate_source(
     if columns:
         samples, named = read_columns(samples, columns)
         yield Noted(f"{columns} names {int(named[rows].sum()):,} of these {len(rows):,} images.")
-    run = run_of_classifier(classifier.path)
     samples = yield from group_measured(samples, group, run)
     trained = run.trained_digests() if run else set()
     if run:

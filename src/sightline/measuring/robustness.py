@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,10 @@ from sightline.reading.source import DataChoices, inspect_source
 from sightline.reporting.page import write_page
 from sightline.runs.damage import named_damage
 from sightline.runs.dataset import read_dataset
+from sightline.runs.folder import Run
 from sightline.runs.lookup import run_of_classifier
+from sightline.runs.moved import open_moved, refuse_gone
+from sightline.runs.targets import refuse_folder_target
 from sightline.runs.writer import RunWriter
 from sightline.runtime.classifier import Classifier
 
@@ -43,7 +47,9 @@ class _Subject:
     part: str
 
 
-def measure_robustness(classifier: Classifier, source: Source | None, most: int) -> Generator[Event, None, Robustness]:
+def measure_robustness(
+    classifier: Classifier, source: Source | None, most: int, moved_to: str | Path = ""
+) -> Generator[Event, None, Robustness]:
     """Return the accuracy on images as they are and under each corruption, with what each costs on the same images.
 
     The corruptions are done to the square that the network sees, after Hendrycks and Dietterich 2019 (arXiv
@@ -54,6 +60,7 @@ def measure_robustness(classifier: Classifier, source: Source | None, most: int)
         classifier: the exported one: its predictions are measured.
         source: labelled images, or None for those that its run measured it on.
         most: images at most, drawn evenly; each is predicted 25 times.
+        moved_to: folder where the run's own images are now, if they moved.
 
     Raises:
         InputError: if no source is given and the classifier is outside its run, or ``most`` is less than 1.
@@ -61,7 +68,8 @@ def measure_robustness(classifier: Classifier, source: Source | None, most: int)
     """
     if most < 1:
         raise InputError("robustness.count", f"{most} images can't be measured", "give --images 500, for example")
-    found = _own_images(classifier) if source is None else (yield from _given_images(classifier, source))
+    run = _own_run(classifier, moved_to) if source is None else None
+    found = _own_images(run) if run is not None else (yield from _given_images(classifier, source))
     total = len(found.rows)
     chosen = np.linspace(0, total - 1, min(most, total)).astype(np.intp) if total else np.zeros(0, np.intp)
     subject = _Subject(found.samples, found.rows[chosen], found.labels[chosen], found.part)
@@ -71,8 +79,7 @@ def measure_robustness(classifier: Classifier, source: Source | None, most: int)
     if not right.shape[1]:
         raise DataError("evaluation.no-images", f"of {total} images none can be measured", "give readable images")
     measured = _summed(right, subject, bad, total)
-    run = run_of_classifier(classifier.path)
-    if source is None and run is not None:
+    if run is not None:
         writer = RunWriter.open(run)
         try:
             writer.write_robustness(measured)
@@ -82,8 +89,8 @@ def measure_robustness(classifier: Classifier, source: Source | None, most: int)
     return measured
 
 
-def _own_images(classifier: Classifier) -> _Subject:
-    """Return the images that the run of a classifier measured it on, without those that the training saw too."""
+def _own_run(classifier: Classifier, moved_to: str | Path) -> Run:
+    """Return the run of a classifier, whose images are there, and into which can be written."""
     run = run_of_classifier(classifier.path)
     if run is None:
         raise InputError(
@@ -91,6 +98,14 @@ def _own_images(classifier: Classifier) -> _Subject:
             "the classifier is outside its run, so the images that it was evaluated on are not known",
             "name labelled images too: sightline robustness MODEL DATA",
         )
+    refuse_folder_target(run.folder, "measure a copy of the run's folder")
+    run = open_moved(run, moved_to)
+    refuse_gone(run, "robustness", least=0)
+    return run
+
+
+def _own_images(run: Run) -> _Subject:
+    """Return the images that a run measured its classifier on, without those that the training saw too."""
     with named_damage(run.folder, run.folder):
         samples, split = read_dataset(run)
         rows = split.rows(split.headline)

@@ -28,6 +28,8 @@ from sightline.runs.folder import Run
 from sightline.runs.hashes import hash_files
 from sightline.runs.lock import lock_run
 from sightline.runs.lookup import refuse_repeated
+from sightline.runs.moved import refuse_gone
+from sightline.runs.targets import refuse_folder_target
 from sightline.runs.writer import RunWriter, sweep_finished
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ def export_run(run: Run, format: str = "onnx") -> Generator[Event, None, Run]:
         RunError: if the run has no epoch to export, or another process writes into it.
     """
     require_extra("light", "exporting")
+    refuse_folder_target(run.folder, "export a copy of the run's folder")
     from sightline.exporting.formats import find_format
 
     require_extra(find_format(format).extra, f"exporting to {format}")
@@ -55,6 +58,7 @@ def export_run(run: Run, format: str = "onnx") -> Generator[Event, None, Run]:
     require_extra(find_engine(run.plan.settings.engine).extra, "exporting this run")
     if not run.split_file.is_file():
         raise RunError("run.no-checkpoint", f"{run.folder} was stopped before its first epoch", "train again")
+    refuse_gone(run, "export", least=0)
     with lock_run(run.folder):  # a running training would replace what is exported
         before = run.facts.get("export", {}).get("formats", {})  # all files in the folder are of one network
         headline = yield from _export_again(run, tuple(dict.fromkeys(["onnx", *before, format])))
@@ -66,7 +70,7 @@ def export_run(run: Run, format: str = "onnx") -> Generator[Event, None, Run]:
 def _export_again(run: Run, formats: tuple[str, ...]) -> Generator[Event, None, str]:
     plan = run.plan
     samples, split = read_dataset(run)
-    writer = RunWriter(run, run.facts)
+    writer = RunWriter(run, run.recorded_facts)
     workbench = yield from set_up_workbench(samples, split, plan)
     headline = yield from finish(writer, plan, workbench, split, formats)
     status = "interrupted" if run.status == "running" else run.status  # killed: nobody could say so

@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from sightline.events import Event, StageEnded, StageStarted
+from sightline.events import Event, StageEnded, StageStarted, Warned
 from sightline.installation import require_extra
 from sightline.reporting.card import write_model_card
 from sightline.reporting.figures import write_figures
@@ -25,6 +25,7 @@ from sightline.reporting.sections import OF_EVALUATION, OF_FOLDS, OF_SEEDS, SECT
 from sightline.runs.damage import named_damage
 from sightline.runs.folder import Run
 from sightline.runs.kept import KeptEvaluation
+from sightline.runs.moved import gone_images
 from sightline.runs.recorded import Recorded
 from sightline.runs.safe_files import write_text
 from sightline.text import count_of, p_value, printable, share
@@ -55,6 +56,13 @@ def write_page(run: Run) -> Generator[Event, None, None]:
     """Write the report, with events."""
     yield StageStarted("Reporting", "")
     start = time.monotonic()
+    gone, count = gone_images(run)
+    if gone:
+        message = (
+            f"{gone:,} of {count:,} measured images are no longer in {run.facts['data_root']}: the page lacks them"
+        )
+        cure = f"if they moved: sightline report {shlex.quote(str(run.folder))} --data FOLDER"
+        yield Warned("run.images-gone", message, cure)
     write_report(run)
     yield StageEnded("Reporting", str(run.report_file), time.monotonic() - start)
 

@@ -36,6 +36,7 @@ class Run:
 
     Args:
         folder: the run's folder.
+        moved_to: where its images lie now; None: where it recorded them. ``runs.moved`` finds out whether they do.
 
     Raises:
         RunError: if it is not a run folder.
@@ -44,8 +45,9 @@ class Run:
         ``Run("runs/2026-11-22-photos-01").metrics["accuracy"]["value"]``
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, moved_to: Path | None = None) -> None:
         self.folder = Path(folder)
+        self.moved_to = moved_to
         if not self.facts_file.is_file():
             raise RunError("run.missing", f"{self.folder} is not a run folder", "sightline.list_runs() lists the runs")
 
@@ -225,7 +227,13 @@ class Run:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """``run.json``: status, versions, hardware, times, data, weights."""
+        """``run.json``: status, versions, hardware, times, data, weights; with where the images lie now."""
+        facts = self.recorded_facts
+        return {**facts, "data_root": str(self.moved_to)} if self.moved_to else facts
+
+    @property
+    def recorded_facts(self) -> dict[str, Any]:
+        """``run.json``, as it was written."""
         return read_facts(self.facts_file)
 
     @property
@@ -245,6 +253,7 @@ class Run:
     def parts(self) -> list[Run]:
         """The finished runs inside, where there are several, in order."""
         done = [run for run in list_runs(self.folder) if run.status == "finished"]
+        done = [Run(run.folder, moved_to=self.moved_to) for run in done]
         return sorted(done, key=lambda run: int(run.folder.name.rpartition("-")[2]))
 
     @property

@@ -108,7 +108,7 @@ class RunWriter:
         """
         lock = lock_run(run.folder)
         sweep_strays(run.folder)
-        return cls(run, run.facts, lock, started)
+        return cls(run, run.recorded_facts, lock, started)
 
     @property
     def lock_problem(self) -> str:
