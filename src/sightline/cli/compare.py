@@ -33,9 +33,10 @@ def compare(
     """
     from sightline.api import reviewing
     from sightline.cli.check import refuse_overwriting
+    from sightline.cli.latest import resolve_latest
     from sightline.runs.lookup import find_run
 
-    opened = [find_run(name, folder=runs) for name in names]
+    opened = [find_run(resolve_latest(name, runs), folder=runs) for name in names]
     refuse_overwriting(str(opened[0].facts.get("data_root", "")), html, _is_our_page)
     compared = reviewing.compare(*opened)
     if html:

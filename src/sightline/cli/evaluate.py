@@ -48,12 +48,14 @@ def evaluate(
     """
     from sightline.api import measuring
     from sightline.cli.gates import check_requirements, parse_requirements, requirement_fields
+    from sightline.cli.latest import resolve_latest
     from sightline.evaluation.intervals import Interval
     from sightline.evaluation.macro import macro_words
     from sightline.evaluation.metrics import intervals_in
     from sightline.text import printable
 
     parse_requirements(require)
+    model = resolve_latest(model, runs)
     evaluation = measuring.evaluate(model, data, unknown=unknown_dir, out=out, columns=columns, group=group, runs=runs)
     metrics = evaluation.metrics
     if as_json:

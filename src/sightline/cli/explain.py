@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,6 +45,7 @@ def explain(
         sightline explain latest photo.jpg --method occlusion --cells 14 --out why
     """
     from sightline.api import loading, measuring
+    from sightline.cli.latest import resolve_latest
     from sightline.errors import InputError
     from sightline.installation import require_extra
     from sightline.reporting.explained import CAVEAT
@@ -55,9 +55,7 @@ def explain(
     if out.exists() and not out.is_dir():
         raise InputError("explain.output", f"{out} is a file", "give --out the name of a folder")
     refuse_folder_target(out)
-    classifier = loading.load(model, runs=runs)
-    if model == "latest" and classifier.path is not None:
-        print(f"latest is {classifier.path.parent.parent}", file=sys.stderr)
+    classifier = loading.load(resolve_latest(model, runs), runs=runs)
     files = _find(images)
     if not files:
         raise InputError("predict.nothing", f"no images in {' '.join(images)}", "name image files or folders of them")

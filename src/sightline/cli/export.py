@@ -25,9 +25,10 @@ def export(
         sightline export first
     """
     from sightline.api import training
+    from sightline.cli.latest import resolve_latest
     from sightline.cli.train import print_result
 
-    exported = training.export(run, format, moved_to=data, runs=runs)
+    exported = training.export(resolve_latest(run, runs), format, moved_to=data, runs=runs)
     print_result(exported, as_json=as_json)
     if not as_json and format != "onnx":
         proof = exported.facts["export"]["formats"][format]

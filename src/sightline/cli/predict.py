@@ -64,12 +64,11 @@ def predict(
         sightline predict latest photos/ --format csv --top-k 2
     """
     from sightline.api.loading import load
+    from sightline.cli.latest import resolve_latest
 
     limits: dict[str, Any] = {"min_confidence": _parse_least(least), "max_novelty": most}
-    classifier = load(model, runs=runs)
+    classifier = load(resolve_latest(model, runs), runs=runs)
     mass = _mass_of(classifier, form) if sets else None
-    if model == "latest" and classifier.path is not None:
-        print(f"latest is {classifier.path.parent.parent}", file=sys.stderr)
     images = _find(sources)
     first = list(islice(images, 2))
     if not first:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -27,8 +31,24 @@ def report(
         sightline report latest
     """
     from sightline.api import reviewing
+    from sightline.cli.latest import resolve_latest
 
-    path = reviewing.report(run, moved_to=data, without_images=without_images, runs=runs)
+    path = reviewing.report(resolve_latest(run, runs), moved_to=data, without_images=without_images, runs=runs)
     print(path)
-    if open_it:
-        typer.launch(str(path.resolve()))
+    if open_it and not _open(path.resolve()):
+        print("no browser can be started here: open that file where there is one", file=sys.stderr)
+
+
+def _open(page: Path) -> bool:
+    """Show a page in the browser and go on at once; tells whether there is a screen and a program for it.
+
+    Without a screen the program of Linux tries a dozen browsers, and prints that each is missing.
+    """
+    if not sys.platform.startswith("linux"):
+        return typer.launch(str(page)) == 0
+    program = shutil.which("xdg-open")
+    if program is None or not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
+        return False
+    quiet = subprocess.DEVNULL
+    subprocess.Popen([program, str(page)], stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
+    return True

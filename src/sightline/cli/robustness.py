@@ -38,9 +38,10 @@ def robustness(
         sightline robustness latest --images 12
     """
     from sightline.api import loading, measuring
+    from sightline.cli.latest import resolve_latest
     from sightline.runs.lookup import run_of_classifier
 
-    classifier = loading.load(model, runs=runs)
+    classifier = loading.load(resolve_latest(model, runs), runs=runs)
     measured = measuring.measure_robustness(classifier, data, images=images, moved_to=moved_to)
     if as_json:
         print(json.dumps(measured.to_dict()))

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["runs"]
 
+_LOOKED_AT = 20  # runs, for two that can be compared
+
 
 def runs(
     folder: Annotated[Path, typer.Argument(help="Folder that holds the runs.")] = Path("runs"),
@@ -70,18 +72,31 @@ def _print_table(folder: Path, rows: list[RunRow], sort: str) -> None:
     damaged = [row for row in rows if row.problem]
     for row in damaged:
         print(f"\ndamaged: {printable(row.name)}: {printable(row.problem)}")
-    pair = _comparable(rows)
+    pair = _comparable(folder, rows)
     if pair:
         print(f"\nNext: sightline compare {' '.join(map(shlex.quote, pair))} --runs {shlex.quote(str(folder))}")
 
 
-def _comparable(rows: list[RunRow]) -> list[str]:
-    """Return the first two runs shown that were evaluated on the same data; empty where there are none."""
-    names: dict[str | None, list[str]] = {}
-    for row in rows:
-        if row.metrics:
-            names.setdefault(row.data, []).append(row.name)
-    return next((some[:2] for some in names.values() if len(some) > 1), [])
+def _comparable(folder: Path, rows: list[RunRow]) -> list[str]:
+    """Return the first two runs shown that ``compare`` takes: the same classes and measured images; else nothing."""
+    from sightline.errors import SightlineError
+    from sightline.runs.folder import Run
+    from sightline.runs.measured import read_measured
+
+    names: dict[tuple[str, ...], list[str]] = {}
+    for row in rows[:_LOOKED_AT]:
+        run = Run(folder / row.name)
+        if not row.metrics or row.problem or run.is_repeated:
+            continue
+        try:
+            measured = read_measured(run)
+        except SightlineError:  # sightline verify says what is wrong with it
+            continue
+        same = names.setdefault((*sorted(measured.classes), "", *sorted(measured.digests)), [])
+        same.append(row.name)
+        if len(same) == 2:
+            return same
+    return []
 
 
 def _shown_metric(sort: str) -> Metric:

@@ -30,8 +30,9 @@ def verify(
         sightline verify latest --no-data
     """
     from sightline.api import reviewing
+    from sightline.cli.latest import resolve_latest
 
-    verification = reviewing.verify(run, data=not no_data, moved_to=data, runs=runs)
+    verification = reviewing.verify(resolve_latest(run, runs), data=not no_data, moved_to=data, runs=runs)
     if as_json:
         print(json.dumps(verification.to_dict()))
     else:
