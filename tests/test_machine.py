@@ -74,3 +74,56 @@ def test_a_process_knows_when_it_began():
     before = time.monotonic()
     said = float(subprocess.check_output([sys.executable, "-c", code], text=True))
     assert before - 0.05 <= said <= time.monotonic() - 0.45
+
+
+class Clock:
+    """A clock that moves when what is timed runs: each run takes the next number of seconds, and waits for some."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *runs: float, waited: float = 0.0) -> None:
+        self.now = self.waits = 0.0
+        self.runs, self.waited, self.count = runs, waited, 0
+        monkeypatch.setattr(machine.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(machine.time, "process_time", lambda: self.now - self.waits)
+        monkeypatch.setattr(machine, "waited_seconds", lambda: self.waits)
+
+    def run(self) -> None:
+        seconds = self.runs[min(self.count, len(self.runs) - 1)]
+        self.count += 1
+        self.now += seconds
+        self.waits += self.waited * seconds
+
+
+def test_on_a_quiet_machine_three_runs_are_timed(monkeypatch):
+    clock = Clock(monkeypatch, 0.5, 0.52, 0.48)
+    assert machine.time_runs(clock.run, 10.0) == machine.Timing(0.5, 0.48, 0.52)
+    assert clock.count == 3
+    clock = Clock(monkeypatch, 2.0)
+    assert machine.time_runs(clock.run, 1.5).seconds == 2.0 and clock.count == 1
+
+
+def test_uneven_times_are_measured_again(monkeypatch):
+    clock = Clock(monkeypatch, 8.0, 1.0, 1.1, 1.0, 1.1, 1.0, 1.1)
+    assert machine.time_runs(clock.run, 100.0) == machine.Timing(1.1, 1.0, 8.0)
+    assert clock.count == 7
+
+
+def test_waiting_for_a_processor_is_measured_again_and_does_not_count_as_work(monkeypatch):
+    """Equally slow all the time: nothing but the wait tells that the machine is busy."""
+    clock = Clock(monkeypatch, 2.0, waited=0.75)
+    timing = machine.time_runs(clock.run, 4.0)
+    assert clock.count == 6  # three times as long as on a quiet machine
+    assert timing.seconds == timing.slowest == 2.0
+    assert timing.fastest == pytest.approx(0.5)
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the kernel does not count it")
+def test_the_wait_for_a_processor_is_the_kernels():
+    """Two processes on one processor, for half a second of computing: each waits about as long as it computes."""
+    code = (
+        "import os, time\nfrom sightline.machine import waited_seconds\n"
+        "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nchild = os.fork()\n"
+        "while time.process_time() < 0.5: pass\n"
+        "if child: os.waitpid(child, 0); print(waited_seconds())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) > 0.1

@@ -96,10 +96,16 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The plan is made: (setting, value, origin, reason) a row, and the expected seconds of training."""
+    """The plan is made: (setting, value, origin, reason) a row, and the expected seconds of training.
+
+    Attributes:
+        least, most: seconds that it may take, as far as measuring showed; 0: not known.
+    """
 
     rows: tuple[tuple[str, str, str, str], ...]
     seconds: float | None
+    least: float = 0.0
+    most: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,6 +250,10 @@ class EpochEnded:
 
     Epoch 0 is the state before the first epoch: the head fitted on frozen features if there is one, else random
     weights. Its training metrics are measured without augmentation; with random weights, on a part of the images.
+
+    Attributes:
+        seconds_left: what the epochs that are left take at the pace of this one, if none is left out; 0: none is left,
+            or a time limit ends the training.
     """
 
     epoch: int
@@ -256,6 +266,7 @@ class EpochEnded:
     seconds: float
     images_per_second: float
     is_best: bool
+    seconds_left: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,19 @@ from __future__ import annotations
 import math
 import os
 import platform
+import statistics
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["cpu_name", "process_start", "usable_threads"]
+__all__ = ["Timing", "cpu_name", "process_start", "time_runs", "usable_threads", "waited_seconds"]
 
 _SYSTEM = Path("/sys/fs/cgroup")
+_OWN_TASKS = Path("/proc/self/task")
+_RUNS, _MORE_RUNS = 3, 7  # of what is timed; the second where they differ, or the machine is busy
+_UNEVEN = 1.3  # slowest to fastest
+_BUSY = 0.15  # share of the time that was spent on waiting for a processor
 _OWN_GROUPS = Path("/proc/self/cgroup")
 
 
@@ -26,6 +33,75 @@ def process_start() -> float:
     except (OSError, ValueError, IndexError, AttributeError):
         return now
     return now - min(60.0, max(0.0, age))
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long something takes on this machine.
+
+    Attributes:
+        seconds: the median of several runs.
+        fastest: what it may take on a quiet machine: the fastest run, without its wait for a processor.
+        slowest: the slowest run.
+    """
+
+    seconds: float
+    fastest: float
+    slowest: float
+
+
+def time_runs(run: Callable[[], None], longest: float) -> Timing:
+    """Time a run a few times; more often where the times differ, or other programs use the processors.
+
+    Args:
+        run: what is timed; the first time counts too.
+        longest: seconds after which no further run is begun; three times that on a busy machine.
+
+    Example:
+        >>> time_runs(lambda: None, 0.1).seconds < 1
+        True
+    """
+    found: list[float] = []
+    quiet: list[float] = []
+    waiting = 0.0
+    while (
+        not found
+        or (len(found) < _RUNS and sum(found) < longest)
+        or (
+            (waiting > _BUSY * sum(found) or max(found) > _UNEVEN * min(found))
+            and len(found) < _MORE_RUNS
+            and sum(found) < 3 * longest
+        )
+    ):
+        start, computed, waited = time.monotonic(), time.process_time(), waited_seconds()
+        run()
+        seconds = time.monotonic() - start
+        waited, computed = waited_seconds() - waited, time.process_time() - computed
+        share = max(0.0, waited) / max(1e-9, waited + computed)
+        found.append(seconds)
+        quiet.append(seconds * (1 - share))
+        waiting += share * seconds
+    return Timing(statistics.median(found), min(quiet), max(found))
+
+
+def waited_seconds() -> float:
+    """Return how long the threads of this process have waited for a processor, all together; 0 where nobody says.
+
+    Example:
+        >>> waited_seconds() >= 0
+        True
+    """
+    total = 0.0
+    try:
+        tasks = list(_OWN_TASKS.iterdir())
+    except OSError:  # no Linux
+        return 0.0
+    for task in tasks:
+        try:
+            total += int((task / "schedstat").read_text().split()[1])
+        except (OSError, ValueError, IndexError):  # a thread that ended, or a kernel that does not count
+            continue
+    return total / 1e9
 
 
 def cpu_name() -> str:

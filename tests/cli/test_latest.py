@@ -62,9 +62,8 @@ def test_a_page_that_can_not_be_opened_here_is_said_in_one_line(sightline, runs,
         monkeypatch.delenv(name, raising=False)
     program = here / "bin" / "xdg-open"
     program.parent.mkdir()
-    program.write_text(
-        f'#!/bin/sh\necho noise\necho noise >&2\necho "$1" > {here}/half\nmv {here}/half {here}/opened\n'
-    )
+    noise = "#!/bin/sh\necho noise\necho noise >&2\n"
+    program.write_text(f'{noise}echo "$1" > {here}/half\nmv {here}/half {here}/opened\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     status, out, err = sightline("report", "colours", "--open")

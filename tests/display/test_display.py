@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import io
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from sightline.display.lines import decision_lines, line_of, plan_lines
+from sightline.display.lines import decision_lines, expected_line, line_of, plan_lines
 from sightline.display.notebook import Notebook
 from sightline.display.terminal import Terminal, outlived
 from sightline.events import (
@@ -103,6 +104,23 @@ def test_a_long_recipe_is_cut_and_options_never_are():
 def test_without_the_plan_a_terminal_says_how_long_it_takes(capsys, seconds, said):
     Terminal(show_plan=False).show(Planned(ROWS, seconds))
     assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "said"),
+    [
+        (70.0, 80.0, "The training will take about 1 min 15 s on this machine."),
+        (20.0, 300.0, "about 1 min 15 s on this machine (20 s to 5 min: it was not equally fast"),
+        (0.0, 0.0, "The training will take about 1 min 15 s on this machine."),
+    ],
+)
+def test_how_sure_the_expected_time_is(least, most, said):
+    assert said in expected_line(Planned(ROWS, 75.0, least, most))
+
+
+def test_an_epoch_says_what_is_left_at_its_pace():
+    assert line_of(replace(EPOCH, seconds_left=183.0)).endswith("1 min 1 s  best  at most 3 min 3 s left")
+    assert "left" not in line_of(EPOCH)
 
 
 def test_strangers_names_cannot_steer_the_terminal():

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -50,5 +51,8 @@ def _open(page: Path) -> bool:
     if program is None or not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
         return False
     quiet = subprocess.DEVNULL
-    subprocess.Popen([program, str(page)], stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
+    options = {"stdin": quiet, "stdout": quiet, "stderr": quiet, "start_new_session": True, "check": False}
+    starter = threading.Thread(target=subprocess.run, args=([program, str(page)],), kwargs=options, daemon=True)
+    starter.start()
+    starter.join(1)  # it has started by then; how it goes on is the browser's business
     return True

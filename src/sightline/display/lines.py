@@ -37,6 +37,7 @@ Rows = tuple[tuple[str, str, str, str], ...]  # setting, value, origin, reason
 
 _USUAL = ("default", "network", "unused")  # origins that tell nothing about this person, these data, this machine
 _SHOWN = 12
+_SURE = 1.5  # from which ratio on the longest and the shortest expected time are told
 # The settings that change most, in the order in which a person wants to know them.
 _FIRST = (
     "model",
@@ -80,8 +81,8 @@ def _text_of(event: Event) -> str | None:
             return message
         case Warned(code, message, cure):
             return f"warning[{code}]: {message}\n  cure: {cure}"
-        case Planned(rows, seconds):
-            return "\n".join([*decision_lines(rows), *([] if seconds is None else [expected_line(seconds)])])
+        case Planned(rows):
+            return "\n".join([*decision_lines(rows), *([] if event.seconds is None else [expected_line(event)])])
         case RateFound(_, _, rate, reason):
             return f"Learning rate {rate:g}, by the finder: {reason}"
         case Resumed(0, _):
@@ -104,10 +105,11 @@ def _text_of(event: Event) -> str | None:
 def _epoch_line(event: EpochEnded) -> str:
     name = f"epoch {event.epoch}/{event.epochs}" if event.epoch else "start" if event.epochs else "head"
     best = "  best" if event.is_best and event.epochs else ""
+    left = f"  at most {duration(event.seconds_left)} left" if event.seconds_left else ""
     speed = f"{event.images_per_second:,.0f} images/s  " if event.images_per_second else ""
     return (
         f"{name}  loss {event.train_loss:.4f}  val loss {event.val_loss:.4f}  "
-        f"val accuracy {share(event.val_accuracy, 2)}  {speed}{duration(event.seconds)}{best}"
+        f"val accuracy {share(event.val_accuracy, 2)}  {speed}{duration(event.seconds)}{best}{left}"
     )
 
 
@@ -137,9 +139,13 @@ def decision_lines(rows: Rows) -> list[str]:
     return ["Plan: what your options, the data and this machine decided", *_aligned(shown), f"  {more}: {where}"]
 
 
-def expected_line(seconds: float) -> str:
-    """Return how long the training is expected to take, in words."""
-    return f"The training will take about {duration(seconds)} on this machine."
+def expected_line(event: Planned) -> str:
+    """Return how long the training is expected to take, in words, and how sure that is."""
+    about = f"The training will take about {duration(event.seconds or 0.0)} on this machine"
+    if event.most <= _SURE * event.least or not event.least:
+        return f"{about}."
+    between = f"{duration(event.least)} to {duration(event.most)}"
+    return f"{about} ({between}: it was not equally fast while this was measured, as when other programs run)."
 
 
 def _aligned(rows: Sequence[tuple[str, str, str, str]]) -> list[str]:

@@ -47,7 +47,7 @@ class Notebook:
             self._now = f"{event.name} ..."
         elif isinstance(event, Planned):
             self._plan = plan_lines(event.rows)
-            self._lines += [] if event.seconds is None else [expected_line(event.seconds)]
+            self._lines += [] if event.seconds is None else [expected_line(event)]
         elif not isinstance(event, RunStarted) and (text := line_of(event)) is not None:
             self._lines.append(text)
         if time.monotonic() - self._shown > _SECONDS:

@@ -88,7 +88,7 @@ class Terminal:
             return
         text = line_of(event)
         if isinstance(event, Planned) and not self._show_plan:
-            text = None if event.seconds is None else expected_line(event.seconds)
+            text = None if event.seconds is None else expected_line(event)
         if text:
             self._print(text, is_warning=isinstance(event, Warned))
 

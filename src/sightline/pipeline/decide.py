@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, replace
@@ -103,7 +104,9 @@ def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
     if warning:
         yield warning
     yield StageEnded("Planning", f"{plan.settings.model} on {hardware.device}", time.monotonic() - start)
-    yield Planned(plan.rows(), seconds * (job.repeats[1] if job.repeats else 1))
+    times, limit = job.repeats[1] if job.repeats else 1, plan.settings.time and seconds
+    least, most = (min(seconds * factor, limit or math.inf) * times for factor in costs.sure)
+    yield Planned(plan.rows(), seconds * times, least, most)
     yield from warn_of_harm(plan.settings, data, chosen)
     return Decided(plan, hardware, network, costs)
 

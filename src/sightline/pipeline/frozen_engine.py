@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import statistics
-import time
 from collections.abc import Generator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -15,7 +13,7 @@ import numpy as np
 from sightline.caches import expand_home
 from sightline.errors import DeviceError
 from sightline.events import Event, Warned
-from sightline.machine import cpu_name, usable_threads
+from sightline.machine import cpu_name, time_runs, usable_threads
 from sightline.networks.carried import carried_file
 from sightline.networks.frozen import build_frozen, cut_body, refuse_other_tensors
 from sightline.networks.weights import find_file
@@ -23,7 +21,7 @@ from sightline.pipeline.fit_head import fit_head_alone
 from sightline.pipeline.frozen_trained import FrozenTrained
 from sightline.pipeline.workbench import Session, Workbench
 from sightline.pixels.limits import squares_at_once
-from sightline.planning.budget import FIT_SECONDS, SIDES, Costs
+from sightline.planning.budget import FIT_SECONDS, SIDES, Costs, surety
 from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.facts import EarlierRun, Hardware, NetworkFacts
 from sightline.planning.plan import Plan
@@ -34,7 +32,7 @@ from sightline.runtime.onnx_session import INPUT, open_session
 
 __all__ = ["FrozenEngine", "refuse_other_body"]
 
-_TIMED = 3  # batches
+_LONGEST = 1.5  # seconds that measuring takes on a quiet machine
 
 
 class FrozenEngine:
@@ -83,15 +81,11 @@ class FrozenEngine:
         network = build_frozen(settings, classes, weights, is_run=earlier is not None)
         session, count = open_session(network.body, threads=settings.threads), squares_at_once(settings.size)
         squares = np.zeros((count, settings.size, settings.size, 3), np.uint8)
-        seconds = []
-        for _ in range(_TIMED):
-            start = time.monotonic()
-            session.run(["features"], {INPUT: squares})
-            seconds.append(time.monotonic() - start)
-        feature = statistics.median(seconds) / count
+        timing = time_runs(lambda: session.run(["features"], {INPUT: squares}), _LONGEST)
+        feature = timing.seconds / count
         sides = tuple(side for side in SIDES if side <= settings.size) if is_carried(settings.model) else ()
         fit = (train + val) * network.feature_size * classes * FIT_SECONDS
-        return Costs(0.0, feature, feature, fit, sides)
+        return Costs(0.0, feature, feature, fit, sides, surety([timing]))
 
     def fit_memory(self, plan: Plan, classes: int, train: int) -> tuple[Plan, Warned | None]:
         """Return the plan: features take little memory."""

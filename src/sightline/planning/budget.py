@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sightline.errors import InputError
+from sightline.machine import Timing
 from sightline.planning.own_networks import SMALL_NETWORK
 from sightline.planning.settings import Settings
 from sightline.text import duration
@@ -20,6 +21,7 @@ __all__ = [
     "estimate_seconds",
     "fit_to_time",
     "least_training",
+    "surety",
     "too_short",
 ]
 
@@ -50,6 +52,7 @@ class Costs:
         feature: seconds to compute the features of one image for a head that is fitted first.
         fit: seconds of fitting that head.
         sides: sides of the input that the network can take, in px, the largest first.
+        sure: by which factors the seconds may be shorter and longer, as far as measuring showed.
     """
 
     step: float
@@ -57,6 +60,7 @@ class Costs:
     feature: float
     fit: float = 0.0
     sides: tuple[int, ...] = ()
+    sure: tuple[float, float] = (1.0, 1.0)
 
     def epoch(self, settings: Settings, train: int, val: int) -> float:
         """Return the seconds of one epoch on average, with its validation."""
@@ -74,6 +78,17 @@ class Costs:
     def scaled(self, factor: float) -> Costs:
         """Return the costs of a network or an input that needs ``factor`` times the arithmetic."""
         return replace(self, step=self.step * factor, forward=self.forward * factor, feature=self.feature * factor)
+
+
+def surety(timings: Sequence[Timing]) -> tuple[float, float]:
+    """Return by which factors what was timed may be shorter and longer.
+
+    Example:
+        >>> surety([Timing(2.0, 1.0, 3.0), Timing(1.0, 0.9, 1.1)])
+        (0.5, 1.5)
+    """
+    low = min((timing.fastest / timing.seconds for timing in timings), default=1.0)
+    return low, max((timing.slowest / timing.seconds for timing in timings), default=1.0)
 
 
 def fit_to_time(

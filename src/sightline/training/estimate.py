@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
+from dataclasses import astuple
 
 import numpy as np
 import torch
 
 from sightline.errors import InputError
+from sightline.machine import Timing, time_runs
 from sightline.networks.network import Network
-from sightline.planning.budget import FIT_SECONDS, SIDES, Costs
+from sightline.planning.budget import FIT_SECONDS, SIDES, Costs, surety
 from sightline.planning.settings import Settings
 from sightline.training.batches import Batch
 from sightline.training.engines import choose_engine
@@ -25,7 +26,6 @@ __all__ = ["measure_costs"]
 
 _FEW = 8  # images that are timed first, to choose how many are measured
 _LONGEST = 1.5  # seconds that one measured step should take at most
-_REPEATS = 3
 
 
 def measure_costs(settings: Settings, classes: int, train: int, val: int) -> Costs:
@@ -56,32 +56,29 @@ def measure_costs(settings: Settings, classes: int, train: int, val: int) -> Cos
         last = Course(epoch_steps * max(1, settings.epochs), epoch_steps * max(1, settings.epochs), epoch_steps)
         # With a time limit, at most a fiftieth of it is spent on measuring.
         longest = min(_LONGEST, settings.time / 50 / 9) if settings.time else _LONGEST
-        step = settings.accumulate * _seconds_of(_make_step(updater, plain, classes, last), images, longest)
+        whole = _time(_make_step(updater, plain, classes, last), images, longest)
+        step, sure = settings.accumulate * whole.seconds, [whole] if settings.epochs else []
         some = min(inference_batch(settings.batch_size, settings.accumulate), max(1, val))
-        forward = _seconds_of(_make_forward(network, settings, val), some, longest) / some
+        forward = _time(_make_forward(network, settings, val), some, longest).seconds / some
         feature = forward
         if settings.head_first:
             infer = _make_inference(network, settings, train + val, settings.precision)
-            feature = _seconds_of(infer, some, longest) / some
+            sure.append(_time(infer, some, longest))
+            feature = sure[-1].seconds / some
         sides = _possible_sides(network, settings) if settings.time and settings.head_first else ()
-    return Costs(step, forward, feature, (train + val) * network.feature_size * classes * FIT_SECONDS, sides)
+    fit = (train + val) * network.feature_size * classes * FIT_SECONDS
+    return Costs(step, forward, feature, fit, sides, surety(sure))
 
 
-def _seconds_of(run: Callable[[int], None], images: int, longest: float = _LONGEST) -> float:
-    """Return the seconds of a run on ``images`` images: the median of a few, after two small ones to warm up."""
-
-    def timed(count: int) -> float:
-        start = time.monotonic()
-        run(count)
-        return time.monotonic() - start
-
+def _time(run: Callable[[int], None], images: int, longest: float = _LONGEST) -> Timing:
+    """Return the seconds of a run on ``images`` images, after two small ones to warm up."""
     few = min(images, _FEW)
-    timed(few)
-    count = min(images, max(few, int(few * longest / max(1e-9, timed(few)))))
-    found = [timed(count)]
-    while len(found) < _REPEATS and sum(found) < longest:
-        found.append(timed(count))
-    return statistics.median(found) * images / count
+    run(few)
+    start = time.monotonic()
+    run(few)
+    count = min(images, max(few, int(few * longest / max(1e-9, time.monotonic() - start))))
+    timing = time_runs(lambda: run(count), longest)
+    return Timing(*(seconds * images / count for seconds in astuple(timing)))
 
 
 def _make_step(updater: Updater, settings: Settings, classes: int, course: Course) -> Callable[[int], None]:

@@ -283,7 +283,9 @@ def _validate(training: _Training, state: TrainingState, since: float, speed: fl
     if is_best and training.group.rank == 0:
         _save_network(training, "best", state.average.network, now.epoch, loss, accuracy)
     reached = *state.train_metrics(), loss, accuracy, now.rate
-    yield EpochEnded(now.epoch, settings.epochs, *reached, time.monotonic() - since, speed, is_best)
+    seconds = time.monotonic() - since
+    left = 0.0 if settings.time else (settings.epochs - now.epoch) * seconds
+    yield EpochEnded(now.epoch, settings.epochs, *reached, seconds, speed, is_best, left)
     if is_best:
         yield CheckpointSaved(str(training.best), now.epoch, loss)
     best, best_epoch = (score, now.epoch) if is_best else (now.best, now.best_epoch)
