@@ -55,7 +55,7 @@ def time_runs(run: Callable[[], None], longest: float) -> Timing:
 
     Args:
         run: what is timed; the first time counts too.
-        longest: seconds after which no further run is begun; three times that on a busy machine.
+        longest: seconds after which no further run is begun; at most three times that on a busy machine.
 
     Example:
         >>> time_runs(lambda: None, 0.1).seconds < 1
@@ -64,15 +64,7 @@ def time_runs(run: Callable[[], None], longest: float) -> Timing:
     found: list[float] = []
     quiet: list[float] = []
     waiting = 0.0
-    while (
-        not found
-        or (len(found) < _RUNS and sum(found) < longest)
-        or (
-            (waiting > _BUSY * sum(found) or max(found) > _UNEVEN * min(found))
-            and len(found) < _MORE_RUNS
-            and sum(found) < 3 * longest
-        )
-    ):
+    while not found or _is_another_due(found, waiting, longest):
         start, computed, waited = time.monotonic(), time.process_time(), waited_seconds()
         run()
         seconds = time.monotonic() - start
@@ -82,6 +74,15 @@ def time_runs(run: Callable[[], None], longest: float) -> Timing:
         quiet.append(seconds * (1 - share))
         waiting += share * seconds
     return Timing(statistics.median(found), min(quiet), max(found))
+
+
+def _is_another_due(found: list[float], waiting: float, longest: float) -> bool:
+    """Whether to time once more, after runs of so many seconds, of which some were spent on waiting."""
+    spent = sum(found)
+    if len(found) < _RUNS and spent < longest:
+        return True
+    is_unsure = waiting > _BUSY * spent or max(found) > _UNEVEN * min(found)
+    return is_unsure and len(found) < _MORE_RUNS and spent + max(found) <= 3 * longest
 
 
 def waited_seconds() -> float:

@@ -120,6 +120,6 @@ def unavailable(name: str, repository: str, error: Exception) -> WeightsError:
         f"the weights of {name} are not on this machine and can't be downloaded "
         f"({type(error).__name__}: {text[0][:160] if text else 'no details'})",
         f"--model {CARRIED.name} needs no download; or connect to the network once (where it is slow, set "
-        f"HF_HUB_ETAG_TIMEOUT=10, in seconds); or bring {address} from elsewhere and give --weights FILE (safetensors); "
-        "or train from scratch with --no-pretrained",
+        f"HF_HUB_ETAG_TIMEOUT=10, in seconds); or bring {address} from elsewhere and give --weights FILE "
+        "(safetensors); or train from scratch with --no-pretrained",
     )
