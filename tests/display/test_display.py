@@ -110,7 +110,7 @@ def test_without_the_plan_a_terminal_says_how_long_it_takes(capsys, seconds, sai
     ("least", "most", "said"),
     [
         (70.0, 80.0, "The training will take about 1 min 15 s on this machine."),
-        (20.0, 300.0, "about 1 min 15 s on this machine (20 s to 5 min: it was not equally fast"),
+        (20.0, 300.0, "about 1 min 15 s on this machine (20 s to 5 min 0 s: it was not equally fast"),
         (0.0, 0.0, "The training will take about 1 min 15 s on this machine."),
     ],
 )

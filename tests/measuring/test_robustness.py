@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from finished import write_colours
-from sightline.errors import DataError, InputError
+from sightline.errors import DataError, InputError, RunError
 from sightline.events import Noted, Warned
 from sightline.measuring.robustness import measure_robustness
 from sightline.pixels.corruptions import CORRUPTIONS, SEVERITIES, corrupt
@@ -120,6 +120,6 @@ def test_wrong_wishes_are_named(copied_run, tmp_path):
 def test_images_that_are_gone_are_counted(copied_run, tmp_path):
     facts = json.loads(copied_run.facts_file.read_text())
     copied_run.facts_file.write_text(json.dumps({**facts, "data_root": str(tmp_path)}))
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(RunError, match="18 of 18 measured images") as caught:
         result_of(measure_robustness(copied_run.classifier(), None, 500))
-    assert caught.value.code == "evaluation.no-images"
+    assert caught.value.code == "run.images-gone"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from sightline import machine
 from sightline.errors import InputError
+from sightline.machine import Timing
 from sightline.planning import budget
 from sightline.planning.budget import FINDER_STEPS
 from sightline.training import estimate
 from sightline.training.estimate import measure_costs
+
+ONE = Timing(1.0, 1.0, 1.0)
 
 
 def estimate_seconds(settings, classes: int, train: int, val: int) -> float:
@@ -18,7 +22,7 @@ def estimate_seconds(settings, classes: int, train: int, val: int) -> float:
 @pytest.fixture
 def one_second(monkeypatch):
     """Let a step of any size take one second, and an image's forward pass 1/128 of one."""
-    monkeypatch.setattr(estimate, "_seconds_of", lambda run, images, *more: run(2) or 1.0)
+    monkeypatch.setattr(estimate, "_time", lambda run, images, *more: run(2) or ONE)
 
 
 def test_steps_and_validation_are_counted(plan_settings, one_second):
@@ -42,7 +46,7 @@ def test_early_steps_cost_as_much_less_as_they_have_pixels(plan_settings, one_se
 
 def test_parts_of_a_step_are_measured_as_large_as_they_will_be(plan_settings, monkeypatch):
     counts = []
-    monkeypatch.setattr(estimate, "_seconds_of", lambda run, images, *more: counts.append(images) or 1.0)
+    monkeypatch.setattr(estimate, "_time", lambda run, images, *more: counts.append(images) or ONE)
     settings = plan_settings(epochs=1, batch_size=32, accumulate=4)
     assert estimate_seconds(settings, 2, 64, 128) == pytest.approx(
         2 * 4 + 2 * 128 / 8
@@ -52,14 +56,15 @@ def test_parts_of_a_step_are_measured_as_large_as_they_will_be(plan_settings, mo
 
 def test_every_run_is_repeated_and_the_median_counts(monkeypatch):
     clock, counts = [0.0], []
-    waits = iter([5.0, 0.01, 0.2, 0.9, 0.3])
+    waits = iter([5.0, 0.01, 0.3, 0.28, 0.32])
 
     def run(count: int) -> None:
         counts.append(count)
         clock[0] += next(waits)
 
     monkeypatch.setattr(estimate.time, "monotonic", lambda: clock[0])
-    assert estimate._seconds_of(run, 32) == pytest.approx(0.3)
+    monkeypatch.setattr(machine, "waited_seconds", lambda: 0.0)
+    assert estimate._time(run, 32).seconds == pytest.approx(0.3)
     assert counts == [8, 8, 32, 32, 32]  # the first ones warm up
 
 
@@ -71,8 +76,14 @@ def test_where_a_step_is_slow_fewer_images_are_measured(monkeypatch):
         clock[0] += 0.1 * count
 
     monkeypatch.setattr(estimate.time, "monotonic", lambda: clock[0])
-    assert estimate._seconds_of(run, 128) == pytest.approx(12.8)
+    monkeypatch.setattr(machine, "waited_seconds", lambda: 0.0)
+    assert estimate._time(run, 128).seconds == pytest.approx(12.8)
     assert max(counts) == 15 and sum(counts) <= 16 + 2 * 15
+
+
+def test_what_was_uneven_makes_the_estimate_a_range(plan_settings, monkeypatch):
+    monkeypatch.setattr(estimate, "_time", lambda run, images, *more: Timing(2.0, 0.5, 3.0))
+    assert measure_costs(plan_settings(epochs=3, batch_size=16), 2, 64, 128).sure == (0.25, 1.5)
 
 
 def test_a_network_that_can_not_take_the_early_size_is_named(plan_settings):

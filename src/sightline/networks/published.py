@@ -96,7 +96,7 @@ def _within(seconds: float, repository: str, endpoint: str) -> ModelInfo:
 
     def ask() -> None:
         try:
-            answers.append(HfApi(endpoint).model_info(repository, files_metadata=True, timeout=seconds))
+            answers.append(HfApi(endpoint).model_info(repository, files_metadata=True, timeout=2 * seconds))
         except Exception as error:
             answers.append(error)
 
