@@ -228,8 +228,10 @@ class Run:
     @property
     def facts(self) -> dict[str, Any]:
         """``run.json``: status, versions, hardware, times, data, weights; with where the images lie now."""
-        facts = self.recorded_facts
-        return {**facts, "data_root": str(self.moved_to)} if self.moved_to else facts
+        facts = read_facts(self.facts_file)
+        if self.moved_to:
+            facts["data_root"] = str(self.moved_to)
+        return facts
 
     @property
     def recorded_facts(self) -> dict[str, Any]:
