@@ -232,7 +232,7 @@ def _diagnose_cuda(facts: dict[str, object]) -> Diagnosis:
         "cuda",
         False,
         f"an NVIDIA driver is here ({driver}), but torch can't use it: {said or 'no usable device'}",
-        "update the NVIDIA driver, or use --device cpu",
+        "update the NVIDIA driver, or use sightline train DATA --device cpu",
     )
 
 

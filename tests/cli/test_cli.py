@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -579,3 +582,28 @@ def test_an_interrupted_repeat_says_how_many_are_done(tmp_path):
     inner = RunWriter.create(top.run.folder, "fold-3", "", {})
     for folder in (top.run.folder, inner.run.folder):
         assert "2 of 5 folds are done" in interrupted_words(str(folder))
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(sys.platform == "win32", reason="a terminal of another encoding, as a POSIX shell sets it")
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_tables_on_stdout_are_utf_8_whatever_the_encoding(copied_run, colours, tmp_path, form):
+    image = tmp_path / "猫 é.png"
+    shutil.copy(colours / "red" / "000.png", image)
+    command = [sys.executable, "-m", "sightline", "predict", str(copied_run.folder), str(image), "--format", form]
+    said = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=True)
+    text = said.stdout.decode("utf-8")
+    row = next(csv.DictReader(io.StringIO(text))) if form == "csv" else json.loads(text)
+    assert row["path"] == str(image)
+
+
+def test_what_the_list_of_fixes_leaves_out_does_not_stop_the_training(sightline, here, colours):
+    shutil.copytree(colours, "photos")
+    for number in range(3):
+        (Path("photos") / "red" / f"00{number}.png").write_bytes(b"no image")
+    _, out, _ = sightline("check", "photos", "--versions", "off")
+    assert "leave the images out with that list of fixes; training stops" in out
+    _, out, _ = sightline("check", "photos", "--versions", "off", "--fix-list", "fixes.csv")
+    assert out.splitlines()[-1] == "Next: sightline train photos --versions off --fixes fixes.csv"
+    status, _, err = sightline("train", *shlex.split(out.splitlines()[-1])[3:], "--plan")
+    assert status == 0, err

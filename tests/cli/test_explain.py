@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from sightline.cli.app import main
+from sightline.data.sources import find_images
 from sightline.reporting.explained import CAVEAT
 
 
@@ -37,15 +38,26 @@ def test_it_writes_a_image_and_says_what_it_can_not_prove(explain, tiny_model, c
         assert drawn.width > 2 * drawn.height  # the image and two maps
 
 
-def test_no_file_is_ever_replaced(explain, tiny_model, colours, tmp_path):
+def test_no_drawing_is_ever_replaced(explain, tiny_model, colours, tmp_path):
+    files = [colours / name / "000.png" for name in ("red", "blue")]
+    assert explain(tiny_model, files[0], "--out", "why", "--method", "occlusion")[0] == 0
+    first = (tmp_path / "why" / "000.png").read_bytes()
+    status, out, _ = explain(tiny_model, *files, "--out", "why", "--method", "occlusion")
+    assert status == 0
+    assert (tmp_path / "why" / "000.png").read_bytes() == first
+    assert {path.name for path in (tmp_path / "why").glob("*.png")} == {"000.png", "000-2.png", "000-3.png"}
+    assert "000-2.png" in out and "000-3.png" in out
+
+
+def test_drawings_do_not_join_a_persons_own_images_and_are_never_data(explain, tiny_model, colours, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "000.png").write_bytes(b"an image of mine")
-    files = [colours / name / "000.png" for name in ("red", "blue")]
-    status, out, _ = explain(tiny_model, *files, "--out", "mine", "--method", "occlusion")
-    assert status == 0
-    assert (tmp_path / "mine" / "000.png").read_bytes() == b"an image of mine"
-    assert {path.name for path in (tmp_path / "mine").iterdir()} == {"000.png", "000-2.png", "000-3.png"}
-    assert "000-2.png" in out and "000-3.png" in out
+    image = colours / "red" / "000.png"
+    status, _, err = explain(tiny_model, image, "--out", "mine", "--method", "occlusion")
+    assert status == 2 and "explain.output" in err
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["000.png"]
+    assert explain(tiny_model, image, "--method", "occlusion")[0] == 0
+    assert find_images(tmp_path)[0] == [tmp_path / "mine" / "000.png"]
 
 
 def test_json_has_a_row_an_image_and_unreadable_ones_exit_with_3(explain, tiny_model, colours, tmp_path):
@@ -63,7 +75,7 @@ def test_a_folder_is_looked_into(explain, tiny_model, tmp_path, write_image):
         write_image(tmp_path / "few" / f"{number}.png", (200, 30, 30), seed=number)
     status, out, _ = explain(tiny_model, "few", "--method", "gradcam")
     assert status == 0 and out.count(" %") == 3
-    assert len(list((tmp_path / "explanations").iterdir())) == 3
+    assert len(list((tmp_path / "explanations").glob("*.png"))) == 3
 
 
 @pytest.mark.parametrize(

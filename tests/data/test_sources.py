@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sightline.data.choices import FindingChoices
 from sightline.data.samples import Samples
 from sightline.data.sources import IMAGE_SUFFIXES, SPLIT_NAMES, find_images, read_samples
 from sightline.errors import DataError, InputError, SightlineError
@@ -271,8 +272,8 @@ def test_two_names_of_one_split_are_one_split(tmp_path: Path) -> None:
     assert Counter(read_samples(tmp_path).given) == {"train": 2, "val": 2}
 
 
-def test_classes_may_be_called_like_splits(tmp_path: Path) -> None:
-    samples = read_samples(fill(tmp_path, "train/a.jpg", "bus/b.jpg"))
+def test_classes_may_be_called_like_splits_where_a_person_says_so(tmp_path: Path) -> None:
+    samples = read_samples(fill(tmp_path, "train/a.jpg", "bus/b.jpg"), choices=FindingChoices("classes"))
     assert samples.classes == ("bus", "train")
 
 
@@ -512,9 +513,23 @@ def test_a_csv_with_a_header_only_has_no_images(csv_of: Callable[..., Path]) -> 
     refused(csv_of("path,label\n"), "data.no-images")
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
-def test_a_csv_that_is_no_utf_8_is_refused(csv_of: Callable[..., Path], encoding: str) -> None:
-    refused(csv_of("path,label\na.jpg,Käfer\nb.jpg,dog\n".encode(encoding)), "data.table-encoding")
+@pytest.mark.parametrize(
+    ("encoding", "name"), [("utf-16-le", "UTF-16LE"), ("utf-16-be", "UTF-16BE"), ("cp1252", "CP1252")]
+)
+def test_a_csv_that_is_no_utf_8_is_refused_and_its_encoding_named(
+    csv_of: Callable[..., Path], encoding: str, name: str
+) -> None:
+    rows = "".join(f"{k}.jpg,dog\n" for k in range(30))
+    error = refused(csv_of(f"path,label\n{rows}a.jpg,Käfer – €\n".encode(encoding)), "data.table-encoding")
+    assert f"iconv -f {name} " in error.cure
+    assert ("'a.jpg,Käfer – €'" if name == "CP1252" else "'path,label'") in error.message
+
+
+def test_a_csv_as_excel_saves_unicode_text_is_read(csv_of: Callable[..., Path]) -> None:
+    assert read_samples(csv_of("path\tlabel\r\na.jpg\tKäfer\r\nb.jpg\tdog\r\n".encode("utf-16"))).classes == (
+        "Käfer",
+        "dog",
+    )
 
 
 def test_a_quote_that_is_never_closed_is_an_error_of_the_data(csv_of: Callable[..., Path]) -> None:

@@ -109,22 +109,23 @@ def test_jsonl_has_one_document_a_line() -> None:
 
 def test_csv_has_the_probability_of_each_class_in_model_order() -> None:
     rows = read(SAID.to_csv())
-    assert list(rows[0]) == ["path", "label", "answer", "confidence", "novelty", "error", *CLASSES]
-    assert [float(rows[2][name]) for name in CLASSES] == [0.125, 0.125, 0.75]
+    columns = [f"probability:{name}" for name in CLASSES]
+    assert list(rows[0]) == ["path", "label", "answer", "unknown", "confidence", "novelty", "error", *columns]
+    assert [float(rows[2][name]) for name in columns] == [0.125, 0.125, 0.75]
     assert (rows[0]["label"], float(rows[0]["confidence"])) == ("bee", 0.5)
 
 
 def test_csv_of_an_unreadable_image_has_empty_cells() -> None:
     row = read(SAID.to_csv())[1]
     assert row["error"] == "the file is empty"
-    assert {row[name] for name in ("label", "confidence", *CLASSES)} == {""}
+    assert {row[name] for name in ("label", "confidence", *(f"probability:{name}" for name in CLASSES))} == {""}
 
 
 @pytest.mark.parametrize("top", [1, 2, 3, 10])
 def test_csv_with_top_repeats_label_and_confidence(top: int) -> None:
     rows = read(SAID.to_csv(top=top))
     ranks = range(2, min(top, 3) + 1)
-    assert list(rows[0]) == ["path", "label", "answer", "confidence", "novelty", "error"] + [
+    assert list(rows[0]) == ["path", "label", "answer", "unknown", "confidence", "novelty", "error"] + [
         f"{n}_{k}" for k in ranks for n in ("label", "confidence")
     ]
     for rank in ranks:
@@ -144,6 +145,36 @@ def test_paths_survive_csv_and_jsonl(paths: list[str]) -> None:
     said = make([[1, 0, 0]] * len(paths), paths)
     assert [row["path"] for row in read(said.to_csv())] == paths
     assert [json.loads(line)["path"] for line in said.to_jsonl().split("\n")[:-1]] == paths
+
+
+OURS = ["path", "label", "answer", "unknown", "confidence", "novelty", "error", "probability:cat", "label_2"]
+NAMES = st.lists(
+    st.sampled_from(OURS) | st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8),
+    min_size=2,
+    max_size=6,
+    unique=True,
+)
+
+
+@given(NAMES, st.integers(0, 2**32 - 1), st.booleans())
+@example(["error", "label", "confidence"], 0, False)
+@example(["unknown", "cat"], 0, True)
+def test_any_class_names_survive_csv(names: list[str], seed: int, judged: bool) -> None:
+    """Classes called label and error gave these columns twice, and a class unknown looked like the answer unknown."""
+    values = np.random.default_rng(seed).dirichlet(np.ones(len(names)), 3).astype(np.float32)
+    nothing = np.zeros((3, 0), np.float32)
+    said = Predictions(tuple(names), ("a", "b", "c"), values, nothing, (None, None, None))
+    said = said.judged(float(np.median(values.max(1))), 1.0) if judged else said
+    text = said.to_csv()
+    header = next(csv.reader(io.StringIO(text, newline="")))
+    assert len(set(header)) == len(header)
+    for row, cells in zip(said, read(text), strict=True):
+        of = {name.removeprefix("probability:"): float(cells[name]) for name in header[7:]}
+        assert list(of) == names and np.allclose(
+            list(of.values()), said.probabilities[said.paths.index(row.path)], atol=1e-6
+        )
+        assert (cells["label"], cells["answer"], cells["unknown"]) == (row.label, row.answer, row.unknown)
+        assert (cells["answer"] == cells["label"]) or cells["unknown"]
 
 
 def test_the_notebook_table_escapes_names_and_stops_at_twenty() -> None:

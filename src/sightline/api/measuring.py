@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.api.driving import Display, drive
 from sightline.api.loading import load
+from sightline.data.choices import FindingChoices
 from sightline.data.sources import Source
 from sightline.evaluation.result import Evaluation
 from sightline.installation import require_extra
@@ -30,6 +31,8 @@ def evaluate(
     out: str | Path = "",
     columns: str | Path = "",
     group: str | None = None,
+    layout: str = "",
+    skip: Sequence[str] = (),
     runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
     quiet: bool = False,
@@ -46,6 +49,7 @@ def evaluate(
         columns: CSV of ``path`` and further columns: groups that share a value are compared with all others.
         group: a column or an expression, as for training: images of one group are not independent, which widens the
             intervals. None: the rule of the classifier's run, where that is known; empty: no rule.
+        layout, skip: how folders are read, and what is left out, as for :func:`train`.
         runs, display, quiet: as for :func:`sightline.load` and :func:`train`.
 
     Raises:
@@ -57,7 +61,9 @@ def evaluate(
     require_extra("light", "evaluating")
     from sightline.measuring.evaluate import evaluate_source
 
-    return drive(evaluate_source(_opened(model, runs), data, unknown, out, columns, group), display, quiet)
+    finding = FindingChoices(layout, tuple(skip))
+    visit = evaluate_source(_opened(model, runs), data, unknown, out, columns, group, finding)
+    return drive(visit, display, quiet)
 
 
 def explain(
@@ -108,6 +114,8 @@ def measure_robustness(
     *,
     images: int = 500,
     moved_to: str | Path = "",
+    layout: str = "",
+    skip: Sequence[str] = (),
     runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
     quiet: bool = False,
@@ -119,6 +127,7 @@ def measure_robustness(
         data: labelled images; None for those that the run measured the classifier on, and then its report shows it.
         images: how many, at most, drawn evenly.
         moved_to: folder where the images of the classifier's run are now, if they moved.
+        layout, skip: how folders are read, and what is left out, as for :func:`train`.
 
     Raises:
         SightlineError: if no images are known, or none can be measured.
@@ -129,7 +138,8 @@ def measure_robustness(
     require_extra("light", "measuring robustness")
     from sightline.measuring.robustness import measure_robustness as measure
 
-    return drive(measure(_opened(model, runs), data, images, moved_to), display, quiet)
+    finding = FindingChoices(layout, tuple(skip))
+    return drive(measure(_opened(model, runs), data, images, moved_to, finding), display, quiet)
 
 
 def _opened(model: str | Path | Classifier, runs: str | Path) -> Classifier:

@@ -12,7 +12,9 @@ import numpy.typing as npt
 from sightline.checks.finding import Finding, Severity
 from sightline.checks.subject import Subject
 from sightline.data.fixes import EXCLUDED, Fix
+from sightline.data.found import REPEATED, REPEATED_OTHERWISE
 from sightline.data.inspect import MAX_BAD_SHARE, has_too_many_bad
+from sightline.data.missing_paths import explain_missing
 from sightline.pixels.decode import REMARKS
 from sightline.text import count_of
 
@@ -52,8 +54,9 @@ def find_unreadable(subject: Subject) -> list[Finding]:
         if has_too_many_bad(subject.samples)
         else ""
     )
-    if len(errors) == len(subject.samples) and set(errors.values()) == {"no such file"}:
-        return [_none_exists(subject, first)]
+    why, how = explain_missing(subject.samples)
+    if how:
+        return [_missing(subject, why, how)]
     return [
         Finding(
             "unreadable",
@@ -66,10 +69,27 @@ def find_unreadable(subject: Subject) -> list[Finding]:
     ]
 
 
-def _none_exists(subject: Subject, first: str) -> Finding:
-    message = f"none of the {count_of(len(subject.samples), 'path')} exists, for example {first}"
-    cure = f"paths in a table are relative to its folder, {subject.samples.root}: move the table beside the images"
-    return Finding("unreadable", "error", message, subject.cases(sorted(subject.samples.errors)), cure)
+def _missing(subject: Subject, why: str, how: str) -> Finding:
+    """Return the finding for paths that lead nowhere for one reason; no fix leaves such images out."""
+    samples = subject.samples
+    rows = sorted(samples.errors)
+    of = f"of the {count_of(len(samples), 'path')}"
+    count = f"none {of} exists" if len(rows) == len(samples) else f"{len(rows):,} {of} can't be read"
+    message = f"{count}, for example {samples.paths[rows[0]]}{f': {why}' if why else ''}"
+    return Finding("unreadable", "error", message, subject.cases(rows, (samples.errors[row] for row in rows)), how)
+
+
+# Cures of what is skipped, by how the reason begins; the others are moved or converted.
+_SKIP_CURES = (
+    (EXCLUDED, "nothing to do; to use them again, delete their lines"),
+    ("left out by", "nothing to do if that is intended; otherwise give another --skip"),
+    ("written by", "nothing to do: what Sightline writes is never data"),
+    ("a conflict copy", "compare each with the image that it is a copy of; rename what you want to use"),
+    (REPEATED, "nothing to do if that is intended; to weigh rare classes: --set imbalance=balanced_sampling"),
+    (REPEATED_OTHERWISE, "keep one line for each image"),
+    ("not in ", "add a line for each, or nothing to do if that is intended"),
+    ("unlabelled", "sort them into class folders, or give a table with the columns path and label"),
+)
 
 
 def find_skipped(subject: Subject) -> list[Finding]:
@@ -81,11 +101,10 @@ def find_skipped(subject: Subject) -> list[Finding]:
             continue
         paths = [path for path, why in subject.samples.skipped if why == reason]
         shown = f"{', '.join(paths[:2])}{' ...' if paths[2:] else ''}"
-        is_usual = reason == "hidden" or reason.startswith(("not an image", "excluded"))
+        is_usual = reason == "hidden" or reason.startswith(("not an image", "excluded", "left out", "written by"))
         severity: Severity = "note" if is_usual else "warning"
-        cure = "nothing to do if that is intended; otherwise move or convert them"
-        if reason == EXCLUDED:
-            cure = "nothing to do; to use them again, delete their lines"
+        usual = "nothing to do if that is intended; otherwise move or convert them"
+        cure = next((cure for start, cure in _SKIP_CURES if reason.startswith(start)), usual)
         findings.append(Finding.of_paths("skipped", severity, f"{count:,} skipped: {reason} ({shown})", paths, cure))
     return findings
 

@@ -14,6 +14,7 @@ from sightline.checks.bad_files import (
 )
 from sightline.checks.classes import (
     find_extra_classes,
+    find_merged_names,
     find_missing_classes,
     find_name_clashes,
     find_tiny_classes,
@@ -50,6 +51,7 @@ CHECKS: tuple[Callable[[Subject], list[Finding]], ...] = (
     find_group_patterns,
     find_narrow_range,
     find_name_clashes,
+    find_merged_names,
     find_tiny_classes,
     find_missing_classes,
     find_unevenness,

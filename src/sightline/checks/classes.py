@@ -12,7 +12,14 @@ from sightline.checks.subject import Subject
 from sightline.data.split import MIN_CLASS_SIZE
 from sightline.text import count_of, nearest
 
-__all__ = ["find_extra_classes", "find_missing_classes", "find_name_clashes", "find_tiny_classes", "find_unevenness"]
+__all__ = [
+    "find_extra_classes",
+    "find_merged_names",
+    "find_missing_classes",
+    "find_name_clashes",
+    "find_tiny_classes",
+    "find_unevenness",
+]
 
 _UNEVEN = 10
 
@@ -121,3 +128,17 @@ def find_name_clashes(subject: Subject) -> list[Finding]:
     shown = "; ".join(" and ".join(map(repr, names)) for names in clashes[:3])
     message = f"class names that are nearly the same: {shown}"
     return [Finding("class-name-clash", "warning", message, (), "use one name for each class")]
+
+
+def find_merged_names(subject: Subject) -> list[Finding]:
+    """Classes written in several ways that count as one: with blanks around the name, or in two Unicode forms."""
+    ways = defaultdict(list)
+    for name, word, count in subject.samples.spellings:
+        form = "" if unicodedata.is_normalized("NFC", word) else ", decomposed letters"
+        ways[name].append(f"{word!r} ({count_of(count, 'image')}{form})")
+    if not ways:
+        return []
+    shown = "; ".join(" and ".join(words) for words in list(ways.values())[:3])
+    message = f"{count_of(len(ways), 'class')} written in several ways that count as one: {shown}"
+    cure = "nothing to do if they are one class; otherwise rename one, so that more than blanks or accents differ"
+    return [Finding("merged-names", "warning", message, (), cure)]

@@ -30,6 +30,7 @@ CODES = (
     "tiny-class",
     "missing-class",
     "class-name-clash",
+    "merged-names",
     "uneven-classes",
     "flat",
     "empty-channel",

@@ -117,7 +117,8 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _exit(0)
     except MemoryError:
-        _print_error("machine.memory", "there is not enough memory", "try a smaller --batch-size or --size", as_json)
+        cure = "close other programs, or use fewer or smaller images; a training: sightline train DATA --batch-size 8"
+        _print_error("machine.memory", "there is not enough memory", cure, as_json)
         _exit(2)
     except OSError as error:
         if is_debug:

@@ -43,6 +43,18 @@ def check(
         str | None,
         typer.Option(help="Search for versions of one original (turned, zoomed ...): auto, all images, or off."),
     ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="How folders are read, where names allow two ways: classes, splits, inner-splits or tables.",
+        ),
+    ] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Leave out files and folders of this name or pattern, such as '*_mask.png'; repeatable.",
+        ),
+    ] = None,
     value_range: Annotated[
         str | None,
         typer.Option("--range", help="LOW,HIGH: which numbers are black and white in 16-bit, 32-bit and float images."),
@@ -68,8 +80,14 @@ def check(
     refuse_overwriting(data, html, _is_our_page)
     refuse_overwriting(data, fix_list, lambda path: False)
     numbers = parse_range(value_range)
-    fixed = None if fixes is None else str(fixes)
-    choices = DataChoices.of(value_range=numbers, group=group, fixes=fixed, versions=versions)
+    choices = DataChoices.of(
+        value_range=numbers,
+        group=group,
+        fixes=None if fixes is None else str(fixes),
+        versions=versions,
+        layout=layout,
+        skip=tuple(skip or ()),
+    )
     up = check_up(
         data,
         embeddings=embeddings or "",
@@ -79,6 +97,8 @@ def check(
         group=choices.group,
         fixes=choices.fixes,
         versions=choices.versions,
+        layout=choices.layout,
+        skip=choices.skip,
     )
     if html:
         from sightline.reporting.check_page import render_check
@@ -213,8 +233,10 @@ def _print_next(data: str, up: Any, options: str, again: str, html: Path | None,
         print(f"Fixes       {fix_list} ({count_of(proposals, 'proposal')}; delete the lines that you don't want)")
     elif proposals:
         print(f"Fixes       {command} --fix-list fixes.csv ({count_of(proposals, 'proposal')}, no file is changed)")
-    if up.stops_training:
-        print("\nNext: fix the errors above; training stops at them until then")
+    is_fixed = bool(fix_list) and not up.stops_with_fixes
+    if up.stops_training and not is_fixed:
+        rest = "" if up.stops_with_fixes else ", or leave the images out with that list of fixes"
+        print(f"\nNext: fix the errors above{rest}; training stops at them until then")
     elif fix_list and proposals:
         print(f"\nNext: {train.partition(' --fixes ')[0]} --fixes {shlex.quote(str(fix_list))}")
     else:

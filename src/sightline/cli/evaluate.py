@@ -35,6 +35,18 @@ def evaluate(
             help="Images that belong together: a column, or a regular expression on paths; by default as in training."
         ),
     ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="How folders are read, where names allow two ways: classes, splits, inner-splits or tables.",
+        ),
+    ] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Leave out files and folders of this name or pattern, such as '*_mask.png'; repeatable.",
+        ),
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
@@ -56,7 +68,17 @@ def evaluate(
 
     parse_requirements(require)
     model = resolve_latest(model, runs)
-    evaluation = measuring.evaluate(model, data, unknown=unknown_dir, out=out, columns=columns, group=group, runs=runs)
+    evaluation = measuring.evaluate(
+        model,
+        data,
+        unknown=unknown_dir,
+        out=out,
+        columns=columns,
+        group=group,
+        runs=runs,
+        layout=layout or "",
+        skip=skip or (),
+    )
     metrics = evaluation.metrics
     if as_json:
         print(json.dumps({**metrics, **requirement_fields(metrics, require)}))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from sightline.data.choices import FindingChoices
     from sightline.reporting.explained import Explained
 
 __all__ = ["Method", "explain"]
@@ -30,6 +31,12 @@ def explain(
     class_name: Annotated[str, typer.Option("--class", help="Explain this class instead of the predicted one.")] = "",
     method: Annotated[Method, typer.Option(help="auto: both methods if the run's network is at hand.")] = Method.auto,
     cells: Annotated[int, typer.Option(help="Occlusion: patches per side, 3 to 32; more are finer and slower.")] = 7,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="In folders, leave out files and folders of this name or pattern, such as '*_mask.png'; repeatable.",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the drawings; no file in it is replaced.")] = Path(
         "explanations"
     ),
@@ -46,17 +53,17 @@ def explain(
     """
     from sightline.api import loading, measuring
     from sightline.cli.latest import resolve_latest
+    from sightline.data.choices import FindingChoices
     from sightline.errors import InputError
     from sightline.installation import require_extra
     from sightline.reporting.explained import CAVEAT
     from sightline.runs.targets import refuse_folder_target
 
     require_extra("light", "drawing explanations")
-    if out.exists() and not out.is_dir():
-        raise InputError("explain.output", f"{out} is a file", "give --out the name of a folder")
+    _refuse_output(out)
     refuse_folder_target(out)
     classifier = loading.load(resolve_latest(model, runs), runs=runs)
-    files = _find(images)
+    files = _find(images, FindingChoices(skip=tuple(skip or ())))
     if not files:
         raise InputError("predict.nothing", f"no images in {' '.join(images)}", "name image files or folders of them")
     explained = measuring.explain(classifier, files, method=method.value, class_name=class_name, cells=cells)
@@ -71,21 +78,36 @@ def explain(
         raise typer.Exit(3)
 
 
-def _find(images: list[str]) -> list[str]:
+def _refuse_output(out: Path) -> None:
+    """Raise before anything is drawn: drawings are marked as such, so they don't lie among a person's own files."""
+    from sightline.data.own_output import is_own_output
+    from sightline.errors import InputError
+
+    cure = "give --out the name of a new folder"
+    if out.exists() and not out.is_dir():
+        raise InputError("explain.output", f"{out} is a file", cure)
+    names = [path.name for path in out.iterdir()] if out.is_dir() else []
+    if names and not is_own_output(names):
+        raise InputError("explain.output", f"{out} holds other files: drawings among them would become data", cure)
+
+
+def _find(images: list[str], choices: FindingChoices) -> list[str]:
     """Return the images that were named, and those in folders that were."""
     from sightline.data.sources import find_images
 
     found: list[str] = []
     for name in images:
-        found += map(str, find_images(Path(name))[0]) if Path(name).is_dir() else [name]
+        found += map(str, find_images(Path(name), choices)[0]) if Path(name).is_dir() else [name]
     return found
 
 
 def _write(one: Explained, folder: Path) -> Path:
     """Save the figure under a name that is free; "x" makes sure that nothing is replaced."""
+    from sightline.data.own_output import mark_as_own
     from sightline.reporting.canvas import any_letters
 
     folder.mkdir(parents=True, exist_ok=True)
+    mark_as_own(folder)
     figure = one.figure()
     stem = re.sub(r"[^\w-]+", "-", Path(one.path).stem).strip("-")[:60] or "image"
     number = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 import json
 import os
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from sightline.cli.plain_output import print_table_text
 
 if TYPE_CHECKING:
     from sightline.runtime.classifier import Classifier
@@ -51,6 +54,12 @@ def predict(
             "--sets", help="Also print a set of classes that contains the true class for 90 % of similar images."
         ),
     ] = False,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="In folders, leave out files and folders of this name or pattern, such as '*_mask.png'; repeatable.",
+        ),
+    ] = None,
     form: Annotated[Format | None, typer.Option("--format", help="How predictions are printed.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
@@ -69,7 +78,7 @@ def predict(
     limits: dict[str, Any] = {"min_confidence": _parse_least(least), "max_novelty": most}
     classifier = load(resolve_latest(model, runs), runs=runs)
     mass = _mass_of(classifier, form) if sets else None
-    images = _find(sources)
+    images = _find(sources, skip or [])
     first = list(islice(images, 2))
     if not first:
         from sightline.errors import InputError
@@ -134,19 +143,27 @@ def print_one(row: Prediction, *, most: int | None = None) -> None:
         print(f"  {printable(name):<{width}}  {share(value, 2):>8}")
 
 
-def _find(sources: list[str]) -> Iterator[str]:
+def _find(sources: list[str], skip: list[str]) -> Iterator[str]:
     """Yield the images that were named; a name that matches nothing is passed on, and becomes an error row."""
     for source in sources:
         if source == "-":
-            yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
+            yield from _listed_on_stdin()
         elif os.path.isdir(source):  # noqa: PTH112  (unlike Path.is_dir it never raises)
+            from sightline.data.choices import FindingChoices
             from sightline.data.sources import find_images
 
-            yield from map(str, find_images(Path(source))[0])
+            yield from map(str, find_images(Path(source), FindingChoices(skip=tuple(skip)))[0])
         elif not os.path.exists(source) and glob.has_magic(source):  # noqa: PTH110
             yield from _expand(source)
         else:
             yield source
+
+
+def _listed_on_stdin() -> Iterator[str]:
+    from sightline.data.path_lists import read_paths
+
+    binary = getattr(sys.stdin, "buffer", None)
+    yield from read_paths(io.BytesIO(sys.stdin.read().encode()) if binary is None else binary)
 
 
 def _expand(pattern: str) -> list[str]:
@@ -167,9 +184,9 @@ def _print_stream(
         if as_json:
             documents += part.to_dicts(top=top, mass=mass)
         elif form is Format.csv:
-            print(part.to_csv(top=top, header=total == 0), end="")
+            print_table_text(part.to_csv(top=top, header=total == 0))
         elif form is Format.jsonl:
-            print(part.to_jsonl(top=top, mass=mass), end="")
+            print_table_text(part.to_jsonl(top=top, mass=mass))
         else:
             _print_table(part, top, mass)
         total += len(part)

@@ -25,6 +25,18 @@ def preview(
     assign: Annotated[
         list[str] | None, typer.Option("--set", help="Any setting as name=value, for example flip=0; repeatable.")
     ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="How folders are read, where names allow two ways: classes, splits, inner-splits or tables.",
+        ),
+    ] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Leave out files and folders of this name or pattern, such as '*_mask.png'; repeatable.",
+        ),
+    ] = None,
     count: Annotated[int, typer.Option(help="Number of training images to show, 1 to 64.")] = 16,
     out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("preview.png"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.")] = False,
@@ -47,7 +59,7 @@ def preview(
     if out.suffix.lower() != ".png":
         raise InputError("preview.format", f"{out} does not end in .png", "give --out preview.png")
     refuse_overwriting(data, out, _is_our_image)
-    settings = dict(parse_assignment(text) for text in assign or [])
+    settings = {"layout": layout, "skip": skip or None, **dict(parse_assignment(text) for text in assign or [])}
     terminal = Terminal(quiet=quiet, show_plan=False)
     figure = training.preview(data, recipe, count=count, display=terminal, **settings)
     with any_letters():

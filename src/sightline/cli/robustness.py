@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,6 +27,18 @@ def robustness(
     moved_to: Annotated[
         str, typer.Option("--data", help="Folder where the run's own images are now, if they moved.")
     ] = "",
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="How folders are read, where names allow two ways: classes, splits, inner-splits or tables.",
+        ),
+    ] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Leave out files and folders of this name or pattern, such as '*_mask.png'; repeatable.",
+        ),
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
@@ -42,7 +54,8 @@ def robustness(
     from sightline.runs.lookup import run_of_classifier
 
     classifier = loading.load(resolve_latest(model, runs), runs=runs)
-    measured = measuring.measure_robustness(classifier, data, images=images, moved_to=moved_to)
+    reading: dict[str, Any] = {"layout": layout or "", "skip": skip or ()}
+    measured = measuring.measure_robustness(classifier, data, images=images, moved_to=moved_to, **reading)
     if as_json:
         print(json.dumps(measured.to_dict()))
     else:

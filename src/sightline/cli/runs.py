@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sightline.cli.plain_output import print_table_text
+
 if TYPE_CHECKING:
     from sightline.evaluation.metrics import Metric
     from sightline.runs.table import RunRow
@@ -46,7 +48,7 @@ def runs(
     if as_json:
         print(json.dumps({"schema_version": 1, "folder": str(folder), "runs": [row.to_dict() for row in rows]}))
     elif as_csv:
-        print(rows_csv(rows), end="")
+        print_table_text(rows_csv(rows))
     else:
         _print_table(folder, rows, sort)
 

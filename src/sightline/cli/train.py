@@ -58,6 +58,20 @@ def train(
             rich_help_panel=_DATA,
         ),
     ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="How folders are read, where names allow two ways: classes, splits, inner-splits or tables.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Leave out files and folders of this name or pattern, such as '*_mask.png'; repeatable.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
     on_bad: Annotated[
         str | None, typer.Option(help="Images that can't be read: skip (up to 1 %) or fail.", rich_help_panel=_DATA)
     ] = None,
@@ -209,6 +223,8 @@ def train(
         "group": group,
         "fixes": None if fixes is None else str(fixes),
         "versions": versions,
+        "layout": layout,
+        "skip": skip or None,
         "on_bad": on_bad,
         "value_range": parse_range(value_range),
     }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from sightline.data.choices import FindingChoices
 from sightline.data.cifar import refuse_cifar_names
-from sightline.data.folders import is_hidden, read_tree
+from sightline.data.folders import is_hidden
 from sightline.data.found import Found
+from sightline.data.layouts import read_tree
 from sightline.pixels.archives import Archive
 from sightline.pixels.containers import MARK, open_container
 
@@ -34,12 +36,16 @@ class ArchiveNode:
         """Return what the folder holds, sorted by name."""
         return [self.inside[name] for name in sorted(self.inside)]
 
-    def start(self) -> bytes:
-        """Return the file's first bytes."""
-        return self.archive.start(self.path)
+    def start(self, count: int = 16) -> bytes:
+        """Return the file's first bytes, at most 512 of a packed one."""
+        return self.archive.start(self.path, count)
+
+    def content(self) -> bytes:
+        """Return all of the file."""
+        return self.archive.read(self.path)
 
 
-def read_archive(path: Path) -> Found:
+def read_archive(path: Path, choices: FindingChoices) -> Found:
     """Find the images of class folders or split folders in a zip or tar.
 
     Raises:
@@ -55,8 +61,8 @@ def read_archive(path: Path) -> Found:
     if len(visible) == 1 and sum(node.is_folder and not is_hidden(node.name) for node in visible[0].children()) > 1:
         skipped += [(node.text, "hidden") for node in root.children() if node is not visible[0]]
         root = visible[0]
-    rows, others = read_tree(root, str(path))
-    return Found(path.parent, str(path), rows, skipped + others)
+    found = read_tree(root, str(path), path.parent, choices)
+    return replace(found, skipped=skipped + found.skipped)
 
 
 def _tree(archive: Archive, before: str) -> ArchiveNode:

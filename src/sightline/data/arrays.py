@@ -37,11 +37,8 @@ def read_arrays(images: Any, labels: Any, source: str) -> Found:
     """
     pixels = np.asarray(images)
     if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or pixels.shape[3:] not in ((), (1,), (3,)):
-        raise DataError(
-            "data.array",
-            f"images are {pixels.dtype} of shape {list(pixels.shape)}; they must be uint8 of [N, H, W] or [N, H, W, 3]",
-            "scale brightness to 0..255 and put the channels last, for example (images * 255).astype('uint8')",
-        )
+        what = f"images are {pixels.dtype} of shape {list(pixels.shape)}{_range_of(pixels)}"
+        raise DataError("data.array", f"{what}; they must be uint8 of [N, H, W] or [N, H, W, 3]", _cure(pixels))
     names = _names(labels)
     if len(names) != len(pixels):
         text = f"there are {len(pixels):,} images but {len(names):,} labels"
@@ -49,7 +46,47 @@ def read_arrays(images: Any, labels: Any, source: str) -> Found:
     if pixels.size == 0:
         return Found(cache_folder(), source, [])
     file = _store(np.ascontiguousarray(pixels))
-    return Found(file.parent, source, [Row(f"{file.name}{MARK}{row}", name) for row, name in enumerate(names)])
+    rows = [Row(f"{file.name}{MARK}{row}", class_name(name), spelling=name) for row, name in enumerate(names)]
+    return Found(file.parent, source, rows)
+
+
+def _range_of(pixels: npt.NDArray[Any]) -> str:
+    if pixels.dtype == np.uint8 or pixels.dtype.kind not in "fiub" or not np.isfinite(pixels).any():
+        return ""
+    return f" with values from {np.nanmin(pixels):g} to {np.nanmax(pixels):g}"
+
+
+def _cure(pixels: npt.NDArray[Any]) -> str:
+    """Return what to type for these arrays: their axes and their values each have a cure of their own."""
+    channels = pixels.shape[1:2] if pixels.ndim == 4 else ()
+    turn = ".transpose(0, 2, 3, 1)" if channels in ((1,), (3,), (4,)) and pixels.shape[3] not in (1, 3, 4) else ""
+    last = pixels.shape[1] if turn else pixels.shape[-1]
+    cut = "[..., :3]" if pixels.ndim == 4 and last == 4 else "[..., :1]" if pixels.ndim == 4 and last == 2 else ""
+    if pixels.ndim not in (3, 4) or (not turn and not cut and pixels.ndim == 4 and last not in (1, 3)):
+        return "give one array of [N, H, W] or [N, H, W, 3]: the images first, then rows, columns, and channels last"
+    values = _values_cure(pixels, f"images{turn}{cut}")
+    return f"images = {values}" if values else "scale the values to 0..255 by hand: NaN or no numbers are among them"
+
+
+def _values_cure(pixels: npt.NDArray[Any], images: str) -> str:
+    """Return the expression that makes values ``uint8``; empty where they can't be told."""
+    kind = pixels.dtype.kind
+    if pixels.dtype == np.uint8 or not pixels.size:
+        return f"{images}.astype('uint8')" if not pixels.size else images
+    if kind == "b":
+        return f"{images}.astype('uint8') * 255"
+    low, high = (float(function(pixels)) for function in (np.min, np.max)) if kind in "fiu" else (np.nan, np.nan)
+    if not np.isfinite(high - low):
+        return ""
+    if low < 0:  # normalised: what was subtracted and divided by is not known
+        return f"(({images} - {low:.8g}) * (255 / {high - low:.8g})).round().astype('uint8')"
+    if kind == "f" and high <= 1:
+        return f"({images} * 255).round().astype('uint8')"
+    if high <= 255:
+        return f"{images}.round().astype('uint8')" if kind == "f" else f"{images}.astype('uint8')"
+    if high <= 65_535 and (kind == "f" or pixels.dtype == np.uint16):
+        return f"({images} / 257).round().astype('uint8')"
+    return f"({images} * (255 / {high:.8g})).round().astype('uint8')"
 
 
 def _names(labels: Any) -> list[str]:
@@ -61,8 +98,8 @@ def _names(labels: Any) -> list[str]:
         values = values[:, 0]
     if values.ndim != 1:
         refuse_several_labels(values[:1].tolist(), "the array of labels")
-    names = [class_name(_text(value)) for value in values.tolist()]
-    missing = [number for number, name in enumerate(names) if not name]
+    names = [_text(value) for value in values.tolist()]
+    missing = [number for number, name in enumerate(names) if not class_name(name)]
     if missing:
         message = f"{len(missing):,} of {len(names):,} labels are missing, first that of image {missing[0]}"
         raise DataError("data.array", message, "give each image a label, or leave it out")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, replace
@@ -11,6 +10,8 @@ from typing import Literal
 
 import numpy as np
 
+from sightline.data.delimited import find_known, read_delimited
+from sightline.data.found import class_name
 from sightline.data.samples import Samples
 from sightline.errors import DataError, InputError
 from sightline.text import csv_text, did_you_mean
@@ -58,23 +59,24 @@ def read_fixes(file: str | Path) -> list[Fix]:
     """
     path = Path(file)
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-            first = lines.readline()
-            lines.seek(0)
-            table = list(csv.reader(lines, strict=True, delimiter=max(",;\t", key=first.count)))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        is_encoding = isinstance(error, UnicodeDecodeError)
-        reason = "it is not UTF-8" if is_encoding else getattr(error, "strerror", None) or str(error)
-        raise InputError("fixes.unreadable", f"{path} can't be read: {reason}", _HOW) from error
-    if not table or tuple(table[0][:3]) != _COLUMNS[:3]:
-        raise InputError("fixes.form", f"{path} must begin with the header path,action,value", _HOW)
+        table = read_delimited(path.read_bytes(), str(path), is_exact=True, any_bytes=True)
+    except OSError as error:
+        raise InputError("fixes.unreadable", f"{path} can't be read: {error.strerror}", _HOW) from error
+    except DataError as error:
+        raise InputError("fixes.unreadable", f"{error.message}", error.cure) from error
+    names = [name.lower() for name in table.columns]
+    missing = [name for name in _COLUMNS[:3] if name not in names]
+    if missing:
+        has = ", ".join(table.columns) or "nothing"
+        raise InputError("fixes.form", f"{path} has no column {' and no column '.join(missing)}; it has {has}", _HOW)
     fixes = []
-    for number, row in enumerate(table[1:], 2):
-        if not any(row):
-            continue
-        name, action, value, reason = (*row, "", "", "", "")[:4]
+    for row in table.rows:
+        cells = dict(zip(names, row.cells, strict=False))
+        name, action, value, reason = (cells.get(column, "") for column in _COLUMNS)
+        action = action.strip()
+        value = "" if action == "exclude" and not value.strip() else value
         if action not in ACTIONS or not name or (action == "exclude") == bool(value):
-            message = f"{path}: line {number}: not a valid fix: path {name!r}, action {action!r}, value {value!r}"
+            message = f"{path}: {row.where}: not a valid fix: path {name!r}, action {action!r}, value {value!r}"
             raise InputError("fixes.form", message, _HOW)
         fixes.append(Fix(name, action, value, reason))  # type: ignore[arg-type]
     return fixes
@@ -93,22 +95,23 @@ def apply_fixes(samples: Samples, fixes: Iterable[Fix]) -> Samples:
     done: dict[tuple[str, bool], Fix] = {}
     labels, groups, excluded = samples.labels.copy(), samples.groups.copy(), {}
     for fix in fixes:
-        if fix.path not in row_of:
+        path = find_known(fix.path, row_of)
+        if path is None:
             message = f"{fix.path!r} is not in {samples.source}"
             raise DataError("fixes.unknown-image", message, _same_name(fix.path, row_of))
-        other = done.setdefault((fix.path, fix.action == "group"), fix)
+        other = done.setdefault((path, fix.action == "group"), fix)
         if (other.action, other.value) != (fix.action, fix.value):
             message = (
                 f"{fix.path!r}: {other.action} {other.value!r} and {fix.action} {fix.value!r} contradict each other"
             )
             raise DataError("fixes.contradiction", message, "keep one of the two lines")
-        row = row_of[fix.path]
+        row = row_of[path]
         if fix.action == "exclude":
             excluded[row] = fix.reason
         elif fix.action == "group":
             groups[row] = fix.value
-        elif fix.value in samples.classes:
-            labels[row] = samples.classes.index(fix.value)
+        elif class_name(fix.value) in samples.classes:
+            labels[row] = samples.classes.index(class_name(fix.value))
         else:
             message = f"{fix.path!r}: there is no class {fix.value!r}"
             raise DataError("fixes.unknown-class", message, _near(fix.value, samples.classes))

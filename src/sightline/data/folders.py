@@ -1,20 +1,35 @@
-"""Class folders and split folders, on the disk or in the listing of an archive: one way to read both.
+"""Folders of images, on the disk or in the listing of an archive: one way to read both.
 
-Hidden files and folders are never data. Everything that is not used as a sample is listed with its reason.
+Hidden files and folders are never data, nor is what Sightline wrote. Everything that is not used as a sample is listed
+with its reason.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from sightline.data.found import SPLIT_NAMES, Found, Row, class_name
-from sightline.errors import DataError
+from sightline.data.choices import FindingChoices
+from sightline.data.found import Row, class_name
+from sightline.data.own_output import is_own_output
 
-__all__ = ["IMAGE_SUFFIXES", "DiskNode", "Node", "find_images", "is_hidden", "read_folder", "read_tree"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "DiskNode",
+    "Node",
+    "Visit",
+    "find_images",
+    "is_hidden",
+    "is_image",
+    "left_out_by",
+    "read_class_folders",
+    "visible",
+    "walk",
+]
 
 IMAGE_SUFFIXES = frozenset(
     [
@@ -40,9 +55,23 @@ IMAGE_SUFFIXES = frozenset(
 )
 # Signatures of image files, for those with an unknown extension.
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\x00", b"MM\x00*")
-_HIDDEN_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
+_HIDDEN_NAMES = frozenset(
+    [
+        *("__macosx", "icon\r"),
+        *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "recycler", "system volume information"),
+        "lost+found",
+        *("@eadir", "@tmp", "@sharebin", "@sharesnap", "@recycle", "@recently-snapshot", "#recycle", "#snapshot"),
+    ]
+)
+# What Dropbox, Nextcloud, ownCloud and Syncthing call the second version of a file that was changed in two places.
+_CONFLICT = re.compile(
+    r"conflicted copy|\.sync-conflict-\d{8}-\d{6}|_conflict-\d{8}-\d{6}|\(case conflict", re.IGNORECASE
+)
+_CONFLICT_COPY = "a conflict copy of a sync tool"
+_OWN = "written by Sightline"
 
 Skipped = list[tuple[str, str]]
+_NO_CHOICES = FindingChoices()
 
 
 class Node(Protocol):
@@ -71,8 +100,15 @@ class Node(Protocol):
             OSError: if it can't be read.
         """
 
-    def start(self) -> bytes:
+    def start(self, count: int = 16) -> bytes:
         """Return the first bytes of a file; none if it can't be read."""
+
+    def content(self) -> bytes:
+        """Return all bytes of a file.
+
+        Raises:
+            OSError, UnreadableImage: if it can't be read.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +136,20 @@ class DiskNode:
             found = [DiskNode(entry.path, entry.name, before + entry.name, _is_folder(entry)) for entry in entries]
         return sorted(found, key=lambda node: node.name)
 
-    def start(self) -> bytes:
+    def start(self, count: int = 16) -> bytes:
         """Return the file's first bytes; a pipe or a device is not opened."""
         path = Path(self.path)
         try:
             if not path.is_file():
                 return b""
             with path.open("rb") as file:
-                return file.read(16)
+                return file.read(count)
         except OSError:
             return b""
+
+    def content(self) -> bytes:
+        """Return all of the file."""
+        return Path(self.path).read_bytes()
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -124,166 +164,123 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _HIDDEN_NAMES
 
 
-def find_images(folder: Path) -> tuple[list[Path], list[tuple[str, str]]]:
+@dataclass(slots=True)
+class Visit:
+    """What is known while the folders of one source are read.
+
+    Attributes:
+        choices: of the person.
+        skipped: (path, reason) of what is not used.
+        visited: identities of folders, so that a link does not lead to one twice.
+    """
+
+    choices: FindingChoices = _NO_CHOICES
+    skipped: Skipped = field(default_factory=list)
+    visited: set[object] = field(default_factory=set)
+
+    def children(self, folder: Node) -> Sequence[Node]:
+        """Return what a folder holds; one that can't be read is skipped."""
+        try:
+            return folder.children()
+        except OSError as error:
+            self.skipped.append((folder.text or ".", f"can't be read: {error.strerror}"))
+            return []
+
+    def leaves_out(self, node: Node) -> bool:
+        """Tell whether a file or folder is never data, or was left out by a person; then it is listed."""
+        reason = _why_not(node, self.choices)
+        if reason:
+            self.skipped.append((node.text, reason))
+        return bool(reason)
+
+
+def left_out_by(pattern: str) -> str:
+    """Return the reason for what a pattern of the person leaves out."""
+    return f"left out by --skip {pattern}"
+
+
+def _why_not(node: Node, choices: FindingChoices) -> str:
+    if is_hidden(node.name):
+        return "hidden"
+    if choices.skip and (pattern := choices.pattern_of(node.text)):
+        return left_out_by(pattern)
+    return _CONFLICT_COPY if _CONFLICT.search(node.name) else ""
+
+
+def find_images(folder: Path, choices: FindingChoices = _NO_CHOICES) -> tuple[list[Path], list[tuple[str, str]]]:
     """Return the image files below a folder, sorted, and (path, reason) of every other thing there."""
     top = DiskNode(str(folder))
-    skipped: Skipped = []
-    found = sorted(folder / node.text for node in _walk(top, skipped, {top.identity}))
-    return found, [(str(folder / text), reason) for text, reason in skipped]
+    visit = Visit(choices, visited={top.identity})
+    found = sorted(folder / node.text for node in walk(top, visit, is_top=True))
+    return found, [(str(folder / text), reason) for text, reason in visit.skipped]
 
 
-def read_folder(root: Path) -> Found:
-    """Find the images of class folders or split folders on the disk.
+def visible(node: Node, choices: FindingChoices = _NO_CHOICES) -> list[Node]:
+    """Return what a folder holds and may be data; a folder that can't be read holds nothing.
 
-    Raises:
-        DataError: if it is an object detection data set.
+    Nothing is listed as skipped: that is done where a folder is read.
     """
-    rows, skipped = read_tree(DiskNode(str(root)), str(root))
-    return Found(root, str(root), rows, skipped)
+    try:
+        children = node.children()
+    except OSError:
+        return []
+    return [child for child in children if not _why_not(child, choices)]
 
 
-def read_tree(top: Node, source: str) -> tuple[list[Row], Skipped]:
-    """Return (images, everything else) of class folders or split folders below a node.
-
-    Args:
-        top: the root; where it contains a single folder with split folders in it, that one is read.
-        source: what to call it in an error.
-    """
-    skipped: Skipped = []
-    root = _inside_wrapper(top, skipped)
-    _refuse_detection_layout(root, source)
-    splits = [(node, SPLIT_NAMES[node.name.lower()]) for node in _folders(root) if node.name.lower() in SPLIT_NAMES]
-    visited = {top.identity, root.identity}
-    if not _has_train(root):
-        return _read_class_folders(root, "", visited, skipped), skipped
-    visited |= {node.identity for node, _ in splits}
+def read_class_folders(folder: Node, part: str, visit: Visit) -> list[Row]:
+    """Return the images of class folders; a folder without any is listed as skipped."""
     rows: list[Row] = []
-    for node, part in splits:
-        inner = _inside_twin(node, part, skipped)
-        visited.add(inner.identity)
-        if _folders(inner):
-            rows += _read_class_folders(inner, part, visited, skipped)
-        else:
-            skipped.append((node.text, "unlabelled: in a split folder without class folders"))
-    taken = {node.name for node, _ in splits}
-    for node in _children(root, skipped):
-        if node.name not in taken:
-            skipped.append((node.text, _beside(node)))
-    if {row.part for row in rows} == {"train"}:  # a "train" folder alone is not a split
-        rows = [row._replace(part="") for row in rows]
-    return rows, skipped
-
-
-def _read_class_folders(folder: Node, part: str, visited: set[object], skipped: Skipped) -> list[Row]:
-    rows: list[Row] = []
-    children = _children(folder, skipped)
-    class_folders = [node for node in children if node.is_folder and not is_hidden(node.name)]
-    visited |= {node.identity for node in class_folders}
+    children = [node for node in visit.children(folder) if not visit.leaves_out(node)]
+    class_folders = [node for node in children if node.is_folder]
+    visit.visited |= {node.identity for node in class_folders}
     for class_folder in class_folders:
-        images = sorted(node.text for node in _walk(class_folder, skipped, visited))
+        before = len(visit.skipped)
+        images = sorted(node.text for node in walk(class_folder, visit))
         name = class_name(class_folder.name)
-        rows += [Row(text, name, part) for text in images]
-        if not images:
-            skipped.append((class_folder.text, "a folder without images"))
-    for node in children:
-        if not node.is_folder or is_hidden(node.name):
-            skipped.append((node.text, "hidden" if is_hidden(node.name) else "outside the class folders"))
+        rows += [Row(text, name, part, spelling=class_folder.name) for text in images]
+        is_own = {reason for _, reason in visit.skipped[before:]} == {_OWN}
+        if not images and not is_own:
+            visit.skipped.append((class_folder.text, "a folder without images"))
+    visit.skipped += [(node.text, "outside the class folders") for node in children if not node.is_folder]
     return rows
 
 
-def _walk(folder: Node, skipped: Skipped, visited: set[object]) -> Iterator[Node]:
-    """Yield image files; a link to a folder is followed once, and not if it leads back."""
-    for node in _children(folder, skipped):
-        if is_hidden(node.name):
-            skipped.append((node.text, "hidden"))
-        elif node.is_folder:
+def walk(folder: Node, visit: Visit, *, is_top: bool = False) -> Iterator[Node]:
+    """Yield the image files below a folder; a link to a folder is followed once, and not if it leads back.
+
+    Args:
+        folder: where to begin.
+        visit: of the source.
+        is_top: whether the folder was named by the person: then it is read even if Sightline wrote it.
+    """
+    children = visit.children(folder)
+    if not is_top and is_own_output([node.name for node in children]):
+        visit.skipped.append((folder.text, _OWN))
+        return
+    for node in children:
+        if visit.leaves_out(node):
+            continue
+        if node.is_folder:
             identity = node.identity
-            if identity in visited:
-                skipped.append((node.text, "a link to a folder that is already read"))
+            if identity in visit.visited:
+                visit.skipped.append((node.text, "a link to a folder that is already read"))
                 continue
-            visited.add(identity)
-            yield from _walk(node, skipped, visited)
+            visit.visited.add(identity)
+            yield from walk(node, visit)
+        elif is_image(node):
+            yield node
         else:
-            ending = os.path.splitext(node.name)[1].lower()  # noqa: PTH122
-            if ending in IMAGE_SUFFIXES or _looks_like_image(node.start()):
-                yield node
-            else:
-                skipped.append((node.text, f"not an image ({ending or 'no extension'})"))
+            visit.skipped.append((node.text, f"not an image ({_ending(node) or 'no extension'})"))
+
+
+def is_image(node: Node) -> bool:
+    """Tell whether a file is an image, by its name, or by its first bytes where the name does not tell."""
+    return _ending(node) in IMAGE_SUFFIXES or _looks_like_image(node.start())
+
+
+def _ending(node: Node) -> str:
+    return os.path.splitext(node.name)[1].lower()  # noqa: PTH122
 
 
 def _looks_like_image(start: bytes) -> bool:
     return start.startswith(_SIGNATURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
-
-
-def _children(folder: Node, skipped: Skipped) -> Sequence[Node]:
-    try:
-        return folder.children()
-    except OSError as error:
-        skipped.append((folder.text or ".", f"can't be read: {error.strerror}"))
-        return []
-
-
-def _folders(node: Node) -> list[Node]:
-    # A folder that can't be read is listed as skipped later, when it is visited.
-    return [child for child in _children(node, []) if child.is_folder and not is_hidden(child.name)]
-
-
-def _inside_wrapper(top: Node, skipped: Skipped) -> Node:
-    """Go down through folders that contain a single folder, if they lead to split folders."""
-    node, passed = top, []
-    while not _has_train(node):
-        folders = _folders(node)
-        if len(folders) != 1:
-            return top
-        passed += _others(node, folders[0])
-        node = folders[0]
-    skipped += passed
-    return node
-
-
-def _has_train(node: Node) -> bool:
-    """Tell whether a folder holds a split folder for training; a class may be called "train" as well."""
-    return any(SPLIT_NAMES.get(folder.name.lower()) == "train" and _folders(folder) for folder in _folders(node))
-
-
-def _inside_twin(node: Node, part: str, skipped: Skipped) -> Node:
-    """Go down where a split folder contains only another one of the same part: ``seg_train/seg_train``."""
-    folders = _folders(node)
-    if len(folders) != 1 or SPLIT_NAMES.get(folders[0].name.lower()) != part:
-        return node
-    if not _folders(folders[0]):  # a class of that name
-        return node
-    skipped += _others(node, folders[0])
-    return folders[0]
-
-
-def _others(folder: Node, taken: Node) -> Skipped:
-    return [
-        (node.text, "hidden" if is_hidden(node.name) else "outside the class folders")
-        for node in _children(folder, [])
-        if node.name != taken.name
-    ]
-
-
-def _beside(node: Node) -> str:
-    if is_hidden(node.name):
-        return "hidden"
-    inner = node
-    while node.is_folder and len(folders := _folders(inner)) == 1:
-        inner = folders[0]
-    if node.is_folder and not _folders(inner):
-        return "unlabelled: beside the split folders"
-    return "beside the split folders"
-
-
-def _refuse_detection_layout(root: Node, source: str) -> None:
-    folders = _folders(root)
-    names = {node.name.lower() for node in folders}
-    inner = {node.name.lower() for folder in folders for node in _folders(folder)}
-    if {"images", "labels"} <= names or {"images", "labels"} <= inner or {"images", "annotations"} <= names:
-        raise DataError(
-            "data.detection-layout",
-            f"{source!r} looks like an object detection data set (images/ beside labels/): it has boxes, not classes",
-            "Sightline classifies whole images; crop the objects into one folder per class, "
-            "or write a CSV with the columns path and label",
-        )

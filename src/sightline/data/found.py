@@ -13,10 +13,22 @@ import numpy as np
 from sightline.data.samples import Samples
 from sightline.errors import DataError
 
-__all__ = ["HOW", "SPLIT_NAMES", "Found", "Row", "class_name", "relative_to", "to_samples"]
+__all__ = [
+    "HOW",
+    "REPEATED",
+    "REPEATED_OTHERWISE",
+    "SPLIT_NAMES",
+    "Found",
+    "Row",
+    "class_name",
+    "relative_to",
+    "to_samples",
+]
 
 HOW = "give a folder or archive with one folder of images per class, or a table with the columns path and label"
 
+REPEATED = "listed once more in the table: an image counts once"
+REPEATED_OTHERWISE = "listed once more with other cells: the first line counts"
 # Folder and column names of splits, in lower case.
 SPLIT_NAMES = {
     "train": "train",
@@ -40,6 +52,7 @@ class Row(NamedTuple):
     part: str = ""
     group: str = ""
     extra: tuple[str, ...] = ()
+    spelling: str = ""  # of the name, as it was written
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,7 @@ class Found:
         rows: the images.
         skipped: (path, reason) of everything else.
         columns: names of the further columns of a table: the cells are each row's ``extra``.
+        notes: what a person should know of how the source was read, a sentence each.
     """
 
     root: Path
@@ -59,6 +73,7 @@ class Found:
     rows: list[Row]
     skipped: list[tuple[str, str]] = field(default_factory=list)
     columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def class_name(text: str) -> str:
@@ -86,7 +101,7 @@ def to_samples(found: Found, *, strict: bool = True, least_classes: int = 2) -> 
     Raises:
         DataError: if there are no images, fewer classes than that, or labels that can't be matched.
     """
-    rows = _without_repeats(found.rows)
+    rows, repeated = _without_repeats(found.rows)
     if not rows:
         reasons = Counter(reason for _, reason in found.skipped)
         others = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items())) or "nothing at all"
@@ -95,9 +110,8 @@ def to_samples(found: Found, *, strict: bool = True, least_classes: int = 2) -> 
     extra = Counter((row.part, row.name) for row in rows if row.name not in trained)
     if extra and (strict or not trained):
         raise _unknown_class(extra, trained)
-    skipped = found.skipped + [
-        (row.path, f"class {row.name!r} is not in train") for row in rows if row.name not in trained
-    ]
+    skipped = found.skipped + repeated
+    skipped += [(row.path, f"class {row.name!r} is not in train") for row in rows if row.name not in trained]
     rows = [row for row in rows if row.name in trained]
     classes = tuple(sorted(trained))
     _check_classes(classes, found.source, least_classes)
@@ -112,6 +126,8 @@ def to_samples(found: Found, *, strict: bool = True, least_classes: int = 2) -> 
         groups=np.array([row.group for row in rows], object),
         extra={name: np.array([row.extra[k] for row in rows], object) for k, name in enumerate(found.columns)},
         skipped=tuple(skipped),
+        spellings=_spellings(rows),
+        notes=found.notes,
         extra_classes=tuple((part, name, count) for (part, name), count in sorted(extra.items())),
     )
 
@@ -143,11 +159,14 @@ def _check_classes(classes: tuple[str, ...], source: str, least: int) -> None:
         )
 
 
-def _without_repeats(rows: list[Row]) -> list[Row]:
-    """Drop repeated lines; refuse contradicting ones."""
+def _without_repeats(rows: list[Row]) -> tuple[list[Row], list[tuple[str, str]]]:
+    """Return the rows without repeated lines, and (path, reason) of those; refuse contradicting ones."""
     seen: dict[str, Row] = {}
+    repeated: list[tuple[str, str]] = []
     for row in rows:
         other = seen.setdefault(row.path, row)
+        if other is row:
+            continue
         if (other.name, other.part) != (row.name, row.part):
             raise DataError(
                 "data.contradiction",
@@ -155,4 +174,13 @@ def _without_repeats(rows: list[Row]) -> list[Row]:
                 f"and as {row.name!r} ({row.part or 'no split'})",
                 "keep one line for each image; images with several labels are not supported",
             )
-    return list(seen.values())
+        same = (other.group, other.extra) == (row.group, row.extra)
+        repeated.append((row.path, REPEATED if same else REPEATED_OTHERWISE))
+    return list(seen.values()), repeated
+
+
+def _spellings(rows: list[Row]) -> tuple[tuple[str, str, int], ...]:
+    """Return (class, spelling, images) for classes whose name is written in several ways that count as one."""
+    counts = Counter((row.name, row.spelling or row.name) for row in rows)
+    ways = Counter(name for name, _ in counts)
+    return tuple((name, word, count) for (name, word), count in sorted(counts.items()) if ways[name] > 1)

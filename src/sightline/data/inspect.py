@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ import PIL
 
 from sightline.caches import cache_folder
 from sightline.data.facts_cache import FactsCache, FileFacts, stamp_of
+from sightline.data.missing_paths import explain_missing
 from sightline.data.samples import Samples
 from sightline.errors import DataError, UnreadableImage
 from sightline.machine import usable_threads
@@ -139,10 +141,13 @@ def _refuse(samples: Samples, rule: str) -> None:
     bad = len(samples.errors)
     first = sorted(samples.errors)[:3]
     shown = "; ".join(f"{samples.paths[i]}: {samples.errors[i]}" for i in first)
+    why, how = explain_missing(samples)
+    message = f"{bad:,} of {len(samples):,} images can't be read ({rule}): {shown}" + (" ..." if bad > 3 else "")
+    listing = f"sightline check {shlex.quote(samples.source)} lists them all"
     raise DataError(
         "data.too-many-bad",
-        f"{bad:,} of {len(samples):,} images can't be read ({rule}): {shown}" + (" ..." if bad > 3 else ""),
-        f"repair or remove them; sightline check {samples.source} lists them all",
+        f"{why}: {message}" if why else message,
+        f"{how}; {listing}" if how else f"repair or remove them; {listing}",
     )
 
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from sightline.data.delimited import refuse_double_names
 from sightline.data.folders import is_hidden
 from sightline.data.found import SPLIT_NAMES, Found
-from sightline.data.tables import KNOWN, Table, read_table, refuse_several_labels
+from sightline.data.tables import KNOWN, Table, read_table, refuse_several_labels, usual_names
 from sightline.errors import DataError
 from sightline.pixels.containers import MARK
 from sightline.pixels.parquet import image_column, parquet_file
@@ -87,13 +88,15 @@ def read_parquet(path: Path, *, root: Path | None = None, part: str = "") -> Fou
     """
     file = parquet_file(path)
     schema = file.schema_arrow
+    refuse_double_names(schema.names, str(path), KNOWN)
     features = _features(schema)
     label = _label_column(schema.names, features, str(path))
     images = image_column(schema)
     names = _class_names(features.get(label))
     columns = {label: "label"} | {name: name.lower() for name in schema.names if name.lower() in ("split", "group")}
     if images is None:
-        columns |= {name: "path" for name in schema.names if name.lower() == "path"}
+        usual = usual_names(schema.names, str(path))
+        columns |= {name: "path" for name, known in zip(schema.names, usual, strict=True) if known == "path"}
     columns |= {name: name for name in _plain(schema) if name not in columns and name not in KNOWN}
     root = root or path.parent
     before = f"{path.relative_to(root).as_posix()}{MARK}" if images else ""

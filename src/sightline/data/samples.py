@@ -44,6 +44,8 @@ class Samples:
         extra: the further columns of a table, by name: ``[N] str`` each.
         errors: position -> reason, for images that can't be read.
         skipped: (path, reason) of everything that is not used as a sample.
+        spellings: (class, spelling, images) of classes whose name is written in several ways that count as one.
+        notes: what a person should know of how the source was read, a sentence each.
         extra_classes: (part, class, images) of classes in a given part that train lacks; their images are skipped.
 
     Example:
@@ -67,6 +69,8 @@ class Samples:
     extra: dict[str, npt.NDArray[np.object_]] = field(default_factory=dict)
     errors: dict[int, str] = field(default_factory=dict)
     skipped: tuple[tuple[str, str], ...] = ()
+    spellings: tuple[tuple[str, str, int], ...] = ()
+    notes: tuple[str, ...] = ()
     extra_classes: tuple[tuple[str, str, int], ...] = ()
 
     def __post_init__(self) -> None:

@@ -6,26 +6,42 @@ several labels, and is refused.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sightline.data.delimited import Delimited, decode_text, read_delimited, refuse_double_names
 from sightline.data.found import SPLIT_NAMES, Found, Row, class_name, relative_to
+from sightline.data.path_forms import forms_of
 from sightline.errors import DataError, InputError
 from sightline.pixels.containers import CONTAINER_SUFFIXES, MARK
+from sightline.text import count_of
 
-__all__ = ["Table", "read_csv", "read_frame", "read_jsonl", "read_pairs", "read_table", "refuse_several_labels"]
+__all__ = [
+    "KNOWN",
+    "Table",
+    "csv_table",
+    "jsonl_table",
+    "read_csv",
+    "read_frame",
+    "read_jsonl",
+    "read_pairs",
+    "read_table",
+    "refuse_several_labels",
+    "usual_names",
+]
 
 KNOWN = ("path", "label", "split", "group")
+# What others call the column with the path, where there is no column path.
+_PATH_NAMES = ("file_name", "filename", "filepath")
 _HOW = "name the columns path,label (and split, group if you have them)"
 _PLAIN = re.compile(r"(?:(?!\.\.?/)[^/\\:]+/)*(?!\.\.?$)[^/\\:]+")  # relative and normalised already
+UNLABELLED = "\0unlabelled"  # no cell has it: a row that no column gives a class
 Records = Iterable[tuple[str, Mapping[str, Any]]]
 
 
@@ -40,6 +56,8 @@ class Table:
         records: (where, record) of each row; ``where`` is a line or row for messages.
         names: of the classes, where labels are positions in this list.
         part: the split of every row, for a table without a column split.
+        before: what is put before each path: the folder of a table that lies among its images, with a slash.
+        notes: what a person should know of how it was read.
     """
 
     source: str
@@ -48,6 +66,8 @@ class Table:
     records: Records
     names: tuple[str, ...] = ()
     part: str = ""
+    before: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def read_csv(path: Path) -> Found:
@@ -56,12 +76,40 @@ def read_csv(path: Path) -> Found:
     Raises:
         DataError: if it is not UTF-8, lacks a column, or has lines that can't be used.
     """
-    text = _text_of(path)
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restkey="...")
-    table.fieldnames = columns = _names(table.fieldnames or [])
-    return read_table(Table(str(path), path.parent, tuple(columns), _csv_records(table, path)))
+    return read_table(csv_table(_bytes_of(path), str(path), path.parent))
+
+
+def csv_table(data: bytes, source: str, root: Path) -> Table:
+    """Return a CSV or TSV as a table; a file of Roboflow with a column a class too.
+
+    Raises:
+        DataError: as for :func:`~sightline.data.delimited.read_delimited`.
+    """
+    read = read_delimited(data, source)
+    columns = usual_names(read.columns, source)
+    notes = []
+    if read.long_rows:
+        rows = count_of(len(read.rows), "row")
+        notes.append(f"{source}: {rows}, of which {read.long_rows:,} go on over several lines, in quotation marks")
+    if _is_class_columns(columns, read):
+        return Table(source, root, ("path", "label"), _one_class_each(columns, read), notes=tuple(notes))
+    records = [(row.where, dict(zip(columns, row.cells, strict=False))) for row in read.rows]
+    return Table(source, root, columns, records, notes=tuple(notes))
+
+
+def _is_class_columns(columns: Sequence[str], read: Delimited) -> bool:
+    """Tell whether a table has a column for each class, with 1 for the class of an image and 0 for the others."""
+    is_usual = "path" in columns and "label" not in columns and len(columns) > 2
+    cells = (cell for row in read.rows for name, cell in zip(columns, row.cells, strict=False) if name != "path")
+    return is_usual and bool(read.rows) and all(cell in ("0", "1", "0.0", "1.0") for cell in cells)
+
+
+def _one_class_each(columns: Sequence[str], read: Delimited) -> Records:
+    for row in read.rows:
+        record = dict(zip(columns, row.cells, strict=False))
+        path = record.pop("path", "")
+        classes = [name for name, cell in record.items() if float(cell)] or [UNLABELLED]
+        yield row.where, {"path": path, "label": classes if len(classes) > 1 else classes[0]}
 
 
 def read_jsonl(path: Path) -> Found:
@@ -70,18 +118,37 @@ def read_jsonl(path: Path) -> Found:
     Raises:
         DataError: if it is not UTF-8, a line is not an object, or a row can't be used.
     """
+    return read_table(jsonl_table(_bytes_of(path), str(path), path.parent))
+
+
+def jsonl_table(data: bytes, source: str, root: Path) -> Table:
+    """Return a file with one JSON object per line as a table.
+
+    Raises:
+        DataError: as for :func:`read_jsonl`.
+    """
     records: list[tuple[str, dict[str, Any]]] = []
-    for number, line in enumerate(_text_of(path).split("\n"), 1):
+    for number, line in enumerate(decode_text(data, source).split("\n"), 1):
         if line.strip():
+            where = f"{source}: line {number}"
             try:
-                record = json.loads(line)
+                pairs = json.loads(line, object_pairs_hook=_Pairs)
             except (ValueError, RecursionError) as error:
-                raise _bad_rows(str(path), [f"line {number}: not valid JSON ({error})"]) from error
-            if not isinstance(record, dict):
-                raise _bad_rows(str(path), [f"line {number}: not a JSON object"])
-            records.append((f"line {number}", dict(zip(_names(record), record.values(), strict=True))))
+                raise _bad_rows(source, [f"line {number}: not valid JSON ({error})"]) from error
+            if not isinstance(pairs, _Pairs):
+                raise _bad_rows(source, [f"line {number}: not a JSON object"])
+            names = usual_names([name for name, _ in pairs], where)
+            records.append((f"line {number}", dict(zip(names, (_plain(value) for _, value in pairs), strict=True))))
     columns = dict.fromkeys(name for _, record in records for name in record)
-    return read_table(Table(str(path), path.parent, tuple(columns), records))
+    return Table(source, root, tuple(columns), records)
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """The names and values of a JSON object, a name that comes twice included."""
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, _Pairs) else value
 
 
 def read_frame(frame: Any, source: str) -> Found:
@@ -90,7 +157,7 @@ def read_frame(frame: Any, source: str) -> Found:
     Raises:
         DataError: if it lacks a column, or a row can't be used.
     """
-    columns = _names([str(name) for name in frame.columns])
+    columns = usual_names([str(name) for name in frame.columns], source)
     rows = zip(*(frame.iloc[:, k].tolist() for k in range(len(columns))), strict=True)
     records = ((f"row {number}", dict(zip(columns, row, strict=True))) for number, row in enumerate(rows))
     return read_table(Table(source, Path.cwd(), tuple(columns), records))
@@ -124,7 +191,7 @@ def read_table(table: Table) -> Found:
             f"it has {', '.join(filter(None, table.columns)) or 'nothing'}",
             _HOW,
         )
-    further = tuple(name for name in dict.fromkeys(table.columns) if name and name not in KNOWN)
+    further = tuple(name for name in table.columns if name and name not in KNOWN)
     rows: list[Row] = []
     skipped: list[tuple[str, str]] = []
     problems: list[str] = []
@@ -138,7 +205,7 @@ def read_table(table: Table) -> Found:
             rows.append(row._replace(extra=tuple(_cell(record.get(name)) for name in further)))
     if problems:
         raise _bad_rows(table.source, problems)
-    return Found(table.root, table.source, rows, skipped, further)
+    return Found(table.root, table.source, rows, skipped, further, table.notes)
 
 
 def _row(table: Table, where: str, record: Mapping[str, Any]) -> Row | str:
@@ -146,8 +213,6 @@ def _row(table: Table, where: str, record: Mapping[str, Any]) -> Row | str:
     refuse_several_labels(record.get("label"), f"{table.source}: {where}")
     path, label, split, group = (_cell(record.get(name)) for name in KNOWN)
     part = SPLIT_NAMES.get(split.lower()) if split else table.part
-    if "..." in record:
-        return "too many cells"
     if not path or not label:
         return "path or label is empty"
     if "://" in path:
@@ -159,7 +224,9 @@ def _row(table: Table, where: str, record: Mapping[str, Any]) -> Row | str:
         if number >= len(table.names):
             return f"label {label} is out of range: there are {len(table.names)} classes"
         label = table.names[number] if number >= 0 else ""  # -1 is how the hub writes "no label"
-    return Row(_path_of(table.root, path), class_name(label), part, group)
+    spelling = str(record.get("label")) if isinstance(record.get("label"), str) else label
+    name = "" if label == UNLABELLED else class_name(label)
+    return Row(_path_of(table.root, table.before + path), name, part, group, spelling=spelling)
 
 
 def refuse_several_labels(label: Any, where: str) -> None:
@@ -174,14 +241,15 @@ def refuse_several_labels(label: Any, where: str) -> None:
 
 def _path_of(root: Path, text: str) -> str:
     """Return a path as written in a table of samples; backslashes are separators unless a file has that name."""
-    if _PLAIN.fullmatch(text):  # most of a million paths
+    if text.isascii() and _PLAIN.fullmatch(text):  # most of a million paths
         return text
     container, mark, name = text.partition(MARK)
     if mark and container.lower().endswith(CONTAINER_SUFFIXES):
         return _path_of(root, container) + mark + name
     path = root / text
-    if "\\" in text and not path.exists():
-        path = root / text.replace("\\", "/")
+    if ("\\" in text or not text.isascii()) and not path.exists():
+        forms = [root / form for form in forms_of(text)]
+        path = next((form for form in forms if form.exists()), root / text.replace("\\", "/"))
     return relative_to(root, path)
 
 
@@ -194,30 +262,26 @@ def _cell(value: Any) -> str:
     return str(value).strip()
 
 
-def _names(columns: Iterable[str | None]) -> list[str]:
-    names = [(name or "").strip() for name in columns]
-    return [name.lower() if name.lower() in KNOWN else name for name in names]
+def usual_names(columns: Sequence[str], source: str) -> tuple[str, ...]:
+    """Return the columns' names, those of ``KNOWN`` in lower case; ``file_name`` and its like are ``path``.
+
+    Raises:
+        DataError: if two columns have one name.
+    """
+    names = [name.strip() for name in columns]
+    refuse_double_names(names, source, KNOWN)
+    usual = [name.lower() if name.lower() in KNOWN else name for name in names]
+    if "path" not in usual:
+        other = next((name for known in _PATH_NAMES for name in usual if name.lower() == known), None)
+        usual = ["path" if name == other else name for name in usual]
+    return tuple(usual)
 
 
-def _text_of(path: Path) -> str:
+def _bytes_of(path: Path) -> bytes:
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        message = f"{path} is not UTF-8 (byte {error.start})"
-        raise DataError("data.table-encoding", message, "save it as UTF-8") from error
+        return path.read_bytes()
     except OSError as error:
         raise InputError("data.missing", f"{path} can't be read: {error.strerror}", "check the path") from error
-
-
-def _csv_records(table: csv.DictReader[str], path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield (line, record) of a table; a malformed table is a DataError."""
-    try:
-        for record in table:
-            yield f"line {table.line_num}", record
-    except csv.Error as error:
-        raise DataError(
-            "data.table-rows", f"{path}: line {table.line_num}: {error}", "look for an unclosed quotation mark"
-        ) from error
 
 
 def _bad_rows(source: str, problems: list[str]) -> DataError:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from sightline.data.delimited import Delimited, find_known, read_delimited
 from sightline.data.samples import Samples
+from sightline.data.tables import usual_names
 from sightline.errors import DataError
 from sightline.evaluation.intervals import Units
 from sightline.evaluation.slices import LEAST_IMAGES, find_slices, terciles
@@ -124,22 +125,39 @@ def read_columns(samples: Samples, file: str | Path) -> tuple[Samples, npt.NDArr
     """
     cure = "give a CSV with a column path, relative to the data's folder, and a column for each thing to compare"
     try:
-        with Path(file).open(encoding="utf-8-sig", newline="") as lines:
-            table = csv.DictReader(lines)
-            names = [name for name in table.fieldnames or () if name and name != "path"]
-            rows = {row.get("path") or "": row for row in table}
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError("evaluation.columns", f"{file} can't be read as a CSV: {error}", cure) from error
-    if not names or not any(rows):
+        table = read_delimited(Path(file).read_bytes(), str(file))
+        names = usual_names(table.columns, str(file))
+    except OSError as error:
+        raise DataError("evaluation.columns", f"{file} can't be read: {error.strerror}", cure) from error
+    except DataError as error:
+        raise DataError("evaluation.columns", error.message, error.cure) from error
+    if "path" not in names or len(names) < 2 or not table.rows:
         raise DataError("evaluation.columns", f"{file} has no column path beside others, or no rows", cure)
+    rows, repeated = _rows_by_path(table, names, samples)
+    if repeated:
+        message = f"{file}: {repeated}: the image has a row with other values already"
+        raise DataError("evaluation.columns", message, "keep one row for each image")
     named = np.array([str(path) in rows for path in samples.paths], bool)
     if not named.any():
         message = f"{file} names none of the images, which are called like {samples.paths[0]}"
         raise DataError("evaluation.columns", message, cure)
     own = {
         _free(name, samples.extra, "CSV"): np.array(
-            [((rows.get(str(path)) or {}).get(name) or "").strip() for path in samples.paths], object
+            [rows.get(str(path), {}).get(name, "") for path in samples.paths], object
         )
         for name in names
+        if name and name != "path"
     }
     return replace(samples, extra={**samples.extra, **own}), named
+
+
+def _rows_by_path(table: Delimited, names: Sequence[str], samples: Samples) -> tuple[dict[str, dict[str, str]], str]:
+    """Return (the cells of each row by the image that it names, where a second row contradicts a first)."""
+    known = dict.fromkeys(map(str, samples.paths))
+    rows: dict[str, dict[str, str]] = {}
+    for row in table.rows:
+        cells = dict(zip(names, row.cells, strict=False))
+        path = find_known(cells.pop("path", ""), known)
+        if path is not None and rows.setdefault(path, cells) != cells:
+            return rows, row.where
+    return rows, ""

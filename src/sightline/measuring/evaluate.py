@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sightline.data.choices import FindingChoices
 from sightline.data.samples import Samples
 from sightline.data.sources import Source, describe_source, find_images
 from sightline.errors import DataError, RunError
@@ -57,6 +58,7 @@ __all__ = [
 ]
 
 _MISTAKES = 16
+_NO_CHOICES = FindingChoices()
 
 
 def evaluate_source(
@@ -66,6 +68,7 @@ def evaluate_source(
     out: str | Path = "",
     columns: str | Path = "",
     group: str | None = None,
+    finding: FindingChoices = _NO_CHOICES,
 ) -> Generator[Event, None, Evaluation]:
     """Evaluate on the test part of a source, or on all its images where it has none.
 
@@ -79,6 +82,7 @@ def evaluate_source(
         out: folder to keep metrics and predictions in; it must not be there, or be empty.
         columns: CSV of what images have in common, see :func:`~sightline.measuring.columns.read_columns`; empty: none.
         group: which images belong together, see :func:`~sightline.measuring.grouping.group_measured`.
+        finding: how folders are read, and what is left out.
 
     Raises:
         DataError: if the source has a class that the classifier does not know, or nothing is left to measure.
@@ -91,11 +95,11 @@ def evaluate_source(
         refuse_folder_target(folder)
     elif run is not None:
         refuse_folder_target(run.evaluations_folder, "keep the evaluation elsewhere: --out FOLDER")
-    foreign = find_images(Path(unknown))[0] if unknown else []
+    foreign = find_images(Path(unknown), finding)[0] if unknown else []
     if unknown and not foreign:
         message = f"{unknown} holds no images"
         raise DataError("evaluation.no-unknown", message, "give a folder of images of other things")
-    choices = DataChoices(value_range=classifier.preprocess.value_range)
+    choices = DataChoices(classifier.preprocess.value_range, layout=finding.layout, skip=finding.skip)
     samples = yield from inspect_source(source, choices, compare=False, least_classes=1)
     number = number_classes(classifier, samples)
     rows = np.flatnonzero(samples.given == "test")

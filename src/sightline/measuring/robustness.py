@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from sightline.data.choices import FindingChoices
 from sightline.data.samples import Samples
 from sightline.data.sources import Source
 from sightline.errors import DataError, InputError, UnreadableImage
@@ -35,6 +36,7 @@ __all__ = ["measure_robustness"]
 
 _CHUNK = 32  # images at once
 _SEED = 0
+_NO_CHOICES = FindingChoices()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,11 @@ class _Subject:
 
 
 def measure_robustness(
-    classifier: Classifier, source: Source | None, most: int, moved_to: str | Path = ""
+    classifier: Classifier,
+    source: Source | None,
+    most: int,
+    moved_to: str | Path = "",
+    finding: FindingChoices = _NO_CHOICES,
 ) -> Generator[Event, None, Robustness]:
     """Return the accuracy on images as they are and under each corruption, with what each costs on the same images.
 
@@ -61,6 +67,7 @@ def measure_robustness(
         source: labelled images, or None for those that its run measured it on.
         most: images at most, drawn evenly; each is predicted 25 times.
         moved_to: folder where the run's own images are now, if they moved.
+        finding: how folders are read, and what is left out.
 
     Raises:
         InputError: if no source is given and the classifier is outside its run, or ``most`` is less than 1.
@@ -69,7 +76,7 @@ def measure_robustness(
     if most < 1:
         raise InputError("robustness.count", f"{most} images can't be measured", "give --images 500, for example")
     run = _own_run(classifier, moved_to) if source is None else None
-    found = _own_images(run) if run is not None else (yield from _given_images(classifier, source))
+    found = _own_images(run) if run is not None else (yield from _given_images(classifier, source, finding))
     total = len(found.rows)
     chosen = np.linspace(0, total - 1, min(most, total)).astype(np.intp) if total else np.zeros(0, np.intp)
     subject = _Subject(found.samples, found.rows[chosen], found.labels[chosen], found.part)
@@ -113,9 +120,9 @@ def _own_images(run: Run) -> _Subject:
     return _Subject(samples, rows, samples.labels[rows], split.headline)
 
 
-def _given_images(classifier: Classifier, source: Source) -> Generator[Event, None, _Subject]:
+def _given_images(classifier: Classifier, source: Source, finding: FindingChoices) -> Generator[Event, None, _Subject]:
     """Return the test part of a source, or all its images, without those that the training saw."""
-    choices = DataChoices(value_range=classifier.preprocess.value_range)
+    choices = DataChoices(classifier.preprocess.value_range, layout=finding.layout, skip=finding.skip)
     samples = yield from inspect_source(source, choices, compare=False, least_classes=1)
     number = number_classes(classifier, samples)
     rows = np.flatnonzero(samples.given == "test")

@@ -113,7 +113,7 @@ def describe_confidence(least: float | None, target: float, hits: npt.NDArray[np
     if least == 0:
         return f"All images can be answered: at most {target:.0%} of the answers on validation were wrong."
     words = f"at most {target:.0%} of the answers on validation were wrong, at the upper end of the 95 % interval"
-    return f"From a confidence of {least:.2f} on, {words} (--min-confidence auto)."
+    return f"From a confidence of {least:.2f} on, {words} (sightline predict MODEL IMAGES --min-confidence auto)."
 
 
 def _softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

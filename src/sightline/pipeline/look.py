@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from sightline.checks.checkup import check_subject
 from sightline.checks.finding import Findings
@@ -26,6 +26,7 @@ from sightline.text import count_of
 
 __all__ = ["Looked", "look"]
 
+_READING = tuple(field.name for field in fields(DataChoices))  # settings of reading the data
 _WORST = 3  # findings that a training reports before it starts
 
 
@@ -68,8 +69,7 @@ def look(job: Job, *, needs_weights: bool = True) -> Generator[Event, None, tupl
         raise InputError("plan.conflict", message, "leave out --folds, or --weights; --seeds goes with --weights")
     if needs_weights:
         refuse_absent(chosen, earlier)
-    given = {name: chosen[name] for name in ("group", "fixes", "versions") if name in chosen}
-    choices = DataChoices(chosen.get("value_range") or None, **given)
+    choices = DataChoices.of(**{name: chosen[name] for name in _READING if chosen.get(name)})
     samples = yield from inspect_source(job.source, choices, limit=chosen.get("time", 0))
     refuse_bad(samples, chosen.get("on_bad", "skip"))
     splits = _make_splits(samples, job, chosen)

@@ -116,8 +116,9 @@ def _from_8_bits(image: Image.Image, label: str, rules: Rules, raw_mode: str) ->
     if mode in ("1", "L", "P", "RGBX", "CMYK", "YCbCr"):
         return image.convert("RGB")
     if mode in ("I", "F"):
-        reason = f"{_NUMBERS[mode]} have no standard brightness range; give the values of black and white"
-        raise UnreadableImage(label, f"{reason}: --range LOW,HIGH")
+        reason = f"{_NUMBERS[mode]} have no standard brightness range"
+        how = "check and train take the values of black and white (sightline check DATA --range LOW,HIGH)"
+        raise UnreadableImage(label, f"{reason}; {how}")
     raise UnreadableImage(label, f"pixels of mode {mode} are not supported; convert it to 8-bit RGB")
 
 

@@ -22,6 +22,8 @@ def decide_data(decide: Decisions, data: DataFacts) -> None:
         group=("", "no groups except those in a table; copies always stay on one side of the split"),
         fixes=("", "the data are used as they are"),
         versions=("auto", "likely pairs are compared first, and all where some are versions of one original"),
+        layout=("", "by the names of the folders"),
+        skip=((), "nothing but hidden files, conflict copies and what Sightline wrote"),
         val_share=(data.shares[0], "enough to choose the epoch: 15 %, at most 5,000 images"),
         test_share=(data.shares[1], "kept for the final evaluation: 15 %, at most 10,000 images"),
         train_share=(1.0, "all images that are not in validation or test"),

@@ -85,6 +85,10 @@ class Settings(BaseModel):
     versions: Literal["auto", "all", "off"] = Field(
         default="auto", description="how versions of one original are searched: likely pairs first, all, or not at all"
     )
+    layout: Literal["", "classes", "splits", "inner-splits", "tables"] = Field(
+        default="", description="how the folders of the data are read; empty: by their names, if there is one way"
+    )
+    skip: tuple[str, ...] = Field(default=(), description="patterns of files and folders that are left out")
     val_share: float = Field(ge=0, lt=1, description="share drawn for validation where none is given")
     test_share: float = Field(ge=0, lt=1, description="share drawn for the test where none is given")
     train_share: float = Field(default=1.0, gt=0, le=1, description="share of the training images that is used")

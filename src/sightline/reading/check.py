@@ -7,7 +7,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from sightline.checks.checkup import check_subject, list_not_run
-from sightline.checks.finding import Finding, Findings
+from sightline.checks.finding import SEVERITIES, Finding, Findings
 from sightline.checks.subject import Subject
 from sightline.data.inspect import has_too_many_bad
 from sightline.data.samples import Samples
@@ -41,8 +41,17 @@ class CheckUp:
     @property
     def stops_training(self) -> bool:
         """Whether a training would refuse these data."""
-        codes = {finding.code for finding in self.findings}
-        return bool(codes & {"no-split", "extra-class"}) or has_too_many_bad(self.samples)
+        return self._is_unfit or has_too_many_bad(self.samples)
+
+    @property
+    def stops_with_fixes(self) -> bool:
+        """Whether a training would refuse these data after the proposed fixes too."""
+        left_out = {fix.path for fix in self.findings.fixes if fix.action == "exclude"}
+        return self._is_unfit or not {str(self.samples.paths[row]) for row in self.samples.errors} <= left_out
+
+    @property
+    def _is_unfit(self) -> bool:
+        return bool({finding.code for finding in self.findings} & {"no-split", "extra-class"})
 
 
 _NO_EMBEDDER = Embedder()
@@ -79,6 +88,8 @@ def check_source(
     yield StageStarted("Checking", "")
     start = time.monotonic()
     subject = Subject(samples, split, embedding, choices.value_range)
-    findings = Findings((*more, *check_subject(subject)))
+    found = check_subject(subject)
+    # That nothing can be split is often a consequence of another error: causes come first.
+    findings = Findings(sorted((*found, *more), key=lambda finding: SEVERITIES.index(finding.severity)))
     yield StageEnded("Checking", count_of(len(findings), "finding"), time.monotonic() - start)
     return CheckUp(samples, split, findings, tuple(list_not_run(subject)))

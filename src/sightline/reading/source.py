@@ -9,8 +9,10 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
+from sightline.data.choices import FindingChoices
 from sightline.data.duplicates import find_duplicates
 from sightline.data.fixes import apply_fixes, describe_fixes, read_fixes
+from sightline.data.folders import left_out_by
 from sightline.data.groups import assign_groups
 from sightline.data.inspect import inspect_samples
 from sightline.data.samples import Samples
@@ -37,12 +39,16 @@ class DataChoices:
         group: a column, or a regular expression on paths.
         fixes: path of a list of fixes.
         versions: how versions of one original are searched: ``auto``, ``all`` or ``off``.
+        layout: how folders are read.
+        skip: patterns of what is left out.
     """
 
     value_range: tuple[float, float] | None = None
     group: str = ""
     fixes: str = ""
     versions: str = "auto"
+    layout: str = ""
+    skip: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         low, high = self.value_range or (0.0, 1.0)
@@ -68,12 +74,20 @@ class DataChoices:
             raise InputError("check.setting", message, f"use {', '.join(names)}")
         return cls(**{name: value for name, value in chosen.items() if value is not None})
 
+    @property
+    def finding(self) -> FindingChoices:
+        """The choices about finding the images."""
+        return FindingChoices(self.layout, tuple(self.skip))
+
     def options(self) -> str:
         """Return the choices as they are typed for a command, each after a blank."""
         low_high = "" if self.value_range is None else f" --range {self.value_range[0]:g},{self.value_range[1]:g}"
         versions = "" if self.versions == "auto" else f" --versions {self.versions}"
         group = f" --group {shlex.quote(self.group)}" if self.group else ""
-        return f"{low_high}{group}{f' --fixes {shlex.quote(self.fixes)}' if self.fixes else ''}{versions}"
+        folders = f"{f' --layout {self.layout}' if self.layout else ''}"
+        folders += "".join(f" --skip {shlex.quote(pattern)}" for pattern in self.skip)
+        fixes = f" --fixes {shlex.quote(self.fixes)}" if self.fixes else ""
+        return f"{low_high}{group}{folders}{versions}{fixes}"  # the last one can be exchanged for another list
 
 
 _NO_CHOICES = DataChoices()
@@ -99,10 +113,11 @@ def inspect_source(
         limit: seconds that a training may take; 0: no limit.
     """
     fixes = read_fixes(choices.fixes) if choices.fixes else []
+    finding = choices.finding  # refused before anything is fetched
     fetched = yield from _fetch(source)
     yield StageStarted("Reading", describe_source(source))
     start = time.monotonic()
-    found = read_samples(fetched, strict=strict, least_classes=least_classes)
+    found = read_samples(fetched, strict=strict, least_classes=least_classes, choices=finding)
     samples = yield from counted(inspect_samples(found, value_range=choices.value_range), len(found))
     # Fixes of single images win over a rule for all names; an excluded image needs no group.
     samples = apply_fixes(samples, [fix for fix in fixes if fix.action != "group"])
@@ -113,6 +128,7 @@ def inspect_source(
     skipped = f", {len(samples.skipped):,} files and folders skipped" if samples.skipped else ""
     detail = f"{len(samples):,} images in {len(samples.classes)} classes{bad}{skipped}"
     yield StageEnded("Reading", detail, time.monotonic() - start)
+    yield from _describe_finding(samples, finding)
     if fixes:
         yield Noted(f"Fixes of {choices.fixes}: {describe_fixes(fixes)}.")
     if choices.group:
@@ -138,6 +154,16 @@ def describe_groups(samples: Samples, rule: str) -> Iterator[Event]:
             f"--group {rule} leaves {count_of(alone, 'image')} of {len(samples):,} without a group, such as {some}"
         )
         yield Warned("data.without-group", message, "correct the expression, unless these are right to be alone")
+
+
+def _describe_finding(samples: Samples, choices: FindingChoices) -> Iterator[Event]:
+    """Say how the source was read, and warn of a pattern that leaves out nothing."""
+    yield from map(Noted, samples.notes)
+    reasons = samples.skipped_counts()
+    for pattern in choices.skip:
+        if left_out_by(pattern) not in reasons:
+            message = f"--skip {pattern} leaves out nothing: no file or folder has that name"
+            yield Warned("data.skip-nothing", message, "correct the pattern, or leave it out")
 
 
 def _fetch(source: Source) -> Generator[Event, None, Source]:

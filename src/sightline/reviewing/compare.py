@@ -237,7 +237,8 @@ def _same_images(first: Run, one: Measured, run: Run, other: Measured) -> npt.ND
         f"{count_of(len(paths), 'image')} only in {folder} ({listed(paths, _SHOWN)})" for paths, folder in only if paths
     ]
     message = f"{run.folder} was not measured on the images of {first.folder}: {'; '.join(parts)}"
-    cure = "train both on the same data and split: give both a test part, or the same --set split_seed=NUMBER"
+    cure = "train both on the same data and split: give both a test part, or one seed: "
+    cure += "sightline train DATA --set split_seed=NUMBER"
     raise RunError("compare.other-images", message, cure)
 
 

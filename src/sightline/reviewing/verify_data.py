@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from sightline.data.choices import FindingChoices
 from sightline.data.fixes import read_fixes
 from sightline.data.hub import is_set
 from sightline.data.samples import Samples
@@ -156,7 +157,8 @@ def _read_again(run: Run) -> Samples | str:
     if source is None:
         return f"{typed} can't be found again from {root}"
     try:
-        samples = read_samples(source, strict=False)
+        settings = run.plan.settings
+        samples = read_samples(source, strict=False, choices=FindingChoices(settings.layout, settings.skip))
     except SightlineError as error:
         return error.message
     return samples if samples.root.resolve() == root else f"{typed} lies elsewhere now"

@@ -69,5 +69,5 @@ def _of_other_version(what: str | Path, folder: Path, said: str) -> RunError | N
     if schema > SCHEMA:
         return RunError("run.other-version", message, "use that version of Sightline, or a newer one")
     again = f"train again: sightline train {shlex.quote(str(facts.get('data') or 'DATA'))}"
-    whole = f"its report.html stays as it is, and sightline runs --runs {shlex.quote(str(folder.parent))} lists it"
+    whole = f"its report.html stays as it is, and sightline runs {shlex.quote(str(folder.parent))} lists it"
     return RunError("run.other-version", message, f"{again}; {whole}")

@@ -77,7 +77,11 @@ def lock_run(folder: Path) -> RunLock:
     except OSError as error:
         if error.errno in _WITHOUT_LOCKS:
             return RunLock(lock, owner_file, f"the file system of {folder} has no locks ({error.strerror})")
-        raise RunError("run.write", f"{path} can't be written: {error.strerror}", "choose another --out") from error
+        raise RunError(
+            "run.write",
+            f"{path} can't be written: {error.strerror}",
+            "make the folder writable, or copy the run to another",
+        ) from error
     try:
         with contextlib.suppress(RunError):  # a full disk: the lock itself needs no space
             write_json(owner_file, {"pid": os.getpid(), "host": platform.node()})

@@ -41,7 +41,7 @@ def named_writes(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        cure = "free some space or choose another --out"
+        cure = "free some space, or make the folder writable"
         raise RunError("run.write", f"{path} can't be written: {error.strerror}", cure) from error
 
 

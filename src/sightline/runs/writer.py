@@ -85,7 +85,7 @@ class RunWriter:
             folder = _make_folder(Path(parent), name, data_name)
         except OSError as error:
             raise RunError(
-                "run.write", f"{parent} can't be written: {error.strerror}", "choose another --out"
+                "run.write", f"{parent} can't be written: {error.strerror}", "sightline train DATA --out FOLDER"
             ) from error
         for run in list_runs(parent):
             if run.checkpoints_folder.is_dir():
@@ -252,7 +252,7 @@ def numbered_folder(parent: Path, name: str) -> Path:
         with contextlib.suppress(FileExistsError):
             folder.mkdir()
             return folder
-    raise RunError("run.exists", f"{parent} holds 9,999 of {stem}", "choose another --out")
+    raise RunError("run.exists", f"{parent} holds 9,999 of {stem}", "move some of them away")
 
 
 def _write_arrays(path: Path, fields_of: Views | Explanations | LabelledPredictions) -> None:
@@ -311,7 +311,7 @@ def refuse_name(parent: str | Path, name: str | None) -> None:
 
 def _exists(folder: Path) -> RunError:
     message = f"{folder} exists already; a run never writes into another's folder"
-    return RunError("run.exists", message, "choose another --name, or leave it out")
+    return RunError("run.exists", message, "choose another name, or none: sightline train DATA --name NAME")
 
 
 def _make_folder(parent: Path, name: str | None, data_name: str) -> Path:
@@ -332,4 +332,4 @@ def _make_folder(parent: Path, name: str | None, data_name: str) -> Path:
             continue
         sync_folder(parent)
         return folder
-    raise RunError("run.exists", f"{parent} holds 9,999 runs of today", "choose another --out")
+    raise RunError("run.exists", f"{parent} holds 9,999 runs of today", "sightline train DATA --out FOLDER")

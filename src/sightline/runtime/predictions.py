@@ -191,13 +191,15 @@ class Predictions(Sequence[Prediction]):
     def to_csv(self, *, top: int | None = None, header: bool = True) -> str:
         """Return CSV text.
 
-        Without ``top`` the columns are path, label, answer, confidence, novelty, error and the probability of each
-        class in model order; with it, label and confidence repeat for the second, third ... most probable class.
+        Without ``top`` the columns are path, label, answer, unknown, confidence, novelty, error, and for each class in
+        model order ``probability:CLASS``, so that no class has the name of another column; with it, label and
+        confidence repeat for the second, third ... most probable class. An answer ``unknown`` is the class of that
+        name where the column unknown is empty.
         """
         count = min(top, len(self.classes)) if top else 0
         ranked = [f"{name}_{rank}" for rank in range(2, count + 1) for name in ("label", "confidence")]
-        first = ["path", "label", "answer", "confidence", "novelty", "error"]
-        rows = [[*first, *(ranked if top else self.classes)]] if header else []
+        first = ["path", "label", "answer", "unknown", "confidence", "novelty", "error"]
+        rows = [[*first, *(ranked if top else (f"probability:{name}" for name in self.classes))]] if header else []
         for position, row in enumerate(self):
             confidence = "" if row.error else f"{row.confidence:.6f}"
             if row.error:
@@ -207,7 +209,8 @@ class Predictions(Sequence[Prediction]):
             else:
                 rest = [f"{value:.6f}" for value in self.probabilities[position]]
             novelty = "" if row.novelty is None else f"{row.novelty:.4f}"
-            rows.append([row.path, row.label or "", row.answer or "", confidence, novelty, row.error or "", *rest])
+            said = [row.path, row.label or "", row.answer or "", row.unknown]
+            rows.append([*said, confidence, novelty, row.error or "", *rest])
         return csv_text(rows)
 
     def _repr_html_(self) -> str:

@@ -1,0 +1,59 @@
+"""Lists of images on stdin in every dress."""
+
+from __future__ import annotations
+
+import io
+import os
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from sightline.data.path_lists import read_paths
+
+NAMES = ["k/Käfer 1.png", "k/b.png", 'k/c "x".png']
+DRESSES = {
+    "lines": lambda names: "\n".join(names).encode(),
+    "crlf": lambda names: "".join(f"{name}\r\n" for name in names).encode(),
+    "mark": lambda names: "\n".join(names).encode("utf-8-sig"),
+    "utf-16": lambda names: "\r\n".join(names).encode("utf-16"),
+    "null": lambda names: "\0".join(names).encode(),
+    "blank lines": lambda names: "\n\n".join(names).encode(),
+    "backslashes": lambda names: "\n".join(name.replace("/", "\\") for name in names).encode(),
+    "quotation marks": lambda names: "\n".join(f'"{name}"' for name in names).encode(),
+    "decomposed": lambda names: unicodedata.normalize("NFD", "\n".join(names)).encode(),
+    "table": lambda names: ("path\n" + "".join('"' + name.replace('"', '""') + '"\n' for name in names)).encode(),
+    "excel": lambda names: (
+        "sep=;\r\nlabel;path\r\n" + "".join('x;"' + name.replace('"', '""') + '"\r\n' for name in names)
+    ).encode("utf-8-sig"),
+}
+
+
+@pytest.mark.parametrize("dress", DRESSES)
+def test_a_list_in_any_dress_names_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dress: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "k").mkdir()
+    for name in NAMES:
+        Path(name).write_bytes(b"x")
+    assert list(read_paths(io.BytesIO(DRESSES[dress](NAMES)))) == NAMES
+
+
+def test_what_is_not_there_comes_back_as_it_was() -> None:
+    raw = os.fsdecode(b"caf\xe9.png")
+    lines = ["gone.png", "k\\gone.png", '"gone.png"', " gone.png", raw]
+    assert list(read_paths(io.BytesIO(b"\n".join(map(os.fsencode, lines))))) == lines
+    assert list(read_paths(io.BytesIO(b""))) == []
+
+
+def test_paths_are_yielded_as_they_come() -> None:
+    class Endless(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: object) -> int:
+            view = memoryview(buffer)  # type: ignore[arg-type]
+            view[:6] = b"a.png\n"
+            return 6
+
+    stream = read_paths(io.BufferedReader(Endless(), 16))
+    assert [next(stream) for _ in range(3)] == ["a.png"] * 3
