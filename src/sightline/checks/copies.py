@@ -141,14 +141,8 @@ def find_doubtful_pairs(subject: Subject) -> list[Finding]:
         return []
     message = f"{count_of(len(groups), 'pair')} alike in outline, not in detail: one image, or two things of one shape?"
     cases = subject.cases_together(groups, _names(subject, groups))
-    cure = "look at each: nothing is done about them; if it is one image, put both into one group, or keep one"
-    fixes = tuple(
-        Fix(str(subject.samples.paths[row]), "group", f"perhaps-{number}", "perhaps the same image")
-        for number, rows in enumerate(groups, 1)
-        if not any(subject.samples.groups[rows])
-        for row in rows
-    )
-    return [Finding("near-question", "note", message, cases, cure, fixes)]
+    cure = "look at each: they count as two images; if it is one, put both into one group (train --fixes), or keep one"
+    return [Finding("near-question", "note", message, cases, cure)]
 
 
 def find_versions(subject: Subject) -> list[Finding]:
