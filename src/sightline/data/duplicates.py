@@ -8,7 +8,7 @@ contents alone, not on the order of files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from hashlib import blake2b
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from sightline.caches import cache_folder
 from sightline.data.facts_cache import FactsCache
-from sightline.data.overlay import LEAST_SIDE, agreement, open_overlaid
+from sightline.data.overlay import LEAST_SIDE, OverlaidImage, agreement, open_overlaid
 from sightline.data.samples import Samples
 from sightline.data.similarity import COMPARISONS, ComparedImage, compare
 from sightline.machine import usable_threads
@@ -111,19 +111,43 @@ def _search(
             is_whole &= all(one.side and other.side for one, other in both)
             found += pool.map(lambda two: compare(*two), both)
             yield len(found), len(pairs)
-        alike = np.asarray(pairs[np.array(found, float) > bar])
+        is_alike = np.array(found, float) > bar
+        alike, fits = pairs[is_alike], np.array(found, float)[is_alike]
         is_large = sides[alike].min(1) >= LEAST_SIDE
-        agrees = np.ones(len(alike), bool)
-        confirm = partial(_agree, samples, rows, value_range)
-        agrees[is_large] = list(pool.map(confirm, alike[is_large].tolist()))
+        details = lru_cache(maxsize=512)(partial(open_overlaid, value_range=value_range))
+        agree = partial(_agree, samples, rows, details)
+        agrees = ~is_large
+        agrees[is_large] = _confirm(alike[is_large], fits[is_large], len(rows), lambda some: pool.map(agree, some))
     return alike[agrees], alike[~agrees], is_whole
 
 
-def _agree(samples: Samples, rows: Pairs, value_range: Range | None, pair: Sequence[int]) -> bool:
+def _agree(samples: Samples, rows: Pairs, load: Callable[[Place], OverlaidImage | None], pair: Sequence[int]) -> bool:
     """Whether the details of two images agree; their outlines do. An image that can't be read agrees with none."""
-    images = (open_overlaid(samples.file(int(rows[place])), value_range) for place in pair)
-    one, other = images
+    one, other = (load(samples.file(int(rows[place]))) for place in pair)
     return one is not None and other is not None and agreement(one, other) >= _DETAILS
+
+
+def _confirm(
+    pairs: Pairs, fits: npt.NDArray[np.float64], count: int, agree: Callable[[list[list[int]]], Iterable[bool]]
+) -> npt.NDArray[np.bool_]:
+    """Return which pairs hold: their details agree, or pairs that agree join both images.
+
+    A film has many more pairs than images. So only those are looked at that join images, most similar first.
+    """
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import minimum_spanning_tree
+
+    holds, agrees = np.ones(len(pairs), bool), np.zeros(len(pairs), bool)
+    place = {tuple(pair): number for number, pair in enumerate(pairs.tolist())}
+    while holds.any():
+        costs = np.where(agrees, 1e-3, 2 - fits)[holds]
+        tree = minimum_spanning_tree(csr_matrix((costs, tuple(pairs[holds].T)), (count, count))).tocoo()
+        chosen = [place[edge] for edge in zip(tree.row.tolist(), tree.col.tolist(), strict=True)]
+        chosen = [number for number in chosen if not agrees[number]]
+        if not chosen:
+            break
+        holds[chosen] = agrees[chosen] = list(agree(pairs[chosen].tolist()))
+    return holds
 
 
 def find_candidates(samples: Samples, rows: Pairs) -> Pairs:
