@@ -43,7 +43,7 @@ def evaluation() -> Evaluation:
 def test_unreadable_images_are_counted_and_in_no_figure(evaluation: Evaluation) -> None:
     assert evaluation.accuracy == wilson(5, 7)
     assert (evaluation.metrics["count"], evaluation.metrics["count_bad"]) == (8, 1)
-    assert evaluation.metrics["confusion"] == [[2, 1], [1, 3]]
+    assert evaluation.metrics["confusion"]["cells"] == [[0, 0, 2], [0, 1, 1], [1, 0, 1], [1, 1, 3]]
 
 
 def test_leaked_images_are_left_out_and_the_figure_with_them_stands_beside(evaluation: Evaluation) -> None:

@@ -107,9 +107,9 @@ def test_a_figure_that_is_computed_wrongly_is_found_by_counting(finished_run: Ru
     recorded = Checkable(finished_run)
     changed = json.loads(json.dumps(recorded.metrics))
     changed["macro_f1"]["value"] -= 1e-4
-    changed["confusion"][0][1] += 1
+    changed["confusion"]["cells"][0][2] += 1
     recorded.__dict__["metrics"] = changed
-    assert {one.what for one in _check_recount(recorded).differences} == {"macro_f1.value", "confusion[0][1]"}
+    assert {one.what for one in _check_recount(recorded).differences} == {"macro_f1.value", "confusion.cells[0][2]"}
 
 
 # -- data -------------------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from sightline.api import reviewing
+from sightline.errors import RunError
+from sightline.evaluation.confusion import confusion_from
 from sightline.evaluation.intervals import wilson
 from sightline.evaluation.metrics import METRICS
 from sightline.reporting.page import render_report
@@ -35,11 +37,21 @@ def earlier(copied_run: Run) -> Run:
 def test_earlier_names_are_read_as_todays(earlier: Run, finished_run: Run) -> None:
     assert "macro_recall" in json.loads(earlier.metrics_file.read_text())
     metrics, wanted = earlier.metrics, finished_run.metrics
-    assert metrics["schema_version"] == wanted["schema_version"] == 3
+    assert metrics["schema_version"] == wanted["schema_version"] == 4
     assert metrics["balanced_accuracy"] == wanted["balanced_accuracy"]
     assert metrics["count_evaluations"] == 4
     assert metrics["frozen_head"] == {"accuracy": wanted["accuracy"], "corrected": 3, "newly_wrong": 1, "p": 0.4}
     assert metrics.keys() - {"frozen_head"} == wanted.keys() - {"frozen_head"}
+
+
+def test_a_square_of_an_earlier_run_is_read_as_its_cells(copied_run: Run, finished_run: Run) -> None:
+    metrics = copied_run.metrics
+    square = confusion_from(metrics["confusion"], 3).tolist()
+    copied_run.metrics_file.write_text(json.dumps({**metrics, "schema_version": 3, "confusion": square}))
+    assert copied_run.metrics == finished_run.metrics
+    copied_run.metrics_file.write_text(json.dumps({**metrics, "schema_version": 3, "confusion": square[:2]}))
+    with pytest.raises(RunError, match="confusion matrix"):
+        _ = copied_run.metrics
 
 
 def test_the_spread_of_an_earlier_run_is_read_too(tmp_path: Path) -> None:

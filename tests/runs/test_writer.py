@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import time
+import unicodedata
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from sightline.errors import InputError, RunError
 from sightline.events import StepEnded
 from sightline.runs.facts_file import SCHEMA
 from sightline.runs.folder import Run, list_runs
-from sightline.runs.writer import RunWriter, clear_stillborn
+from sightline.runs.writer import RunWriter, clear_stillborn, numbered_folder
 
 
 @pytest.fixture
@@ -172,6 +173,29 @@ def test_what_the_finder_saw_is_read_back(writer: RunWriter) -> None:
     assert writer.run.rates == {}
     writer.write_rates((1e-4, 1e-3), (2.5, 0.5))
     assert writer.run.rates == {"learning_rate": [1e-4, 1e-3], "loss": [2.5, 0.5]}
+
+
+@pytest.mark.parametrize(
+    ("data", "stem"),
+    [
+        ("猫と犬", "猫と犬"),
+        ("Ка\u0301рты 2026", "Ка\u0301рты-2026"),
+        ("हिन्दी", "हिन्दी"),
+        ("cafe\u0301", "café"),
+        ("a/b\\c:d*e?f", "a-b-c-d-e-f"),
+        ("x\u202ey\x00z\udce9", "x-y-z"),
+        ("😀", "data"),
+        ("猫" * 100, "猫" * 40),
+    ],
+)
+def test_the_name_of_a_run_keeps_letters_of_any_script(tmp_path: Path, data: str, stem: str) -> None:
+    writer = RunWriter.create(tmp_path / "runs", None, data, {})
+    name = writer.run.folder.name
+    assert name[10:-3] == f"-{stem}" and len(name.encode()) < 255
+    assert unicodedata.is_normalized("NFC", name)
+    assert (tmp_path / "runs" / name / "run.json").is_file()
+    assert numbered_folder(tmp_path / "evaluations", data).name == f"{stem}-01"
+    writer.close()
 
 
 def test_data_are_read_back_with_their_split(writer: RunWriter) -> None:

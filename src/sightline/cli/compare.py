@@ -41,11 +41,13 @@ def compare(
     compared = reviewing.compare(*opened)
     if html:
         from sightline.reporting.compare_page import render_comparison
+        from sightline.reporting.page import keep_together
         from sightline.runs.safe_files import write_text
 
         images = [compared.rows(place) for place in range(len(compared.pairs))]
         about = [f"{compared.images()}.", *compared.notes]
-        write_text(html, render_comparison(compared.runs, compared.names, about, compared.pairs, images))
+        page = render_comparison(compared.runs, compared.names, about, compared.pairs, images)
+        write_text(html, keep_together(page))
     if as_json:
         print(json.dumps(compared.to_dict()))
     else:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from sightline.evaluation.confusion import confusion_to
 from sightline.evaluation.intervals import (
     Interval,
     Units,
@@ -336,7 +337,7 @@ def evaluate_predictions(
         **({} if units is None else {"count_groups": len(np.unique(units)), "design_effect": effect}),
         "macro": describe_macro(rows),
         "classes": [{**row, **score} for row, score in zip(rows, ranking.rows, strict=True)],
-        "confusion": matrix.tolist(),
+        "confusion": confusion_to(matrix),
     }
 
 

@@ -39,6 +39,7 @@ def recount(rows: Sequence[dict[str, str]], classes: Sequence[str]) -> dict[str,
     support = Counter(row["label"] for row in used)
     said = Counter(row["predicted"] for row in used)
     hits = {name: pairs[name, name] for name in classes}
+    number = {name: place for place, name in enumerate(classes)}
     present = [name for name in classes if support[name]]
 
     def macro(numerator: dict[str, int], denominator: dict[str, int]) -> dict[str, float]:
@@ -66,5 +67,8 @@ def recount(rows: Sequence[dict[str, str]], classes: Sequence[str]) -> dict[str,
             }
             for name in classes
         ],
-        "confusion": [[pairs[true, answer] for answer in classes] for true in classes],
+        "confusion": {
+            "classes": len(classes),
+            "cells": sorted([number[true], number[answer], count] for (true, answer), count in pairs.items()),
+        },
     }

@@ -177,7 +177,7 @@ def _metrics(
         "count_leaked": int((leaked & said.is_ok).sum()),
     }
     return {
-        "schema_version": 3,
+        "schema_version": 4,
         **counts,
         **evaluate_predictions(
             labels[used], said.probabilities[used], said.classes, None if units is None else units[used]

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from sightline.errors import InputError
-from sightline.events import Event
+from sightline.events import Event, Noted
 from sightline.pipeline.decide import decide
 from sightline.pipeline.job import Job
 from sightline.pipeline.look import look
@@ -31,6 +31,7 @@ def preview_job(job: Job, count: int) -> Generator[Event, None, Figure]:
         raise InputError("preview.count", f"a preview can't show {count} images", f"give a count from 1 to {MOST}")
     looked, _ = yield from look(job)
     plan = (yield from decide(job, looked)).plan
+    from sightline.reporting.letters import key_of_numbers
     from sightline.reporting.preview import draw_views
     from sightline.training.preview import choose_rows, make_views
     from sightline.training.setup import make_batches
@@ -43,4 +44,6 @@ def preview_job(job: Job, count: int) -> Generator[Event, None, Figure]:
     batches = make_batches(plan, store, readable.tolist(), few.labels[readable].tolist())
     views = make_views(batches, plan.settings, len(samples.classes), _VIEWS)
     title = f"{plan.settings.model}: training images of {plan.settings.size} px and their random changes"
+    if key := key_of_numbers(samples.classes):
+        yield Noted(f"{key}.")
     return draw_views(samples.classes, views, title=title)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from sightline.installation import require_extra
 from sightline.reporting.canvas import INK, empty_figure, in_cells
+from sightline.reporting.letters import drawable_text
 from sightline.reporting.preview import name_of
 from sightline.text import printable, share
 
@@ -139,9 +140,9 @@ def draw_explained(explained: Explained, theme: str = "light") -> Figure:
     if explained.error:
         write(edge, height / 2, f"{printable(explained.path)}: {printable(explained.error)}"[: 2 * _LETTERS])
         return figure
-    title = f"{name_of(explained.label or '', _LETTERS)} {share(explained.confidence)}"
+    title = f"{name_of(drawable_text(explained.label or ''), _LETTERS)} {share(explained.confidence)}"
     if explained.predicted != explained.label:
-        title += f" (predicted: {name_of(explained.predicted or '', _LETTERS)})"
+        title += f" (predicted: {name_of(drawable_text(explained.predicted or ''), _LETTERS)})"
     write(edge, 0.18, title, 11)
     for place, (name, pixels) in enumerate(tiles):
         left = edge + place * (side + edge)

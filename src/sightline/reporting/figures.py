@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sightline.evaluation.confusion import confusion_from
 from sightline.reporting.canvas import (
     INK,
     Draw,
@@ -22,6 +23,7 @@ from sightline.reporting.canvas import (
     write_png,
 )
 from sightline.reporting.confidence import draw_coverage, draw_reliability
+from sightline.reporting.letters import drawable, drawable_text
 from sightline.reporting.more_data import draw_learning_curve
 from sightline.reporting.preview import draw_views
 from sightline.reporting.ranking import draw_ranking
@@ -137,7 +139,10 @@ def draw_confusion(run: Recorded, theme: str = "light") -> Figure | None:
     metrics = run.metrics
     if "confusion" not in metrics:
         return None
-    return draw_matrix(np.array(metrics["confusion"]), [row["class"] for row in metrics["classes"]], theme=theme)
+    names = [row["class"] for row in metrics["classes"]]
+    if len(names) > _MAX_CLASSES:
+        return None
+    return draw_matrix(confusion_from(metrics["confusion"], len(names)), names, theme=theme)
 
 
 def draw_matrix(
@@ -154,7 +159,7 @@ def draw_matrix(
     if len(matrix) > _MAX_CLASSES:
         return None
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    full = [printable(name) for name in classes]
+    full = [printable(name) for name in drawable(classes)]
     names = [name if len(name) <= 24 else name[:23] + "…" for name in full]
     side = 2.4 + 0.42 * len(matrix)
     figure = empty_figure((side + 0.6, side))
@@ -186,7 +191,7 @@ def draw_images(images: Sequence[npt.NDArray[np.uint8]], titles: Sequence[str]) 
     axes = whole_image(figure)
     for number, (image, title) in enumerate(zip(images, titles, strict=True)):
         left, top = number % columns * _CELL, number // columns * (_CELL + _TITLE)
-        words = "\n".join(printable(line)[:30] for line in title.split("\n"))
+        words = "\n".join(drawable_text(printable(line))[:30] for line in title.split("\n"))
         axes.text(left + _CELL / 2, top + _TITLE / 2, words, fontsize=9, ha="center", va="center", parse_math=False)
         height, width = (side / max(image.shape[:2]) * (_CELL - _GAP) for side in image.shape[:2])
         place_image(axes, image, left + (_CELL - width) / 2, top + _TITLE + (_CELL - height) / 2, width, height)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import shlex
 import time
 from collections.abc import Generator
@@ -16,10 +17,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from sightline.events import Event, StageEnded, StageStarted, Warned
+from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
 from sightline.installation import require_extra
 from sightline.reporting.card import write_model_card
 from sightline.reporting.figures import write_figures
+from sightline.reporting.letters import key_of_numbers
 from sightline.reporting.plots import write_mistakes
 from sightline.reporting.sections import OF_EVALUATION, OF_FOLDS, OF_SEEDS, SECTIONS
 from sightline.runs.damage import named_damage
@@ -30,7 +32,7 @@ from sightline.runs.recorded import Recorded
 from sightline.runs.safe_files import write_text
 from sightline.text import count_of, p_value, printable, share
 
-__all__ = ["render_page", "render_report", "write_evaluation_page", "write_report"]
+__all__ = ["keep_together", "render_page", "render_report", "write_evaluation_page", "write_report"]
 
 
 def write_report(run: Run) -> None:
@@ -49,7 +51,7 @@ def write_report(run: Run) -> None:
             write_mistakes(recorded)
         if not recorded.is_repeated:
             write_model_card(recorded)
-    write_text(run.report_file, _render(recorded))
+    write_text(run.report_file, keep_together(_render(recorded)))
 
 
 def write_page(run: Run) -> Generator[Event, None, None]:
@@ -64,6 +66,8 @@ def write_page(run: Run) -> Generator[Event, None, None]:
         cure = f"if they moved: sightline report {shlex.quote(str(run.folder))} --data FOLDER"
         yield Warned("run.images-gone", message, cure)
     write_report(run)
+    if key := key_of_numbers(run.facts["classes"]):
+        yield Noted(f"{key}.")
     yield StageEnded("Reporting", str(run.report_file), time.monotonic() - start)
 
 
@@ -75,7 +79,7 @@ def write_evaluation_page(kept: KeptEvaluation) -> Path:
         RunError: if the disk is full.
     """
     require_extra("light", "the page")
-    write_text(kept.report_file, render_report(kept))
+    write_text(kept.report_file, keep_together(render_report(kept)))
     return kept.report_file
 
 
@@ -119,6 +123,17 @@ def _render(run: Recorded) -> str:
             return render_page("report.html.jinja", name=run.folder.name, facts=run.facts, sections=sections)
         except UndefinedError as error:  # a template asks for what is not there
             raise ValueError(str(error)) from error
+
+
+def keep_together(page: str) -> str:
+    """Return a page in which no number is parted from its percent sign at the end of a line; styles and scripts stay.
+
+    Example:
+        >>> keep_together("<style>p { width: 50 %; }</style><p>99.4 %</p>")
+        '<style>p { width: 50 %; }</style><p>99.4\xa0%</p>'
+    """
+    parts = re.split(r"(<(?:style|script)\b.*?</(?:style|script)>)", page, flags=re.DOTALL)
+    return "".join(part if number % 2 else re.sub(r"(?<=\d) %", "\u00a0%", part) for number, part in enumerate(parts))
 
 
 def render_page(template: str, **values: Any) -> str:

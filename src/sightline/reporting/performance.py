@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from sightline.evaluation.confusion import confusion_from
 from sightline.evaluation.macro import macro_words
 from sightline.evaluation.metrics import intervals_in
 from sightline.reporting.behind import behind_cells
 from sightline.reporting.canvas import both_themes
+from sightline.reporting.letters import key_of_numbers
 from sightline.reporting.ranking import draw_ranking
 from sightline.reporting.thumbnails import thumbnail
 from sightline.runs.recorded import Recorded
@@ -34,6 +37,7 @@ def all_metrics(run: Recorded) -> dict[str, Any]:
         "part": metrics.get("part", ""),
         "macro": macro_words(metrics),
         "ranking": both_themes(run, draw_ranking),
+        "numbers": key_of_numbers([row["class"] for row in metrics.get("classes", [])]),
     }
 
 
@@ -69,24 +73,24 @@ def slices(run: Recorded) -> dict[str, Any] | None:
 def confusion(run: Recorded) -> dict[str, Any]:
     """The confusion matrix up to 25 classes, the most confused pairs, and the images behind both."""
     metrics = run.metrics
-    matrix = np.array(metrics["confusion"])
-    names = [row["class"] for row in metrics["classes"]]
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    wrong = matrix - np.diag(matrix.diagonal())
-    order = np.argsort(-wrong, axis=None, kind="stable")[:10]
-    pairs = [(int(i // len(names)), int(i % len(names))) for i in order if wrong.flat[i]]
-    heat = np.ceil(shares * 9).astype(int)  # 0 stays 0, so that one mistake is seen
+    names, support = [row["class"] for row in metrics["classes"]], [row["support"] for row in metrics["classes"]]
+    wrong = sorted((cell for cell in metrics["confusion"]["cells"] if cell[0] != cell[1]), key=lambda cell: -cell[2])
     return {
         "names": names,
-        "rows": [
-            [(int(n), int(h), float(share)) for n, h, share in zip(*row, strict=True)]
-            for row in zip(matrix, heat, shares, strict=True)
-        ]
-        if len(names) <= _MATRIX_CLASSES
-        else None,
-        "pairs": [(i, j, names[i], names[j], int(matrix[i, j]), float(shares[i, j])) for i, j in pairs],
+        "rows": _heat_rows(confusion_from(metrics["confusion"], len(names))) if len(names) <= _MATRIX_CLASSES else None,
+        "pairs": [(i, j, names[i], names[j], count, count / support[i]) for i, j, count in wrong[:10]],
         "behind": behind_cells(run),
     }
+
+
+def _heat_rows(matrix: npt.NDArray[np.int64]) -> list[list[tuple[int, int, float]]]:
+    """Return the cells of a confusion matrix: images, strength of the colour from 0 to 9, share of the row."""
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    heat = np.ceil(shares * 9).astype(int)  # 0 stays 0, so that one mistake is seen
+    return [
+        [(int(n), int(h), float(share)) for n, h, share in zip(*row, strict=True)]
+        for row in zip(matrix, heat, shares, strict=True)
+    ]
 
 
 def mistakes(run: Recorded) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sightline.errors import RunError, UnreadableImage
+from sightline.evaluation.confusion import confusion_from
 from sightline.installation import require_extra
 from sightline.pixels.containers import place_of
 from sightline.pixels.decode import decode_image
 from sightline.pixels.modes import Range
 from sightline.reporting.canvas import in_cells, write_png
 from sightline.reporting.figures import draw_curves, draw_images, draw_matrix, draw_steps
+from sightline.reporting.letters import drawable
 from sightline.runs.folder import Run
 from sightline.runs.recorded import Recorded
 from sightline.runtime.predictions import Predictions
@@ -79,7 +81,7 @@ def plot_confusion(run: Run, *, normalize: bool = False) -> Figure:
     if "confusion" not in metrics:
         raise _nothing(run, "no confusion matrix of its own")
     names = [row["class"] for row in metrics["classes"]]
-    figure = draw_matrix(np.array(metrics["confusion"]), names, normalize=normalize)
+    figure = draw_matrix(confusion_from(metrics["confusion"], len(names)), names, normalize=normalize)
     return _shown(figure, run, f"{len(names)} classes, too many for an image")
 
 
@@ -104,7 +106,7 @@ def _draw_mistakes(run: Recorded, count: int) -> Figure:
     measured = run.measured
     rows = np.flatnonzero(measured.is_ok & ~measured.correct)
     rows = rows[np.argsort(-measured.confidence[rows], kind="stable")][:count]
-    names = measured.classes
+    names = drawable(measured.classes)
     shown = [
         (
             measured.paths[row],
@@ -139,7 +141,8 @@ def plot_samples(run: Run, part: str = "train", *, count: int = 12) -> Figure:
     rows = split.rows(part)
     rows = rows[samples.is_ok[rows]]
     chosen = rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
-    shown = [(str(samples.paths[row]), samples.classes[samples.labels[row]]) for row in chosen]
+    names = drawable(samples.classes)
+    shown = [(str(samples.paths[row]), names[samples.labels[row]]) for row in chosen]
     return _draw_grid(shown, recorded.root, recorded.value_range, f"no images in {part}")
 
 
@@ -154,7 +157,8 @@ def plot_predictions(predictions: Predictions, *, count: int = 12) -> Figure:
         ``sightline.plot_predictions(classifier.predict(["a.jpg", "b.jpg"]))``
     """
     require_extra("light", "a figure")
-    rows = [(row.path, f"{row.label} {share(row.confidence, 0)}") for row in predictions if not row.error]
+    names = dict(zip(predictions.classes, drawable(predictions.classes), strict=True))
+    rows = [(row.path, f"{names[row.label or '']} {share(row.confidence, 0)}") for row in predictions if not row.error]
     return _draw_grid(rows[:count], Path(), None, "no images that could be read")
 
 

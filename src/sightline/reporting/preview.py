@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.reporting.canvas import INK, empty_figure, place_image, whole_image
+from sightline.reporting.letters import drawable
 from sightline.runs.kept_images import Views
 from sightline.text import printable
 
@@ -38,6 +39,7 @@ def draw_views(
         theme: ``light`` or ``dark`` surroundings.
     """
     count, versions = views.changed.shape[:2]
+    classes = drawable(classes)
     blocks = 2 if count > _ROWS else 1
     rows = -(-count // blocks)
     block_width = (versions + 1) * _TILE + _GAP

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from sightline.reporting.behind import COLOURS
 from sightline.reporting.canvas import INK, empty_figure, leave_room, paint
+from sightline.reporting.letters import drawable
 from sightline.runs.recorded import Recorded
 from sightline.text import printable
 
@@ -42,7 +43,9 @@ def draw_ranking(run: Recorded, theme: str = "light") -> Figure | None:
     if not areas:
         return None
     order = sorted(areas, key=lambda place: float(areas[place]["average_precision"]))[:_DRAWN]
-    named = order[:_NAMED]
+    named, drawn = order[:_NAMED], drawable(names)
+    # As in the map of the images, where that has a colour for each class.
+    colours = {place: COLOURS[place if len(names) <= len(COLOURS) else number] for number, place in enumerate(named)}
     figure = empty_figure((9, 3.8))
     roc, precision = figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2)
     roc.plot([0, 1], [0, 1], color=_OTHER, linestyle=":", linewidth=1.0)
@@ -51,8 +54,8 @@ def draw_ranking(run: Recorded, theme: str = "light") -> Figure | None:
         for axes, (x, y), area in zip((roc, precision), curves, ("roc_auc", "average_precision"), strict=True):
             style = "default" if axes is roc else "steps-post"  # between two precisions there is no third
             if place in named:
-                label = f"{printable(names[place])[:20]} {areas[place][area]:.3f}"
-                axes.plot(x, y, lw=1.4, drawstyle=style, color=COLOURS[named.index(place)], label=label)
+                label = f"{printable(drawn[place])[:20]} {areas[place][area]:.3f}"
+                axes.plot(x, y, lw=1.4, drawstyle=style, color=colours[place], label=label)
             else:
                 axes.plot(x, y, lw=0.6, drawstyle=style, color=_OTHER, alpha=0.5)
     roc.set(title="ROC", xlabel="share of the others taken for the class", ylabel="share of the class found")

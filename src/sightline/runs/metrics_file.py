@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sightline.evaluation.confusion import confusion_from, confusion_to
 from sightline.evaluation.metrics import ALIASES, METRICS
 from sightline.runs.json_forms import INTERVAL, NUMBER, Each, Maybe, refuse_form
 from sightline.runs.safe_files import read_json
@@ -13,6 +14,7 @@ from sightline.runs.safe_files import read_json
 __all__ = ["read_metrics"]
 
 _RENAMED = {**ALIASES, "count_looks": "count_evaluations", "fixed": "corrected", "broken": "newly_wrong"}
+SCHEMA = 4
 _OF_RUN = (*METRICS, "accuracy_with_leaks", "accuracy_with_views")
 _FORM = {
     **dict.fromkeys(_OF_RUN, Maybe(INTERVAL)),
@@ -25,6 +27,7 @@ _FORM = {
     "frozen_head": Maybe({"accuracy": INTERVAL, "corrected": int, "newly_wrong": int, "p": NUMBER}),
     "classes": Maybe([{"class": str, "support": int, "predicted": int, "too_few": bool}]),
     "spread": Maybe(Each(dict)),
+    "confusion": Maybe({"classes": int, "cells": [[int]]}),
 }
 _INSIDE = ("spread", "frozen_head")  # objects whose keys were renamed too
 
@@ -43,7 +46,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or "accuracy" not in content:
         raise ValueError("it holds no metrics")
     metrics: dict[str, Any] = content
-    schema = metrics.get("schema_version", 3)
+    schema = metrics.get("schema_version", SCHEMA)
     if not isinstance(schema, int):
         raise ValueError("schema_version is not a number")
     if schema == 1:  # some values had no interval yet: a reader would take one for certain
@@ -52,8 +55,14 @@ def read_metrics(path: Path) -> dict[str, Any]:
             name: value for name, value in metrics.items() if values.get(name, INTERVAL).keys() == INTERVAL.keys()
         }
     if schema < 3:
-        metrics = _renamed(metrics) | {"schema_version": 3}
+        metrics = _renamed(metrics)
         metrics |= {name: _renamed(metrics[name]) for name in _INSIDE if isinstance(metrics.get(name), dict)}
+    if isinstance(metrics.get("confusion"), list):  # before 4: a square, of which 4,000 classes made 145 MB
+        classes = metrics.get("classes")
+        square = confusion_from(metrics["confusion"], len(classes) if isinstance(classes, list) else 0)
+        metrics = {**metrics, "confusion": confusion_to(square)}
+    if schema < SCHEMA:
+        metrics = {**metrics, "schema_version": SCHEMA}
     refuse_form(metrics, _FORM)
     for place, interval in _intervals(metrics):
         if interval.keys() != INTERVAL.keys():

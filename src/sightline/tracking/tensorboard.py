@@ -20,6 +20,7 @@ from sightline.events import (
     StepEnded,
     ValidationMeasured,
 )
+from sightline.reporting.letters import drawable, key_of_numbers
 from sightline.runs.folder import Run
 from sightline.text import share
 
@@ -34,7 +35,8 @@ class TensorboardTracker:
 
     Scalars: ``Loss/train``, ``LearningRate`` and ``GradientNorm`` by step; ``Loss/val``, ``Accuracy/train`` and
     ``Accuracy/val`` by epoch. Images: ``Inputs/train`` of the first step; ``Confusion/val`` and ``Mistakes/val``
-    by epoch. Texts: ``Plan``, ``Result``, and ``Learning rate`` if the finder was used. The file is flushed after
+    by epoch. Texts: ``Plan``, ``Result``, ``Learning rate`` if the finder was used, and ``Classes`` if
+    images show numbers for names that no installed font can draw. The file is flushed after
     each epoch, so that a killed run leaves its results so far.
 
     Args:
@@ -46,11 +48,13 @@ class TensorboardTracker:
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         self.where = f"TensorBoard; to view it: tensorboard --logdir {run.tensorboard_folder}"
-        self._classes = run.facts["classes"]
+        self._classes = drawable(run.facts["classes"])
         self._writer = EventFileWriter(str(run.tensorboard_folder))
         plan = run.plan
         self._write(0, hparams_pb(plain_settings(plan.settings.model_dump()), trial_id=run.folder.name))
         self._write_text("Plan", _as_table(plan.rows()))
+        if key := key_of_numbers(run.facts["classes"]):
+            self._write_text("Classes", key)
 
     def show(self, event: Event) -> None:
         """Write an event."""

@@ -18,12 +18,23 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
+// A table that is wider than the screen says so, until its last column is in sight.
+for (const box of document.querySelectorAll(".scroll")) {
+  const tell = () => {
+    box.classList.toggle("wider", box.scrollWidth > box.clientWidth + 1);
+    box.classList.toggle("ended", box.scrollLeft + box.clientWidth >= box.scrollWidth - 1);
+  };
+  new ResizeObserver(tell).observe(box);
+  box.addEventListener("scroll", tell, { passive: true });
+  tell();
+}
+
 // What another least confidence would do: the numbers are in the page.
 const slider = document.querySelector(".slider");
 if (slider) {
   const rows = JSON.parse(slider.dataset.curve);
   const input = slider.querySelector("input");
-  const percent = (share, digits = 0) => (100 * share).toFixed(digits) + " %";
+  const percent = (share, digits = 0) => (100 * share).toFixed(digits) + "\u00a0%";
   const tell = () => {
     const [threshold, coverage, n, right, low, high] = rows[Number(input.value)];
     slider.querySelector("output").textContent = threshold.toFixed(2);
@@ -58,7 +69,7 @@ if (behind) {
         image.alt = `${path}: true ${label}, predicted ${said}`;
         const caption = document.createElement("figcaption");
         const sure = document.createElement("b");
-        sure.textContent = (100 * confidence).toFixed(1) + " %";
+        sure.textContent = (100 * confidence).toFixed(1) + "\u00a0%";
         const name = document.createElement("span");
         name.className = "path";
         name.textContent = path;
