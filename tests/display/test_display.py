@@ -90,6 +90,12 @@ def test_a_training_prints_what_data_machine_and_person_decided():
     assert [line.split()[0] for line in plan_lines(ROWS)[1:]] == [row[0] for row in ROWS]
 
 
+def test_settings_that_a_training_does_not_use_are_one_line_of_its_plan():
+    unused = tuple((name, "0", "unused", "no epochs") for name in ("momentum", "flip"))
+    *lines, last = plan_lines((*unused, *ROWS))
+    assert lines == plan_lines(ROWS) and last == "  not used by this training: momentum, flip"
+
+
 def test_a_long_recipe_is_cut_and_options_never_are():
     recipe = tuple((f"r{n}", "1", "recipe", "from the recipe") for n in range(30))
     assert decision_lines((*recipe, *ROWS))[1:5] == decision_lines(ROWS)[1:5]

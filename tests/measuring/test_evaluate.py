@@ -6,9 +6,12 @@ import numpy as np
 
 import sightline
 from finished import write_colours
+from sightline.evaluation.result import evaluate_rows
 from sightline.events import ValidationMeasured
-from sightline.measuring.evaluate import show_mistakes
+from sightline.measuring.evaluate import count_evaluations, show_mistakes
 from sightline.pixels.preprocess import Preprocess
+from sightline.runtime.predictions import Predictions
+from sightline.steps import result_of
 
 
 class Store:
@@ -21,6 +24,21 @@ class Store:
         for place, row in enumerate(rows):
             if row != self.unreadable:
                 yield place, np.full((8, 8, 3), row, np.uint8)
+
+
+def test_the_same_answers_are_those_of_one_classifier(table) -> None:
+    samples, rows, labels = table([0, 1, 0]), np.arange(3), np.array([0, 1, 0])
+    one = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]], np.float32)
+
+    def count(probabilities: np.ndarray, order: np.ndarray = rows) -> int:
+        said = Predictions(("a", "b"), tuple("xyz"), probabilities[order], np.zeros((3, 0), np.float32), (None,) * 3)
+        evaluation = evaluate_rows(said, labels[order])
+        return result_of(count_evaluations(evaluation, samples, order)).metrics["count_evaluations"]
+
+    assert count(one) == 1
+    assert count(one + np.float32(1e-7)) == 1  # another file with the same network: a threshold or a date differs
+    assert count(one, np.array([2, 0, 1])) == 1
+    assert count(one[:, ::-1]) == 2
 
 
 def measured(count: int) -> ValidationMeasured:

@@ -23,9 +23,11 @@ from sklearn import metrics as sk
 
 from sightline.evaluation.metrics import METRICS
 from sightline.planning.decisions import Decision
+from sightline.reporting.behind import COLOURS
 from sightline.reporting.card import render_model_card
 from sightline.reporting.figures import FIGURES, draw_curves
-from sightline.reporting.page import render_report, write_report
+from sightline.reporting.page import keep_together, render_report, write_report
+from sightline.reporting.ranking import draw_ranking
 from sightline.reporting.sections import SECTIONS
 from sightline.runs.folder import Run
 from sightline.runs.recorded import Recorded
@@ -322,7 +324,64 @@ def test_a_figure_over_views_stands_beside_the_headline(copied_run):
     assert "Averaged over 6 views" in text and "12 % (10 to 20" in text
 
 
-def drive(page: str, script: str, folder) -> dict:
+@pytest.mark.usefixtures("no_figures")
+def test_a_temperature_that_makes_the_test_loss_worse_is_said_to(copied_run):
+    metrics = copied_run.metrics
+    after = metrics["calibration"]["after"]
+    for loss, is_worse in ((after["log_loss"] - 0.01, True), (after["log_loss"] + 0.01, False)):
+        metrics["calibration"] |= {"temperature": 1.5, "before": {**after, "log_loss": loss}}
+        copied_run.metrics_file.write_text(json.dumps(metrics))
+        text = " ".join(Elements(render_report(copied_run)).text.split())
+        words = f"log-loss is higher with the temperature ({after['log_loss']:.3f}) than without ({loss:.3f})"
+        assert (words in text) == is_worse
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_images_without_the_cross_check_are_counted_with_the_reason(copied_run):
+    kept = copied_run.explanations
+    assert kept is not None
+    with np.load(copied_run.explanations_file) as arrays:
+        without = {name: array for name, array in arrays.items() if name != "occlusion"}
+    np.savez(copied_run.explanations_file, **without)
+    text = " ".join(Elements(render_report(copied_run)).text.split())
+    count = len(kept.images)
+    assert f"left out for {count} of these {count} images: it may take no more predictions than" in text
+
+
+def test_a_class_has_one_colour_in_curves_and_map(finished_run):
+    drawn = draw_ranking(Recorded(finished_run))
+    colours = {line.get_label().split()[0]: line.get_color() for line in drawn.axes[0].get_lines()}
+    for place, name in enumerate(finished_run.facts["classes"]):
+        assert colours[name] == COLOURS[place]
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_table_that_is_wider_than_the_screen_says_so(finished_run, tmp_path, width):
+    script = """
+    const boxes = [...document.querySelectorAll(".scroll")];
+    boxes.forEach((box) => { box.dispatchEvent(new Event("scroll")); });
+    told.wrong = boxes.filter((box) => box.classList.contains("wider") !== (box.scrollWidth > box.clientWidth + 1)).length;
+    told.wide = boxes.filter((box) => box.classList.contains("wider")).length;
+    told.over = document.documentElement.scrollWidth - window.innerWidth;
+    """
+    told = drive(keep_together(render_report(finished_run)), script, tmp_path, width)
+    assert told["wrong"] == 0 and told["over"] <= 0
+    assert width > 390 or told["wide"] > 0
+
+
+def test_a_number_stays_with_its_percent_sign(page):
+    kept = keep_together(page)
+    assert kept.replace("\u00a0", " ") == page.replace("\u00a0", " ")
+    policy = re.search(r"style-src '(sha256-[^']+)'", kept)
+    style = re.search(r"<style>(.*?)</style>", kept, re.DOTALL)
+    assert policy and style
+    assert policy[1] == "sha256-" + base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    outside = re.sub(r"<(style|script)\b.*?</\1>", "", kept, flags=re.DOTALL)
+    assert "\u00a0%" in outside and not re.search(r"\d %", outside)
+
+
+def drive(page: str, script: str, folder, width: int = 1280) -> dict:
     """Return what a script finds in a copy of the page without its policy, which forbids such scripts."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
@@ -333,7 +392,13 @@ def drive(page: str, script: str, folder) -> dict:
     copy = folder / "driven.html"
     copy.write_text(re.sub("<meta http-equiv=[^>]*>", "", page).replace("</body>", told), encoding="utf-8")
     flags = "--headless --no-sandbox --disable-gpu --no-first-run --virtual-time-budget=3000 --dump-dom"
-    command = [chromium, *flags.split(), f"--user-data-dir={folder / 'profile'}", copy.as_uri()]
+    command = [
+        chromium,
+        *flags.split(),
+        f"--window-size={width},900",
+        f"--user-data-dir={folder / 'profile'}",
+        copy.as_uri(),
+    ]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     said = json.loads(unescape(re.search("<title>(.*?)</title>", result.stdout, re.DOTALL)[1]))
     assert "error" not in said, said

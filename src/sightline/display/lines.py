@@ -114,8 +114,11 @@ def _epoch_line(event: EpochEnded) -> str:
 
 
 def plan_lines(rows: Rows) -> list[str]:
-    """Return the whole plan as aligned lines: setting, value, origin, reason."""
-    return ["Plan (setting, value, origin, reason)", *_aligned(rows)]
+    """Return the whole plan as aligned lines: setting, value, origin, reason; what it does not use is named in one."""
+    used = [row for row in rows if row[2] != "unused"]
+    unused = [row[0] for row in rows if row[2] == "unused"]
+    rest = [f"  not used by this training: {', '.join(unused)}"] if unused else []
+    return ["Plan (setting, value, origin, reason)", *_aligned(used), *rest]
 
 
 def decision_lines(rows: Rows) -> list[str]:

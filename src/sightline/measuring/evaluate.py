@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Generator
 from dataclasses import replace
@@ -121,7 +122,7 @@ def evaluate_source(
         yield Warned("evaluation.leak", message, "give images that were not used in training")
     measured = evaluate_samples(classifier, samples, rows, number[samples.labels[rows]], leaked)
     evaluation = describe_trust((yield from measured), classifier)
-    evaluation = yield from count_evaluations(evaluation, samples, rows, classifier)
+    evaluation = yield from count_evaluations(evaluation, samples, rows)
     if unknown:
         evaluation = yield from _measure_unknown(evaluation, classifier, foreign)
     used = rows[evaluation.used]
@@ -163,12 +164,15 @@ def describe_trust(evaluation: Evaluation, classifier: Classifier) -> Evaluation
 
 
 def count_evaluations(
-    evaluation: Evaluation, samples: Samples, rows: npt.NDArray[np.intp], classifier: Classifier
+    evaluation: Evaluation, samples: Samples, rows: npt.NDArray[np.intp]
 ) -> Generator[Event, None, Evaluation]:
     """Count this evaluation of the images, and warn where many classifiers were evaluated on them."""
     names = np.array(evaluation.predictions.classes, object)[evaluation.labels]
     test_set = fingerprint_of(zip(samples.digests[rows].tolist(), names.tolist(), strict=True))
-    count = count_evaluation(test_set, classifier.digest)
+    # By its answers: a file that differs in a threshold or a date alone is the same classifier.
+    order = np.argsort(samples.digests[rows].astype(str), kind="stable")
+    answers = np.round(evaluation.predictions.probabilities[order].astype(np.float64), 4)
+    count = count_evaluation(test_set, hashlib.sha256(np.nan_to_num(answers, nan=-1.0).tobytes()).hexdigest())
     if count is not None and count >= MANY_EVALUATIONS:
         message = f"{count} classifiers were evaluated on these images: the best result is too optimistic"
         cure = "choose by validation metrics, and keep new images for the end"

@@ -103,7 +103,7 @@ def finish(
     evaluation = (yield from measured).with_part(split.headline)
     evaluation = judge_evaluation(evaluation, calibrated, classifier, samples, rows)
     if split.headline == "test":
-        evaluation = yield from count_evaluations(evaluation, samples, rows, classifier)
+        evaluation = yield from count_evaluations(evaluation, samples, rows)
     train = split.rows("train")
     evaluation = evaluation.with_baselines(
         samples.labels[train],

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sightline.errors import InputError
-from sightline.events import Event, Noted
+from sightline.events import Event, Noted, Planned
 from sightline.pipeline.decide import decide
 from sightline.pipeline.job import Job
 from sightline.pipeline.look import look
 from sightline.reading.decode import decode_images
+from sightline.steps import Steps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +32,10 @@ def preview_job(job: Job, count: int) -> Generator[Event, None, Figure]:
     if not 1 <= count <= MOST:
         raise InputError("preview.count", f"a preview can't show {count} images", f"give a count from 1 to {MOST}")
     looked, _ = yield from look(job)
-    plan = (yield from decide(job, looked)).plan
+    deciding = Steps(decide(job, looked))
+    for event in deciding:  # nothing is trained, so no time is told
+        yield replace(event, seconds=None) if isinstance(event, Planned) else event
+    plan = deciding.result.plan
     from sightline.reporting.letters import key_of_numbers
     from sightline.reporting.preview import draw_views
     from sightline.training.preview import choose_rows, make_views

@@ -88,6 +88,9 @@ def _train(job: Job, processes: Processes, stages: list[StageEnded]) -> Generato
         if before is None or not run.plan_file.is_file():  # another device is used this once
             writer.write_plan(plan.to_toml())  # first: trackers read it
         yield RunStarted(str(run.folder))
+        if limit and seconds_before:
+            left = f"{duration(max(0.0, limit - seconds_before))} of {duration(limit)} are left"
+            yield Noted(f"The time limit counts the {duration(seconds_before)} before the stop too: {left}.")
         if writer.lock_problem:
             yield Warned("run.no-lock", writer.lock_problem, "never let two commands write into one run")
         workbench = yield from set_up_workbench(looked.samples, begun.split, plan, weights, decided.costs)

@@ -48,6 +48,8 @@ def explanations(run: Recorded) -> dict[str, Any] | None:
         ],
         "has_gradcam": kept.gradcam is not None,
         "has_occlusion": kept.occlusion is not None,
+        "without_occlusion": len(kept.images) - (0 if kept.occlusion is None else len(kept.occlusion)),
+        "count": len(kept.images),
         "agreement": f"{known.mean():.2f}" if len(known) else None,
         "layer": kept.layer,
         "is_small": kept.images.shape[1] < 96,

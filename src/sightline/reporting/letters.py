@@ -10,6 +10,7 @@ from sightline.text import count_of, printable
 __all__ = ["drawable", "drawable_text", "key_of_numbers"]
 
 _SHOWN = 20  # classes in a key
+_BOXES = ("Last Resort", "LastResort")  # matplotlib's own, which has a box for every letter
 
 
 def drawable(names: Sequence[str]) -> list[str]:
@@ -68,7 +69,11 @@ def _absent(letters: frozenset[str]) -> frozenset[str]:
     codes = {ord(letter) for letter in letters}
     for family in families:
         codes -= _codes(font_manager.findfont(font_manager.FontProperties(family=[family])))
-    fonts = {font.name: font.fname for font in font_manager.fontManager.ttflist if font.style == "normal"}
+    fonts = {
+        font.name: font.fname
+        for font in font_manager.fontManager.ttflist
+        if font.style == "normal" and not font.name.startswith(_BOXES)
+    }
     for name, file in sorted(fonts.items()):
         if not codes:
             break

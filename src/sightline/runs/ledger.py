@@ -43,7 +43,7 @@ def count_evaluation(test_set: str, classifier: str) -> int | None:
 
     Args:
         test_set: of ``fingerprint_of``.
-        classifier: a digest of its file.
+        classifier: a digest of its answers to them.
 
     Returns:
         None where the file can't be written: counting must not stop an evaluation.
