@@ -79,6 +79,17 @@ def test_what_can_not_be_read_names_the_version_and_ways_on(runs: Path) -> None:
         assert "sightline verify" not in caught.value.cure and "put it back" not in caught.value.cure
 
 
+def test_damage_of_an_older_run_is_not_taken_for_its_age(runs: Path) -> None:
+    run = Run(runs / "metrics-1")
+    for file, content in ((run.metrics_file, b'{"accuracy": '), (run.probabilities_file, b"\x93NUMPY\x01\x00")):
+        whole = file.read_bytes()
+        file.write_bytes(content)
+        with pytest.raises(RunError) as caught:
+            _ = run.metrics, read_measured(run).probabilities
+        assert caught.value.code == "run.damaged" and str(file) in caught.value.message
+        file.write_bytes(whole)
+
+
 def test_a_run_of_a_newer_version_asks_for_that_version(copied_run: Run) -> None:
     write_json(copied_run.facts_file, {**copied_run.facts, "schema_version": SCHEMA + 1})
     copied_run.plan_file.write_text(

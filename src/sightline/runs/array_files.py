@@ -12,16 +12,22 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy
 
-__all__ = ["read_array", "read_arrays"]
+from sightline.text import one_line
+
+__all__ = ["ArrayFileError", "read_array", "read_arrays"]
 
 _MOST = 2 * 2**30  # bytes of the arrays of one .npz file, which a small compressed one can claim
+
+
+class ArrayFileError(ValueError):
+    """A file holds no array, or not the one that its header promises."""
 
 
 def read_array(path: Path) -> npt.NDArray[Any]:
     """Return the array of an ``.npy`` file.
 
     Raises:
-        ValueError: if it is none, or its header promises more or less than the file holds.
+        ArrayFileError: if it is none, or its header promises more or less than the file holds.
         OSError: if it can't be read.
     """
     with path.open("rb") as file:
@@ -32,7 +38,7 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]] | None:
     """Return the arrays of an ``.npz`` file by name; None where there is no file.
 
     Raises:
-        ValueError, zipfile.BadZipFile: as for :func:`read_array`, of any array in it.
+        ArrayFileError, zipfile.BadZipFile: as for :func:`read_array`, of any array in it.
         OSError: if it can't be read.
     """
     if not path.is_file():
@@ -41,7 +47,7 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]] | None:
         members = archive.infolist()
         total = sum(member.file_size for member in members)
         if total > _MOST:
-            raise ValueError(f"its arrays claim {total:,} bytes")
+            raise ArrayFileError(f"its arrays claim {total:,} bytes")
         arrays = {}
         for member in members:
             with archive.open(member) as file:
@@ -52,10 +58,10 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]] | None:
 def _read(file: IO[bytes], size: int) -> npt.NDArray[Any]:
     shape, dtype, start = _header(file)
     if dtype.hasobject:
-        raise ValueError("it holds objects, not numbers")
+        raise ArrayFileError("it holds objects, not numbers")
     promised = start + math.prod(shape) * dtype.itemsize
     if promised != size:
-        raise ValueError(f"its header promises {promised:,} bytes, and it has {size:,}")
+        raise ArrayFileError(f"its header promises {promised:,} bytes, and it has {size:,}")
     file.seek(0)
     array: npt.NDArray[Any] = npy.read_array(file, allow_pickle=False)
     return array
@@ -67,8 +73,8 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
         version = npy.read_magic(file)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = read(file)
-    except (RecursionError, MemoryError, SyntaxError, TokenError, TypeError) as error:  # of brackets in brackets
-        raise ValueError("its header can't be read") from error
+    except (ValueError, RecursionError, MemoryError, SyntaxError, TokenError, TypeError) as error:
+        raise ArrayFileError(f"its header can't be read: {one_line(error)}") from error
     if any(side < 0 for side in shape):
-        raise ValueError(f"its header claims the shape {shape}")
+        raise ArrayFileError(f"its header claims the shape {shape}")
     return shape, dtype, file.tell()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import json
 import shlex
 import zipfile
 import zlib
@@ -11,27 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sightline.errors import RunError
+from sightline.runs.array_files import ArrayFileError
 from sightline.runs.facts_file import FACTS_FILE, SCHEMA, read_facts, version_of
 
 __all__ = ["named_damage"]
 
-# What a file that was cut off, emptied or changed by hand raises where it is read or used.
-_DAMAGE = (
-    FileNotFoundError,
-    IsADirectoryError,
-    NotADirectoryError,
-    PermissionError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    RecursionError,
-    csv.Error,
-    zipfile.BadZipFile,
-    zlib.error,
+# What no version wrote.
+_NEVER_AGE = (
+    *(IsADirectoryError, NotADirectoryError, PermissionError, EOFError, RecursionError, ArrayFileError),
+    *(json.JSONDecodeError, UnicodeDecodeError, csv.Error, zipfile.BadZipFile, zlib.error),
 )
+# What a file that was cut off, emptied or changed by hand raises where it is read or used.
+_DAMAGE = (*_NEVER_AGE, FileNotFoundError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
 
 @contextlib.contextmanager
@@ -45,7 +37,8 @@ def named_damage(what: str | Path, folder: Path) -> Iterator[None]:
         yield
     except _DAMAGE as error:
         said = f"no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
-        raise _of_other_version(what, folder, said) or _damaged(what, folder, said) from error
+        aged = None if isinstance(error, _NEVER_AGE) else _of_other_version(what, folder, said)
+        raise aged or _damaged(what, folder, said) from error
 
 
 def _damaged(what: str | Path, folder: Path, said: str) -> RunError:
