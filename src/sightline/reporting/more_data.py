@@ -9,6 +9,7 @@ import numpy as np
 
 from sightline.reporting.canvas import INK, both_themes, empty_figure, leave_room, paint
 from sightline.runs.recorded import Recorded
+from sightline.text import signed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +42,7 @@ def more_data(run: Recorded) -> dict[str, Any]:
         "gain": [f"{100 * number:.1f}" for number in curve.gain],
         "is_clear": curve.gain.is_clear,
         "is_head_alone": not run.facts.get("best_epoch"),
-        "classes": [(row, [f"{100 * end:+.1f}" for end in row.gain]) for row in classes[:_SHOWN]],
+        "classes": [(row, [signed(100 * end) for end in row.gain]) for row in classes[:_SHOWN]],
         "best": [row.name for row in classes[:3] if row.gain.is_clear],
         "count_classes": len(classes),
         "network": facts["model"],

@@ -10,6 +10,7 @@ from sightline.evaluation.intervals import units_of
 from sightline.evaluation.shift import LabelledPredictions, RecallChange, compare_recalls
 from sightline.reporting.performance import digits_for
 from sightline.runs.recorded import Recorded
+from sightline.text import signed
 
 __all__ = ["validation_and_test"]
 
@@ -41,7 +42,7 @@ def validation_and_test(run: Recorded) -> dict[str, Any] | None:
 
 
 def _row(classes: tuple[str, ...], change: RecallChange) -> dict[str, Any]:
-    points = (f"{100 * gap:+.0f}".replace("-", "\u2212") for gap in (change.difference, change.low, change.high))
+    points = (signed(100 * gap, 0).replace("-", "\u2212") for gap in (change.difference, change.low, change.high))
     difference, low, high = points
     return {
         "class": classes[change.label],
