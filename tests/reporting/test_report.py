@@ -374,7 +374,7 @@ def test_a_table_that_is_wider_than_the_screen_says_so(finished_run, tmp_path, w
 def test_a_number_stays_with_its_percent_sign(page):
     kept = keep_together(page)
     assert kept.replace("\u00a0", " ") == page.replace("\u00a0", " ")
-    policy = re.search(r"style-src '(sha256-[^']+)'", kept)
+    policy = re.search(r"style-src '(sha256-[^']+)'", unescape(kept))
     style = re.search(r"<style>(.*?)</style>", kept, re.DOTALL)
     assert policy and style
     assert policy[1] == "sha256-" + base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
