@@ -10,9 +10,10 @@ import pytest
 
 import sightline
 from sightline.errors import InputError, RunError, WeightsError
-from sightline.events import Resumed, StepEnded, Warned
+from sightline.events import Noted, Resumed, StepEnded, Warned
 from sightline.runs.folder import Run
 from sightline.runs.lock import lock_run
+from sightline.runs.safe_files import write_json
 from sightline.training import state
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_figures")]
@@ -76,6 +77,14 @@ def test_it_ends_as_if_nothing_had_happened(colours, tmp_path, cut):
     assert again.metrics["accuracy"] == whole.metrics["accuracy"]
     assert not (again.folder / "checkpoints").exists() and "not_exact_since" not in again.facts
     assert [path.stat().st_mtime_ns for path in sorted(Path(colours).rglob("*.png"))] == before
+
+
+def test_a_limit_counts_what_ran_before_the_stop_and_that_is_said(colours, tmp_path, cut):
+    write_json(cut.facts_file, {**cut.facts, "seconds": 100.0})
+    display = DieAt(-1)
+    sightline.train(colours, out=tmp_path, name="cut", resume=True, time=600, display=display)
+    (said,) = [event.message for event in display.events if isinstance(event, Noted) and "time limit" in event.message]
+    assert said == "The time limit counts the 1 min 40 s before the stop too: 8 min 20 s of 10 min 0 s are left."
 
 
 def test_published_weights_are_not_asked_for_again(colours, tmp_path, monkeypatch, cache_weights):

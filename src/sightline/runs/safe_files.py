@@ -17,6 +17,7 @@ from sightline.text import csv_text
 
 __all__ = [
     "append_bytes",
+    "find_strays",
     "named_writes",
     "parse_json",
     "previous_folder",
@@ -187,8 +188,23 @@ def recover_folder(folder: Path) -> Path:
 def sweep_strays(folder: Path) -> list[Path]:
     """Remove what processes that were killed left half-written in a run folder; returns what was removed.
 
+    The caller holds the run's lock, so no other process writes what is swept. No link is followed.
+    """
+    strays = find_strays(folder)
+    for stray in strays:
+        if stray.is_dir():
+            shutil.rmtree(stray, ignore_errors=True)  # refuses a link
+        else:
+            with contextlib.suppress(OSError):
+                stray.unlink()
+    return [stray for stray in strays if not os.path.lexists(stray)]
+
+
+def find_strays(folder: Path) -> list[Path]:
+    """Return what processes that were killed left half-written in a run folder.
+
     That is ``NAME.tmp-PID`` of ``write_bytes``, unless another process of that number is alive, and scratch folders
-    ``NAME.tmp``. The caller holds the run's lock, so no other process writes what is swept. No link is followed.
+    ``NAME.tmp``. No link is followed.
     """
     from psutil import pid_exists  # of the light extra; prediction never sweeps
 
@@ -200,13 +216,7 @@ def sweep_strays(folder: Path) -> list[Path]:
             found = re.search(r"\.tmp-(\d+)$", name)
             if found and (int(found[1]) == os.getpid() or not pid_exists(int(found[1]))):
                 strays.append(Path(place, name))
-    for stray in strays:
-        if stray.is_dir():
-            shutil.rmtree(stray, ignore_errors=True)  # refuses a link
-        else:
-            with contextlib.suppress(OSError):
-                stray.unlink()
-    return [stray for stray in strays if not os.path.lexists(stray)]
+    return strays
 
 
 def sync_folder(folder: Path) -> None:

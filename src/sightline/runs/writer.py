@@ -28,6 +28,7 @@ from sightline.runs.kept_images import Explanations, Views
 from sightline.runs.lock import RunLock, lock_run
 from sightline.runs.safe_files import (
     append_bytes,
+    find_strays,
     sweep_strays,
     sync_folder,
     write_bytes,
@@ -236,11 +237,13 @@ def sweep_finished(run: Run) -> None:
     """
     with contextlib.suppress(RunError):
         facts = run.facts
-        if facts["status"] != "finished":
+        # Runs of before this was recorded may be meant to have their checkpoints.
+        is_unwanted = facts.get("keep_checkpoints") is False and run.checkpoints_folder.is_dir()
+        if facts["status"] != "finished" or not (is_unwanted or find_strays(run.folder)):
             return
         with lock_run(run.folder):
             sweep_strays(run.folder)
-            if facts.get("keep_checkpoints") is False:  # runs of before this was recorded may be meant to have them
+            if is_unwanted:
                 shutil.rmtree(run.checkpoints_folder, ignore_errors=True)
 
 
