@@ -73,6 +73,7 @@ def _train(job: Job, processes: Processes, stages: list[StageEnded]) -> Generato
         weights, origin = yield from fetch_weights(
             plan.settings, decided.network, looked.samples.classes, looked.earlier
         )
+    seconds_before = 0.0 if before is None else float(before.facts.get("seconds") or 0)  # before this one is added
     if before is None:
         own = {"processes": size, "keep_checkpoints": job.keep_checkpoints}
         facts = {**describe_run(job, looked, decided, begun.split, origin), **own}
@@ -82,7 +83,6 @@ def _train(job: Job, processes: Processes, stages: list[StageEnded]) -> Generato
         root, keep = str(looked.samples.root.resolve()), job.keep_checkpoints
         writer.update(status="running", data_root=root, error=None, files=None, keep_checkpoints=keep)
     run = writer.run
-    seconds_before = 0.0 if before is None else float(run.facts.get("seconds", 0))
     limit = plan.settings.time
     with kept_status(writer, is_new=before is None):
         if before is None or not run.plan_file.is_file():  # another device is used this once
