@@ -111,6 +111,11 @@ def test_the_safe_end_of_the_interval_counts(metric: Metric, value: float, below
     assert (error is None) == (safe >= required if metric.is_higher_better else safe <= required)
 
 
+def test_the_effective_count_stands_beside_the_count() -> None:
+    error = check_requirement("accuracy>=0.9", {"accuracy": Interval(0.8, 0.7, 0.88, 2_487, "", 71).to_dict()})
+    assert error is not None and "n=2,487, effective n=71" in error.message
+
+
 def test_the_upper_end_of_a_loss_is_named() -> None:
     measured = {"log_loss": Interval(0.25, 0.2, 0.31, 80, "").to_dict()}
     error = check_requirement("log_loss<=0.3", measured)

@@ -12,7 +12,18 @@ from scipy import stats
 from scipy.stats import binomtest
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from sightline.evaluation.intervals import Interval, draw_weights, macro_intervals, mean_interval, newcombe, wilson
+from sightline.evaluation.intervals import (
+    Interval,
+    draw_weights,
+    effective_count,
+    join_units,
+    macro_intervals,
+    mean_interval,
+    newcombe,
+    pool_shares,
+    proportion,
+    wilson,
+)
 from sightline.evaluation.metrics import METRICS, OfCounts, balanced_accuracy
 
 
@@ -161,3 +172,69 @@ def test_the_interval_of_a_difference_is_newcombes() -> None:
     for hits, n, others, m in ((40, 50, 80, 90), (0, 20, 30, 60), (25, 25, 40, 50)):
         wanted = confint_proportions_2indep(hits, n, others, m, method="newcomb", compare="diff")
         assert newcombe(hits, n, others, m) == pytest.approx(wanted, abs=1e-9)
+
+
+@pytest.mark.parametrize("is_share", [True, False])
+def test_the_effective_count_is_that_of_cluster_robust_variances(is_share: bool) -> None:
+    """statsmodels gives the variance of a mean with and without clusters; their ratio is how many images are worth."""
+    from statsmodels.api import OLS
+
+    random = np.random.default_rng(0)
+    units = np.repeat(np.arange(40), random.integers(1, 9, 40))
+    level = random.normal(size=40)[units] + random.normal(0, 1.5, len(units))
+    values = level > 0 if is_share else level
+    model = OLS(values.astype(float), np.ones(len(units)))
+    clustered = model.fit(cov_type="cluster", cov_kwds={"groups": units, "use_correction": False}).bse[0]
+    plain = model.fit(cov_type="HC0").bse[0]
+    wanted = len(units) * (plain / clustered) ** 2
+    assert wanted < 0.8 * len(units)
+    assert effective_count(values, units) == round(wanted)
+
+
+def test_versions_of_few_originals_are_worth_as_many_images_as_there_are_originals() -> None:
+    random = np.random.default_rng(0)
+    right, count = random.random(71) < 0.8, 35
+    hits, units = np.repeat(right, count), np.repeat(np.arange(71), count)
+    found, alone = proportion(hits, units), wilson(int(right.sum()), 71)
+    assert (found.n, found.n_effective) == (71 * count, 71)
+    assert found.high - found.low == pytest.approx(alone.high - alone.low, rel=0.05)  # Student's quantile for 71 units
+    assert found.counted == "n=2,485, effective n=71" and "effective n=71" in str(found)
+    assert "effective n=71" in mean_interval(np.repeat(random.random(71), count), units * 0, units).plain()
+    assert proportion(np.ones(len(units), bool), units).n_effective == 71
+
+
+def test_independent_images_have_no_effective_count() -> None:
+    found = proportion(np.arange(50) < 40, np.arange(50))
+    assert found == wilson(40, 50) and "n_effective" not in found.to_dict()
+    assert Interval(**found.to_dict()) == found
+
+
+@given(st.lists(st.tuples(st.integers(1, 6), st.booleans()), min_size=2, max_size=30), st.integers(1, 29))
+def test_shares_of_sets_are_pooled_as_if_they_had_been_one(units: list[tuple[int, bool]], cut: int) -> None:
+    sizes, right = zip(*units, strict=True)
+    numbers, hits = np.repeat(np.arange(len(units)), sizes), np.repeat(right, sizes)
+    first = numbers < min(cut, len(units) - 1)
+    pooled = pool_shares([proportion(hits[part], numbers[part]) for part in (first, ~first)])
+    assert (pooled.value, pooled.n) == (hits.mean(), len(hits))
+    assert pooled.low <= pooled.value <= pooled.high
+    assert pooled.independent <= len(hits)
+    if all(size == 1 for size in sizes):
+        assert pooled == wilson(int(hits.sum()), len(hits))
+
+
+def test_a_pooled_interval_is_about_that_of_all_groups_together() -> None:
+    random = np.random.default_rng(0)
+    units = np.repeat(np.arange(200), 5)
+    hits = np.repeat(random.random(200) < 0.8, 5)
+    parts = np.array_split(np.arange(1000), 5)
+    pooled, whole = pool_shares([proportion(hits[part], units[part]) for part in parts]), proportion(hits, units)
+    assert pooled.independent == pytest.approx(whole.independent, rel=0.05)
+    assert pooled.high - pooled.low == pytest.approx(whole.high - whole.low, rel=0.05)
+
+
+def test_units_are_joined_where_any_of_them_joins() -> None:
+    assert join_units() is None and join_units(None, None) is None
+    only = np.array([0, 1, 1])
+    assert join_units(None, only) is only
+    joined = join_units(np.array([0, 0, 1, 2, 3]), np.array([0, 1, 1, 2, 3]))
+    assert joined.tolist() == [0, 0, 0, 1, 2]

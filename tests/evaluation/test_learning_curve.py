@@ -150,3 +150,12 @@ def test_no_class_is_expected_to_be_right_more_often_than_always() -> None:
     for row in curve.classes:
         assert row.doubled <= 1
         assert row.gain.value == pytest.approx(row.doubled - row.now)
+
+
+def test_groups_too_few_for_an_eighth_of_them_give_no_curve() -> None:
+    """Eighty images of ten persons: an eighth of the persons can be none, and of none no head is fitted."""
+    random = np.random.default_rng(0)
+    labels, persons = np.arange(80) % 2, np.arange(80) // 8
+    features = random.normal(size=(80, 5)) + labels[:, None]
+    assert measure_learning_curve(features, labels, persons, ["cat", "dog"], 80) is None
+    assert measure_learning_curve(features, labels, np.arange(80), ["cat", "dog"], 80) is not None

@@ -199,6 +199,10 @@ def test_images_of_one_group_widen_every_interval() -> None:
         widths = [metrics[name]["high"] - metrics[name]["low"] for metrics in (alone, together)]
         assert widths[1] > 1.5 * widths[0], name
         assert together[name]["value"] == pytest.approx(alone[name]["value"])
+    assert all(9 < together[name]["n_effective"] <= 20 for name in METRICS if name in together)
+    assert not any("n_effective" in alone[name] for name in METRICS if name in alone)
+    assert all(row["n_effective"] <= 20 and row["too_few"] for row in together["classes"])
+    assert not any(row["too_few"] for row in alone["classes"])
 
 
 def answers(matrix: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:

@@ -6,9 +6,10 @@ import statistics
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, f1_score
 
-from sightline.evaluation.intervals import wilson
+from sightline.evaluation.intervals import proportion, wilson
 from sightline.evaluation.metrics import METRICS
 from sightline.evaluation.repeats import average_metrics, describe_spread, pool_folds, spread_of
 from sightline.evaluation.result import evaluate_rows
@@ -117,3 +118,18 @@ def test_groups_widen_what_folds_say_together() -> None:
     assert together["count_groups"] == count // 10
     assert "groups" in together["accuracy"]["method"]
     assert together["accuracy"]["value"] == alone["accuracy"]["value"]
+
+
+def test_groups_widen_baselines_and_averaged_views_of_folds() -> None:
+    """Each fold has seven patients of ten images, of whom all are right or none."""
+    folds = [fold(seed, 70) for seed in range(3)]
+    right = np.random.default_rng(0).random((3, 7)) < 0.6
+    units = np.repeat(np.arange(7), 10)
+    for (_, _, metrics), patients in zip(folds, right, strict=True):
+        share = proportion(np.repeat(patients, 10), units).to_dict()
+        metrics |= {"baselines": {"majority_class": share}, "accuracy_with_views": share, "count_views": 2}
+    pooled = pool_folds(*zip(*folds, strict=True))
+    for found in (pooled["baselines"]["majority_class"], pooled["accuracy_with_views"]):
+        assert (found["n"], found["n_effective"]) == (210, 21)
+        wanted = binomtest(int(right.sum()), 21).proportion_ci(method="wilson")
+        assert (found["low"], found["high"]) == pytest.approx((wanted.low, wanted.high))

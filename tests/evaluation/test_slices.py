@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import fisher_exact
 from statsmodels.stats.multitest import multipletests
 
+from sightline.evaluation.intervals import effective_count
 from sightline.evaluation.slices import LEAST_IMAGES, find_slices, terciles
 
 
@@ -83,6 +84,8 @@ def test_a_site_that_is_worse_is_found_by_its_patients() -> None:
     hits = random.random(600) < np.where(np.arange(60) % 4 == 0, 0.6, 0.93)[patients]
     told = find_slices(hits, {"site": site}, units=patients)
     assert [one.value for one in told.found] == ["site 0"]
+    inside = site == "site 0"
+    assert told.found[0].n_effective == effective_count(hits[inside], patients[inside]) <= 150
     assert told.found[0].low < -0.33 < told.found[0].high
     few = np.where(patients % 4 == 0, patients % 3, patients)  # all of site 0 are of three patients
     assert not find_slices(hits, {"site": site}, units=few).found

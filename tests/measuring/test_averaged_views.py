@@ -79,10 +79,17 @@ def test_the_class_is_that_of_the_mean_over_all_views(table) -> None:
             return SimpleNamespace(probabilities=shares)
 
     kept = SimpleNamespace(
-        predictions=SimpleNamespace(is_ok=np.ones(2, bool)), leaked=np.zeros(2, bool), labels=np.array([1, 0])
+        predictions=SimpleNamespace(is_ok=np.ones(2, bool)),
+        leaked=np.zeros(2, bool),
+        labels=np.array([1, 0]),
+        units=None,
     )
     kept.with_views = lambda accuracy, views: (accuracy.value, views)
     samples = table([1, 0])
     assert result_of(add_views(Stub(), samples, np.arange(2), kept, (4, True))) == (0.5, 4)
     kept.labels = np.array([1, 1])
     assert result_of(add_views(Stub(), samples, np.arange(2), kept, (4, True))) == (1.0, 4)
+    kept.with_views = lambda accuracy, views: accuracy
+    assert result_of(add_views(Stub(), samples, np.arange(2), kept, (4, True))).n_effective is None
+    kept.units = np.zeros(2, np.int64)  # both are of one patient
+    assert result_of(add_views(Stub(), samples, np.arange(2), kept, (4, True))).n_effective == 1

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 
 import numpy as np
 import pytest
+import tomli_w
 
 from finished import write_colours
 from sightline.errors import DataError, InputError, RunError
@@ -123,3 +125,22 @@ def test_images_that_are_gone_are_counted(copied_run, tmp_path):
     with pytest.raises(RunError, match="18 of 18 measured images") as caught:
         result_of(measure_robustness(copied_run.classifier(), None, 500))
     assert caught.value.code == "run.images-gone"
+
+
+def test_images_of_ones_own_are_in_groups_as_in_the_training(copied_run, tmp_path):
+    """One function reads labelled images for evaluate and robustness, so both count a group once."""
+    settings = tomllib.loads(copied_run.plan_file.read_text(encoding="utf-8"))
+    settings["group"]["value"] = r"(\d)\d\.png"
+    copied_run.plan_file.write_text(tomli_w.dumps(settings), encoding="utf-8")
+    rows = read_rows(copied_run.samples_file)
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    write_columns(copied_run.samples_file, columns | {"group": [row["path"][-6] for row in rows]})
+    data = str(write_colours(tmp_path / "new", 12, seed=9))
+    classifier = copied_run.classifier()
+    by_rule = result_of(measure_robustness(classifier, data, 500))
+    assert "2 groups" in by_rule.accuracy.method and by_rule.accuracy.n_effective <= 2 < by_rule.accuracy.n
+    assert all(row.drop.accuracy.n_effective is not None for row in by_rule.rows)
+    assert result_of(measure_robustness(classifier, data, 500, group="")).accuracy.n_effective is None
+    with pytest.raises(InputError) as caught:
+        result_of(measure_robustness(classifier, None, 500, group=r"(\d)"))
+    assert caught.value.code == "robustness.group"

@@ -12,11 +12,11 @@ import sightline
 from finished import write_colours
 from sightline.data.samples import Samples
 from sightline.data.split import Split, calibration_rows, selection_rows
+from sightline.data.units import number_units
 from sightline.evaluation.abstain import describe_unknown
 from sightline.evaluation.calibration import describe_calibration
 from sightline.evaluation.intervals import Interval
 from sightline.measuring import evaluate
-from sightline.measuring.evaluate import number_units
 from sightline.pipeline.calibrate import describe_confidence
 from sightline.runs.folder import Run
 

@@ -163,7 +163,7 @@ def test_images_that_are_gone_are_said_to_be_gone(copied_run):
 @pytest.mark.usefixtures("no_figures")
 def test_an_unreadable_image_is_listed(copied_run):
     with copied_run.predictions_file.open("a") as file:
-        file.write("gone.png,blue,,,,,0,,,the file is empty\n")
+        file.write("gone.png,blue,,,,,0,,,,the file is empty\n")
     for path in (copied_run.samples_file, copied_run.split_file):
         rows = read_rows(path)
         rows.append({**rows[0], "path": "gone.png", "label": "blue"})

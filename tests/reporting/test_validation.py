@@ -6,7 +6,11 @@ import json
 import re
 
 import numpy as np
+import pytest
 
+from sightline.evaluation.gap import PartFacts, find_gap
+from sightline.evaluation.intervals import proportion
+from sightline.evaluation.learning_curve import measure_learning_curve
 from sightline.evaluation.shift import LabelledPredictions
 from sightline.reporting.page import render_report
 from sightline.reporting.validation import validation_and_test
@@ -65,3 +69,74 @@ def test_without_the_file_or_a_test_part_there_is_no_section(copied_run: Run) ->
     copied_run.validation_file.unlink()
     assert validation_and_test(Recorded(copied_run)) is None
     assert 'id="validation"' not in render_report(copied_run)
+
+
+def with_gap(run: Run, validation: float, test: float) -> None:
+    """Let a run look as if validation and test had these accuracies, of 400 images each."""
+    sides = [np.arange(400) >= 400 * share for share in (validation, test)]
+    parts = (LabelledPredictions(np.zeros(400, np.int64), side.astype(np.int64), np.ones(400)) for side in sides)
+    facts = PartFacts(np.arange(400.0), {}, {}), PartFacts(np.arange(400.0) + 300, {}, {})
+    gap = find_gap(*parts, facts, tuple(run.facts["classes"]))
+    run.metrics_file.write_text(json.dumps({**run.metrics, "validation_gap": gap.to_dict()}))
+
+
+def section(run: Run, name: str) -> str:
+    found = render_report(run).partition(f'id="{name}"')[2].partition("</section>")[0]
+    return " ".join(re.sub(r"<[^>]+>", " ", found).split())
+
+
+def test_a_gap_comes_first_in_the_verdict_with_its_causes(copied_run: Run) -> None:
+    with_gap(copied_run, 0.95, 0.8)
+    verdict = section(copied_run, "verdict")
+    first = verdict.index("Validation does not stand for the test.")
+    assert first < verdict.index("test accuracy") and first < verdict.index("passed")
+    assert "worse on the test than on validation" in verdict and "15 points" in verdict
+    assert "validation images are nearer to training images" in verdict and "Do: if validation holds" in verdict
+    assert verdict.index("! check validation does not stand") < verdict.index("baseline (")
+    assert "the difference is more than chance" in section(copied_run, "validation")
+
+
+def test_what_can_be_chance_passes(copied_run: Run) -> None:
+    with_gap(copied_run, 0.95, 0.94)
+    verdict = section(copied_run, "verdict")
+    assert "does not stand" not in verdict and "passed no more than chance between validation and test" in verdict
+    assert "the difference can be chance" in section(copied_run, "validation")
+
+
+@pytest.mark.parametrize(("test", "is_promised"), [(0.8, False), (0.94, True)])
+def test_more_images_promise_nothing_that_the_test_refutes(copied_run: Run, test: float, is_promised: bool) -> None:
+    random = np.random.default_rng(0)
+    labels = np.tile(np.arange(3), 200)
+    features = np.eye(3)[labels] + random.normal(0, 0.7, (600, 3))
+    names = tuple(copied_run.facts["classes"])
+    curve = measure_learning_curve(features.astype(np.float32), labels, np.arange(600), names, 500)
+    writer = RunWriter.open(copied_run)
+    writer.write_learning_curve(curve)
+    writer.close()
+    with_gap(copied_run, 0.95, test)
+    words = section(copied_run, "more_data")
+    assert ("twice the 500 training images" in words.lower()) == is_promised
+    assert ("pulled towards the mean of all classes" in words) == is_promised
+    assert ("The test refutes this curve" in words) != is_promised
+
+
+def test_a_threshold_that_the_test_refutes_is_not_promised(copied_run: Run) -> None:
+    metrics = copied_run.metrics
+    wrong = proportion(np.arange(200) < 40).to_dict()
+    metrics["unknown"] |= {"min_confidence": 0.6, "answered": wrong, "wrong_answers": wrong}
+    copied_run.metrics_file.write_text(json.dumps(metrics))
+    assert "! check the test refutes what was promised on validation, of the answers" in section(copied_run, "verdict")
+    assert "The measured images refute it" in section(copied_run, "confidence")
+    metrics["unknown"]["wrong_answers"] = proportion(np.arange(200) < 8).to_dict()
+    copied_run.metrics_file.write_text(json.dumps(metrics))
+    assert "refute" not in section(copied_run, "verdict") + section(copied_run, "confidence")
+
+
+def test_torn_groups_are_in_the_verdict_with_the_accuracy_without_them(copied_run: Run) -> None:
+    torn = {"groups": 678, "count_groups": 1674, "images": 500, "count": 624}
+    for accuracy in (proportion(np.arange(124) < 90), None):
+        found = {**torn, "accuracy": None if accuracy is None else accuracy.to_dict()}
+        copied_run.metrics_file.write_text(json.dumps({**copied_run.metrics, "torn_groups": found}))
+        verdict = section(copied_run, "verdict")
+        assert "the given split separates 678 of 1,674 groups: 500 of 624" in verdict and "--resplit" in verdict
+        assert (str(accuracy) in verdict) == (accuracy is not None)

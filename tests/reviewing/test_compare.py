@@ -9,15 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import fisher_exact
+from statsmodels.stats.proportion import confint_proportions_2indep
 
 import sightline
 from sightline.errors import InputError, RunError, SightlineError
 from sightline.evaluation.compare import compare_predictions
+from sightline.evaluation.intervals import wilson
 from sightline.evaluation.result import evaluate_rows
 from sightline.reviewing.compare import Compared
 from sightline.runs.folder import Run
 from sightline.runs.writer import RunWriter
 from sightline.runtime.predictions import Predictions
+from sightline.text import p_value
 
 CLASSES = ("ant", "bee", "cat")
 Make = Callable[..., Run]
@@ -108,7 +112,9 @@ def test_exact_copies_among_the_images_are_paired_one_by_one(make: Make) -> None
     found = compare(
         make("one", FIRST, labels=labels, contents=contents), make("two", SECOND, labels=labels, contents=contents)
     )
-    assert found.pairs == (compare_predictions(labels, FIRST, SECOND, CLASSES),)
+    (pair,), wanted = found.pairs, compare_predictions(labels, FIRST, SECOND, CLASSES)
+    assert (pair.n, pair.units) == (120, len(set(contents)))  # copies are one witness
+    assert (pair.corrected_rows, pair.newly_wrong_rows) == (wanted.corrected_rows, wanted.newly_wrong_rows)
 
 
 def test_leaked_and_unreadable_images_of_either_run_are_left_out_and_counted(make: Make) -> None:
@@ -134,7 +140,10 @@ def test_groups_count_as_one_witness(make: Make) -> None:
     groups = [f"patient-{k // 10}" if k < 100 else "" for k in range(120)]
     found = compare(make("a", FIRST, groups=groups), make("b", SECOND, groups=groups))
     assert (found.count_groups, found.pairs[0].units) == (10, 30)
-    assert "of 10 groups" in found.images()
+    assert "10 groups of images that belong together" in found.images()
+    other = compare(make("c", FIRST), make("d", SECOND, groups=groups))  # what one run knows holds for both
+    assert other.pairs[0].units == 30
+    assert f"of 120 images (effective n={other.pairs[0].n_effective})" in other.verdicts()[0]
 
 
 def test_images_of_a_single_class_are_compared(make: Make) -> None:
@@ -194,7 +203,29 @@ def test_other_images_are_refused_and_named(make: Make) -> None:
     error = refused("compare.other-images", make("a", FIRST), make("b", SECOND, contents=contents))
     assert "2 images only in" in error.message
     assert "a-118.png, a-119.png" in error.message and "b-118.png, b-119.png" in error.message
-    assert "split_seed" in error.cure
+    assert "--set split_seed" in error.cure
+    other = refused(
+        "compare.other-images", make("c", FIRST), make("d", SECOND, contents=contents, data_fingerprint="x")
+    )
+    assert "split_seed" not in other.cure and "test part" in other.cure
+
+
+def test_what_can_be_said_of_runs_on_other_images_is_said(make: Make) -> None:
+    """As of a training on the given split and one on a split of its own: each accuracy, and an unpaired difference."""
+    others = answers(5, LABELS, 0.95)
+    error = refused("compare.other-images", make("a", FIRST), make("b", others, contents=range(200, 320)))
+    right = [int((said.argmax(1) == LABELS).sum()) for said in (FIRST, others)]
+    assert f"a {wilson(right[0], 120)}, b {wilson(right[1], 120)}" in error.message
+    low, high = confint_proportions_2indep(right[1], 120, right[0], 120, compare="diff", method="newcomb")
+    assert f"({100 * low:+.1f} to {100 * high:+.1f}, {p_value(p_of(right))}) more than chance" in error.message
+    assert "of the runs, of their test images, or of both" in error.message
+    groups = ["one"] * 60 + ["two"] * 60
+    few = refused("compare.other-images", make("c", FIRST), make("d", SECOND, contents=range(200, 320), groups=groups))
+    assert "too few groups" in few.message
+
+
+def p_of(right: list[int]) -> float:
+    return float(fisher_exact([[right[1], 120 - right[1]], [right[0], 120 - right[0]]]).pvalue)
 
 
 def test_fewer_images_are_refused(make: Make) -> None:

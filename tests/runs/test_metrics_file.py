@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sightline.api import reviewing
 from sightline.errors import RunError
 from sightline.evaluation.confusion import confusion_from
-from sightline.evaluation.intervals import wilson
+from sightline.evaluation.intervals import proportion, wilson
 from sightline.evaluation.metrics import METRICS
 from sightline.reporting.page import render_report
 from sightline.runs.folder import Run
@@ -91,3 +92,23 @@ def test_a_file_without_metrics_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "metrics.json").write_text(text)
     with pytest.raises(ValueError, match="holds no metrics"):
         read_metrics(tmp_path / "metrics.json")
+
+
+def test_effective_counts_gaps_and_torn_groups_are_read_as_they_were_written(copied_run: Run) -> None:
+    share = proportion(np.arange(40) < 32, np.arange(40) // 4).to_dict()
+    gap = {
+        "validation": share,
+        "test": share,
+        "low": -0.2,
+        "high": 0.1,
+        "p": 0.4,
+        "is_significant": False,
+        "causes": [],
+    }
+    torn = {"groups": 3, "count_groups": 9, "images": 12, "count": 40, "accuracy": share}
+    metrics = {**copied_run.metrics, "accuracy": share, "validation_gap": gap, "torn_groups": torn}
+    copied_run.metrics_file.write_text(json.dumps(metrics))
+    assert copied_run.metrics == metrics and copied_run.metrics["accuracy"]["n_effective"] == 10
+    copied_run.metrics_file.write_text(json.dumps({**metrics, "accuracy": {**share, "n_other": 3}}))
+    with pytest.raises(ValueError, match="other fields"):
+        read_metrics(copied_run.metrics_file)

@@ -35,7 +35,7 @@ def check(
         weights: safetensors file for that network.
         runs: folder that holds runs.
         **choices: ``group`` (a column or expression), ``fixes`` (a list of fixes), ``value_range`` (low, high),
-            ``versions`` (``auto``, ``all`` or ``off``).
+            ``versions`` (``auto``, ``all`` or ``off``), ``resplit`` (put a given split aside).
 
     Raises:
         SightlineError: if there are no images, or a choice is not possible.

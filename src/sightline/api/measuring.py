@@ -116,6 +116,7 @@ def measure_robustness(
     moved_to: str | Path = "",
     layout: str = "",
     skip: Sequence[str] = (),
+    group: str | None = None,
     runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
     quiet: bool = False,
@@ -128,6 +129,7 @@ def measure_robustness(
         images: how many, at most, drawn evenly.
         moved_to: folder where the images of the classifier's run are now, if they moved.
         layout, skip: how folders are read, and what is left out, as for :func:`train`.
+        group: which of ``data`` belong together, as for :func:`sightline.evaluate`.
 
     Raises:
         SightlineError: if no images are known, or none can be measured.
@@ -139,7 +141,7 @@ def measure_robustness(
     from sightline.measuring.robustness import measure_robustness as measure
 
     finding = FindingChoices(layout, tuple(skip))
-    return drive(measure(_opened(model, runs), data, images, moved_to, finding), display, quiet)
+    return drive(measure(_opened(model, runs), data, images, moved_to, finding, group), display, quiet)
 
 
 def _opened(model: str | Path | Classifier, runs: str | Path) -> Classifier:

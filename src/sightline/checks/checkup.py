@@ -34,7 +34,7 @@ from sightline.checks.labels import find_label_problems
 from sightline.checks.shapes import find_odd_aspects, find_odd_sizes
 from sightline.checks.shortcuts import find_shortcuts
 from sightline.checks.subject import Subject
-from sightline.checks.torn_groups import find_group_patterns, find_torn_groups
+from sightline.checks.torn_groups import find_coarse_groups, find_group_patterns, find_torn_groups
 
 __all__ = ["CHECKS", "check_subject", "list_not_run"]
 
@@ -44,6 +44,7 @@ CHECKS: tuple[Callable[[Subject], list[Finding]], ...] = (
     find_extra_classes,
     find_leaks,
     find_torn_groups,
+    find_coarse_groups,
     find_conflicts,
     find_near_conflicts,
     find_label_problems,

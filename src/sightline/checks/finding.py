@@ -21,6 +21,7 @@ CODES = (
     "near-leak",
     "version-leak",
     "torn-groups",
+    "coarse-groups",
     "label-conflict",
     "near-conflict",
     "label-error",

@@ -55,6 +55,9 @@ def check(
             help="Leave out files and folders of this name or pattern, such as '*_mask.png'; repeatable.",
         ),
     ] = None,
+    resplit: Annotated[
+        bool, typer.Option("--resplit", help="Put a split that comes with the images aside, as train --resplit does.")
+    ] = False,
     value_range: Annotated[
         str | None,
         typer.Option("--range", help="LOW,HIGH: which numbers are black and white in 16-bit, 32-bit and float images."),
@@ -87,6 +90,7 @@ def check(
         versions=versions,
         layout=layout,
         skip=tuple(skip or ()),
+        resplit=resplit,
     )
     up = check_up(
         data,
@@ -99,6 +103,7 @@ def check(
         versions=choices.versions,
         layout=choices.layout,
         skip=choices.skip,
+        resplit=resplit,
     )
     if html:
         from sightline.reporting.check_page import render_check

@@ -88,17 +88,27 @@ def evaluate(
         if macro := macro_words(metrics):
             print(f"\n{printable(macro)}")
         _print_foreign(metrics["unknown"])
-        width = max(len(printable(row["class"])) for row in metrics["classes"])
-        print(f"\n{'class':<{width}}  images  precision  recall      F1")
-        for row in metrics["classes"]:
-            cells = (f"{row[key]:.3f}" if row[key] is not None else "-" for key in ("precision", "recall", "f1"))
-            few = "  too few to tell" if row["too_few"] else ""
-            precision, recall, f1 = cells
-            print(f"{printable(row['class']):<{width}}  {row['support']:>6}  {precision:>9}  {recall:>6}  {f1:>6}{few}")
+        _print_classes(metrics["classes"])
         _print_slices(metrics["slices"])
     check_requirements(metrics, require, as_json=as_json)
     if metrics["count_bad"]:
         raise typer.Exit(3)
+
+
+def _print_classes(rows: list[dict[str, Any]]) -> None:
+    """Print the metrics of each class; where images are not independent, how many independent ones they are worth."""
+    from sightline.text import printable
+
+    width = max(len(printable(row["class"])) for row in rows)
+    has_units = "n_effective" in rows[0]
+    print(f"\n{'class':<{width}}  images{'  effective n' if has_units else ''}  precision  recall      F1")
+    for row in rows:
+        cells = (f"{row[key]:.3f}" if row[key] is not None else "-" for key in ("precision", "recall", "f1"))
+        few = "  too few to tell" if row["too_few"] else ""
+        worth = f"  {row['n_effective']:>11}" if has_units else ""
+        precision, recall, f1 = cells
+        start = f"{printable(row['class']):<{width}}  {row['support']:>6}{worth}"
+        print(f"{start}  {precision:>9}  {recall:>6}  {f1:>6}{few}")
 
 
 def _print_slices(found: dict[str, Any]) -> None:
@@ -112,7 +122,8 @@ def _print_slices(found: dict[str, Any]) -> None:
         print(f"{told}; none is clearly worse" if searched else "no group of images is large enough to be searched")
     for one in found["found"]:
         words = printable(f"{one['column']} = {one['value']}")
-        gap = f"{share(one['accuracy'], 0)} right (n={one['n']:,}), all others {share(one['rest'], 0)}"
+        worth = f", effective n={one['n_effective']:,}" if one["n_effective"] else ""
+        gap = f"{share(one['accuracy'], 0)} right (n={one['n']:,}{worth}), all others {share(one['rest'], 0)}"
         print(f"worse where {words}: {gap}")
 
 

@@ -39,6 +39,12 @@ def robustness(
             help="Leave out files and folders of this name or pattern, such as '*_mask.png'; repeatable.",
         ),
     ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="Images that belong together: a column, or a regular expression on paths; by default as in training."
+        ),
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
@@ -55,7 +61,7 @@ def robustness(
 
     classifier = loading.load(resolve_latest(model, runs), runs=runs)
     reading: dict[str, Any] = {"layout": layout or "", "skip": skip or ()}
-    measured = measuring.measure_robustness(classifier, data, images=images, moved_to=moved_to, **reading)
+    measured = measuring.measure_robustness(classifier, data, images=images, moved_to=moved_to, group=group, **reading)
     if as_json:
         print(json.dumps(measured.to_dict()))
     else:

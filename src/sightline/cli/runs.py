@@ -115,7 +115,7 @@ def _cells(row: RunRow, beside: Metric) -> dict[str, str]:
 
     accuracy, value = "-", row.metrics.get("accuracy")
     if value is not None and row.accuracy_low is not None and row.accuracy_high is not None:
-        accuracy = str(Interval(value, row.accuracy_low, row.accuracy_high, row.n or 0, ""))
+        accuracy = str(Interval(value, row.accuracy_low, row.accuracy_high, row.n or 0, "", row.n_effective))
         accuracy += "" if row.part == "test" else f" {row.part}"
     return {
         "run": row.name,

@@ -38,6 +38,10 @@ def train(
             rich_help_panel=_DATA,
         ),
     ] = False,
+    resplit: Annotated[
+        bool,
+        typer.Option("--resplit", help="Put a given split aside, and draw one.", rich_help_panel=_DATA),
+    ] = False,
     folds: Annotated[
         int | None,
         typer.Option(help="Cross-validate in this many trainings: each image is tested once.", rich_help_panel=_DATA),
@@ -220,6 +224,7 @@ def train(
         "val_share": val,
         "test_share": test,
         "select_on_val": select_on_val or None,
+        "resplit": resplit or None,
         "group": group,
         "fixes": None if fixes is None else str(fixes),
         "versions": versions,
@@ -325,6 +330,7 @@ def print_result(run: Run, *, as_json: bool, image: Path | str = "IMAGE", more: 
         return
     metrics = run.metrics
     from sightline.evaluation.frozen_head import FrozenHead
+    from sightline.evaluation.gap import Gap
     from sightline.evaluation.intervals import Interval
     from sightline.evaluation.macro import macro_words
     from sightline.text import printable
@@ -334,6 +340,11 @@ def print_result(run: Run, *, as_json: bool, image: Path | str = "IMAGE", more: 
     )
     bad = f"; {metrics['count_bad']} could not be read" if metrics["count_bad"] else ""
     print(f"\n{run.facts['headline']}{bad}")
+    if gap := Gap.of(metrics):
+        print(f"  NOT as on validation: {gap.sentence()}; the report's verdict has likely causes")
+    if torn := metrics.get("torn_groups"):
+        fresh = Interval(**torn["accuracy"]) if torn["accuracy"] else "none is left"
+        print(f"  without {torn['images']:,} images whose group is in training or validation too: {fresh} (--resplit)")
     if "accuracy_with_leaks" in metrics:
         with_leaks = Interval(**metrics["accuracy_with_leaks"])
         print(f"  without leaked images ({metrics['count_leaked']:,}); with them {with_leaks}")

@@ -41,7 +41,9 @@ def make_folds(samples: Samples, folds: int, *, seed: int = 0, val_share: float 
     if any(samples.given):
         given = ", ".join(sorted(set(samples.given) - {""}))
         message = f"--folds tests every image once, but the data have a split already: {given}"
-        raise DataError("split.folds-given", message, "give the class folders without the split, or leave out --folds")
+        raise DataError(
+            "split.folds-given", message, "add --resplit, which puts that split aside, or leave out --folds"
+        )
     number = _assign(samples, folds, seed)
     val = default_shares(samples)[0] if val_share is None else val_share
     groups = len(set(samples.groups) - {""})

@@ -89,7 +89,7 @@ def relative_to(root: Path, path: Path) -> str:
         return path.absolute().as_posix()
 
 
-def to_samples(found: Found, *, strict: bool = True, least_classes: int = 2) -> Samples:
+def to_samples(found: Found, *, strict: bool = True, least_classes: int = 2, resplit: bool = False) -> Samples:
     """Apply the checks that all sources share, and number the classes by name.
 
     Args:
@@ -97,11 +97,12 @@ def to_samples(found: Found, *, strict: bool = True, least_classes: int = 2) -> 
         strict: raise for a class that is in ``val`` or ``test`` but not in ``train``; otherwise its images are skipped
             and the class is listed in ``extra_classes``.
         least_classes: 2 for training; 1 where the classes come from a classifier.
+        resplit: whether a split that comes with the images is put aside.
 
     Raises:
         DataError: if there are no images, fewer classes than that, or labels that can't be matched.
     """
-    rows, repeated = _without_repeats(found.rows)
+    rows, repeated = _without_repeats([row._replace(part="") for row in found.rows] if resplit else found.rows)
     if not rows:
         reasons = Counter(reason for _, reason in found.skipped)
         others = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items())) or "nothing at all"

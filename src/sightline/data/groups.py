@@ -67,7 +67,7 @@ class Suggestion:
         groups: how many groups it makes, of the images that it matches.
         images: how many images it matches.
         example: a group's name.
-        members: some paths of that group.
+        members: the paths of that group.
     """
 
     pattern: str
@@ -148,4 +148,4 @@ def _tried(pattern: str, paths: Sequence[str]) -> Suggestion | None:
     if not is_plausible or max(map(len, groups.values())) > images / 2:
         return None
     example = max(several, key=lambda name: len(groups[name]))
-    return Suggestion(pattern, len(groups), images, example, tuple(groups[example][:5]))
+    return Suggestion(pattern, len(groups), images, example, tuple(groups[example]))

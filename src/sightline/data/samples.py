@@ -38,6 +38,7 @@ class Samples:
         groups: ``[N] str``: images of one group stay on one side of the split; empty means no group.
         digests: ``[N] str``: sha256 of the content; empty before ``inspect_samples``, or if unreadable.
         facts: ``[N]`` rows of :data:`~sightline.pixels.image_facts.FACTS`: size, brightness ...; zeros if unknown.
+        units: ``[N] str``: equal for images that stay together, as a run recorded it; empty: alone, or not known.
         near: ``[M, 2] intp``: pairs of positions of near-duplicates: files that differ but show the same image.
         doubtful: ``[M, 2] intp``: pairs whose outlines are those of near-duplicates, and whose details are not.
         versions: ``[M, 2] intp``: pairs of positions of versions of one original: turned, shifted, zoomed, recoloured.
@@ -63,6 +64,7 @@ class Samples:
     groups: npt.NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
     digests: npt.NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
     facts: npt.NDArray[np.void] = field(default_factory=lambda: np.empty(0, FACTS))
+    units: npt.NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
     near: npt.NDArray[np.intp] = field(default_factory=lambda: np.empty((0, 2), np.intp))
     doubtful: npt.NDArray[np.intp] = field(default_factory=lambda: np.empty((0, 2), np.intp))
     versions: npt.NDArray[np.intp] = field(default_factory=lambda: np.empty((0, 2), np.intp))
@@ -74,7 +76,7 @@ class Samples:
     extra_classes: tuple[tuple[str, str, int], ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("given", "groups", "digests"):
+        for name in ("given", "groups", "digests", "units"):
             if len(getattr(self, name)) == 0:
                 object.__setattr__(self, name, np.full(len(self.paths), "", object))
         if len(self.facts) == 0:
@@ -121,6 +123,7 @@ class Samples:
             given=self.given[rows],
             groups=self.groups[rows],
             digests=self.digests[rows],
+            units=self.units[rows],
             facts=self.facts[rows],
             near=near[(near >= 0).all(1)],
             doubtful=doubtful[(doubtful >= 0).all(1)],
@@ -161,6 +164,7 @@ class Samples:
             "label": [self.classes[label] for label in self.labels],
             "given_split": list(self.given),
             "group": list(self.groups),
+            "unit": list(self.units),
             "width": self.widths.tolist(),
             "height": self.heights.tolist(),
             "brightness": [round(float(value), 4) for value in self.facts["brightness"]],

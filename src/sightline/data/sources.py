@@ -88,7 +88,7 @@ def read_samples(
         ``read_samples("photos/").counts()``
     """
     found = _leave_out(_find(source, choices), choices)
-    return to_samples(found, strict=strict, least_classes=least_classes)
+    return to_samples(found, strict=strict, least_classes=least_classes, resplit=choices.resplit)
 
 
 def fetch_source(source: Source) -> Generator[tuple[int, int], None, Source]:

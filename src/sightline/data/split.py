@@ -216,7 +216,7 @@ def find_units(samples: Samples, rows: npt.NDArray[np.intp]) -> list[npt.NDArray
     if not len(rows):
         return []
     ends = [np.empty((2, 0), np.intp)]
-    for keys in (samples.groups[rows], samples.digests[rows]):
+    for keys in (samples.groups[rows], samples.digests[rows], samples.units[rows]):
         known = np.flatnonzero(keys != "")
         _, first, which = np.unique(keys[known].astype(str), return_index=True, return_inverse=True)
         ends.append(np.stack([known, known[first[which]]]))

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.errors import DataError
+from sightline.evaluation.intervals import effective_count
 from sightline.evaluation.metrics import METRICS
 from sightline.evaluation.paired import Answers, bootstrap_differences, holm, mid_p
 from sightline.text import count_of, p_value, share, signed
@@ -114,6 +115,7 @@ class Comparison:
     Attributes:
         n: images.
         units: groups and single images: what is resampled, and what the test counts as independent.
+        n_effective: how many independent images would tell the difference of accuracy as surely.
         both_right, both_wrong: images on which they agree.
         corrected_rows, newly_wrong_rows: positions of the images that only the second, only the first has right.
         p: of the paired test on accuracy, 0 to 1.
@@ -125,6 +127,7 @@ class Comparison:
 
     n: int
     units: int
+    n_effective: int
     both_right: int
     both_wrong: int
     corrected_rows: tuple[int, ...]
@@ -164,7 +167,9 @@ class Comparison:
         counts = f"{second} is right on {self.corrected:,} that {first} gets wrong, and wrong on {self.newly_wrong:,} "
         counts += "that it gets right"
         adjusted = "" if self.p == self.p_adjusted else f", {p_value(self.p_adjusted)} after Holm's correction"
-        return f"{head}: of {count_of(self.n, 'image')} {counts} ({p_value(self.p)}{adjusted}).{of_probabilities}"
+        images = count_of(self.n, "image")
+        images += "" if self.units == self.n else f" (effective n={self.n_effective:,})"
+        return f"{head}: of {images} {counts} ({p_value(self.p)}{adjusted}).{of_probabilities}"
 
     def _about_probabilities(self, second: str) -> str:
         """Return a sentence on the log-loss where its interval leaves out zero; empty where it does not."""
@@ -275,6 +280,7 @@ def compare_predictions(
     return Comparison(
         n=len(labels),
         units=int(units.max()) + 1,
+        n_effective=len(labels) if groups is None else effective_count(gain.astype(np.float64), units),
         both_right=int((answers[0].hits & answers[1].hits).sum()),
         both_wrong=int((~answers[0].hits & ~answers[1].hits).sum()),
         corrected_rows=tuple(np.flatnonzero(gain > 0).tolist()),

@@ -89,7 +89,7 @@ def check_requirement(text: str, metrics: dict[str, Any]) -> GateNotMet | None:
     if required.is_met(measured):
         return None
     end = "lower" if required.metric.is_higher_better else "upper"
-    found = f"{name} is {measured.value:.4f} ({measured.low:.4f} to {measured.high:.4f}, n={measured.n:,})"
+    found = f"{name} is {measured.value:.4f} ({measured.low:.4f} to {measured.high:.4f}, {measured.counted})"
     return GateNotMet(
         "gate.not-met",
         f"required {required}, but {found}: the {end} end of the interval counts",

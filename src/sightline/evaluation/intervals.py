@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,12 +15,14 @@ __all__ = [
     "design_effect",
     "draw_blocks",
     "draw_weights",
+    "effective_count",
+    "join_units",
     "macro_intervals",
     "mean_interval",
     "newcombe",
+    "pool_shares",
     "proportion",
     "sum_by",
-    "units_of",
     "wilson",
 ]
 
@@ -38,9 +40,17 @@ Units = npt.NDArray[np.int64]
 class Interval:
     """A number with its 95 % interval and the count that it rests on.
 
+    Attributes:
+        value, low, high: the number, and the ends of its interval.
+        n: images.
+        method: how the interval was made.
+        n_effective: how many independent images would tell as much; None where all are independent.
+
     Example:
         >>> str(wilson(93, 100))
         '93 % (86 to 97, n=100)'
+        >>> str(proportion(np.arange(100) < 90, np.arange(100) // 10))
+        '90 % (54 to 99, n=100, effective n=10)'
     """
 
     value: float
@@ -48,10 +58,30 @@ class Interval:
     high: float
     n: int
     method: str
+    n_effective: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON-able values."""
-        return asdict(self)
+        """Return the fields as JSON-able values; ``n_effective`` only where images are not independent."""
+        fields = asdict(self)
+        if self.n_effective is None:
+            del fields["n_effective"]
+        return fields
+
+    @property
+    def independent(self) -> int:
+        """How many independent images it is worth: ``n`` where all are."""
+        return self.n if self.n_effective is None else self.n_effective
+
+    @property
+    def counted(self) -> str:
+        """The count as it stands beside the number, with how many independent images it is worth.
+
+        Example:
+            >>> Interval(0.8, 0.7, 0.9, 2_487, "", 71).counted
+            'n=2,487, effective n=71'
+        """
+        worth = "" if self.n_effective is None else f", effective n={self.n_effective:,}"
+        return f"n={self.n:,}{worth}"
 
     def percents(self) -> tuple[str, str, str]:
         """Return value, low and high in percent, with as many digits as the interval's width allows.
@@ -73,15 +103,15 @@ class Interval:
             '0.31 (0.25 to 0.37, n=372)'
         """
         if self.method == _NO_INTERVAL:
-            return f"{self.value:.2f} (no interval, n={self.n:,})"
+            return f"{self.value:.2f} (no interval, {self.counted})"
         width = self.high - self.low
         digits = min(4, max(2, 1 - math.floor(math.log10(width)))) if width > 0 else 4
         value, low, high = (f"{number:.{digits}f}" for number in (self.value, self.low, self.high))
-        return f"{value} ({low} to {high}, n={self.n:,})"
+        return f"{value} ({low} to {high}, {self.counted})"
 
     def __str__(self) -> str:
         value, low, high = self.percents()
-        return f"{value} % ({low} to {high}, n={self.n:,})"
+        return f"{value} % ({low} to {high}, {self.counted})"
 
 
 def wilson(hits: int, n: int) -> Interval:
@@ -136,7 +166,30 @@ def proportion(hits: npt.NDArray[np.bool_], units: Units | None = None) -> Inter
     count, effect = len(np.unique(units)), design_effect(hits, units)
     if effect == 1 and count == n:
         return wilson(int(hits.sum()), n)
-    return Interval(share, *_score_interval(share, n / effect), n, f"Wilson over {count:,} groups, 95 %")
+    method, worth = f"Wilson over {count:,} groups, 95 %", effective_count(hits, units)
+    return Interval(share, *_score_interval(share, n / effect), n, method, worth)
+
+
+def pool_shares(intervals: Sequence[Interval]) -> Interval:
+    """Return the share of hits of several sets of images together, with Wilson's interval.
+
+    The effective counts of the sets, where images of one are not independent, give that of all: no unit may be in two.
+
+    Args:
+        intervals: of ``proportion``, one a set; their values times n are whole numbers.
+
+    Example:
+        >>> str(pool_shares([wilson(8, 10), wilson(30, 40)]))
+        '76 % (63 to 86, n=50)'
+    """
+    n = sum(one.n for one in intervals)
+    hits = sum(round(one.value * one.n) for one in intervals)
+    if all(one.n_effective is None for one in intervals):
+        return wilson(hits, n)
+    # The variance of a mean of sets: each adds its share of the images, squared, over what it is worth.
+    worth = n**2 / sum(one.n**2 / one.independent for one in intervals)
+    share = hits / n
+    return Interval(share, *_score_interval(share, worth), n, "Wilson over groups, 95 %", round(worth))
 
 
 def newcombe(hits: int, n: int, other_hits: int, others: int) -> tuple[float, float]:
@@ -155,17 +208,56 @@ def newcombe(hits: int, n: int, other_hits: int, others: int) -> tuple[float, fl
     return gap - down, gap + math.hypot(one.high - one.value, other.value - other.low)
 
 
-def units_of(groups: npt.NDArray[np.object_]) -> Units | None:
-    """Return ``[N]``: a number for each group, an own one for images of no group; None where none has one.
+def join_units(*several: Units | None) -> Units | None:
+    """Return units in which images are together that are so in any of the given ones; None where none are given.
 
     Example:
-        >>> units_of(np.array(["a", "", "a"], object)).tolist()
-        [1, 0, 1]
+        >>> join_units(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2])).tolist()
+        [0, 0, 0, 1]
     """
-    if not any(groups):
-        return None
-    names = [group or f"\0{row}" for row, group in enumerate(groups)]
-    return np.unique(np.array(names, str), return_inverse=True)[1].astype(np.int64)
+    given = [units for units in several if units is not None]
+    if len(given) < 2:
+        return given[0] if given else None
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n, ends = len(given[0]), []
+    for units in given:
+        _, first, place = np.unique(units, return_index=True, return_inverse=True)
+        ends.append(np.stack([np.arange(n), first[place]]))
+    left, right = np.concatenate(ends, 1)
+    graph = coo_array((np.ones(len(left), bool), (left, right)), shape=(n, n))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+
+
+def effective_count(values: npt.NDArray[np.bool_] | npt.NDArray[np.float64], units: Units) -> int:
+    """Return how many independent images would give the mean of these values as surely; from 1 to their number.
+
+    Args:
+        values: ``[N]``, of each image.
+        units: ``[N]``, as for ``proportion``. Where all values are equal, a unit is taken for one image.
+
+    References:
+        L. Kish, Survey Sampling (1965), section 8.2.
+
+    Example:
+        >>> effective_count(np.repeat([True, False, True, True], 25), np.repeat(np.arange(4), 25))
+        4
+    """
+    n = len(values)
+    return max(1, round(n / max(1.0, _variance_ratio(values.astype(np.float64), units))))
+
+
+def _variance_ratio(values: npt.NDArray[np.float64], units: Units) -> float:
+    """Return the variance of the mean when units are drawn, over that when images are; both as of whole populations."""
+    names, place = np.unique(units, return_inverse=True)
+    n, mean = len(values), float(values.mean())
+    spread = float(((values - mean) ** 2).mean())
+    if len(names) == 1:
+        return float(n)
+    if not spread:
+        return n / len(names)
+    return float((np.bincount(place, values - mean) ** 2).sum()) / n / spread
 
 
 def design_effect(hits: npt.NDArray[np.bool_], units: Units) -> float:
@@ -174,21 +266,17 @@ def design_effect(hits: npt.NDArray[np.bool_], units: Units) -> float:
     It is the variance of the share when units are drawn, over that when images are, corrected for few units by
     Student's quantile. Where all images or none are hits, a unit is taken for one image.
     """
-    names, place = np.unique(units, return_inverse=True)
-    count, n = len(names), len(hits)
+    count, n = len(np.unique(units)), len(hits)
     if count == n:
         return 1.0
     if count == 1:
         return float(n)
     from scipy.stats import t
 
-    share = float(hits.mean())
     few = (float(t.ppf(0.975, count - 1)) / _Z) ** 2
-    if share in (0.0, 1.0):
-        return n / count * few
-    sums = np.bincount(place, hits - share, count)
-    variance = count / (count - 1) * float((sums**2).sum()) / n**2
-    return max(1.0, variance / (share * (1 - share) / n) * few)
+    if hits.any() and not hits.all():
+        few *= count / (count - 1)
+    return max(1.0, _variance_ratio(hits.astype(np.float64), units) * few)
 
 
 def draw_weights(
@@ -304,7 +392,8 @@ def mean_interval(
     drawn = [weights @ values / weights.sum(1) for weights in draw_blocks(labels, units, seed=seed)]
     low, high = (float(end) for end in np.quantile(np.concatenate(drawn), (0.025, 0.975)))
     over = "within classes" if units is None else "of groups"
-    return Interval(value, min(low, value), max(high, value), len(values), f"bootstrap {over}, 95 %")
+    worth = None if units is None else effective_count(values, units)
+    return Interval(value, min(low, value), max(high, value), len(values), f"bootstrap {over}, 95 %", worth)
 
 
 def macro_intervals(

@@ -172,6 +172,8 @@ def measure_learning_curve(
         features, labels, units = features[some], labels[some], units[some]
     per_class = np.bincount(labels, minlength=len(classes))
     middle = float(np.median(per_class[per_class > 0])) * (1 - 1 / _FOLDS)
+    units_of_class = np.bincount(labels[np.unique(units, return_index=True)[1]], minlength=len(classes))
+    middle = min(middle, _LEAST_A_CLASS * float(np.median(units_of_class[per_class > 0])) * (1 - 1 / _FOLDS))
     shares = [share for share in SHARES if middle * share >= _LEAST_A_CLASS]
     if len(labels) < LEAST_IMAGES or len(shares) < _LEAST_POINTS or (per_class > 0).sum() < 2:
         return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from sightline.evaluation.intervals import (
     Interval,
     Units,
     design_effect,
+    effective_count,
     macro_intervals,
     mean_interval,
     proportion,
@@ -277,8 +278,9 @@ def class_table(
                 "recall": recall.value if recall else None,
                 "recall_low": recall.low if recall else None,
                 "recall_high": recall.high if recall else None,
+                **({} if units is None else {"n_effective": recall.independent if recall else 0}),
                 "f1": float(2 * hits[k] / (support[k] + said[k])) if support[k] + said[k] else None,
-                "too_few": bool(support[k] < MIN_SUPPORT),
+                "too_few": bool(not recall or recall.independent < MIN_SUPPORT),
             }
         )
     return rows
@@ -314,6 +316,7 @@ def evaluate_predictions(
     predicted = probabilities.argmax(1).astype(np.int64)
     hits, matrix = predicted == labels, confusion_matrix(labels, predicted, len(classes))
     effect = 1.0 if units is None else design_effect(hits, units)
+    worth = None if units is None else effective_count(hits, units)
     of_counts = {name: metric.compute.of for name, metric in METRICS.items() if isinstance(metric.compute, OfCounts)}
     counted = macro_intervals(matrix, of_counts, seed=seed, effect=effect)
     ranking = rank_classes(labels, probabilities)
@@ -321,14 +324,14 @@ def evaluate_predictions(
     for name, metric in METRICS.items():
         match metric.compute:
             case OfCounts():
-                found[name] = counted[name]
+                found[name] = replace(counted[name], n_effective=worth)
             case OfImages(of, least_classes):
                 if len(classes) >= least_classes:
                     found[name] = _mean_of(of(labels, probabilities), labels, units, seed)
             case OfRanking(of):
                 interval = of(labels, probabilities, ranking, units, seed)
                 if interval is not None:
-                    found[name] = interval
+                    found[name] = replace(interval, n_effective=worth)
     rows = class_table(labels, predicted, classes, units)
     return {
         **{name: interval.to_dict() for name, interval in found.items()},

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import Interval, Units, wilson
+from sightline.evaluation.intervals import Interval, Units, pool_shares
 from sightline.evaluation.metrics import METRICS
 from sightline.evaluation.result import evaluate_rows
 from sightline.planning.repeats import REPEATS
@@ -67,14 +67,12 @@ def pool_folds(
 
     Args:
         said, labels, metrics: of each fold; ``metrics`` give the baselines, whose hits are added up.
-        units: ``[N]`` of all images, fold after fold: those of one unit are not independent; None: all are.
+        units: ``[N]`` of all images, fold after fold: those of one unit are not independent, and in one fold; None:
+            all are.
     """
     evaluation = evaluate_rows(Predictions.join(said), np.concatenate(labels), units=units).with_part("test")
     baselines = {
-        name: wilson(
-            sum(round(fold["baselines"][name]["value"] * fold["baselines"][name]["n"]) for fold in metrics),
-            sum(fold["baselines"][name]["n"] for fold in metrics),
-        ).to_dict()
+        name: pool_shares([Interval(**fold["baselines"][name]) for fold in metrics]).to_dict()
         for name in metrics[0]["baselines"]
         if all(name in fold["baselines"] for fold in metrics)
     }
@@ -85,8 +83,7 @@ def _pool_views(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the accuracy over several views with the hits of all folds, where each fold has it."""
     if not all("accuracy_with_views" in fold for fold in metrics):
         return {}
-    folds = [fold["accuracy_with_views"] for fold in metrics]
-    pooled = wilson(sum(round(one["value"] * one["n"]) for one in folds), sum(one["n"] for one in folds))
+    pooled = pool_shares([Interval(**fold["accuracy_with_views"]) for fold in metrics])
     return {"accuracy_with_views": pooled.to_dict(), "count_views": metrics[0]["count_views"]}
 
 
@@ -110,7 +107,10 @@ def average_metrics(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _mean(intervals: Sequence[dict[str, Any]]) -> dict[str, Any]:
     value, low, high = (float(np.mean([one[end] for one in intervals])) for end in ("value", "low", "high"))
     first = Interval(**intervals[0])
-    return Interval(value, low, high, first.n, f"mean over {len(intervals)} seeds; {first.method}").to_dict()
+    method = f"mean over {len(intervals)} seeds; {first.method}"
+    worth = [Interval(**one).independent for one in intervals]
+    n_effective = None if first.n_effective is None else round(float(np.mean(worth)))
+    return Interval(value, low, high, first.n, method, n_effective).to_dict()
 
 
 def _in_all(metrics: Sequence[dict[str, Any]], names: Sequence[str]) -> list[str]:

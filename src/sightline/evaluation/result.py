@@ -118,6 +118,7 @@ class Evaluation:
             "leaked": [str(int(leak)) for leak in self.leaked],
             "novelty": ["" if row.novelty is None else f"{row.novelty:.4f}" for row in rows],
             "nearest": list(self.nearest) or [""] * len(rows),
+            "unit": [""] * len(rows) if self.units is None else [str(unit) for unit in self.units],
             "error": [row.error or "" for row in rows],
         }
 

@@ -186,7 +186,8 @@ def macro_roc_auc(
         parts = np.bincount(np.unique(units, return_inverse=True)[1], parts).astype(np.float64)
     error = math.sqrt(float((parts**2).sum()))
     if not 0 < value < 1 or not error:  # perfect so far: as sure as so many hits in a row of the rarest class
-        fewest = min(int((labels == k).sum()) for k in present)
+        witnesses = np.arange(len(labels)) if units is None else units
+        fewest = min(len(np.unique(witnesses[labels == k])) for k in present)
         return Interval(
             value, min(value, wilson(fewest, fewest).low), 1.0, len(labels), "rule of the rarest class, 95 %"
         )

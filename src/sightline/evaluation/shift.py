@@ -11,7 +11,7 @@ from sightline.evaluation.intervals import Units
 from sightline.evaluation.paired import holm
 from sightline.evaluation.slices import compare_shares, has_units
 
-__all__ = ["LabelledPredictions", "RecallChange", "compare_recalls"]
+__all__ = ["LabelledPredictions", "RecallChange", "compare_recalls", "join_parts"]
 
 LEVEL = 0.05
 
@@ -85,10 +85,7 @@ def compare_recalls(validation: LabelledPredictions, test: LabelledPredictions) 
         >>> round(change.difference, 2), change.is_significant
         (-0.36, True)
     """
-    labels = np.concatenate([validation.labels, test.labels])
-    hits = labels == np.concatenate([validation.predicted, test.predicted])
-    is_test = np.repeat([False, True], [len(validation.labels), len(test.labels)])
-    units = _units(validation, test)
+    labels, hits, is_test, units = join_parts(validation, test)
     rows = []
     for label in np.unique(labels).tolist():
         own = labels == label
@@ -102,6 +99,16 @@ def compare_recalls(validation: LabelledPredictions, test: LabelledPredictions) 
     adjusted = holm([row.p for row in rows])
     rows = [replace(row, p_adjusted=p) for row, p in zip(rows, adjusted, strict=True)]
     return sorted(rows, key=lambda row: (not row.is_significant, -abs(row.difference), row.label))
+
+
+def join_parts(
+    validation: LabelledPredictions, test: LabelledPredictions
+) -> tuple[Labels, npt.NDArray[np.bool_], npt.NDArray[np.bool_], Units | None]:
+    """Return (labels, hits, whether each is of the test, units) of both, ``[N]`` each, validation first."""
+    labels = np.concatenate([validation.labels, test.labels])
+    hits = labels == np.concatenate([validation.predicted, test.predicted])
+    is_test = np.repeat([False, True], [len(validation.labels), len(test.labels)])
+    return labels, hits, is_test, _units(validation, test)
 
 
 def _units(validation: LabelledPredictions, test: LabelledPredictions) -> Units | None:

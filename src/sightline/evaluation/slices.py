@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import Units, newcombe
+from sightline.evaluation.intervals import Units, design_effect, effective_count, newcombe, proportion
 
-__all__ = ["LEAST_IMAGES", "Slice", "Slices", "compare_shares", "find_slices", "has_units", "terciles"]
+__all__ = ["LEAST_IMAGES", "Slice", "Slices", "compare_means", "compare_shares", "find_slices", "has_units", "terciles"]
 
 LEAST_IMAGES = 20  # of a slice
 FALSE_RATE = 0.1  # of slices among those named that are chance
@@ -29,6 +30,7 @@ class Slice:
         accuracy: of these; ``rest`` of all others.
         low, high: 95 % interval of ``accuracy - rest``.
         p: of the difference, two-sided; ``adjusted`` over all slices that were searched.
+        n_effective: how many independent images the slice is worth; None where all are.
     """
 
     column: str
@@ -40,6 +42,7 @@ class Slice:
     high: float
     p: float
     adjusted: float
+    n_effective: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-able values."""
@@ -111,7 +114,8 @@ def find_slices(
     found = []
     for (name, value, inside), (p, low, high), adjusted in zip(searched, tests, _adjusted(tests), strict=True):
         shares = float(hits[inside].mean()), float(hits[~inside].mean())
-        found.append(Slice(name, value, int(inside.sum()), *shares, low, high, p, adjusted))
+        worth = None if units is None else effective_count(hits[inside], units[inside])
+        found.append(Slice(name, value, int(inside.sum()), *shares, low, high, p, adjusted, worth))
     worse = [one for one in found if one.adjusted <= rate and one.accuracy < one.rest]
     worse.sort(key=lambda one: (one.accuracy - one.rest, one.column, one.value))
     return Slices(len(searched), rate, tuple(worse))
@@ -140,7 +144,9 @@ def compare_shares(
         inside: ``[N] bool``, both kinds present.
         units: ``[N]``, five on each side: images of one unit are not independent; None: all are.
     """
-    return _test_images(hits, inside) if units is None else _test_units(hits, inside, units)
+    if units is None:
+        return _test_images(hits, inside)
+    return _test_units(hits, inside, units)
 
 
 def _test_images(hits: npt.NDArray[np.bool_], inside: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
@@ -153,11 +159,42 @@ def _test_images(hits: npt.NDArray[np.bool_], inside: npt.NDArray[np.bool_]) -> 
 
 
 def _test_units(hits: npt.NDArray[np.bool_], inside: npt.NDArray[np.bool_], units: Units) -> tuple[float, float, float]:
-    """Return p, and the ends of the difference's interval, of images that come in groups."""
+    """Return p, and the ends of the difference's interval, of images that come in groups.
+
+    The t-test of units takes a side without a mistake, or nearly so, for one that never varies: so the exact test of as
+    many independent images as the units are worth must agree with it, and the interval is the wider one.
+    """
+    from scipy.stats import fisher_exact
+
+    p, low, high = compare_means(hits, inside, units)
+    one, other = (proportion(hits[side], units[side]) for side in (inside, ~inside))
+    gap = one.value - other.value
+    down = math.hypot(one.value - one.low, other.high - other.value)
+    up = math.hypot(one.high - one.value, other.value - other.low)
+    table = []
+    for side in (inside, ~inside):
+        worth = round(side.sum() / design_effect(hits[side], units[side]))
+        right = round(float(hits[side].mean()) * worth)
+        table.append([right, worth - right])
+    exact = float(fisher_exact(table).pvalue)
+    return max(p, exact), max(-1.0, min(low, gap - down)), min(1.0, max(high, gap + up))
+
+
+def compare_means(
+    values: npt.NDArray[np.bool_] | npt.NDArray[np.float64], inside: npt.NDArray[np.bool_], units: Units
+) -> tuple[float, float, float]:
+    """Return p, two-sided, and the ends of the 95 % interval, of the mean inside less that outside, of units.
+
+    A t-test whose variance is that of whole units, with the degrees of freedom of the side that has fewer.
+
+    Args:
+        values: ``[N]``.
+        inside, units: as for ``compare_shares``.
+    """
     from scipy.stats import t
 
-    sides = [side / side.sum() * (hits - hits[side].mean()) for side in (inside, ~inside)]
-    gap = float(hits[inside].mean() - hits[~inside].mean())
+    sides = [side / side.sum() * (values - values[side].mean()) for side in (inside, ~inside)]
+    gap = float(values[inside].mean() - values[~inside].mean())
     place = np.unique(units, return_inverse=True)[1]
     parts = np.bincount(place, sides[0] - sides[1])  # what each group adds to the difference's error
     few = min(len(np.unique(units[side])) for side in (inside, ~inside))
@@ -165,7 +202,7 @@ def _test_units(hits: npt.NDArray[np.bool_], inside: npt.NDArray[np.bool_], unit
     if not error:
         return 1.0, gap, gap
     reach = float(t.ppf(0.975, few - 1)) * error
-    return 2 * float(t.sf(abs(gap) / error, few - 1)), max(-1.0, gap - reach), min(1.0, gap + reach)
+    return 2 * float(t.sf(abs(gap) / error, few - 1)), gap - reach, gap + reach
 
 
 def terciles(values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.object_]:

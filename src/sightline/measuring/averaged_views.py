@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sightline.data.samples import Samples
 from sightline.errors import UnreadableImage
-from sightline.evaluation.intervals import wilson
+from sightline.evaluation.intervals import proportion
 from sightline.evaluation.result import Evaluation
 from sightline.events import Event, Progressed, StageEnded, StageStarted
 from sightline.reading.file_contents import contents_of
@@ -67,18 +67,20 @@ def add_views(
     """
     count, has_mirror = views
     yield StageStarted("Averaging views", f"{count} views of each image")
-    start, hits, seen = time.monotonic(), 0, 0
+    start = time.monotonic()
     used = np.flatnonzero(evaluation.predictions.is_ok & ~evaluation.leaked)
     squares = classifier.squares(contents_of(samples, rows[used]))
-    for done, (place, square) in enumerate(zip(used, squares, strict=True), start=1):
+    seen: list[int] = []
+    hits: list[bool] = []
+    for done, (place, square) in enumerate(zip(used.tolist(), squares, strict=True), start=1):
         if not isinstance(square, UnreadableImage):  # else it changed since it was measured
             probabilities = classifier.answer(views_of(square, count, has_mirror=has_mirror)).probabilities
-            hits += int(probabilities.mean(0).argmax() == evaluation.labels[place])
-            seen += 1
+            hits.append(bool(probabilities.mean(0).argmax() == evaluation.labels[place]))
+            seen.append(place)
         if done % _SHOWN == 0 or done == len(used):
             yield Progressed(done, len(used), "images")
     if not seen:
         return evaluation
-    accuracy = wilson(hits, seen)
+    accuracy = proportion(np.array(hits), None if evaluation.units is None else evaluation.units[seen])
     yield StageEnded("Averaging views", f"{accuracy} averaged over {count} views", time.monotonic() - start)
     return evaluation.with_views(accuracy, count)

@@ -17,10 +17,11 @@ import numpy.typing as npt
 from sightline.data.choices import FindingChoices
 from sightline.data.samples import Samples
 from sightline.data.sources import Source, describe_source, find_images
+from sightline.data.units import number_units
 from sightline.errors import DataError, RunError
 from sightline.evaluation.abstain import describe_unknown, separation
 from sightline.evaluation.calibration import describe_calibration
-from sightline.evaluation.intervals import Interval, proportion, units_of
+from sightline.evaluation.intervals import Interval, proportion
 from sightline.evaluation.result import Evaluation, evaluate_rows
 from sightline.evaluation.slices import find_slices
 from sightline.events import (
@@ -33,12 +34,11 @@ from sightline.events import (
     ValidationMeasured,
     Warned,
 )
-from sightline.measuring.columns import describe_columns, read_columns, slice_columns
-from sightline.measuring.grouping import group_measured
+from sightline.measuring.columns import describe_columns, slice_columns
+from sightline.measuring.labelled_images import read_labelled
 from sightline.pixels.cache import PixelStore
 from sightline.pixels.preprocess import Preprocess
 from sightline.reading.file_contents import contents_of
-from sightline.reading.source import DataChoices, inspect_source
 from sightline.runs.folder import Run
 from sightline.runs.kept import KeptEvaluation, write_facts
 from sightline.runs.ledger import MANY_EVALUATIONS, count_evaluation, fingerprint_of
@@ -53,7 +53,6 @@ __all__ = [
     "describe_trust",
     "evaluate_samples",
     "evaluate_source",
-    "number_classes",
     "show_mistakes",
     "small_images",
 ]
@@ -100,27 +99,9 @@ def evaluate_source(
     if unknown and not foreign:
         message = f"{unknown} holds no images"
         raise DataError("evaluation.no-unknown", message, "give a folder of images of other things")
-    choices = DataChoices(classifier.preprocess.value_range, layout=finding.layout, skip=finding.skip)
-    samples = yield from inspect_source(source, choices, compare=False, least_classes=1)
-    number = number_classes(classifier, samples)
-    rows = np.flatnonzero(samples.given == "test")
-    if not len(rows):
-        rows = np.arange(len(samples))
-    yield Noted(f"Measured on {'the given test part' if len(rows) < len(samples) else 'all images'}: {len(rows):,}.")
-    if columns:
-        samples, named = read_columns(samples, columns)
-        yield Noted(f"{columns} names {int(named[rows].sum()):,} of these {len(rows):,} images.")
-    samples = yield from group_measured(samples, group, run)
-    trained = run.trained_digests() if run else set()
-    if run:
-        yield Noted("Training images are found by content; an image that was saved again is not found.")
-    if run is None:
-        yield Noted("Whether the classifier was trained on some of these images is not known: it is not in its run.")
-    leaked = np.array([samples.digests[row] in trained for row in rows], bool)
-    if leaked.any():
-        message = f"{int(leaked.sum()):,} of {len(rows):,} images were used in training; the metrics leave them out"
-        yield Warned("evaluation.leak", message, "give images that were not used in training")
-    measured = evaluate_samples(classifier, samples, rows, number[samples.labels[rows]], leaked)
+    found = yield from read_labelled(classifier, source, group, columns, finding)
+    samples, rows = found.samples, found.rows
+    measured = evaluate_samples(classifier, samples, rows, found.labels, found.leaked)
     evaluation = describe_trust((yield from measured), classifier)
     evaluation = yield from count_evaluations(evaluation, samples, rows)
     if unknown:
@@ -129,25 +110,8 @@ def evaluate_source(
     slices = find_slices(evaluation.hits, slice_columns(samples, used), units=evaluation.used_units)
     evaluation = evaluation.with_values(slices=slices.to_dict())
     yield from describe_columns(samples, used, evaluation.hits, evaluation.used_units)
-    yield from _keep(evaluation, classifier, run, samples, describe_source(source), out)
+    yield from _keep(evaluation, classifier, found.run, samples, describe_source(source), out)
     return evaluation
-
-
-def number_classes(classifier: Classifier, samples: Samples) -> npt.NDArray[np.int64]:
-    """Return ``[K]``: for each class of the samples its position in the classifier's, by name.
-
-    Raises:
-        DataError: if the classifier does not know one of them.
-    """
-    strange = [name for name in samples.classes if name not in classifier.classes]
-    if strange:
-        raise DataError(
-            "evaluation.unknown-class",
-            f"the classifier does not know class {', '.join(map(repr, strange[:5]))}; "
-            f"it knows {', '.join(map(repr, classifier.classes[:8]))}",
-            "rename or leave out these folders",
-        )
-    return np.array([classifier.classes.index(name) for name in samples.classes], np.int64)
 
 
 def describe_trust(evaluation: Evaluation, classifier: Classifier) -> Evaluation:
@@ -266,11 +230,6 @@ def evaluate_samples(
     evaluation = evaluate_rows(replace(predictions, paths=names), labels, leaked, number_units(samples, rows))
     yield StageEnded("Evaluating", str(evaluation.accuracy), time.monotonic() - start)
     return evaluation
-
-
-def number_units(samples: Samples, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int64] | None:
-    """Return ``[N]``: a number for each image's group, see :func:`units_of`."""
-    return units_of(samples.groups[rows])
 
 
 def small_images(

@@ -14,14 +14,14 @@ import numpy.typing as npt
 from sightline.data.choices import FindingChoices
 from sightline.data.samples import Samples
 from sightline.data.sources import Source
+from sightline.data.units import number_units
 from sightline.errors import DataError, InputError, UnreadableImage
 from sightline.evaluation.corruption_drops import CorruptionDrop, Robustness, measure_drops
-from sightline.evaluation.intervals import proportion, units_of
-from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
-from sightline.measuring.evaluate import number_classes
+from sightline.evaluation.intervals import proportion
+from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted
+from sightline.measuring.labelled_images import read_labelled
 from sightline.pixels.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from sightline.reading.file_contents import contents_of
-from sightline.reading.source import DataChoices, inspect_source
 from sightline.reporting.page import write_page
 from sightline.runs.damage import named_damage
 from sightline.runs.dataset import read_dataset
@@ -55,6 +55,7 @@ def measure_robustness(
     most: int,
     moved_to: str | Path = "",
     finding: FindingChoices = _NO_CHOICES,
+    group: str | None = None,
 ) -> Generator[Event, None, Robustness]:
     """Return the accuracy on images as they are and under each corruption, with what each costs on the same images.
 
@@ -68,15 +69,22 @@ def measure_robustness(
         most: images at most, drawn evenly; each is predicted 25 times.
         moved_to: folder where the run's own images are now, if they moved.
         finding: how folders are read, and what is left out.
+        group: which images of the source belong together, see :func:`~sightline.measuring.grouping.group_measured`.
 
     Raises:
-        InputError: if no source is given and the classifier is outside its run, or ``most`` is less than 1.
+        InputError: if no source is given and the classifier is outside its run, or a group is given without a source,
+            or ``most`` is less than 1.
         DataError: if the source has a class that the classifier does not know, or nothing is left to measure.
     """
     if most < 1:
         raise InputError("robustness.count", f"{most} images can't be measured", "give --images 500, for example")
+    if source is None and group is not None:
+        message = "--group is for images that are named; those of the run are in the groups of its training"
+        raise InputError(
+            "robustness.group", message, "leave out --group, or name labelled images beside the classifier"
+        )
     run = _own_run(classifier, moved_to) if source is None else None
-    found = _own_images(run) if run is not None else (yield from _given_images(classifier, source, finding))
+    found = _own_images(run) if run is not None else (yield from _given_images(classifier, source, finding, group))
     total = len(found.rows)
     chosen = np.linspace(0, total - 1, min(most, total)).astype(np.intp) if total else np.zeros(0, np.intp)
     subject = _Subject(found.samples, found.rows[chosen], found.labels[chosen], found.part)
@@ -120,22 +128,13 @@ def _own_images(run: Run) -> _Subject:
     return _Subject(samples, rows, samples.labels[rows], split.headline)
 
 
-def _given_images(classifier: Classifier, source: Source, finding: FindingChoices) -> Generator[Event, None, _Subject]:
+def _given_images(
+    classifier: Classifier, source: Source, finding: FindingChoices, group: str | None
+) -> Generator[Event, None, _Subject]:
     """Return the test part of a source, or all its images, without those that the training saw."""
-    choices = DataChoices(classifier.preprocess.value_range, layout=finding.layout, skip=finding.skip)
-    samples = yield from inspect_source(source, choices, compare=False, least_classes=1)
-    number = number_classes(classifier, samples)
-    rows = np.flatnonzero(samples.given == "test")
-    part = "test" if len(rows) else "whole"
-    rows = rows if len(rows) else np.arange(len(samples))
-    run = run_of_classifier(classifier.path)
-    trained = run.trained_digests() if run else set()
-    leaked = np.array([samples.digests[row] in trained for row in rows], bool)
-    if leaked.any():
-        message = f"{int(leaked.sum()):,} of {len(rows):,} images were used in training; the metrics leave them out"
-        yield Warned("evaluation.leak", message, "give images that the training did not see")
-    rows = rows[~leaked]
-    return _Subject(samples, rows, number[samples.labels[rows]], part)
+    found = yield from read_labelled(classifier, source, group, finding=finding)
+    kept = ~found.leaked
+    return _Subject(found.samples, found.rows[kept], found.labels[kept], found.part)
 
 
 def _predict_all(
@@ -168,7 +167,7 @@ def _summed(right: npt.NDArray[np.bool_], subject: _Subject, bad: list[str], tot
     changes = [(name, severity) for name in CORRUPTIONS for severity in SEVERITIES]
     unread = {*bad}
     rows = np.array([row for row in subject.rows if str(subject.samples.paths[row]) not in unread], np.intp)
-    units = units_of(subject.samples.groups[rows])
+    units = number_units(subject.samples, rows)
     drops = measure_drops(right[0], list(right[1:]), units)
     rows_of = zip(changes, drops, strict=True)
     return Robustness(

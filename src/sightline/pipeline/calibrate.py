@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.data.split import calibration_rows
+from sightline.data.units import number_units
 from sightline.evaluation.abstain import TARGET_ERROR, Novelty, choose_confidence, fit_novelty
 from sightline.evaluation.calibration import Calibration, cool, fit_temperature
 from sightline.evaluation.conformal import choose_mass
 from sightline.evaluation.shift import LabelledPredictions
 from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
-from sightline.measuring.evaluate import number_units
 from sightline.pipeline.trained import Trained
 from sightline.pipeline.workbench import Workbench
 from sightline.planning.plan import Plan
@@ -39,6 +39,8 @@ class Calibrated:
         rows: ``[R]``, positions in the samples of the training images that were looked at.
         features: ``[R, D]`` of these.
         validation: what the calibrated network predicts for the validation images.
+        validation_rows: ``[V]``, positions in the samples of these.
+        validation_features: ``[V, D]`` of these.
     """
 
     calibration: Calibration
@@ -48,6 +50,8 @@ class Calibrated:
     rows: npt.NDArray[np.intp]
     features: npt.NDArray[np.float32]
     validation: LabelledPredictions
+    validation_rows: npt.NDArray[np.intp]
+    validation_features: npt.NDArray[np.float32]
 
 
 def calibrate(trained: Trained, plan: Plan, workbench: Workbench) -> Generator[Event, None, Calibrated]:
@@ -83,7 +87,8 @@ def calibrate(trained: Trained, plan: Plan, workbench: Workbench) -> Generator[E
     least = choose_confidence(probabilities.max(1), hits, units=units)
     novelty = fit_novelty(known, samples.labels[train], len(samples.classes), seen)
     answers = LabelledPredictions(labels, probabilities.argmax(1), probabilities.max(1), units)
-    found = Calibrated(calibration, novelty, least, choose_mass(labels, probabilities), train, known, answers)
+    mass = choose_mass(labels, probabilities)
+    found = Calibrated(calibration, novelty, least, mass, train, known, answers, val, seen)
     yield StageEnded("Calibrating", _describe(calibration), time.monotonic() - start)
     yield Noted(describe_confidence(least, TARGET_ERROR, hits))
     return found

@@ -20,6 +20,7 @@ from sightline.pipeline.engine import find_engine
 from sightline.pipeline.frozen_features import compare_with_head
 from sightline.pipeline.shipping import export_files, make_bundle
 from sightline.pipeline.trust import judge_evaluation
+from sightline.pipeline.validation_gap import compare_with_validation, without_torn_groups
 from sightline.pipeline.workbench import Workbench, set_up_workbench
 from sightline.planning.plan import Plan
 from sightline.reporting.page import write_page
@@ -104,6 +105,8 @@ def finish(
     evaluation = judge_evaluation(evaluation, calibrated, classifier, samples, rows)
     if split.headline == "test":
         evaluation = yield from count_evaluations(evaluation, samples, rows)
+        evaluation = yield from compare_with_validation(evaluation, calibrated, samples, split)
+    evaluation = without_torn_groups(evaluation, samples, split)
     train = split.rows("train")
     evaluation = evaluation.with_baselines(
         samples.labels[train],

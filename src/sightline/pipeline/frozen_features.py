@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from sightline.data.samples import Samples
 from sightline.data.split import Split, find_units, selection_rows
+from sightline.data.units import number_units
 from sightline.evaluation.frozen_head import compare_frozen_head
 from sightline.evaluation.learning_curve import LearningCurve, measure_learning_curve
 from sightline.evaluation.result import Evaluation
 from sightline.events import Event, FeaturesSeen, Noted, StageEnded, StageStarted
-from sightline.measuring.evaluate import number_units
 from sightline.pipeline.torch_trained import TorchTrained
 from sightline.pipeline.workbench import Workbench
 from sightline.planning.plan import Plan

@@ -18,6 +18,7 @@ from sightline.checks.subject import Subject
 from sightline.data.inspect import refuse_bad
 from sightline.data.sources import describe_source
 from sightline.data.split import Split
+from sightline.data.units import with_units
 from sightline.errors import InputError, RunError, StopRequested
 from sightline.events import Event, Noted, RunEnded, RunStarted, StageEnded, Warned
 from sightline.installation import require_extra
@@ -141,7 +142,7 @@ def record_data(writer: RunWriter, plan: Plan, looked: Looked, workbench: Workbe
         findings = check_subject(Subject(samples, split, None, plan.preprocess.value_range))
     if plan.settings.fixes:
         writer.keep_fixes(plan.settings.fixes)
-    writer.write_data(samples.columns(), split.columns(), [finding.to_dict() for finding in findings])
+    writer.write_data(with_units(samples).columns(), split.columns(), [finding.to_dict() for finding in findings])
     if looked.earlier:
         writer.write_earlier(looked.earlier.seen)
     return split

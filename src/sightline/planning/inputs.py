@@ -27,6 +27,7 @@ def decide_data(decide: Decisions, data: DataFacts) -> None:
         val_share=(data.shares[0], "enough to choose the epoch: 15 %, at most 5,000 images"),
         test_share=(data.shares[1], "kept for the final evaluation: 15 %, at most 10,000 images"),
         train_share=(1.0, "all images that are not in validation or test"),
+        resplit=(False, "a split that comes with the images is used as it is"),
         select_on_val=(False, "where no test set is given, a given val folder becomes the test set"),
         seed=(0, "the same seed and threads give the same weights on a CPU"),
     )

@@ -92,6 +92,7 @@ class Settings(BaseModel):
     val_share: float = Field(ge=0, lt=1, description="share drawn for validation where none is given")
     test_share: float = Field(ge=0, lt=1, description="share drawn for the test where none is given")
     train_share: float = Field(default=1.0, gt=0, le=1, description="share of the training images that is used")
+    resplit: bool = Field(default=False, description="put a split that comes with the images aside, and draw one")
     select_on_val: bool = Field(description="choose the epoch on a given val folder although there is no test")
     seed: int = Field(ge=0, lt=2**31, description="seed of split, initial weights, order and augmentation")
     split_seed: int = Field(ge=0, lt=2**31, description="seed of the split, where it differs from seed")

@@ -41,6 +41,7 @@ class DataChoices:
         versions: how versions of one original are searched: ``auto``, ``all`` or ``off``.
         layout: how folders are read.
         skip: patterns of what is left out.
+        resplit: whether a split that comes with the images is put aside, so that one is drawn.
     """
 
     value_range: tuple[float, float] | None = None
@@ -49,6 +50,7 @@ class DataChoices:
     versions: str = "auto"
     layout: str = ""
     skip: tuple[str, ...] = ()
+    resplit: bool = False
 
     def __post_init__(self) -> None:
         low, high = self.value_range or (0.0, 1.0)
@@ -77,7 +79,7 @@ class DataChoices:
     @property
     def finding(self) -> FindingChoices:
         """The choices about finding the images."""
-        return FindingChoices(self.layout, tuple(self.skip))
+        return FindingChoices(self.layout, tuple(self.skip), self.resplit)
 
     def options(self) -> str:
         """Return the choices as they are typed for a command, each after a blank."""
@@ -85,6 +87,7 @@ class DataChoices:
         versions = "" if self.versions == "auto" else f" --versions {self.versions}"
         group = f" --group {shlex.quote(self.group)}" if self.group else ""
         folders = f"{f' --layout {self.layout}' if self.layout else ''}"
+        folders += " --resplit" if self.resplit else ""
         folders += "".join(f" --skip {shlex.quote(pattern)}" for pattern in self.skip)
         fixes = f" --fixes {shlex.quote(self.fixes)}" if self.fixes else ""
         return f"{low_high}{group}{folders}{versions}{fixes}"  # the last one can be exchanged for another list

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from sightline.evaluation.intervals import Interval
 from sightline.evaluation.metrics import METRICS, intervals_in
 from sightline.runs.recorded import Recorded
 from sightline.runs.safe_files import write_text
@@ -46,7 +47,7 @@ An image classifier with {len(facts["classes"])} classes: {names}{", ..." if len
 
 ## Metrics
 
-On {part}; in brackets the 95 % interval and the number of images.
+On {part}; in brackets the 95 % interval and the number of images{_worth(found[accuracy])}.
 
 | metric | value |
 | --- | --- |
@@ -66,6 +67,13 @@ be worse than the interval says. Its probabilities choose among its classes, als
 them: a novelty above 1 means that an image is unlike the training images; that is often right, but not always.
 {f"{few} classes were measured on fewer than 30 images." if few else ""}
 """
+
+
+def _worth(accuracy: Interval) -> str:
+    """Return what effective n means, where images are not independent."""
+    if accuracy.n_effective is None:
+        return ""
+    return "; the effective n is how many independent images they are worth, because some are of one group or copies"
 
 
 def _head(run: Recorded) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 from sightline.data.split import HALVED_FROM
 from sightline.evaluation.abstain import risk_coverage
 from sightline.evaluation.conformal import PredictionSets
-from sightline.evaluation.intervals import Interval, units_of
+from sightline.evaluation.intervals import Interval
+from sightline.evaluation.promises import find_promises
 from sightline.reporting.canvas import INK, both_themes, empty_figure, leave_room, paint
 from sightline.reporting.performance import digits_for
 from sightline.runs.recorded import Recorded
@@ -48,6 +49,7 @@ def confidence(run: Recorded) -> dict[str, Any] | None:
         "total": rows[0]["n"],
         "sets": PredictionSets.from_dict(metrics["sets"]) if metrics.get("sets") else None,
         "verdict": _believed(found["after"]),
+        "refuted": {one.name: one.words for one in find_promises(metrics) if one.is_refuted},
     }
 
 
@@ -86,13 +88,14 @@ def unknown(run: Recorded) -> dict[str, Any] | None:
         "wrong_answers": Interval(**found["wrong_answers"]) if found.get("wrong_answers") else None,
         "left_out": left_out,
         "mean_area": float(np.mean(areas)) if areas else None,
+        "refuted": {one.name: one.words for one in find_promises(metrics) if one.is_refuted},
     }
 
 
 def _coverage(run: Recorded) -> list[dict[str, float]]:
     measured = run.measured
     used = measured.used
-    return risk_coverage(measured.confidence[used], measured.correct[used], units_of(measured.groups[used]))
+    return risk_coverage(measured.confidence[used], measured.correct[used], measured.used_units)
 
 
 def draw_reliability(run: Recorded, theme: str = "light") -> Figure | None:

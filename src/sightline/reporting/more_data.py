@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sightline.evaluation.gap import Gap
 from sightline.reporting.canvas import INK, both_themes, empty_figure, leave_room, paint
 from sightline.runs.recorded import Recorded
 from sightline.text import signed
@@ -22,7 +23,7 @@ _LINE, _HOPE = "#2563eb", "#d97706"
 
 def more_data(run: Recorded) -> dict[str, Any]:
     """The learning curve of frozen features, and how to measure the gain for the classifier itself."""
-    curve, facts = run.learning_curve, run.facts
+    curve, facts, gap = run.learning_curve, run.facts, Gap.of(run.metrics)
     name = f"{run.folder.name}-half"
     data, out = shlex.quote(facts["data"]), shlex.quote(str(run.folder.parent))
     plan = shlex.quote(str(run.run.plan_file))
@@ -46,6 +47,7 @@ def more_data(run: Recorded) -> dict[str, Any]:
         "best": [row.name for row in classes[:3] if row.gain.is_clear],
         "count_classes": len(classes),
         "network": facts["model"],
+        "refuted": gap if gap and gap.difference < 0 else None,
         "how": how,
     }
 

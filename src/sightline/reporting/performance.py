@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.evaluation.confusion import confusion_from
+from sightline.evaluation.intervals import Interval
 from sightline.evaluation.macro import macro_words
 from sightline.evaluation.metrics import intervals_in
 from sightline.reporting.behind import behind_cells
@@ -32,7 +33,7 @@ def all_metrics(run: Recorded) -> dict[str, Any]:
     return {
         "rows": [(metric, metric.shown(interval), interval) for metric, interval in intervals_in(metrics).items()],
         "groups": metrics.get("count_groups"),
-        "effect": metrics.get("design_effect"),
+        "worth": Interval(**metrics["accuracy"]).independent,
         "n": metrics["accuracy"]["n"],
         "part": metrics.get("part", ""),
         "macro": macro_words(metrics),
@@ -44,7 +45,11 @@ def all_metrics(run: Recorded) -> dict[str, Any]:
 def classes(run: Recorded) -> dict[str, Any]:
     """The per-class table."""
     rows = run.metrics["classes"]
-    return {"rows": [{**row, "digits": digits_for(row["recall_low"], row["recall_high"])} for row in rows]}
+    has_units = any("n_effective" in row for row in rows)
+    return {
+        "has_units": has_units,
+        "rows": [{**row, "digits": digits_for(row["recall_low"], row["recall_high"])} for row in rows],
+    }
 
 
 def digits_for(low: float | None, high: float | None) -> int:
@@ -59,6 +64,7 @@ def slices(run: Recorded) -> dict[str, Any] | None:
         return None
     rows = [
         {
+            "n_effective": None,  # as of runs of before
             **one,
             **{
                 name: signed(100 * gap, 0).replace("+", "").replace("-", "\u2212")

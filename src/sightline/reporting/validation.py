@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sightline.evaluation.intervals import units_of
+from sightline.evaluation.intervals import Interval
 from sightline.evaluation.shift import LabelledPredictions, RecallChange, compare_recalls
 from sightline.reporting.performance import digits_for
 from sightline.runs.recorded import Recorded
@@ -25,7 +25,7 @@ def validation_and_test(run: Recorded) -> dict[str, Any] | None:
     measured = run.measured
     used = measured.used
     columns = (measured.labels[used], measured.predicted[used], measured.confidence[used].astype(np.float32))
-    test = LabelledPredictions(*columns, units_of(measured.groups[used]))
+    test = LabelledPredictions(*columns, measured.used_units)
     changes = compare_recalls(validation, test)
     if not changes:
         return None
@@ -38,7 +38,14 @@ def validation_and_test(run: Recorded) -> dict[str, Any] | None:
         "count_validation": len(validation.labels),
         "count_test": len(test.labels),
         "is_head_alone": run.is_head_alone,
+        "gap": run.metrics.get("validation_gap"),
+        "parts": _accuracies(run.metrics.get("validation_gap")),
     }
+
+
+def _accuracies(gap: dict[str, Any] | None) -> list[Interval] | None:
+    """Return the accuracy on validation and on test; None where they were not compared."""
+    return None if gap is None else [Interval(**gap[part]) for part in ("validation", "test")]
 
 
 def _row(classes: tuple[str, ...], change: RecallChange) -> dict[str, Any]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from sightline.evaluation.gap import Gap
 from sightline.evaluation.intervals import Interval
 from sightline.evaluation.macro import macro_words
 from sightline.evaluation.metrics import Metric, intervals_in
+from sightline.evaluation.promises import find_promises
 from sightline.evaluation.repeats import Spread, describe_spread
 from sightline.runs.ledger import MANY_EVALUATIONS
 from sightline.runs.recorded import Recorded
@@ -29,6 +31,8 @@ def verdict(run: Recorded) -> dict[str, Any]:
         "share": f"{share} %",
         "range": f"{low} to {high} %",
         "is_test": metrics["part"] == "test",
+        "gap": Gap.of(metrics),
+        "torn": _torn(metrics),
         "split_rule": facts["split_rule"],
         "baselines": baselines,
         "macro_f1": Interval(**metrics["macro_f1"]),
@@ -127,8 +131,11 @@ def _checks(run: Recorded, accuracy: Interval, best: Interval) -> list[tuple[boo
     leaked = metrics["count_leaked"]
     unread = len(samples.errors)
     never = [row["class"] for row in rows if row["support"] and not row["predicted"]]
+    absent = [row["class"] for row in rows if not row["support"]]
     few = sum(row["too_few"] for row in rows)
     return [
+        *_check_validation(metrics),
+        *_check_torn(metrics),
         (better, f"{'clearly' if better else 'NOT clearly'} better than the best baseline ({best})"),
         (
             "error" not in proof,
@@ -140,6 +147,11 @@ def _checks(run: Recorded, accuracy: Interval, best: Interval) -> list[tuple[boo
             f"{leaked} were trained on too, and are left out",
         ),
         _check(unread, "all images could be read", f"{unread} of {len(samples):,} images could not be read"),
+        _check(
+            len(absent),
+            "every class has measured images",
+            f"{count_of(len(absent), 'class')} without measured images: {', '.join(absent[:5])}",
+        ),
         _check(len(never), "every class was predicted at least once", f"never predicted: {', '.join(never[:5])}"),
         _check(
             few,
@@ -149,6 +161,38 @@ def _checks(run: Recorded, accuracy: Interval, best: Interval) -> list[tuple[boo
         *_check_confidence(metrics),
         *_check_evaluations(metrics),
     ]
+
+
+def _check_validation(metrics: dict[str, Any]) -> list[tuple[bool, str]]:
+    """Return the rows on whether validation stands for the test, and whether the test refutes what was promised."""
+    if metrics["part"] != "test":
+        return []
+    rows = []
+    if found := metrics.get("validation_gap"):
+        parts = f"{Interval(**found['validation'])} on validation, {Interval(**found['test'])} on test"
+        same = f"no more than chance between validation and test: {parts}"
+        rows.append(_check(found["is_significant"], same, f"validation does not stand for the test: {parts}"))
+    refuted = [promise.words for promise in find_promises(metrics) if promise.is_refuted]
+    return rows + [(False, f"the test refutes what was promised on validation, {words}") for words in refuted]
+
+
+def _torn(metrics: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what is known of groups that the split separates, with the accuracy without them; None where none are."""
+    found = metrics.get("torn_groups")
+    if not found:
+        return None
+    return {**found, "accuracy": Interval(**found["accuracy"]) if found["accuracy"] else None}
+
+
+def _check_torn(metrics: dict[str, Any]) -> list[tuple[bool, str]]:
+    """Return the row on groups on several sides of a given split, where there are some."""
+    found = _torn(metrics)
+    if not found:
+        return []
+    without = f"; without them the accuracy is {found['accuracy']}" if found["accuracy"] else "; no other is left"
+    words = f"the given split separates {found['groups']:,} of {count_of(found['count_groups'], 'group')}: "
+    words += f"{found['images']:,} of {found['count']:,} measured images have theirs in training or validation too"
+    return [(False, words + without)]
 
 
 def _is_uneven(metrics: dict[str, Any]) -> bool:

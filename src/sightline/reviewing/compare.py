@@ -14,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.errors import InputError, RunError
-from sightline.evaluation.compare import ChangedImage, Comparison, compare_several
+from sightline.evaluation.compare import LEVEL, ChangedImage, Comparison, compare_several
+from sightline.evaluation.intervals import Interval, join_units
+from sightline.evaluation.slices import compare_shares, has_units
 from sightline.events import Event, StageEnded, StageStarted
 from sightline.runs.folder import Run
 from sightline.runs.measured import Measured, read_measured
-from sightline.text import count_of, listed
+from sightline.text import count_of, listed, p_value
 
 __all__ = ["Compared", "compare_runs"]
 
@@ -38,7 +40,7 @@ class Compared:
         probabilities: ``[N, K]`` of each run, columns in the order of ``classes``.
         count_leaked: images left out because the training of a run saw them.
         count_bad: images left out because a run could not read them.
-        count_groups: groups that the images belong to; 0: none were given.
+        count_groups: groups and sets of copies that two or more of the images are in.
         notes: what should be known of the images, in words.
         pairs: one comparison a further run.
 
@@ -67,7 +69,8 @@ class Compared:
 
     def images(self) -> str:
         """Return in words which images were compared, and which were left out."""
-        groups = f" of {count_of(self.count_groups, 'group')} (a group counts once)"
+        counted = count_of(self.count_groups, "group")
+        groups = f" ({counted} of images that belong together or are copies: each counts once)"
         text = f"{count_of(len(self.paths), 'image')}{groups if self.count_groups else ''}, the same for all runs"
         if self.count_leaked:
             text += f"; {self.count_leaked:,} more left out: a run was trained on them"
@@ -159,9 +162,8 @@ def _compare(runs: Sequence[Run], measured: Sequence[Measured], orders: Sequence
         one.probabilities[order[kept]][:, [one.classes.index(name) for name in classes]]
         for one, order in zip(measured, orders, strict=True)
     )
-    names, groups = np.unique(first.groups[kept].astype(str), return_inverse=True)
-    is_group = names != ""
-    grouped = np.where(is_group[groups], groups, -1) if is_group.any() else None
+    units = [None if one.units is None else one.units[order[kept]] for one, order in zip(measured, orders, strict=True)]
+    grouped = join_units(*units)  # what one run knows of groups holds for the other too
     labels = first.labels[kept]
     return Compared(
         runs=tuple(runs),
@@ -172,7 +174,7 @@ def _compare(runs: Sequence[Run], measured: Sequence[Measured], orders: Sequence
         probabilities=probabilities,
         count_leaked=int(leaked.sum()),
         count_bad=int((bad & ~leaked).sum()),
-        count_groups=int(is_group.sum()),
+        count_groups=0 if grouped is None else int((np.bincount(grouped) > 1).sum()),
         notes=tuple(_notes(runs)),
         pairs=tuple(compare_several(labels, probabilities, classes, groups=grouped)),
     )
@@ -237,9 +239,43 @@ def _same_images(first: Run, one: Measured, run: Run, other: Measured) -> npt.ND
         f"{count_of(len(paths), 'image')} only in {folder} ({listed(paths, _SHOWN)})" for paths, folder in only if paths
     ]
     message = f"{run.folder} was not measured on the images of {first.folder}: {'; '.join(parts)}"
-    cure = "train both on the same data and split: give both a test part, or one seed: "
-    cure += "sightline train DATA --set split_seed=NUMBER"
-    raise RunError("compare.other-images", message, cure)
+    raise RunError("compare.other-images", f"{message}. {_unpaired(first, one, run, other)}", _how_to_pair(first, run))
+
+
+def _unpaired(first: Run, one: Measured, run: Run, other: Measured) -> str:
+    """Return in words what can be said of two runs whose test images differ."""
+    hits = [each.correct[each.used] for each in (one, other)]
+    if not all(map(len, hits)):
+        return "Nothing can be said without pairs: one of them measured no image"
+    units = [
+        np.arange(len(own)) if each.used_units is None else np.unique(each.used_units, return_inverse=True)[1]
+        for own, each in zip(hits, (one, other), strict=True)
+    ]
+    joined = np.concatenate([units[0], units[1] + len(units[0])]).astype(np.int64)
+    is_grouped = one.used_units is not None or other.used_units is not None
+    is_second = np.repeat([False, True], [len(own) for own in hits])
+    shares = [Interval(**each.metrics["accuracy"]) for each in (first, run)]
+    words = f"Each on its own images: {first.folder.name} {shares[0]}, {run.folder.name} {shares[1]}"
+    units_of_both = joined if is_grouped else None
+    if not has_units(is_second, units_of_both):
+        return f"{words}; their images are of too few groups to compare the two"
+    p, low, high = compare_shares(np.concatenate(hits), is_second, units_of_both)
+    gap = 100 * (shares[1].value - shares[0].value)
+    chance = "more than chance" if p < LEVEL else "can be chance"
+    return (
+        f"{words}; the difference of {gap:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}, {p_value(p)}) {chance}, "
+        "and is one of the runs, of their test images, or of both"
+    )
+
+
+def _how_to_pair(first: Run, run: Run) -> str:
+    """Return how runs are measured on the same images: one seed draws one split of the same images alone."""
+    if first.facts.get("data_fingerprint") == run.facts.get("data_fingerprint"):
+        return "train both on the same split: with the same --set split_seed=NUMBER, or on data that have a test part"
+    return (
+        "the data differ, or the split that came with them, so that one seed draws other test images: give both the "
+        "same test part (a folder test/, or a table with a column split), and change the training images alone"
+    )
 
 
 def _keys(measured: Measured) -> list[tuple[Hashable, str, int]]:

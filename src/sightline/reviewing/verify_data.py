@@ -158,7 +158,9 @@ def _read_again(run: Run) -> Samples | str:
         return f"{typed} can't be found again from {root}"
     try:
         settings = run.plan.settings
-        samples = read_samples(source, strict=False, choices=FindingChoices(settings.layout, settings.skip))
+        samples = read_samples(
+            source, strict=False, choices=FindingChoices(settings.layout, settings.skip, settings.resplit)
+        )
     except SightlineError as error:
         return error.message
     return samples if samples.root.resolve() == root else f"{typed} lies elsewhere now"

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from sightline.data.units import number_units
 from sightline.evaluation.calibration import describe_calibration
 from sightline.evaluation.recount import recount
 from sightline.evaluation.result import Evaluation, evaluate_rows
-from sightline.measuring.evaluate import number_units
 from sightline.runs.array_files import read_array
 from sightline.runs.facts_file import SCHEMA
 from sightline.runs.folder import Run
@@ -28,7 +28,7 @@ from sightline.text import count_of, listed
 
 __all__ = ["CHECKS", "Checkable", "check_files", "compare_metrics"]
 
-_SHOWN = 8
+_SHOWN = 12
 _DRAWN = ("low", "high", "method", "ece_chance")  # may rest on random draws
 _OF_FEATURES = ("novelty", "nearest")  # columns that rest on the network and the training images
 _PREDICTIONS, _METRICS = "evaluation/predictions.csv", "evaluation/metrics.json"

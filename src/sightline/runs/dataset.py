@@ -54,6 +54,7 @@ def _assemble(facts: dict[str, Any], rows: list[dict[str, str]]) -> tuple[Sample
         labels=np.array([number[row["label"]] for row in rows], np.int64),
         given=np.array([row["given_split"] for row in rows], object),
         groups=np.array([row["group"] for row in rows], object),
+        units=np.array([row.get("unit", "") for row in rows], object),
         facts=_facts_of(rows),
         extra={
             name.removeprefix("extra:"): np.array([row[name] for row in rows], object)

@@ -26,7 +26,7 @@ class Each:
 
 
 NUMBER = (int, float)
-INTERVAL = {"value": NUMBER, "low": NUMBER, "high": NUMBER, "n": int, "method": str}
+INTERVAL = {"value": NUMBER, "low": NUMBER, "high": NUMBER, "n": int, "method": str, "n_effective": Maybe(int)}
 
 
 def refuse_form(value: Any, form: Form, place: str = "") -> None:

@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.data.samples import Samples
+from sightline.data.units import number_units
 from sightline.errors import RunError
+from sightline.evaluation.intervals import Units
 from sightline.runs.array_files import read_array
 from sightline.runs.damage import named_damage
 from sightline.runs.dataset import read_dataset
@@ -41,7 +43,7 @@ class Measured:
         errors: why an image could not be read, or None.
         nearest: path of the most similar training image; empty where it was not searched.
         digests: ``[N] str``: sha256 of the content; empty where it is not known.
-        groups: ``[N] str``; empty is no group.
+        units: ``[N]``: images of one unit (a group, copies) are not independent; None: all are.
     """
 
     run: Run
@@ -55,7 +57,7 @@ class Measured:
     errors: tuple[str | None, ...]
     nearest: tuple[str, ...]
     digests: npt.NDArray[np.object_]
-    groups: npt.NDArray[np.object_]
+    units: Units | None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -70,6 +72,11 @@ class Measured:
     def used(self) -> npt.NDArray[np.bool_]:
         """``[N] bool``: the images that the metrics rest on: readable, and not trained on."""
         return self.is_ok & ~self.leaked
+
+    @property
+    def used_units(self) -> Units | None:
+        """``[U]``: the units of the ``used`` images; None: all are independent."""
+        return None if self.units is None else self.units[self.used]
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
@@ -139,12 +146,13 @@ def read_measured(run: Run, facts: dict[str, Any] | None = None, samples: Sample
 def _assemble(run: Run, classes: tuple[str, ...], rows: list[dict[str, str]], samples: Samples | None) -> Measured:
     number = {name: place for place, name in enumerate(classes)}
     paths = tuple(row["path"] for row in rows)
-    empty = np.full(len(rows), "", object)
-    digests = groups = empty
+    digests, units = np.full(len(rows), "", object), None
     if samples is not None:
         row_of = {str(path): row for row, path in enumerate(samples.paths)}
         places = np.array([row_of[path] for path in paths], np.intp)
-        digests, groups = samples.digests[places], samples.groups[places]
+        digests, units = samples.digests[places], number_units(samples, places)
+    elif any(row.get("unit") for row in rows):
+        units = np.array([int(row["unit"]) for row in rows], np.int64)
     return Measured(
         run=run,
         classes=classes,
@@ -157,7 +165,7 @@ def _assemble(run: Run, classes: tuple[str, ...], rows: list[dict[str, str]], sa
         errors=tuple(row["error"] or None for row in rows),
         nearest=tuple(row.get("nearest", "") for row in rows),
         digests=digests,
-        groups=groups,
+        units=units,
     )
 
 

@@ -28,6 +28,15 @@ _FORM = {
     "classes": Maybe([{"class": str, "support": int, "predicted": int, "too_few": bool}]),
     "spread": Maybe(Each(dict)),
     "confusion": Maybe({"classes": int, "cells": [[int]]}),
+    "validation_gap": Maybe(
+        {
+            **{"validation": INTERVAL, "test": INTERVAL, "low": NUMBER, "high": NUMBER, "p": NUMBER},
+            **{"is_significant": bool, "causes": [{"kind": str, "words": str, "cure": str}]},
+        }
+    ),
+    "torn_groups": Maybe(
+        {**dict.fromkeys(("groups", "count_groups", "images", "count"), int), "accuracy": Maybe(INTERVAL)}
+    ),
 }
 _INSIDE = ("spread", "frozen_head")  # objects whose keys were renamed too
 
@@ -51,9 +60,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
         raise ValueError("schema_version is not a number")
     if schema == 1:  # some values had no interval yet: a reader would take one for certain
         values = {name: metrics[name] for name in _OF_RUN if isinstance(metrics.get(name), dict)}
-        metrics = {
-            name: value for name, value in metrics.items() if values.get(name, INTERVAL).keys() == INTERVAL.keys()
-        }
+        metrics = {name: value for name, value in metrics.items() if _is_interval(values.get(name, INTERVAL))}
     if schema < 3:
         metrics = _renamed(metrics)
         metrics |= {name: _renamed(metrics[name]) for name in _INSIDE if isinstance(metrics.get(name), dict)}
@@ -65,9 +72,14 @@ def read_metrics(path: Path) -> dict[str, Any]:
         metrics = {**metrics, "schema_version": SCHEMA}
     refuse_form(metrics, _FORM)
     for place, interval in _intervals(metrics):
-        if interval.keys() != INTERVAL.keys():
+        if not _is_interval(interval):
             raise ValueError(f"{place} has other fields than {', '.join(INTERVAL)}")
     return metrics
+
+
+def _is_interval(fields: dict[str, Any]) -> bool:
+    """Whether these are the fields of an interval; only where images are not independent there is ``n_effective``."""
+    return {*fields, "n_effective"} == INTERVAL.keys()
 
 
 def _intervals(metrics: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from sightline.evaluation.intervals import units_of
+from sightline.evaluation.intervals import Units
 from sightline.evaluation.repeats import average_metrics, pool_folds
 from sightline.planning.repeats import REPEATS
 from sightline.runs.folder import Run
-from sightline.runs.measured import read_measured
+from sightline.runs.measured import Measured, read_measured
 
 __all__ = ["join_metrics", "join_tables"]
 
@@ -31,5 +31,17 @@ def join_metrics(runs: Sequence[Run], kind: str) -> dict[str, Any]:
     if not REPEATS[kind].splits_data:
         return average_metrics(metrics)
     measured = [read_measured(run) for run in runs]
-    units = units_of(np.concatenate([one.groups for one in measured]))
+    units = _units_of(measured)
     return pool_folds([one.predictions for one in measured], [one.labels for one in measured], metrics, units)
+
+
+def _units_of(measured: Sequence[Measured]) -> Units | None:
+    """Return the units of all images, those of one training after those of the one before: none is in two of them."""
+    if all(one.units is None for one in measured):
+        return None
+    first, numbers = 0, []
+    for one in measured:
+        own = np.arange(len(one)) if one.units is None else one.units
+        numbers.append(first + own)
+        first += len(one)
+    return np.concatenate(numbers).astype(np.int64)

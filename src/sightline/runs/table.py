@@ -30,6 +30,7 @@ class RunRow:
         network: its name.
         accuracy_low, accuracy_high: ends of the interval of the accuracy of the measured images.
         n: images that it rests on.
+        n_effective: how many independent images those are worth; None where all are independent.
         part: which they are, ``test`` or ``val``.
         seconds: that the run took.
         started: ISO 8601, UTC.
@@ -44,6 +45,7 @@ class RunRow:
     accuracy_low: float | None = None
     accuracy_high: float | None = None
     n: int | None = None
+    n_effective: int | None = None
     part: str | None = None
     seconds: float | None = None
     started: str | None = None
@@ -60,7 +62,7 @@ class RunRow:
         return {column: self.value(column) for column in COLUMNS}
 
 
-_ABOUT_ACCURACY = ("accuracy", "accuracy_low", "accuracy_high", "n", "part")
+_ABOUT_ACCURACY = ("accuracy", "accuracy_low", "accuracy_high", "n", "n_effective", "part")
 COLUMNS = (
     *("name", "status", "data", "network"),
     *_ABOUT_ACCURACY,
@@ -117,6 +119,7 @@ def _measured(file: Path) -> dict[str, Any]:
         "accuracy_low": float(accuracy.low),
         "accuracy_high": float(accuracy.high),
         "n": int(accuracy.n),
+        "n_effective": accuracy.n_effective,
         "part": _text(metrics.get("part")),
         "metrics": {metric.name: float(interval.value) for metric, interval in found.items()},
     }

@@ -1,0 +1,35 @@
+"""Units: which images are one witness, and that a run's table keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from sightline.data.units import number_units, with_units
+
+
+def test_groups_copies_and_near_duplicates_are_one_unit(table) -> None:
+    samples = table(
+        [0] * 8, digests=["a", "a", "b", "c", "d", "e", "f", "g"], groups=["", "", "", "", "p", "p", "", ""]
+    )
+    samples = replace(samples, near=np.array([[1, 2], [5, 6]]))
+    names = with_units(samples).units
+    assert names.tolist() == ["00000.png"] * 3 + [""] + ["00004.png"] * 3 + [""]
+    numbers = number_units(samples, np.arange(8))
+    assert [len(set(numbers[part])) for part in ([0, 1, 2], [4, 5, 6])] == [1, 1]
+    assert len(set(numbers.tolist())) == 4
+
+
+def test_images_linked_through_another_part_are_one_unit_too(table) -> None:
+    samples = replace(table([0] * 4), near=np.array([[0, 1], [1, 2]]))
+    numbers = number_units(samples, np.array([0, 2, 3]))  # 1 is in training
+    assert numbers[0] == numbers[1] != numbers[2]
+    assert number_units(samples, np.array([0, 3])) is None
+
+
+def test_recorded_units_stand_for_what_they_were_made_of(table) -> None:
+    samples = replace(table([0] * 6, groups=["", "", "", "p", "p", ""]), near=np.array([[0, 1]]))
+    kept = replace(table([0] * 6), units=with_units(samples).units)  # neither groups nor near-duplicates are known
+    assert np.array_equal(number_units(kept, np.arange(6)), number_units(samples, np.arange(6)))
+    assert kept.take(np.array([4, 3])).units.tolist() == ["00003.png"] * 2
