@@ -271,7 +271,8 @@ def _unpaired(first: Run, one: Measured, run: Run, other: Measured) -> str:
 def _how_to_pair(first: Run, run: Run) -> str:
     """Return how runs are measured on the same images: one seed draws one split of the same images alone."""
     if first.facts.get("data_fingerprint") == run.facts.get("data_fingerprint"):
-        return "train both on the same split: with the same --set split_seed=NUMBER, or on data that have a test part"
+        one_seed = "sightline train DATA --set split_seed=NUMBER"
+        return f"train both on the same split: give data that have a test part, or one seed: {one_seed}"
     return (
         "the data differ, or the split that came with them, so that one seed draws other test images: give both the "
         "same test part (a folder test/, or a table with a column split), and change the training images alone"
