@@ -172,12 +172,15 @@ def measure_learning_curve(
         features, labels, units = features[some], labels[some], units[some]
     per_class = np.bincount(labels, minlength=len(classes))
     middle = float(np.median(per_class[per_class > 0])) * (1 - 1 / _FOLDS)
-    units_of_class = np.bincount(labels[np.unique(units, return_index=True)[1]], minlength=len(classes))
-    middle = min(middle, _LEAST_A_CLASS * float(np.median(units_of_class[per_class > 0])) * (1 - 1 / _FOLDS))
     shares = [share for share in SHARES if middle * share >= _LEAST_A_CLASS]
     if len(labels) < LEAST_IMAGES or len(shares) < _LEAST_POINTS or (per_class > 0).sum() < 2:
         return None
     folds, chunks = hold_out(labels, units, seed)
+    # Of few groups an eighth can be none, and of no image no head is fitted.
+    kept = [chunks[folds != fold] for fold in range(_FOLDS)]
+    shares = [share for share in shares if all((own < share * _CHUNKS).any() for own in kept)]
+    if len(shares) < _LEAST_POINTS:
+        return None
     asked = np.sort(np.random.default_rng(seed).permutation(len(labels))[:_MOST_MEASURED])
     from threadpoolctl import threadpool_limits
 
