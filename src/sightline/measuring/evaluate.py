@@ -72,8 +72,8 @@ def evaluate_source(
 ) -> Generator[Event, None, Evaluation]:
     """Evaluate on the test part of a source, or on all its images where it has none.
 
-    If the classifier is in its run, images that it was trained on are found by content, left out of the
-    metrics, which is reported; metrics and predictions are kept there, or in ``out``.
+    If the classifier is in its run, images that its training saw, as the same file, a near-duplicate or a version, are
+    found, and left out of the metrics, which is reported; metrics and predictions are kept there, or in ``out``.
 
     Args:
         classifier: what is measured.

@@ -16,6 +16,7 @@ from sightline.errors import DataError
 from sightline.events import Event, Noted, Warned
 from sightline.measuring.columns import read_columns
 from sightline.measuring.grouping import group_measured
+from sightline.measuring.seen_images import find_seen
 from sightline.reading.source import DataChoices, inspect_source
 from sightline.runs.folder import Run
 from sightline.runs.lookup import run_of_classifier
@@ -34,7 +35,7 @@ class LabelledImages:
         samples: inspected, in groups.
         rows: ``[N]``, positions in them of the images to measure.
         labels: ``[N] int64``, of these, as positions in the classifier's classes.
-        leaked: ``[N] bool``: those that the classifier was trained on.
+        leaked: ``[N] bool``: those that its training saw, as the same file, a near-duplicate or a version.
         part: ``test`` where the source has such a part, else ``whole``.
         run: that the classifier is of; None: it is in none.
     """
@@ -56,7 +57,7 @@ def read_labelled(
 ) -> Generator[Event, None, LabelledImages]:
     """Read the test part of a source, or all its images where it has none; say by which rule they are in groups.
 
-    If the classifier is in its run, images that it was trained on are found by content.
+    If the classifier is in its run, images that its training saw are found, and told.
 
     Args:
         classifier: that is to be measured.
@@ -80,16 +81,8 @@ def read_labelled(
         yield Noted(f"{columns} names {int(named[rows].sum()):,} of these {len(rows):,} images.")
     run = run_of_classifier(classifier.path)
     samples = yield from group_measured(samples, group, run)
-    trained = run.trained_digests() if run else set()
-    if run:
-        yield Noted("Training images are found by content; an image that was saved again is not found.")
-    if run is None:
-        yield Noted("Whether the classifier was trained on some of these images is not known: it is not in its run.")
-    leaked = np.array([samples.digests[row] in trained for row in rows], bool)
-    if leaked.any():
-        message = f"{int(leaked.sum()):,} of {len(rows):,} images were used in training; the metrics leave them out"
-        yield Warned("evaluation.leak", message, "give images that were not used in training")
-    return LabelledImages(samples, rows, number[samples.labels[rows]], leaked, part, run)
+    seen = yield from find_seen(samples, rows, run, choices.value_range)
+    return LabelledImages(seen.samples, rows, number[samples.labels[rows]], seen.exact | seen.alike, part, run)
 
 
 def _number_classes(classifier: Classifier, samples: Samples) -> npt.NDArray[np.int64]:
