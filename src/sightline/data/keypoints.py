@@ -65,31 +65,43 @@ def find_keypoints(grey: Floats) -> Keypoints:
         >>> len(find_keypoints(random.random((64, 64)).astype(np.float32))) > 10
         True
     """
+    octaves = list(_octaves(grey))
+    places = [
+        (octave, level, rows, columns, strength)
+        for octave, stack in enumerate(octaves)
+        for level, rows, columns, strength in _extrema(np.diff(stack, axis=0))
+    ]
+    every = np.sort(np.concatenate([strength for *_, strength in places])) if places else np.zeros(0, np.float32)
+    weakest = every[-_MOST] if len(every) > _MOST else 0
+    found: list[tuple[Floats, ...]] = []
+    for octave, level, rows, columns, strength in places:
+        is_strong = strength >= weakest
+        sigma, scale = _SIGMA * 2 ** (level / _LEVELS), 2**octave
+        gradient = np.gradient(octaves[octave][level])
+        which, angles = _directions(gradient, rows[is_strong], columns[is_strong], sigma)
+        rows, columns = rows[is_strong][which], columns[is_strong][which]
+        points = (np.stack([columns, rows], 1) * scale).astype(np.float32)
+        sizes = np.full(len(which), sigma * scale, np.float32)
+        found.append((points, sizes, angles, _describe(gradient, rows, columns, angles, sigma)))
+    if not found:
+        return Keypoints(grey.shape[1], *(np.zeros(shape, np.float32) for shape in ((0, 2), 0, 0, (0, 128))))
+    points, sizes, angles, descriptors = (np.concatenate(column) for column in zip(*found, strict=True))
+    return Keypoints(grey.shape[1], points, sizes, angles, descriptors)
+
+
+def _octaves(grey: Floats) -> Iterator[Floats]:
+    """Yield ``[L, H, W]``: the image more and more blurred, then the same at half the size, as long as it is large."""
     from scipy.ndimage import gaussian_filter
 
-    found: list[tuple[Floats, ...]] = []
-    image, scale = gaussian_filter(grey, _SIGMA, mode="nearest", truncate=3), 1
+    image = gaussian_filter(grey, _SIGMA, mode="nearest", truncate=3)
     while min(image.shape) >= _LEAST_SIDE:
         levels = [image]
         for level in range(1, _LEVELS + 3):
             before, after = (_SIGMA * 2 ** (k / _LEVELS) for k in (level - 1, level))
             more = float(np.sqrt(after**2 - before**2))
             levels.append(gaussian_filter(levels[-1], more, mode="nearest", truncate=3))
-        stack = np.stack(levels)
-        for level, rows, columns, strength in _extrema(np.diff(stack, axis=0)):
-            sigma = _SIGMA * 2 ** (level / _LEVELS)
-            gradient = np.gradient(stack[level])
-            places, angles = _directions(gradient, rows, columns, sigma)
-            descriptors = _describe(gradient, rows[places], columns[places], angles, sigma)
-            points = np.stack([columns, rows], 1)[places] * np.float32(scale)
-            sizes = np.full(len(places), sigma * scale, np.float32)
-            found.append((points.astype(np.float32), sizes, angles, descriptors, strength[places]))
-        image, scale = levels[_LEVELS][::2, ::2], scale * 2
-    if not found:
-        return Keypoints(grey.shape[1], *(np.zeros(shape, np.float32) for shape in ((0, 2), 0, 0, (0, 128))))
-    points, sizes, angles, descriptors, strength = (np.concatenate(column) for column in zip(*found, strict=True))
-    best = np.argsort(-strength, kind="stable")[:_MOST]
-    return Keypoints(grey.shape[1], points[best], sizes[best], angles[best], descriptors[best])
+        yield np.stack(levels)
+        image = levels[_LEVELS][::2, ::2]
 
 
 def _extrema(differences: Floats) -> Iterator[tuple[int, Places, Places, Floats]]:
