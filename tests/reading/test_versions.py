@@ -102,3 +102,16 @@ def test_unreadable_since_inspection_is_no_crash(augmented, tmp_path):
             (tmp_path / "set/a/0.png").unlink()
             (tmp_path / "set/b/1.png").write_bytes(b"")
     assert events[-1].detail.startswith("none")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "limit", "bounds"),
+    [
+        ("auto", 0, (4_000, 20_000)),
+        ("auto", 60, (600, 150)),
+        ("auto", 3_600, (4_000, 9_000)),
+        ("all", 60, (50_000,) * 2),
+    ],
+)
+def test_a_time_limit_bounds_the_search(wanted, limit, bounds):
+    assert versions._bounds(wanted, 50_000, limit) == bounds
