@@ -23,6 +23,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 from sightline.data.samples import Samples
 from sightline.data.sources import read_samples
 from sightline.data.split import find_units
+from sightline.events import StageEnded
 from sightline.pixels.decode import decode_image
 from sightline.reading.source import inspect_source
 
@@ -109,13 +110,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "set"
         planted = plant(read_samples(options.images), folder, options.count, options.originals, options.versions)
-        start, search = time.perf_counter(), ""
+        start, search, busy = time.perf_counter(), "", time.process_time()
         steps = inspect_source(folder)
         try:
             while True:
                 event = next(steps)
-                if getattr(event, "name", "") == "Searching" and hasattr(event, "seconds"):
-                    search = f"{event.detail}, in {event.seconds:.1f} s"
+                if isinstance(event, StageEnded):
+                    if event.name == "Searching":
+                        search = f"{event.detail}, in {event.seconds:.1f} s, {time.process_time() - busy:.1f} s of CPU"
+                    busy = time.process_time()
         except StopIteration as stop:
             samples = stop.value
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
