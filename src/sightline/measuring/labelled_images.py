@@ -13,7 +13,7 @@ from sightline.data.choices import FindingChoices
 from sightline.data.samples import Samples
 from sightline.data.sources import Source
 from sightline.errors import DataError
-from sightline.events import Event, Noted, Warned
+from sightline.events import Event, Noted
 from sightline.measuring.columns import read_columns
 from sightline.measuring.grouping import group_measured
 from sightline.measuring.seen_images import find_seen
