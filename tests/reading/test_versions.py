@@ -56,7 +56,7 @@ def test_versions_are_one_unit_and_stand_on_one_side_of_the_split(augmented, kno
         parts = make_split(samples, seed=seed).parts
         assert all(len(set(parts[original == k])) == 1 for k in range(10))
     (ended,) = [event for event in events if isinstance(event, StageEnded) and event.name == "Searching"]
-    assert ended.detail.startswith("12 images of 18 images are versions")
+    assert ended.detail.startswith("12 of 18 images are versions")
 
 
 def test_a_second_search_is_remembered(augmented, known, monkeypatch):
@@ -82,6 +82,18 @@ def test_what_a_bound_leaves_out_is_told(augmented, known, monkeypatch):
     assert warned.code == "data.versions-unsearched"
     assert "16 of 18" in warned.message
     assert 0 < len(samples.versions) < len(known[0].versions)
+
+
+def test_a_few_versions_in_a_large_set_are_kept_and_no_reason_to_search_all(augmented, known, monkeypatch):
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(known[2]))
+    monkeypatch.setattr(versions, "_LOOKED_AT", 17)  # another bound, so that nothing is remembered
+    monkeypatch.setattr(versions, "_COMMON", 99)
+    monkeypatch.setattr(versions, "_COMMON_SHARE", 10)
+    samples, events = looked(augmented[0])
+    (ended,) = [event for event in events if isinstance(event, StageEnded) and event.name == "Searching"]
+    assert "in the likeliest pairs of a sample of 17 images" in ended.detail
+    assert 0 < len(samples.versions) < len(known[0].versions)
+    assert not [event for event in events if isinstance(event, Warned)]
 
 
 def test_small_images_are_told_not_to_be_searched(photos):

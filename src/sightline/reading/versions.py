@@ -44,16 +44,18 @@ Features = npt.NDArray[np.float32]
 _SIDE = 96  # of the network's input: neighbours at 224 px are hardly better, and cost five times as much
 _LOOKED_AT, _ALL = 4_000, 20_000  # images that are looked at first, and that are searched in full
 _LOOKED_AT_A_SECOND, _ALL_A_SECOND = 10, 2.5  # of a time limit: about a tenth of it, on one slow core
-_METHOD = 1  # raise it when the result changes
+_COMMON, _COMMON_SHARE = 10, 0.01  # versions among the likeliest pairs from which on all images are searched
+_METHOD = 2  # raise it when the result changes
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The pairs that were found, as positions in the samples, and how far the search went."""
+    """The pairs that were found, as positions, among how many images, whether all were searched, or ought to be."""
 
     pairs: Rows
     looked_at: int
     is_whole: bool
+    is_cut: bool
 
 
 def find_versions(
@@ -62,7 +64,7 @@ def find_versions(
     """Return samples with ``versions`` filled.
 
     Features of the network that comes with Sightline propose neighbours. The likeliest pairs of up to 4,000 images are
-    compared first; where some are versions, all pairs of all images are, up to 20,000 images.
+    compared first; where several are versions, all images are searched, up to 20,000.
 
     Args:
         samples: inspected and compared.
@@ -84,12 +86,14 @@ def find_versions(
         known = cache.get_pairs(table)
         if known is None:
             found = yield from _search(samples, rows, wanted, first, most, value_range)
-            cache.put_pairs(table, np.concatenate([[[found.looked_at, found.is_whole]], found.pairs]))
+            cache.put_pairs(
+                table, np.concatenate([[[found.looked_at, found.is_whole + 2 * found.is_cut]], found.pairs])
+            )
         else:
-            found = _Found(known[1:], int(known[0, 0]), bool(known[0, 1]))
+            found = _Found(known[1:], int(known[0, 0]), bool(known[0, 1] & 1), bool(known[0, 1] & 2))
     samples = replace(samples, versions=rows[found.pairs])
     yield StageEnded("Searching", _in_words(found, len(rows)), time.monotonic() - start)
-    if len(found.pairs) and not found.is_whole:
+    if found.is_cut:
         message = (
             f"{count_of(len(np.unique(found.pairs)), 'image')} are versions of one original among "
             f"{found.looked_at:,} of {len(rows):,} that were looked at; the others were not searched"
@@ -118,11 +122,12 @@ def _search(
     confirm = partial(confirm_versions, samples, value_range=value_range)
     found = yield from compared(confirm(some, pairs[chosen], ranks[chosen]))
     is_whole = bool(chosen.all()) and len(some) == len(rows)
-    if len(found) and not is_whole and len(rows) <= most:
+    is_common = len(found) >= max(1, min(_COMMON, round(_COMMON_SHARE * len(some))))
+    if is_common and not is_whole and len(rows) <= most:
         some, pairs, ranks = yield from _propose(samples, rows, value_range)
         found = yield from compared(confirm(some, pairs, ranks))
         is_whole = True
-    return _Found(place[some[found]], len(some), is_whole)
+    return _Found(place[some[found]], len(some), is_whole, is_common and not is_whole)
 
 
 def _propose(
@@ -137,8 +142,10 @@ def _propose(
     compute = partial(_compute, body, samples, rows, value_range)
     features = yield from cached_features(rules, size, digests, compute, total=len(rows))
     ok = np.array([row is not None and bool(np.isfinite(row).all()) for row in features], bool)
-    known = np.stack([row for row, fine in zip(features, ok, strict=True) if row is not None and fine])
-    return rows[ok], *propose_versions(samples, rows[ok], known)
+    known = [row for row, fine in zip(features, ok, strict=True) if row is not None and fine]
+    if not known:
+        return rows[:0], np.empty((0, 2), np.intp), rows[:0]
+    return rows[ok], *propose_versions(samples, rows[ok], np.stack(known))
 
 
 def _compute(
@@ -173,4 +180,7 @@ def _in_words(found: _Found, count: int) -> str:
     of = f"{found.looked_at:,} images" if found.looked_at == count else f"a sample of {found.looked_at:,} images"
     if not len(found.pairs):
         return f"none among {of}" if found.is_whole else f"none in the likeliest pairs of {of} (--versions all: of all)"
-    return f"{count_of(len(np.unique(found.pairs)), 'image')} of {of} are versions of another"
+    images = len(np.unique(found.pairs))
+    if found.is_whole:
+        return f"{images:,} of {of} are versions of another"
+    return f"{count_of(images, 'image')} in the likeliest pairs of {of} are versions of another"
