@@ -84,6 +84,7 @@ def test_a_given_split_is_refused(table):
     with pytest.raises(DataError) as caught:
         make_folds(table([0, 1] * 10, given=["train"] * 15 + ["test"] * 5), 5)
     assert caught.value.code == "split.folds-given" and "test, train" in caught.value.message
+    assert "--resplit" in caught.value.cure
 
 
 @pytest.mark.parametrize("folds", [1, 0, -2])

@@ -15,6 +15,7 @@ from sightline.data.choices import FindingChoices
 from sightline.data.samples import Samples
 from sightline.data.sources import IMAGE_SUFFIXES, SPLIT_NAMES, find_images, read_samples
 from sightline.errors import DataError, InputError, SightlineError
+from sightline.reading.source import DataChoices
 
 
 def fill(root: Path, *names: str) -> Path:
@@ -579,3 +580,31 @@ def test_further_columns_are_kept_with_their_rows(csv_of: Callable[..., Path]) -
         "Patient": ["p1", "p2", ""],
         "label2": ["x", "y", ""],
     }
+
+
+# -- a given split that is put aside ---------------------------------------------------------------------------
+
+
+def test_a_given_split_is_put_aside_on_request(tmp_path: Path) -> None:
+    names = [f"{part}/{name}/{number}.png" for part in ("train", "test") for name in ("cat", "dog") for number in "01"]
+    root = fill(tmp_path, *names, "test/bee/0.png")
+    assert "bee" in refused(root, "data.unknown-class").message
+    samples = read_samples(root, choices=FindingChoices(resplit=True))
+    assert set(samples.given) == {""} and len(samples) == 9
+    assert samples.classes == ("bee", "cat", "dog")  # a class of the test alone is a class
+
+
+def test_a_split_column_is_put_aside_on_request(tmp_path: Path) -> None:
+    fill(tmp_path, "a.png", "b.png")
+    table = tmp_path / "table.csv"
+    table.write_text("path,label,split\na.png,cat,train\na.png,cat,test\nb.png,dog,train\n")
+    assert refused(table, "data.contradiction")
+    assert rows(read_samples(table, choices=FindingChoices(resplit=True))) == {
+        "a.png": ("cat", ""),
+        "b.png": ("dog", ""),
+    }
+
+
+def test_the_option_is_typed_again_with_the_others() -> None:
+    assert DataChoices.of(resplit=True, group="patient").options() == " --group patient --resplit"
+    assert DataChoices.of(resplit=True).finding.resplit and "resplit" not in DataChoices().options()

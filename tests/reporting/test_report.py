@@ -249,6 +249,17 @@ def test_the_model_card_says_figures_limits_and_licence(finished_run):
     assert finished_run.facts["licence"] in card and finished_run.facts["data_fingerprint"] in card
 
 
+@pytest.mark.usefixtures("no_figures")
+def test_card_and_report_say_how_many_independent_images_there_are(copied_run):
+    metrics = copied_run.metrics
+    metrics["accuracy"]["n_effective"] = 12
+    metrics["count_groups"] = 9
+    copied_run.metrics_file.write_text(json.dumps(metrics))
+    card, report = render_model_card(Recorded(copied_run)), Elements(render_report(copied_run)).text
+    assert "n=18, effective n=12" in card and "the effective n is how many independent images" in card
+    assert "18 images, worth 12 independent ones (effective n)" in report and "which makes 9 units" in report
+
+
 @pytest.mark.parametrize(
     "name",
     ["a`b", "``", "`x` y", "<img src=x onerror=alert(1)>", "&amp; *b* [l](u) # h", " cat ", "_a_\n# b", "é <!--"],
