@@ -114,12 +114,10 @@ def measure_robustness(
     *,
     images: int = 500,
     moved_to: str | Path = "",
-    layout: str = "",
-    skip: Sequence[str] = (),
-    group: str | None = None,
     runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
     quiet: bool = False,
+    **reading: Any,
 ) -> Robustness:
     """Return the accuracy under blur, noise, JPEG, light, rotation and few pixels, and what each costs.
 
@@ -128,8 +126,7 @@ def measure_robustness(
         data: labelled images; None for those that the run measured the classifier on, and then its report shows it.
         images: how many, at most, drawn evenly.
         moved_to: folder where the images of the classifier's run are now, if they moved.
-        layout, skip: how folders are read, and what is left out, as for :func:`train`.
-        group: which of ``data`` belong together, as for :func:`sightline.evaluate`.
+        **reading: how ``data`` is read: ``layout``, ``skip`` and ``group``, as for :func:`sightline.evaluate`.
 
     Raises:
         SightlineError: if no images are known, or none can be measured.
@@ -140,8 +137,12 @@ def measure_robustness(
     require_extra("light", "measuring robustness")
     from sightline.measuring.robustness import measure_robustness as measure
 
-    finding = FindingChoices(layout, tuple(skip))
+    finding, group = _reading(**reading)
     return drive(measure(_opened(model, runs), data, images, moved_to, finding, group), display, quiet)
+
+
+def _reading(layout: str = "", skip: Sequence[str] = (), group: str | None = None) -> tuple[FindingChoices, str | None]:
+    return FindingChoices(layout, tuple(skip)), group
 
 
 def _opened(model: str | Path | Classifier, runs: str | Path) -> Classifier:
