@@ -104,6 +104,14 @@ def test_the_table_beside_flat_splits_is_named(tmp_path: Path) -> None:
     assert f"{tmp_path}/labels.csv" in error.cure
 
 
+def test_one_folder_around_the_classes_is_named(tmp_path: Path) -> None:
+    fill(tmp_path, "set/cat/a.jpg", "set/dog/b.jpg")
+    with pytest.raises(DataError) as caught:
+        read_samples(tmp_path)
+    named = caught.value.cure.partition("name it: ")[2].partition(";")[0]
+    assert read_samples(named).classes == ("cat", "dog")
+
+
 def test_the_folder_with_the_classes_is_named_where_there_is_no_training_folder(tmp_path: Path) -> None:
     fill(tmp_path, "test/cat/a.jpg", "test/dog/b.jpg")
     named = asked(tmp_path).cure.partition("classes: ")[2].partition(";")[0]

@@ -61,7 +61,7 @@ def explain(
 
     require_extra("light", "drawing explanations")
     _refuse_output(out)
-    refuse_folder_target(out)
+    refuse_folder_target(out, "choose another --out")
     classifier = loading.load(resolve_latest(model, runs), runs=runs)
     files = _find(images, FindingChoices(skip=tuple(skip or ())))
     if not files:

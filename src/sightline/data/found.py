@@ -115,7 +115,7 @@ def to_samples(found: Found, *, strict: bool = True, least_classes: int = 2, res
     skipped += [(row.path, f"class {row.name!r} is not in train") for row in rows if row.name not in trained]
     rows = [row for row in rows if row.name in trained]
     classes = tuple(sorted(trained))
-    _check_classes(classes, found.source, least_classes)
+    _check_classes(classes, found.source, least_classes, rows)
     number = {name: position for position, name in enumerate(classes)}
     return Samples(
         root=found.root,
@@ -144,7 +144,7 @@ def _unknown_class(extra: Counter[tuple[str, str]], trained: set[str]) -> DataEr
     )
 
 
-def _check_classes(classes: tuple[str, ...], source: str, least: int) -> None:
+def _check_classes(classes: tuple[str, ...], source: str, least: int, rows: list[Row]) -> None:
     odd = [name for name in classes if any(unicodedata.category(letter) == "Cc" for letter in name)]
     if odd:
         raise DataError(
@@ -153,11 +153,12 @@ def _check_classes(classes: tuple[str, ...], source: str, least: int) -> None:
             "rename the folder or the label",
         )
     if len(classes) < least:
-        raise DataError(
-            "data.one-class",
-            f"only one class in {source!r}: {classes[0]!r}",
-            "give at least two classes; to detect one thing, add a second class with images of other things",
-        )
+        cure = "give at least two classes; to detect one thing, add a second class with images of other things"
+        parts = [row.path.split("/") for row in rows]
+        is_folder = {part[0] for part in parts} == {rows[0].spelling}
+        if is_folder and len({part[1] for part in parts if len(part) > 2}) > 1:
+            cure = f"if the folders in it are the classes, name it: {source.rstrip('/')}/{parts[0][0]}; else {cure}"
+        raise DataError("data.one-class", f"only one class in {source!r}: {classes[0]!r}", cure)
 
 
 def _without_repeats(rows: list[Row]) -> tuple[list[Row], list[tuple[str, str]]]:

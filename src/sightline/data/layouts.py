@@ -215,10 +215,11 @@ def _tables_beside(tree: _Tree) -> list[Node]:
 
 
 def _name_table(tree: _Tree, source: str) -> str:
-    found = [node for node in tree.top.files if node in _tables_beside(tree)]
+    found = [node.name for node in tree.top.files if node in _tables_beside(tree)]
     if not found:
         return ""
-    return f"name the table, with the columns path and label: {source.rstrip('/')}/{found[0].name}"
+    name = next((name for name in found if "train" in name.lower() or "label" in name.lower()), found[0])
+    return f"name the table, with the columns path and label: {source.rstrip('/')}/{name}"
 
 
 def _read_splits(tree: _Tree, visit: Visit) -> list[Row]:

@@ -92,7 +92,7 @@ def evaluate_source(
         raise RunError("run.exists", f"{out} exists already, and is not empty", "choose another --out")
     run = run_of_classifier(classifier.path)
     if out:
-        refuse_folder_target(folder)
+        refuse_folder_target(folder, "choose another --out")
     elif run is not None:
         refuse_folder_target(run.evaluations_folder, "keep the evaluation elsewhere: --out FOLDER")
     foreign = find_images(Path(unknown), finding)[0] if unknown else []

@@ -65,9 +65,10 @@ def refuse_gone(run: Run, command: str, *, least: int = 1) -> None:
     gone, count = gone_images(run)
     if gone >= (least or count) and gone:
         message = f"{gone:,} of {count:,} measured images of {run.folder} are no longer in {run.facts['data_root']}"
-        cure = f"if they moved: sightline {command} {shlex.quote(str(run.folder))} --data FOLDER"
+        typed = f"{command} {shlex.quote(str(run.folder))}"
+        cure = f"if they moved: sightline {typed} --data FOLDER"
         if least:
-            cure += "; to write the page without them: add --without-images"
+            cure += f"; to write the page without them: sightline {typed} --without-images"
         raise RunError("run.images-gone", message, cure)
 
 

@@ -10,7 +10,7 @@ from sightline.errors import RunError
 __all__ = ["refuse_file_target", "refuse_folder_target"]
 
 
-def refuse_folder_target(folder: str | Path, cure: str = "choose another --out") -> None:
+def refuse_folder_target(folder: str | Path, cure: str = "choose another folder") -> None:
     """Raise ``RunError`` where a folder can't be made, or nothing can be written into it.
 
     Args:
@@ -28,7 +28,7 @@ def refuse_folder_target(folder: str | Path, cure: str = "choose another --out")
         raise RunError("run.write", f"{folder} can't be written: {nearest} is read-only, or belongs to another", cure)
 
 
-def refuse_file_target(file: str | Path, cure: str = "choose another --out") -> None:
+def refuse_file_target(file: str | Path, cure: str = "choose another folder") -> None:
     """Raise ``RunError`` where a file can't be written: its folder can't be, or the file itself is read-only.
 
     Example:

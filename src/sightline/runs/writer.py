@@ -301,7 +301,7 @@ def refuse_name(parent: str | Path, name: str | None) -> None:
 
     Asked before an hour is spent; ``mkdir`` itself decides when the folder is made. A name that is None is free.
     """
-    refuse_folder_target(parent)
+    refuse_folder_target(parent, "choose another folder: sightline train DATA --out FOLDER")
     if name is None:
         return
     if name in ("", ".", "..", "latest") or re.search(r'[/\\:*?"<>|\x00-\x1f]', name):
