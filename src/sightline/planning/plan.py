@@ -263,7 +263,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, tuple | list):
-        return ", ".join(f"{item:g}" for item in value)
+        return ", ".join(item if isinstance(item, str) else f"{item:g}" for item in value)
     if isinstance(value, dict):
         return ", ".join(f"{name} {item:g}" for name, item in value.items())
     return str(value)
