@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import html
+import unicodedata
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sightline.text import (
+    as_html,
     did_you_mean,
     duration,
+    guarded,
     nearest,
     one_line,
     p_value,
@@ -17,6 +22,8 @@ from sightline.text import (
     readable_bytes,
     share,
     signed,
+    unguarded,
+    visible,
 )
 
 
@@ -137,3 +144,27 @@ def test_a_zero_has_no_sign(value: float, digits: int) -> None:
 )
 def test_a_part_is_told_with_its_count(part: int, whole: int, shown: str) -> None:
     assert part_of(part, whole, "step") == shown
+
+
+@given(st.text(st.characters(exclude_categories=[])) | st.text("'=+-@\t\r0.1e"))
+@example("=1+2")
+@example("'=1+2")
+@example("-1.5e3")
+def test_no_text_is_a_formula_and_every_text_comes_back(text: str) -> None:
+    cell = guarded(text)
+    assert unguarded(cell) == text
+    assert cell[:1] not in tuple("=+-@\t\r") or not cell or _is_plain_number(cell)
+
+
+def _is_plain_number(text: str) -> bool:
+    return text.isascii() and text[:1] in "+-" and not set(text) - set("+-.0123456789eE") and float(text) == float(text)
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+def test_pages_show_no_letter_that_turns_or_hides_others(text: str) -> None:
+    shown = visible(text)
+    turning = {"\u061c", "\u200e", "\u200f", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
+    assert not turning & set(shown)
+    assert not [c for c in shown if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"]
+    assert shown == text or len(shown) > len(text)
+    assert html.unescape(as_html(text)) == shown

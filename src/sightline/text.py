@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 __all__ = [
+    "as_html",
     "count_of",
     "csv_text",
     "did_you_mean",
     "duration",
+    "guarded",
     "listed",
     "nearest",
     "one_line",
@@ -21,6 +25,8 @@ __all__ = [
     "readable_bytes",
     "share",
     "signed",
+    "unguarded",
+    "visible",
 ]
 
 
@@ -60,6 +66,34 @@ def printable(text: str) -> str:
         'a\\\\x1b[31m.jpg'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+# Letters that turn or hide the text around them, and control characters but for line feed and tab.
+_HIDDEN = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff\\ufff9-\\ufffb]"
+)
+
+
+def visible(text: str) -> str:
+    """Return ``text`` with characters shown as escapes that would turn, hide or move the text around them on a page.
+
+    Lines stay lines, and joiners of letters and emoji are kept, as names in Persian or Hindi need them.
+
+    Example:
+        >>> visible("cat\\u202egpj.exe"), visible("two\\nlines")
+        ('cat\\\\u202egpj.exe', 'two\\nlines')
+    """
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def as_html(value: object) -> str:
+    """Return a value's text for HTML: nothing in it is read as HTML, and nothing turns or hides what stands around it.
+
+    Example:
+        >>> as_html("<b>\\u202e")
+        '&lt;b&gt;\\\\u202e'
+    """
+    return html.escape(visible(str(value)))
 
 
 def count_of(count: int, noun: str) -> str:
@@ -133,6 +167,38 @@ def p_value(p: float) -> str:
     while digits < 6 and p != 0.05 and round(p, digits) == 0.05:
         digits += 1
     return f"p = {p:.{digits}f}"
+
+
+# What a spreadsheet takes for a formula; with apostrophes before it, so that reading takes away what writing added.
+_FORMULA = re.compile("'*[=+\\-@\\t\\r]")
+
+
+def guarded(cell: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula: a text that begins like one begins with an apostrophe.
+
+    Numbers are kept, written as text too.
+
+    Example:
+        >>> guarded("=1+2"), guarded("-0.5"), guarded("cat"), guarded(-3)
+        ("'=1+2", '-0.5', 'cat', -3)
+    """
+    if not isinstance(cell, str) or not _FORMULA.match(cell) or _is_number(cell):
+        return cell
+    return f"'{cell}"
+
+
+def unguarded(cell: str) -> str:
+    """Return what :func:`guarded` was given.
+
+    Example:
+        >>> unguarded("'=1+2"), unguarded("-0.5"), unguarded("'cat'")
+        ('=1+2', '-0.5', "'cat'")
+    """
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?", text) is not None
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:

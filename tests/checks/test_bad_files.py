@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from sightline.checks.appearance import find_odd_appearance
-from sightline.checks.bad_files import find_narrow_range, find_oddities, find_unreadable, find_wrong_extensions
+from sightline.checks.bad_files import (
+    find_narrow_range,
+    find_oddities,
+    find_other_formats,
+    find_skipped,
+    find_unreadable,
+    find_wrong_extensions,
+)
+from sightline.data.fixes import EXCLUDED
+from sightline.data.folders import FOREIGN
 from sightline.pixels.decode import REMARKS
 
 LABELS = [0, 1] * 10
@@ -68,3 +77,22 @@ def test_animations_and_turned_photos_are_noted(subject, name, value, code):
     values[5] = value
     (finding,) = find_oddities(subject(LABELS, facts={name: values}))
     assert (finding.code, finding.severity, finding.cases[0].paths) == (code, "note", ("00005.png",))
+
+
+def test_images_in_other_formats_are_told_with_their_share_of_each_class(subject):
+    paths = [f"cat/{k}.png" for k in range(8)] + [f"dog/{k}.png" for k in range(12)]
+    skipped = [(f"cat/{k}.jp2", f"{FOREIGN}: JPEG 2000") for k in range(22)]
+    skipped += [("dog/deep/x.tga", f"{FOREIGN}: TGA"), ("bird/y.tga", f"{FOREIGN}: TGA"), ("cat/n.txt", "not an image")]
+    given = subject(np.repeat([0, 1], [8, 12]), paths=paths, skipped=tuple(skipped))
+    (finding,) = find_other_formats(given)
+    cat, dog = given.samples.classes
+    assert (finding.code, finding.severity) == ("other-format", "warning")
+    assert finding.message.startswith("24 images in formats that are not read (JPEG 2000, TGA): ")
+    assert finding.message.endswith(f"1 of 1 of 'bird', 22 of 30 of {cat!r}, 1 of 13 of {dog!r}")
+    assert [case.paths for case in finding.cases] == [(path,) for path, _ in skipped[:-1]]
+    assert [case.paths for one in find_skipped(given) for case in one.cases] == [("cat/n.txt",)]
+
+
+def test_excluded_images_are_counted_as_images_and_not_as_skipped_files(subject):
+    (finding,) = find_skipped(subject(LABELS, skipped=(("a.png", EXCLUDED), ("b.png", EXCLUDED))))
+    assert finding.message.startswith("2 images excluded by the list of fixes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,6 +71,16 @@ def test_more_segments_than_a_jpeg_has_are_refused(where: int) -> None:
         decode_image(data[:where] + segment(0xFE, b"") * MAX_SEGMENTS + data[where:])
 
 
+def test_of_many_orientations_the_first_ones_are_kept() -> None:
+    data = jpeg(PHOTO, exif=oriented(6))
+    more = segment(0xE1, b"Exif\0\0" + bytes(60_000)) * 500
+    behind = data.index(b"Exif\0\0") - 4
+    behind += 2 + int.from_bytes(data[behind + 2 : behind + 4], "big")
+    longer = data[:behind] + more + data[behind:]
+    assert read_header(longer).orientation == 6
+    assert len(jpeg_parts(longer, "").needed) < len(data) + 16 * 2**16
+
+
 def test_profile_and_orientation_are_still_known() -> None:
     data = jpeg(PHOTO, exif=oriented(6))
     header = read_header(data[:2] + PROFILE + data[2:])
@@ -127,3 +138,14 @@ def test_a_progressive_jpeg_without_its_last_scans_is_remarked_on_and_one_withou
     for scan in scans[1:3]:
         with pytest.raises(UnreadableImage, match="truncated progressive JPEG"):
             decode_image(data[:scan] + END)
+
+
+def test_markers_beyond_the_first_block_are_found(tmp_path: Path) -> None:
+    large = Image.fromarray(np.random.default_rng(0).integers(0, 256, (1_200, 1_600, 3)).astype(np.uint8))
+    for progressive in (False, True):
+        large.save(tmp_path / "a.jpg", quality=95, progressive=progressive)  # Pillow can't write it into memory
+        data = (tmp_path / "a.jpg").read_bytes()
+        assert len(data) > 2 * 2**20
+        np.testing.assert_array_equal(decode_image(data + b"behind the end" * 1_000), plain(data))
+        with pytest.raises(UnreadableImage, match="truncated"):
+            decode_image(data[: len(data) // 2] + END)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from sightline.errors import RunError
 from sightline.runs.safe_files import (
+    read_rows,
     recover_folder,
     replace_folder,
     sweep_strays,
@@ -122,9 +124,11 @@ def test_json_refuses_what_is_no_number(tmp_path: Path, value: float) -> None:
 @given(st.lists(st.tuples(*[st.text(st.characters(exclude_categories=["Cs"]), max_size=9)] * 2), max_size=5))
 def test_columns_survive_csv(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
     write_columns(tmp_path / "f.csv", {"path": [a for a, _ in rows], "label": [b for _, b in rows]})
+    assert [(row["path"], row["label"]) for row in read_rows(tmp_path / "f.csv")] == rows
     with (tmp_path / "f.csv").open(encoding="utf-8", newline="") as file:
-        read = list(csv.DictReader(file))
-    assert [(row["path"], row["label"]) for row in read] == rows
+        cells = [cell for row in csv.reader(file) for cell in row]
+    numbers = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.IGNORECASE)
+    assert not [cell for cell in cells if cell[:1] in tuple("=+-@\t\r") and cell and not numbers.fullmatch(cell)]
 
 
 def test_columns_of_unequal_length_are_refused(tmp_path: Path) -> None:

@@ -115,6 +115,8 @@ class Stopping:
             self.signal = number
             tell_at_once("stopping after this step; press Ctrl-C again to stop at once")
             return
+        if number == signal.SIGINT:
+            tell_at_once("stopping")
         self.end(StopRequested(number))
 
 

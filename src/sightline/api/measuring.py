@@ -33,6 +33,7 @@ def evaluate(
     group: str | None = None,
     layout: str = "",
     skip: Sequence[str] = (),
+    follow_links: bool = False,
     runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
     quiet: bool = False,
@@ -49,7 +50,7 @@ def evaluate(
         columns: CSV of ``path`` and further columns: groups that share a value are compared with all others.
         group: a column or an expression, as for training: images of one group are not independent, which widens the
             intervals. None: the rule of the classifier's run, where that is known; empty: no rule.
-        layout, skip: how folders are read, and what is left out, as for :func:`train`.
+        layout, skip, follow_links: how folders are read, and what is left out, as for :func:`train`.
         runs, display, quiet: as for :func:`sightline.load` and :func:`train`.
 
     Raises:
@@ -61,7 +62,7 @@ def evaluate(
     require_extra("light", "evaluating")
     from sightline.measuring.evaluate import evaluate_source
 
-    finding = FindingChoices(layout, tuple(skip))
+    finding = FindingChoices(layout, tuple(skip), follow_links=follow_links)
     visit = evaluate_source(_opened(model, runs), data, unknown, out, columns, group, finding)
     return drive(visit, display, quiet)
 
@@ -126,7 +127,8 @@ def measure_robustness(
         data: labelled images; None for those that the run measured the classifier on, and then its report shows it.
         images: how many, at most, drawn evenly.
         moved_to: folder where the images of the classifier's run are now, if they moved.
-        **reading: how ``data`` is read: ``layout``, ``skip`` and ``group``, as for :func:`sightline.evaluate`.
+        **reading: how ``data`` is read: ``layout``, ``skip``, ``follow_links`` and ``group``, as for
+            :func:`sightline.evaluate`.
 
     Raises:
         SightlineError: if no images are known, or none can be measured.
@@ -141,8 +143,10 @@ def measure_robustness(
     return drive(measure(_opened(model, runs), data, images, moved_to, finding, group), display, quiet)
 
 
-def _reading(layout: str = "", skip: Sequence[str] = (), group: str | None = None) -> tuple[FindingChoices, str | None]:
-    return FindingChoices(layout, tuple(skip)), group
+def _reading(
+    layout: str = "", skip: Sequence[str] = (), group: str | None = None, *, follow_links: bool = False
+) -> tuple[FindingChoices, str | None]:
+    return FindingChoices(layout, tuple(skip), follow_links=follow_links), group
 
 
 def _opened(model: str | Path | Classifier, runs: str | Path) -> Classifier:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.checks.finding import Finding, Severity
+from sightline.checks.finding import Case, Finding, Severity
 from sightline.checks.subject import Subject
 from sightline.data.fixes import EXCLUDED, Fix
+from sightline.data.folders import FOREIGN
 from sightline.data.found import REPEATED, REPEATED_OTHERWISE
 from sightline.data.inspect import MAX_BAD_SHARE, has_too_many_bad
+from sightline.data.links import FOLLOW, LEADS_OUT
 from sightline.data.missing_paths import explain_missing
 from sightline.pixels.decode import REMARKS
 from sightline.text import count_of
@@ -21,11 +24,14 @@ from sightline.text import count_of
 __all__ = [
     "find_narrow_range",
     "find_oddities",
+    "find_other_formats",
     "find_skipped",
     "find_unreadable",
     "find_wrong_extensions",
     "is_narrow",
 ]
+
+_SHOWN = 4  # classes that a message names
 
 # The format that an extension stands for; other extensions are not checked.
 _ENDINGS = {
@@ -82,6 +88,7 @@ def _missing(subject: Subject, why: str, how: str) -> Finding:
 # Cures of what is skipped, by how the reason begins; the others are moved or converted.
 _SKIP_CURES = (
     (EXCLUDED, "nothing to do; to use them again, delete their lines"),
+    (LEADS_OUT, FOLLOW),
     ("left out by", "nothing to do if that is intended; otherwise give another --skip"),
     ("written by", "nothing to do: what Sightline writes is never data"),
     ("a conflict copy", "compare each with the image that it is a copy of; rename what you want to use"),
@@ -97,7 +104,7 @@ def find_skipped(subject: Subject) -> list[Finding]:
     findings = []
     reported = {f"class {name!r} is not in train" for _, name, _ in subject.samples.extra_classes}  # by another finding
     for reason, count in subject.samples.skipped_counts().items():
-        if reason in reported:
+        if reason in reported or reason.startswith(FOREIGN):
             continue
         paths = [path for path, why in subject.samples.skipped if why == reason]
         shown = f"{', '.join(paths[:2])}{' ...' if paths[2:] else ''}"
@@ -105,8 +112,47 @@ def find_skipped(subject: Subject) -> list[Finding]:
         severity: Severity = "note" if is_usual else "warning"
         usual = "nothing to do if that is intended; otherwise move or convert them"
         cure = next((cure for start, cure in _SKIP_CURES if reason.startswith(start)), usual)
-        findings.append(Finding.of_paths("skipped", severity, f"{count:,} skipped: {reason} ({shown})", paths, cure))
+        what = f"{count_of(count, 'image')} {reason}" if reason == EXCLUDED else f"{count:,} skipped: {reason}"
+        findings.append(Finding.of_paths("skipped", severity, f"{what} ({shown})", paths, cure))
     return findings
+
+
+def find_other_formats(subject: Subject) -> list[Finding]:
+    """Images in formats that are not read, with their share of each class: a class may lack most of its images."""
+    samples = subject.samples
+    foreign = [(path, why.rpartition(": ")[2]) for path, why in samples.skipped if why.startswith(FOREIGN)]
+    if not foreign:
+        return []
+    owners = _class_folders(subject)
+    lost = Counter(_owner(path, owners) for path, _ in foreign)
+    counts = samples.counts()
+    rows = [(missing, missing + counts.get(name, 0), name) for name, missing in lost.items()]
+    shares = [f"{missing:,} of {whole:,} of {name!r}" for missing, whole, name in sorted(rows, key=_by_share)]
+    formats = ", ".join(sorted({name for _, name in foreign}))
+    more = f" and of {count_of(len(shares) - _SHOWN, 'more folder')}" if len(shares) > _SHOWN else ""
+    message = f"{count_of(len(foreign), 'image')} in formats that are not read ({formats}): "
+    cases = tuple(Case((path,), name) for path, name in foreign)
+    cure = "save them as PNG or JPEG beside the others, or they are no part of training and evaluation"
+    return [Finding("other-format", "warning", message + ", ".join(shares[:_SHOWN]) + more, cases, cure)]
+
+
+def _by_share(row: tuple[int, int, str]) -> tuple[float, str]:
+    return -row[0] / row[1], row[2]
+
+
+def _class_folders(subject: Subject) -> dict[str, str]:
+    """Return folder -> class, of folders whose images are all of one class."""
+    owners: dict[str, set[int]] = {}
+    for path, label in zip(subject.samples.paths, subject.samples.labels.tolist(), strict=True):
+        for folder in PurePosixPath(str(path)).parents:
+            owners.setdefault(str(folder), set()).add(label)
+    return {folder: subject.samples.classes[next(iter(own))] for folder, own in owners.items() if len(own) == 1}
+
+
+def _owner(path: str, owners: dict[str, str]) -> str:
+    """Return the class in whose folder a file lies, or else the name of its folder."""
+    folders = PurePosixPath(path).parents
+    return next((owners[str(folder)] for folder in folders if str(folder) in owners), folders[0].name)
 
 
 def find_wrong_extensions(subject: Subject) -> list[Finding]:

@@ -8,6 +8,7 @@ from sightline.checks.appearance import find_odd_appearance
 from sightline.checks.bad_files import (
     find_narrow_range,
     find_oddities,
+    find_other_formats,
     find_skipped,
     find_unreadable,
     find_wrong_extensions,
@@ -45,6 +46,7 @@ CHECKS: tuple[Callable[[Subject], list[Finding]], ...] = (
     find_leaks,
     find_torn_groups,
     find_coarse_groups,
+    find_other_formats,
     find_conflicts,
     find_near_conflicts,
     find_label_problems,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from sightline.data.fixes import Fix
+from sightline.text import as_html
 
 __all__ = ["CODES", "SEVERITIES", "Case", "Finding", "Findings", "Severity"]
 
@@ -22,6 +22,7 @@ CODES = (
     "version-leak",
     "torn-groups",
     "coarse-groups",
+    "other-format",
     "label-conflict",
     "near-conflict",
     "label-error",
@@ -140,5 +141,5 @@ class Findings(tuple[Finding, ...]):
         if not self:
             return "<p>No problems found.</p>"
         head = "<tr><th>severity</th><th>finding</th><th>cure</th></tr>"
-        cells = (f"<td>{f.severity}</td><td>{html.escape(f.message)}</td><td>{html.escape(f.cure)}</td>" for f in self)
+        cells = (f"<td>{f.severity}</td><td>{as_html(f.message)}</td><td>{as_html(f.cure)}</td>" for f in self)
         return f"<table>{head}{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"

@@ -135,6 +135,8 @@ def main() -> NoReturn:
         what = f"{type(error).__name__}: {error}"
         _print_error("bug", f"this is a fault in Sightline: {what}", "report it with the output of --debug", as_json)
         _exit(1)
+    if code == 130:  # typer takes Ctrl-C, and says nothing
+        print("interrupted", file=sys.stderr)
     _exit(code if isinstance(code, int) else 0)
 
 

@@ -55,6 +55,9 @@ def check(
             help="Leave out files and folders of this name or pattern, such as '*_mask.png'; repeatable.",
         ),
     ] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Follow links that lead out of the folder.")
+    ] = False,
     resplit: Annotated[
         bool, typer.Option("--resplit", help="Put a split that comes with the images aside, as train --resplit does.")
     ] = False,
@@ -91,6 +94,7 @@ def check(
         layout=layout,
         skip=tuple(skip or ()),
         resplit=resplit,
+        follow_links=follow_links,
     )
     up = check_up(
         data,
@@ -104,6 +108,7 @@ def check(
         layout=choices.layout,
         skip=choices.skip,
         resplit=resplit,
+        follow_links=choices.follow_links,
     )
     if html:
         from sightline.reporting.check_page import render_check
@@ -158,13 +163,16 @@ def _is_failed(findings: Findings, wanted: list[str]) -> bool:
 
 
 def _document(up: Any) -> dict[str, Any]:
+    from sightline.data.fixes import EXCLUDED
+
     samples = up.samples
     return {
         "schema_version": 1,
         "images": len(samples),
         "readable": len(samples) - len(samples.errors),
         "unreadable": len(samples.errors),
-        "skipped": len(samples.skipped),
+        "skipped": len(samples.skipped) - samples.skipped_counts().get(EXCLUDED, 0),
+        "excluded": samples.skipped_counts().get(EXCLUDED, 0),
         "classes": samples.counts(),
         "findings": [finding.to_dict() for finding in up.findings],
         "not_run": [{"what": what, "how": how} for what, how in up.not_run],

@@ -47,6 +47,9 @@ def evaluate(
             help="Leave out files and folders of this name or pattern, such as '*_mask.png'; repeatable.",
         ),
     ] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Follow links that lead out of the folder.")
+    ] = False,
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
@@ -78,6 +81,7 @@ def evaluate(
         runs=runs,
         layout=layout or "",
         skip=skip or (),
+        follow_links=follow_links,
     )
     metrics = evaluation.metrics
     if as_json:

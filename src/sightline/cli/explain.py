@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from sightline.data.choices import FindingChoices
     from sightline.reporting.explained import Explained
 
 __all__ = ["Method", "explain"]
@@ -37,6 +36,9 @@ def explain(
             help="In folders, leave out files and folders of this name or pattern, such as '*_mask.png'; repeatable.",
         ),
     ] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Follow links that lead out of the folder.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="Folder for the drawings; no file in it is replaced.")] = Path(
         "explanations"
     ),
@@ -53,7 +55,6 @@ def explain(
     """
     from sightline.api import loading, measuring
     from sightline.cli.latest import resolve_latest
-    from sightline.data.choices import FindingChoices
     from sightline.errors import InputError
     from sightline.installation import require_extra
     from sightline.reporting.explained import CAVEAT
@@ -63,7 +64,7 @@ def explain(
     _refuse_output(out)
     refuse_folder_target(out, "choose another --out")
     classifier = loading.load(resolve_latest(model, runs), runs=runs)
-    files = _find(images, FindingChoices(skip=tuple(skip or ())))
+    files = _find(images, skip or [], follow_links)
     if not files:
         raise InputError("predict.nothing", f"no images in {' '.join(images)}", "name image files or folders of them")
     explained = measuring.explain(classifier, files, method=method.value, class_name=class_name, cells=cells)
@@ -91,13 +92,13 @@ def _refuse_output(out: Path) -> None:
         raise InputError("explain.output", f"{out} holds other files: drawings among them would become data", cure)
 
 
-def _find(images: list[str], choices: FindingChoices) -> list[str]:
+def _find(images: list[str], skip: list[str], follow_links: bool) -> list[str]:
     """Return the images that were named, and those in folders that were."""
-    from sightline.data.sources import find_images
+    from sightline.cli.named_folders import images_of
 
     found: list[str] = []
     for name in images:
-        found += map(str, find_images(Path(name), choices)[0]) if Path(name).is_dir() else [name]
+        found += images_of(name, skip, follow_links) if Path(name).is_dir() else [name]
     return found
 
 

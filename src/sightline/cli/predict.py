@@ -60,6 +60,9 @@ def predict(
             help="In folders, leave out files and folders of this name or pattern, such as '*_mask.png'; repeatable.",
         ),
     ] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Follow links that lead out of the folder.")
+    ] = False,
     form: Annotated[Format | None, typer.Option("--format", help="How predictions are printed.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
@@ -78,7 +81,7 @@ def predict(
     limits: dict[str, Any] = {"min_confidence": _parse_least(least), "max_novelty": most}
     classifier = load(resolve_latest(model, runs), runs=runs)
     mass = _mass_of(classifier, form) if sets else None
-    images = _find(sources, skip or [])
+    images = _find(sources, skip or [], follow_links)
     first = list(islice(images, 2))
     if not first:
         from sightline.errors import InputError
@@ -143,16 +146,15 @@ def print_one(row: Prediction, *, most: int | None = None) -> None:
         print(f"  {printable(name):<{width}}  {share(value, 2):>8}")
 
 
-def _find(sources: list[str], skip: list[str]) -> Iterator[str]:
+def _find(sources: list[str], skip: list[str], follow_links: bool) -> Iterator[str]:
     """Yield the images that were named; a name that matches nothing is passed on, and becomes an error row."""
     for source in sources:
         if source == "-":
             yield from _listed_on_stdin()
         elif os.path.isdir(source):  # noqa: PTH112  (unlike Path.is_dir it never raises)
-            from sightline.data.choices import FindingChoices
-            from sightline.data.sources import find_images
+            from sightline.cli.named_folders import images_of
 
-            yield from map(str, find_images(Path(source), FindingChoices(skip=tuple(skip)))[0])
+            yield from images_of(source, skip, follow_links)
         elif not os.path.exists(source) and glob.has_magic(source):  # noqa: PTH110
             yield from _expand(source)
         else:

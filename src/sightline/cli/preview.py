@@ -37,6 +37,9 @@ def preview(
             help="Leave out files and folders of this name or pattern, such as '*_mask.png'; repeatable.",
         ),
     ] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Follow links that lead out of the folder.")
+    ] = False,
     count: Annotated[int, typer.Option(help="Number of training images to show, 1 to 64.")] = 16,
     out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("preview.png"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.")] = False,
@@ -59,7 +62,8 @@ def preview(
     if out.suffix.lower() != ".png":
         raise InputError("preview.format", f"{out} does not end in .png", "give --out preview.png")
     refuse_overwriting(data, out, _is_our_image)
-    settings = {"layout": layout, "skip": skip or None, **dict(parse_assignment(text) for text in assign or [])}
+    reading = {"layout": layout, "skip": skip or None, "follow_links": follow_links or None}
+    settings = {**reading, **dict(parse_assignment(text) for text in assign or [])}
     terminal = Terminal(quiet=quiet, show_plan=False)
     figure = training.preview(data, recipe, count=count, display=terminal, **settings)
     with any_letters():

@@ -45,6 +45,9 @@ def robustness(
             help="Images that belong together: a column, or a regular expression on paths; by default as in training."
         ),
     ] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Follow links that lead out of the folder.")
+    ] = False,
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
@@ -60,7 +63,7 @@ def robustness(
     from sightline.runs.lookup import run_of_classifier
 
     classifier = loading.load(resolve_latest(model, runs), runs=runs)
-    reading: dict[str, Any] = {"layout": layout or "", "skip": skip or ()}
+    reading: dict[str, Any] = {"layout": layout or "", "skip": skip or (), "follow_links": follow_links}
     measured = measuring.measure_robustness(classifier, data, images=images, moved_to=moved_to, group=group, **reading)
     if as_json:
         print(json.dumps(measured.to_dict()))

@@ -76,6 +76,9 @@ def train(
             rich_help_panel=_DATA,
         ),
     ] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Follow links that lead out of the folder.", rich_help_panel=_DATA)
+    ] = False,
     on_bad: Annotated[
         str | None, typer.Option(help="Images that can't be read: skip (up to 1 %) or fail.", rich_help_panel=_DATA)
     ] = None,
@@ -230,6 +233,7 @@ def train(
         "versions": versions,
         "layout": layout,
         "skip": skip or None,
+        "follow_links": follow_links or None,
         "on_bad": on_bad,
         "value_range": parse_range(value_range),
     }

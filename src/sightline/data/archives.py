@@ -28,6 +28,11 @@ class ArchiveNode:
     inside: dict[str, ArchiveNode] = field(default_factory=dict)
 
     @property
+    def leads_out(self) -> bool:
+        """Links in archives are listed as skipped, and are no nodes."""
+        return False
+
+    @property
     def identity(self) -> object:
         """Its path: links are not followed, so nothing in an archive has two names."""
         return self.path

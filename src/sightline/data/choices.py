@@ -29,6 +29,7 @@ class FindingChoices:
         layout: one of :data:`LAYOUTS`; empty: by the names of folders, and an error where two ways are possible.
         skip: patterns of files and folders that are left out, such as ``raw`` or ``*/old/*.png``.
         resplit: whether a split that comes with the images is put aside, so that one is drawn.
+        follow_links: whether links that lead out of a folder are followed.
 
     Raises:
         InputError: for a layout that is not known, or an empty pattern.
@@ -37,6 +38,7 @@ class FindingChoices:
     layout: str = ""
     skip: tuple[str, ...] = ()
     resplit: bool = False
+    follow_links: bool = False
 
     def __post_init__(self) -> None:
         if self.layout and self.layout not in LAYOUTS:

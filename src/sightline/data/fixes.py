@@ -14,7 +14,7 @@ from sightline.data.delimited import find_known, read_delimited
 from sightline.data.found import class_name
 from sightline.data.samples import Samples
 from sightline.errors import DataError, InputError
-from sightline.text import csv_text, did_you_mean
+from sightline.text import csv_text, did_you_mean, guarded, unguarded
 
 __all__ = ["ACTIONS", "EXCLUDED", "Fix", "apply_fixes", "describe_fixes", "fixes_text", "read_fixes"]
 
@@ -48,7 +48,7 @@ def fixes_text(fixes: Iterable[Fix]) -> str:
         path,action,value,reason
         cat/1.jpg,exclude,,unreadable
     """
-    return csv_text([_COLUMNS, *map(astuple, fixes)])
+    return csv_text([_COLUMNS, *([guarded(cell) for cell in astuple(fix)] for fix in fixes)])
 
 
 def read_fixes(file: str | Path) -> list[Fix]:
@@ -72,7 +72,7 @@ def read_fixes(file: str | Path) -> list[Fix]:
     fixes = []
     for row in table.rows:
         cells = dict(zip(names, row.cells, strict=False))
-        name, action, value, reason = (cells.get(column, "") for column in _COLUMNS)
+        name, action, value, reason = (unguarded(cells.get(column, "")) for column in _COLUMNS)
         action = action.strip()
         value = "" if action == "exclude" and not value.strip() else value
         if action not in ACTIONS or not name or (action == "exclude") == bool(value):

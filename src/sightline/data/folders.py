@@ -15,9 +15,12 @@ from typing import Protocol
 
 from sightline.data.choices import FindingChoices
 from sightline.data.found import Row, class_name
+from sightline.data.links import LEADS_OUT, refuse_links
 from sightline.data.own_output import is_own_output
+from sightline.pixels.foreign import START, foreign_format
 
 __all__ = [
+    "FOREIGN",
     "IMAGE_SUFFIXES",
     "DiskNode",
     "Node",
@@ -69,6 +72,7 @@ _CONFLICT = re.compile(
 )
 _CONFLICT_COPY = "a conflict copy of a sync tool"
 _OWN = "written by Sightline"
+FOREIGN = "an image in a format that is not read"
 
 Skipped = list[tuple[str, str]]
 _NO_CHOICES = FindingChoices()
@@ -88,6 +92,10 @@ class Node(Protocol):
     @property
     def is_folder(self) -> bool:
         """Whether it is a folder, or a link to one."""
+
+    @property
+    def leads_out(self) -> bool:
+        """Whether it is a link to something that is not below the root."""
 
     @property
     def identity(self) -> object:
@@ -113,12 +121,19 @@ class Node(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DiskNode:
-    """A file or folder on the disk."""
+    """A file or folder on the disk; ``root`` is the real path of the folder that is read."""
 
     path: str
     name: str = ""
     text: str = ""
     is_folder: bool = True
+    root: str = ""
+    leads_out: bool = False
+
+    @classmethod
+    def top(cls, folder: Path) -> DiskNode:
+        """Return the node of a folder that was named; it may be a link itself."""
+        return cls(str(folder), root=os.path.realpath(folder))
 
     @property
     def identity(self) -> object:
@@ -133,8 +148,13 @@ class DiskNode:
         """Return what the folder holds, sorted by name."""
         before = f"{self.text}/" if self.text else ""
         with os.scandir(self.path) as entries:
-            found = [DiskNode(entry.path, entry.name, before + entry.name, _is_folder(entry)) for entry in entries]
+            found = [self._child(entry, before + entry.name) for entry in entries]
         return sorted(found, key=lambda node: node.name)
+
+    def _child(self, entry: os.DirEntry[str], text: str) -> DiskNode:
+        is_link = entry.is_symlink() or getattr(entry, "is_junction", bool)()  # junctions: on Windows, since 3.12
+        leads_out = is_link and not _is_below(os.path.realpath(entry.path), self.root)
+        return DiskNode(entry.path, entry.name, text, _is_folder(entry), self.root, leads_out)
 
     def start(self, count: int = 16) -> bytes:
         """Return the file's first bytes; a pipe or a device is not opened."""
@@ -157,6 +177,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself
         return False
+
+
+def _is_below(path: str, root: str) -> bool:
+    return path == root or path.startswith(root if root.endswith(os.sep) else root + os.sep)
 
 
 def is_hidden(name: str) -> bool:
@@ -204,14 +228,22 @@ def _why_not(node: Node, choices: FindingChoices) -> str:
         return "hidden"
     if choices.skip and (pattern := choices.pattern_of(node.text)):
         return left_out_by(pattern)
+    if node.leads_out and not choices.follow_links:
+        return LEADS_OUT
     return _CONFLICT_COPY if _CONFLICT.search(node.name) else ""
 
 
 def find_images(folder: Path, choices: FindingChoices = _NO_CHOICES) -> tuple[list[Path], list[tuple[str, str]]]:
-    """Return the image files below a folder, sorted, and (path, reason) of every other thing there."""
-    top = DiskNode(str(folder))
+    """Return the image files below a folder, sorted, and (path, reason) of every other thing there.
+
+    Raises:
+        DataError: if there is none, but links that lead out of the folder.
+    """
+    top = DiskNode.top(folder)
     visit = Visit(choices, visited={top.identity})
     found = sorted(folder / node.text for node in walk(top, visit, is_top=True))
+    if not found:
+        refuse_links(folder, str(folder), visit.skipped)
     return found, [(str(folder / text), reason) for text, reason in visit.skipped]
 
 
@@ -270,12 +302,17 @@ def walk(folder: Node, visit: Visit, *, is_top: bool = False) -> Iterator[Node]:
         elif is_image(node):
             yield node
         else:
-            visit.skipped.append((node.text, f"not an image ({_ending(node) or 'no extension'})"))
+            foreign = foreign_format(node.start(START), _ending(node))
+            reason = f"{FOREIGN}: {foreign}" if foreign else f"not an image ({_ending(node) or 'no extension'})"
+            visit.skipped.append((node.text, reason))
 
 
 def is_image(node: Node) -> bool:
     """Tell whether a file is an image, by its name, or by its first bytes where the name does not tell."""
-    return _ending(node) in IMAGE_SUFFIXES or _looks_like_image(node.start())
+    if _ending(node) in IMAGE_SUFFIXES:
+        return True
+    start = node.start()
+    return _looks_like_image(start) and not foreign_format(start, _ending(node))
 
 
 def _ending(node: Node) -> str:

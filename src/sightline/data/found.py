@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sightline.data.links import refuse_links
 from sightline.data.samples import Samples
 from sightline.errors import DataError
 
@@ -104,6 +105,7 @@ def to_samples(found: Found, *, strict: bool = True, least_classes: int = 2, res
     """
     rows, repeated = _without_repeats([row._replace(part="") for row in found.rows] if resplit else found.rows)
     if not rows:
+        refuse_links(found.root, found.source, found.skipped)
         reasons = Counter(reason for _, reason in found.skipped)
         others = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items())) or "nothing at all"
         raise DataError("data.no-images", f"no images found in {found.source!r}; found: {others}", HOW)
@@ -115,6 +117,8 @@ def to_samples(found: Found, *, strict: bool = True, least_classes: int = 2, res
     skipped += [(row.path, f"class {row.name!r} is not in train") for row in rows if row.name not in trained]
     rows = [row for row in rows if row.name in trained]
     classes = tuple(sorted(trained))
+    if len(classes) < least_classes:
+        refuse_links(found.root, found.source, found.skipped)
     _check_classes(classes, found.source, least_classes, rows)
     number = {name: position for position, name in enumerate(classes)}
     return Samples(

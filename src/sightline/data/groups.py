@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from sightline.data.patterns import search_all
 from sightline.data.samples import Samples
 from sightline.errors import InputError
 
@@ -42,10 +43,8 @@ def assign_groups(samples: Samples, rule: str) -> Samples:
         raise InputError(
             "split.group", f"--group {rule!r} is neither a column nor a valid regular expression: {error}", _HOW
         ) from error
-    groups = np.full(len(samples), "", object)
-    for row, path in enumerate(samples.paths):
-        if found := pattern.search(str(path)):
-            groups[row] = (found.group(1) if pattern.groups else found.group()) or ""
+    found = search_all(pattern, [str(path) for path in samples.paths], "--group")
+    groups = np.array([name or "" for name in found], object)
     if not any(groups):
         columns = ", ".join(samples.extra) or "none"
         message = (

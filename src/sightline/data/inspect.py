@@ -21,6 +21,7 @@ from sightline.data.samples import Samples
 from sightline.errors import DataError, UnreadableImage
 from sightline.machine import usable_threads
 from sightline.pixels.containers import Place
+from sightline.pixels.deadline import refuse_stopped
 from sightline.pixels.file_bytes import read_bytes
 from sightline.pixels.image_facts import FACTS, measure_image
 from sightline.pixels.stream import decoding_threads
@@ -105,6 +106,7 @@ class _Chunk:
 def _measure(place: Place, value_range: tuple[float, float] | None) -> Measured:
     data = b""
     try:
+        refuse_stopped(str(place))
         data = read_bytes(place)
         return FileFacts(_digest(data), measure_image(data, name=str(place), value_range=value_range))
     except UnreadableImage as error:

@@ -84,7 +84,7 @@ def read_folder(root: Path, choices: FindingChoices) -> Found:
     Raises:
         DataError: if it is an object detection data set, or can be read in two ways.
     """
-    return read_tree(DiskNode(str(root)), str(root), root, choices)
+    return read_tree(DiskNode.top(root), str(root), root, choices)
 
 
 def read_tree(top: Node, source: str, root: Path, choices: FindingChoices) -> Found:

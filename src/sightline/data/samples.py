@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import html
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from sightline.pixels.containers import Place, place_of
 from sightline.pixels.image_facts import FACTS
+from sightline.text import as_html
 
 if TYPE_CHECKING:
     import pandas
@@ -180,7 +180,7 @@ class Samples:
         return np.concatenate([self.near, self.versions])
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><td>{html.escape(k)}</td><td>{v:,}</td></tr>" for k, v in self.counts().items())
+        rows = "".join(f"<tr><td>{as_html(k)}</td><td>{v:,}</td></tr>" for k, v in self.counts().items())
         return f"<table><tr><th>class</th><th>images</th></tr>{rows}</table>"
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import sys
 import time
 from typing import Any
 
 from sightline.display.lines import expected_line, line_of, plan_lines
 from sightline.events import EpochEnded, Event, Planned, Progressed, RunStarted, StageStarted, Warned
-from sightline.text import duration, share
+from sightline.text import as_html, duration, share
 
 __all__ = ["Notebook", "in_notebook"]
 
@@ -71,10 +70,10 @@ class Notebook:
 
     def to_html(self) -> str:
         """Return what the cell shows."""
-        shown = [f'<div style="white-space:pre-wrap">{html.escape(line)}</div>' for line in self._lines if line]
-        plan = html.escape("\n".join(self._plan[1:]))
+        shown = [f'<div style="white-space:pre-wrap">{as_html(line)}</div>' for line in self._lines if line]
+        plan = as_html("\n".join(self._plan[1:]))
         details = f"<details><summary>The plan, with reasons</summary><pre>{plan}</pre></details>" if plan else ""
-        lines = "".join(shown) + details + f"<div>{html.escape(self._now)}</div>"
+        lines = "".join(shown) + details + f"<div>{as_html(self._now)}</div>"
         if not self._epochs:
             return lines
         head = "<tr><th>epoch</th><th>loss</th><th>val loss</th><th>val accuracy</th><th>time</th></tr>"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +13,7 @@ from sightline.evaluation.baselines import majority_class, nearest_class_mean
 from sightline.evaluation.intervals import Interval, Units, proportion
 from sightline.evaluation.metrics import evaluate_predictions, intervals_in
 from sightline.runtime.predictions import Predictions
+from sightline.text import as_html
 
 __all__ = ["Evaluation", "evaluate_rows"]
 
@@ -127,7 +127,7 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{html.escape(metric.words)}</td><td>{html.escape(metric.shown(interval))}</td></tr>"
+            f"<tr><td>{as_html(metric.words)}</td><td>{as_html(metric.shown(interval))}</td></tr>"
             for metric, interval in intervals_in(self.metrics).items()
         )
         return f"<table>{rows}</table>"

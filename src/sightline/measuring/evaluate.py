@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.data.choices import FindingChoices
+from sightline.data.links import FOLLOW, describe_links
 from sightline.data.samples import Samples
 from sightline.data.sources import Source, describe_source, find_images
 from sightline.data.units import number_units
@@ -95,10 +96,12 @@ def evaluate_source(
         refuse_folder_target(folder, "choose another --out")
     elif run is not None:
         refuse_folder_target(run.evaluations_folder, "keep the evaluation elsewhere: --out FOLDER")
-    foreign = find_images(Path(unknown), finding)[0] if unknown else []
+    foreign, left_out = find_images(Path(unknown), finding) if unknown else ([], [])
     if unknown and not foreign:
         message = f"{unknown} holds no images"
         raise DataError("evaluation.no-unknown", message, "give a folder of images of other things")
+    if links := describe_links(Path(), str(unknown), left_out):
+        yield Warned("data.links", f"{links}; they are not followed", FOLLOW)
     found = yield from read_labelled(classifier, source, group, columns, finding)
     samples, rows = found.samples, found.rows
     measured = evaluate_samples(classifier, samples, rows, found.labels, found.leaked)

@@ -69,7 +69,7 @@ def read_labelled(
     Raises:
         DataError: if the source has a class that the classifier does not know.
     """
-    choices = DataChoices(classifier.preprocess.value_range, layout=finding.layout, skip=finding.skip)
+    choices = DataChoices.found_by(finding, value_range=classifier.preprocess.value_range)
     samples = yield from inspect_source(source, choices, compare=False, least_classes=1)
     number = _number_classes(classifier, samples)
     rows = np.flatnonzero(samples.given == "test")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from sightline.errors import InputError, UnreadableImage
 
-__all__ = ["MAX_SECONDS", "Team", "time_limit"]
+__all__ = ["MAX_SECONDS", "Team", "refuse_stopped", "time_limit"]
 
 # The largest accepted images take 2 to 4 on a fast processor. SIGHTLINE_MAX_SECONDS overrules it.
 MAX_SECONDS = 60
@@ -135,8 +135,7 @@ def time_limit(label: str) -> Iterator[None]:
         ...     pass
     """
     watch, thread = _watch, threading.get_ident()
-    if (team := getattr(_own, "team", None)) is not None and team.is_stopped:
-        raise UnreadableImage(label, _STOPPED)
+    refuse_stopped(label)
     if not watch.enter(thread):
         yield
         return
@@ -150,6 +149,13 @@ def time_limit(label: str) -> Iterator[None]:
         reason = watch.leave(thread) or reason
     if reason:
         raise UnreadableImage(label, reason)
+
+
+def refuse_stopped(label: str) -> None:
+    """Raise ``UnreadableImage`` in a thread whose team was stopped, before a file is read."""
+    team: Team | None = getattr(_own, "team", None)
+    if team is not None and team.is_stopped:
+        raise UnreadableImage(label, _STOPPED)
 
 
 def _limit() -> float:

@@ -24,6 +24,8 @@ _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _COMMENT = 0xFE
 _UNSENT = 99
+_MAX_METADATA = 16  # segments, of 64 KiB each, in which an orientation is looked for
+_BLOCK = 2**20  # bytes that are searched for markers at once
 # What libjpeg reads ahead of the last pixel: with the end marker there, it would fill missing pixels with grey.
 _PADDING = bytes(8)
 
@@ -50,10 +52,12 @@ def jpeg_parts(data: bytes, label: str) -> Parts:
     header = [segment for segment in segments if not scans or segment.start < scans[0].start]
     frame = next((segment for segment in header if segment.marker in _FRAMES), None)
     remark = _progress(data, label, frame, scans) if frame and scans and frame.marker == 0xC2 else ""
-    pieces = [data[:2]]
+    pieces, metadata = [data[:2]], 0
     ends = [segment.start for segment in segments[1:]] + [len(data)]
     for segment, end in zip(segments, ends, strict=True):
-        if _is_needed(data, segment):
+        is_metadata = segment.marker == 0xE1 and _is_needed(data, segment)
+        metadata += is_metadata
+        if _is_needed(data, segment) and not (is_metadata and metadata > _MAX_METADATA):
             pieces.append(data[segment.start : segment.end])
         if segment.marker == _SCAN:
             pieces.append(_without_fill(data[segment.end : end]))
@@ -65,15 +69,15 @@ def jpeg_parts(data: bytes, label: str) -> Parts:
 
 def _segments(data: bytes) -> Iterator[_Segment]:
     """Yield the segments up to the end of the image; data after it are ignored."""
-    found: npt.NDArray[np.intp] | None = None
+    found, known = np.zeros(0, np.intp), (0, 0)  # markers, and the bytes that were searched for them
     position = 2
     while position < len(data) - 1:
         if data[position] != 0xFF or not _BEGINS[data[position + 1]]:  # a scan's pixels, or what is no part of a JPEG
-            found = _markers(data) if found is None else found
+            if not known[0] <= position < known[1]:
+                found, known = _markers(data, position), (position, position + _BLOCK)
             row = int(np.searchsorted(found, position))
-            if row == len(found):
-                return
-            position = int(found[row])
+            position = int(found[row]) if row < len(found) else known[1]
+            continue
         start, marker = position, data[position + 1]
         body = start + 2
         has_length = marker not in (_START, _END)
@@ -83,10 +87,11 @@ def _segments(data: bytes) -> Iterator[_Segment]:
             return
 
 
-def _markers(data: bytes) -> npt.NDArray[np.intp]:
-    values = np.frombuffer(data, np.uint8)
+def _markers(data: bytes, start: int) -> npt.NDArray[np.intp]:
+    """Return where markers are, of those that begin in a block: all at once, a file of them would fill the memory."""
+    values = np.frombuffer(data, np.uint8, min(_BLOCK + 1, len(data) - start), start)
     found = np.flatnonzero(values[:-1] == 0xFF)
-    return np.compress(_TABLE[values[found + 1]], found)
+    return np.compress(_TABLE[values[found + 1]], found) + start
 
 
 def _without_fill(coded: bytes) -> bytes:

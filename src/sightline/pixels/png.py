@@ -14,6 +14,7 @@ __all__ = ["MAX_CHUNKS", "Chunk", "png_parts", "read_chunks"]
 MAX_CHUNKS = 100_000
 _MAX_TEXT = 2**20  # bytes of an unpacked text that Pillow accepts; an orientation needs a few hundred
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_METADATA = (*_TEXTS, b"eXIf")
 _ORIENTED = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")  # names of texts that may hold an orientation
 
 
@@ -39,7 +40,10 @@ def png_parts(data: bytes, label: str) -> Parts:
     kinds = [chunk.kind for chunk in chunks]
     first = kinds.index(b"IDAT") if b"IDAT" in kinds else len(kinds)
     pixels = [chunk for chunk in chunks[first:] if chunk.kind in (b"IDAT", b"IEND")]
-    kept = [chunk for k, chunk in enumerate(chunks) if _is_needed(data, chunk, is_late=k > first)] + pixels
+    kept = [chunk for k, chunk in enumerate(chunks) if _is_needed(data, chunk, is_late=k > first)]
+    # Of several orientations of one kind the last one counts.
+    last = {_name(data, chunk): chunk for chunk in kept if chunk.kind in _METADATA}
+    kept = [chunk for chunk in kept if chunk.kind not in _METADATA or last[_name(data, chunk)] is chunk] + pixels
     frames = 1
     if b"acTL" in kinds[:first]:
         start = chunks[kinds.index(b"acTL")].start
@@ -79,6 +83,11 @@ def _is_needed(data: bytes, chunk: Chunk, *, is_late: bool) -> bool:
     return not is_late and chunk.kind != b"IDAT" and (chunk.kind == b"tRNS" or chunk.kind[:1].isupper())
 
 
+def _name(data: bytes, chunk: Chunk) -> bytes:
+    """Return what metadata a chunk holds: its type, or the name of a text."""
+    return data[chunk.start + 8 : chunk.start + 25] if chunk.kind in _TEXTS else chunk.kind
+
+
 def _is_short(kind: bytes, body: bytes) -> bool:
     """Tell whether a text has a size that is accepted, packed and unpacked."""
     text = body.partition(b"\0")[2]
@@ -98,11 +107,6 @@ def _joined(data: bytes, chunks: list[Chunk], kept: list[Chunk]) -> bytes:
     """Return the file with some of its chunks; the same bytes where these are all of them, in their order."""
     if not chunks or (kept == chunks and chunks[-1].end == len(data)):
         return data
-    texts: dict[bytes, Chunk] = {}
-    for chunk in kept:
-        if chunk.kind in _TEXTS:  # of several texts of one name the last one counts
-            texts[data[chunk.start + 8 : chunk.start + 25]] = chunk
     view = memoryview(data)
     rest = data[chunks[-1].end :] if chunks[-1].kind != b"IEND" else b""
-    pieces = [view[chunk.start : chunk.end] for chunk in kept if chunk.kind not in _TEXTS or chunk in texts.values()]
-    return b"".join([data[:8], *pieces, rest])
+    return b"".join([data[:8], *(view[chunk.start : chunk.end] for chunk in kept), rest])

@@ -20,6 +20,7 @@ _COMMENT = re.compile(rb"#[^\r\n]*+[\r\n]?")
 _SPACES = b" \t\n\v\f\r"
 _NUMBERS = re.compile(rb"[0-9 \t\n\v\f\r]*+")
 _BLOCK = 2**22
+_PIECE = 2**20
 _LONGEST = 10  # digits
 
 
@@ -93,7 +94,7 @@ def _plain_values(data: bytes, start: int, count: int, maximum: int) -> npt.NDAr
 
 def _blocks(data: bytes, start: int) -> Iterator[bytes | None]:
     """Yield a text without its comments in blocks that end between two numbers; None for a number that is too long."""
-    text = _COMMENT.sub(b"", data[start:]) if b"#" in data[start:] else data
+    text = b"".join(_without_comments(data, start)) if data.find(b"#", start) >= 0 else data
     position = 0 if text is not data else start
     while position < len(text):
         end = min(position + _BLOCK, len(text))
@@ -106,9 +107,18 @@ def _blocks(data: bytes, start: int) -> Iterator[bytes | None]:
         position = end
 
 
+def _without_comments(data: bytes, start: int) -> Iterator[bytes]:
+    """Yield a text without its comments, in pieces that end with a line: each comment costs memory for a moment."""
+    while start < len(data):
+        ends = [end for end in (data.find(b"\n", start + _PIECE), data.find(b"\r", start + _PIECE)) if end >= 0]
+        end = min(ends) + 1 if ends else len(data)
+        yield _COMMENT.sub(b"", data[start:end])
+        start = end
+
+
 def _plain_bits(text: bytes, width: int, height: int) -> bytes | None:
     """Return rows of packed bits from digits 0 and 1; None where there are others, or too few."""
-    digits = _COMMENT.sub(b"", text).translate(None, _SPACES)[: width * height]
+    digits = b"".join(_without_comments(text, 0)).translate(None, _SPACES)[: width * height]
     if len(digits) < width * height or digits.translate(None, b"01"):
         return None
     return np.packbits(np.frombuffer(digits, np.uint8).reshape(height, width) == ord("1"), axis=1).tobytes()

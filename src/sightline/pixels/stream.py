@@ -21,7 +21,7 @@ import numpy.typing as npt
 from sightline.errors import DataError, UnreadableImage
 from sightline.machine import usable_threads
 from sightline.pixels.containers import Place
-from sightline.pixels.deadline import Team
+from sightline.pixels.deadline import Team, refuse_stopped
 from sightline.pixels.decode import RGB
 from sightline.pixels.file_bytes import read_bytes
 from sightline.pixels.preprocess import Preprocess
@@ -61,6 +61,7 @@ class Decoder:
             DataError: if its content is not the one that was inspected.
         """
         path, digest = self.paths[position], self.digests[position]
+        refuse_stopped(str(path))
         data = read_bytes(path)
         if digest and hashlib.sha256(data).hexdigest() != digest:
             raise DataError(

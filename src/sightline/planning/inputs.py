@@ -24,6 +24,7 @@ def decide_data(decide: Decisions, data: DataFacts) -> None:
         versions=("auto", "likely pairs are compared first, and all where some are versions of one original"),
         layout=("", "by the names of the folders"),
         skip=((), "nothing but hidden files, conflict copies and what Sightline wrote"),
+        follow_links=(False, "links that lead out of the folder are not data unless you say so"),
         val_share=(data.shares[0], "enough to choose the epoch: 15 %, at most 5,000 images"),
         test_share=(data.shares[1], "kept for the final evaluation: 15 %, at most 10,000 images"),
         train_share=(1.0, "all images that are not in validation or test"),

@@ -89,6 +89,7 @@ class Settings(BaseModel):
         default="", description="how the folders of the data are read; empty: by their names, if there is one way"
     )
     skip: tuple[str, ...] = Field(default=(), description="patterns of files and folders that are left out")
+    follow_links: bool = Field(default=False, description="links that lead out of the folder of the data are followed")
     val_share: float = Field(ge=0, lt=1, description="share drawn for validation where none is given")
     test_share: float = Field(ge=0, lt=1, description="share drawn for the test where none is given")
     train_share: float = Field(default=1.0, gt=0, le=1, description="share of the training images that is used")

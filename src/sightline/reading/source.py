@@ -11,10 +11,11 @@ from typing import Any
 
 from sightline.data.choices import FindingChoices
 from sightline.data.duplicates import find_duplicates
-from sightline.data.fixes import apply_fixes, describe_fixes, read_fixes
-from sightline.data.folders import left_out_by
+from sightline.data.fixes import EXCLUDED, apply_fixes, describe_fixes, read_fixes
+from sightline.data.folders import FOREIGN, left_out_by
 from sightline.data.groups import assign_groups
 from sightline.data.inspect import inspect_samples
+from sightline.data.links import FOLLOW, describe_links
 from sightline.data.samples import Samples
 from sightline.data.sources import Source, describe_source, fetch_source, read_samples
 from sightline.errors import InputError
@@ -42,6 +43,7 @@ class DataChoices:
         layout: how folders are read.
         skip: patterns of what is left out.
         resplit: whether a split that comes with the images is put aside, so that one is drawn.
+        follow_links: whether links that lead out of a folder are followed.
     """
 
     value_range: tuple[float, float] | None = None
@@ -51,6 +53,7 @@ class DataChoices:
     layout: str = ""
     skip: tuple[str, ...] = ()
     resplit: bool = False
+    follow_links: bool = False
 
     def __post_init__(self) -> None:
         low, high = self.value_range or (0.0, 1.0)
@@ -76,10 +79,16 @@ class DataChoices:
             raise InputError("check.setting", message, f"use {', '.join(names)}")
         return cls(**{name: value for name, value in chosen.items() if value is not None})
 
+    @classmethod
+    def found_by(cls, finding: FindingChoices, value_range: tuple[float, float] | None = None) -> DataChoices:
+        """Return choices about finding images with a range of values, and no others."""
+        own = {field.name: getattr(finding, field.name) for field in fields(finding)}
+        return cls(value_range, **own)
+
     @property
     def finding(self) -> FindingChoices:
         """The choices about finding the images."""
-        return FindingChoices(self.layout, tuple(self.skip), self.resplit)
+        return FindingChoices(self.layout, tuple(self.skip), self.resplit, self.follow_links)
 
     def options(self) -> str:
         """Return the choices as they are typed for a command, each after a blank."""
@@ -89,6 +98,7 @@ class DataChoices:
         folders = f"{f' --layout {self.layout}' if self.layout else ''}"
         folders += " --resplit" if self.resplit else ""
         folders += "".join(f" --skip {shlex.quote(pattern)}" for pattern in self.skip)
+        folders += " --follow-links" if self.follow_links else ""
         fixes = f" --fixes {shlex.quote(self.fixes)}" if self.fixes else ""
         return f"{low_high}{group}{folders}{versions}{fixes}"  # the last one can be exchanged for another list
 
@@ -128,8 +138,7 @@ def inspect_source(
     groups = [fix for fix in fixes if fix.action == "group" and fix.path not in excluded]
     samples = apply_fixes(assign_groups(samples, choices.group), groups)
     bad = f", {len(samples.errors):,} unreadable" if samples.errors else ""
-    skipped = f", {len(samples.skipped):,} files and folders skipped" if samples.skipped else ""
-    detail = f"{len(samples):,} images in {len(samples.classes)} classes{bad}{skipped}"
+    detail = f"{len(samples):,} images in {len(samples.classes)} classes{bad}{_describe_skipped(samples)}"
     yield StageEnded("Reading", detail, time.monotonic() - start)
     yield from _describe_finding(samples, finding)
     if fixes:
@@ -144,6 +153,16 @@ def inspect_source(
         yield StageEnded("Comparing", f"{pairs} of near-duplicates", time.monotonic() - start)
         samples = yield from find_versions(samples, choices.versions, value_range=choices.value_range, limit=limit)
     return samples
+
+
+def _describe_skipped(samples: Samples) -> str:
+    """Return what is not used, by its kind: excluded images, images in other formats, and everything else."""
+    reasons = samples.skipped_counts()
+    excluded = reasons.pop(EXCLUDED, 0)
+    foreign = sum(count for reason, count in reasons.items() if reason.startswith(FOREIGN))
+    other = sum(reasons.values()) - foreign
+    kinds = [(excluded, "excluded"), (foreign, "in formats that are not read"), (other, "files and folders skipped")]
+    return "".join(f", {count:,} {what}" for count, what in kinds if count)
 
 
 def describe_groups(samples: Samples, rule: str) -> Iterator[Event]:
@@ -162,6 +181,9 @@ def describe_groups(samples: Samples, rule: str) -> Iterator[Event]:
 def _describe_finding(samples: Samples, choices: FindingChoices) -> Iterator[Event]:
     """Say how the source was read, and warn of a pattern that leaves out nothing."""
     yield from map(Noted, samples.notes)
+    links = describe_links(samples.root, samples.source, samples.skipped)
+    if links:
+        yield Warned("data.links", f"{links}; they are not followed", FOLLOW)
     reasons = samples.skipped_counts()
     for pattern in choices.skip:
         if left_out_by(pattern) not in reasons:

@@ -30,7 +30,7 @@ from sightline.runs.kept import KeptEvaluation
 from sightline.runs.moved import gone_images
 from sightline.runs.recorded import Recorded
 from sightline.runs.safe_files import write_text
-from sightline.text import count_of, p_value, printable, share
+from sightline.text import count_of, p_value, printable, share, visible
 
 __all__ = ["keep_together", "render_page", "render_report", "write_evaluation_page", "write_report"]
 
@@ -143,6 +143,7 @@ def render_page(template: str, **values: Any) -> str:
     environment = Environment(
         loader=PackageLoader("sightline.reporting", "templates"),
         autoescape=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,  # not what is HTML already
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -168,10 +169,19 @@ def _as_json(value: Any) -> Any:
     """Return JSON for a script element or an attribute in single quotes: no letter of it ends either."""
     from markupsafe import Markup
 
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    text = json.dumps(_visible_in(value), ensure_ascii=True, separators=(",", ":"))
     for letter in "<>&'":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return Markup(text)
+
+
+def _visible_in(value: Any) -> Any:
+    """Return a JSON-able value whose texts have nothing that turns or hides others."""
+    if isinstance(value, dict):
+        return {_visible_in(key): _visible_in(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_visible_in(one) for one in value]
+    return visible(value) if isinstance(value, str) else value
 
 
 def _allowed(text: str) -> str:

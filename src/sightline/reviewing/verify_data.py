@@ -158,9 +158,8 @@ def _read_again(run: Run) -> Samples | str:
         return f"{typed} can't be found again from {root}"
     try:
         settings = run.plan.settings
-        samples = read_samples(
-            source, strict=False, choices=FindingChoices(settings.layout, settings.skip, settings.resplit)
-        )
+        finding = FindingChoices(settings.layout, settings.skip, settings.resplit, settings.follow_links)
+        samples = read_samples(source, strict=False, choices=finding)
     except SightlineError as error:
         return error.message
     return samples if samples.root.resolve() == root else f"{typed} lies elsewhere now"

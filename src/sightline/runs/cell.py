@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sightline.text import share
+from sightline.text import as_html, share
 
 __all__ = ["run_cell"]
 
 
 def run_cell(folder: Path, facts: dict[str, Any], history: dict[str, list[float]]) -> str:
     """Return HTML of a run: its folder, status, headline and history."""
-    lines = [f"<b>{html.escape(str(folder))}</b>: {html.escape(facts['status'])}"]
-    lines += [html.escape(facts["headline"])] if facts.get("headline") else []
+    lines = [f"<b>{as_html(str(folder))}</b>: {as_html(facts['status'])}"]
+    lines += [as_html(facts["headline"])] if facts.get("headline") else []
     shown: dict[str, Callable[[float], str]] = {
         "epoch": "{:.0f}".format,
         "train_loss": "{:.4f}".format,

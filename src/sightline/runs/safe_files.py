@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.errors import ModelError, RunError
-from sightline.text import csv_text
+from sightline.text import csv_text, guarded, unguarded
 
 __all__ = [
     "append_bytes",
@@ -91,8 +91,9 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_columns(path: Path, columns: dict[str, list[Any]]) -> None:
-    """Write a CSV file with a header from lists of equal length."""
-    write_text(path, csv_text([list(columns), *zip(*columns.values(), strict=True)]))
+    """Write a CSV file with a header from lists of equal length; no cell is a formula of a spreadsheet."""
+    rows = [list(columns), *zip(*columns.values(), strict=True)]
+    write_text(path, csv_text([[guarded(cell) for cell in row] for row in rows]))
 
 
 def read_columns(path: Path) -> dict[str, list[float]]:
@@ -149,7 +150,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     for number, row in enumerate(rows, 2):
         if None in row or None in row.values():
             raise ValueError(f"row {number:,} has other columns than the first line; it may be cut off")
-    return rows
+    return [{unguarded(name): unguarded(cell) for name, cell in row.items()} for row in rows]
 
 
 def previous_folder(folder: Path) -> Path:

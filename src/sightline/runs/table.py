@@ -14,7 +14,7 @@ from sightline.runs.facts_file import refuse_unfit
 from sightline.runs.folder import RUNS_FOLDER, Run
 from sightline.runs.metrics_file import read_metrics
 from sightline.runs.safe_files import read_json
-from sightline.text import csv_text, did_you_mean
+from sightline.text import csv_text, did_you_mean, guarded
 
 __all__ = ["COLUMNS", "RunRow", "read_rows", "rows_csv", "sort_rows"]
 
@@ -172,5 +172,5 @@ def _is_nan(value: Any) -> bool:
 
 def rows_csv(rows: Sequence[RunRow]) -> str:
     """Return rows as CSV with a header; what is not known is an empty cell."""
-    cells = [["" if value is None else value for value in row.to_dict().values()] for row in rows]
+    cells = [["" if value is None else guarded(value) for value in row.to_dict().values()] for row in rows]
     return csv_text([COLUMNS, *cells])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from sightline.text import csv_text, share
+from sightline.text import as_html, csv_text, guarded, share
 
 __all__ = ["Prediction", "Predictions"]
 
@@ -211,12 +210,12 @@ class Predictions(Sequence[Prediction]):
             novelty = "" if row.novelty is None else f"{row.novelty:.4f}"
             said = [row.path, row.label or "", row.answer or "", row.unknown]
             rows.append([*said, confidence, novelty, row.error or "", *rest])
-        return csv_text(rows)
+        return csv_text([[guarded(cell) for cell in row] for row in rows])
 
     def _repr_html_(self) -> str:
         """Show a table in a notebook: the first 20 rows."""
         cells = "".join(
-            f"<tr><td>{html.escape(row.path)}</td><td>{html.escape(_shown(row))}</td>"
+            f"<tr><td>{as_html(row.path)}</td><td>{as_html(_shown(row))}</td>"
             f"<td>{'' if row.error else share(row.confidence)}</td></tr>"
             for row in (self[i] for i in range(min(20, len(self))))
         )
