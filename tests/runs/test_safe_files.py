@@ -86,7 +86,7 @@ def test_a_place_that_is_no_folder_is_a_run_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError) as caught:
         write_bytes(tmp_path / "file" / "f", b"x")
-    assert "--out" in caught.value.cure
+    assert "writable" in caught.value.cure
 
 
 def test_a_name_that_is_a_folder_is_a_run_error_and_leaves_it(tmp_path: Path) -> None:
