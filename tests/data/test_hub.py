@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from sightline.data.hub import NAMED_SETS, is_set
+from sightline.data.hub import NAMED_SETS, download_set, is_set
 from sightline.data.sources import fetch_source, read_samples
 from sightline.errors import DataError, InputError, MissingExtra
 from sightline.pixels.decode import decode_image
@@ -259,3 +259,18 @@ def test_a_mistyped_name_is_answered_with_the_right_one() -> None:
         read_samples("fashionmnist")
     assert "fashion-mnist" in caught.value.cure
     assert is_set("fashion-mnist")
+
+
+def test_without_a_place_nothing_is_downloaded(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a home folder, or with a cache that can't be written, that is told before the hub is asked."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "~/.cache/huggingface/hub")
+    with pytest.raises(DataError, match="no home folder") as caught:
+        list(download_set("hf:a/b"))
+    assert "HF_HOME" in caught.value.cure
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(DataError, match="can't be written") as caught:
+        list(download_set("hf:a/b"))
+    assert "SIGHTLINE_CACHE" in caught.value.cure
+    assert server.asked == []

@@ -84,3 +84,14 @@ def test_what_is_in_the_cache_or_unknown_to_timms_sources_is_not_asked_for(conne
         for name in (NAME, "test_resnet", "small-fast", "tf_efficientnet_lite0", "deepseek_vit_412m", "nobodys"):
             refuse_unavailable(name)
         assert hub.asked == []
+
+
+def test_without_a_home_the_hub_is_not_asked_for_what_has_no_place(connect_hub, monkeypatch):
+    """Its library would make a folder called ~ where the command was typed."""
+    with answering_hub("good") as hub:
+        connect_hub(hub.endpoint)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "~/.cache/huggingface/hub")
+        with pytest.raises(WeightsError, match="no home folder is known") as caught:
+            ask_hub(NAME, REPOSITORY)
+        assert caught.value.code == "weights.unavailable" and "HF_HOME" in caught.value.message
+        assert hub.asked == []

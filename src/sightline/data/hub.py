@@ -6,6 +6,8 @@ noted in the user's cache folder; from then on the set is read without a connect
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -13,7 +15,7 @@ import queue
 import re
 import threading
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,6 +110,7 @@ def download_set(name: str) -> Generator[tuple[int, int], None, Path]:
     if _downloaded(name) is not None:
         return note
     require_extra("hub", f"downloading {name}")
+    _refuse_no_place(note)
     repository, folder = _address(name)
     revision, files = _list_files(name, repository, folder)
     total = sum(file.size for file in files)
@@ -277,15 +280,35 @@ def _downloaded(name: str) -> list[tuple[Path, str]] | None:
     return None
 
 
-def _write_note(note: Path, facts: dict[str, Any]) -> None:
+def _refuse_no_place(note: Path) -> None:
+    """Raise ``DataError``, before anything is downloaded, where it or the note about it can't be kept."""
+    from huggingface_hub import constants
+
+    if not Path(constants.HF_HUB_CACHE).is_absolute():  # its library would make a folder called ~
+        message = "there is no place for files of the hub: no home folder is known here"
+        raise DataError("data.unpack", message, "set HF_HOME to a folder that can be written")
+    with _named(note):
+        note.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(note.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+@contextlib.contextmanager
+def _named(note: Path) -> Iterator[None]:
+    """Raise ``DataError`` with a cure where the note about a set can't be written."""
     try:
+        yield
+    except OSError as error:
+        text = f"{note} can't be written: {error.strerror}"
+        raise DataError("data.unpack", text, "set SIGHTLINE_CACHE to a folder that can be written") from error
+
+
+def _write_note(note: Path, facts: dict[str, Any]) -> None:
+    with _named(note):
         note.parent.mkdir(parents=True, exist_ok=True)
         scratch = note.with_name(f"{note.name}.tmp-{os.getpid()}")
         scratch.write_text(json.dumps(facts, indent=2), encoding="utf-8")
         scratch.replace(note)
-    except OSError as error:
-        text = f"{note} can't be written: {error.strerror}"
-        raise DataError("data.unpack", text, "set SIGHTLINE_CACHE to a folder that can be written") from error
 
 
 def _unreachable(name: str, error: BaseException) -> DataError:

@@ -59,6 +59,9 @@ def ask_hub(name: str, repository: str, seconds: float = _SECONDS) -> Published:
     """
     from huggingface_hub import constants
 
+    if not Path(constants.HF_HUB_CACHE).is_absolute():  # its library would make a folder called ~
+        words = "no home folder is known to keep them in; HF_HOME can name a folder"
+        raise unavailable(name, repository, FileNotFoundError(words))
     own = os.environ.get("HF_HUB_ETAG_TIMEOUT")
     seconds = float(constants.HF_HUB_ETAG_TIMEOUT) if own else seconds
     try:
