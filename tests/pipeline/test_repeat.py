@@ -172,6 +172,19 @@ def test_the_test_part_of_a_fold_serves_no_choice(shared, few, tmp_path):
 
 
 @pytest.mark.usefixtures("no_figures")
+def test_a_page_of_several_trainings_is_not_replaced_by_one_without_images(shared, few, tmp_path):
+    run = Run(shutil.copytree(shared[1].folder, tmp_path / "cv"))
+    for file in run.folder.rglob("run.json"):
+        file.write_text(json.dumps({**json.loads(file.read_text()), "data_root": str(tmp_path / "gone")}))
+    page = run.report_file.read_bytes()
+    with pytest.raises(RunError, match="36 of 36 measured images"):
+        reviewing.report(run)
+    assert run.report_file.read_bytes() == page
+    reviewing.report(run, moved_to=few)
+    assert run.report_file.read_bytes().count(b"data:image") == page.count(b"data:image") > 0
+
+
+@pytest.mark.usefixtures("no_figures")
 def test_stopping_in_the_middle_leaves_what_is_done(few, tmp_path):
     steps = repeat_job(Job(few, options=Recipe(epochs=1), out=tmp_path, name="cv", folds=3))
     started = 0

@@ -33,7 +33,10 @@ def open_moved(run: Run, moved_to: str | Path) -> Run:
         return run
     root = Path(moved_to)
     root = (root.parent if root.is_file() else root).resolve()
-    samples, _ = read_dataset(run)
+    parts = _with_data(run)
+    if not parts:
+        return Run(run.folder, moved_to=root)
+    samples, _ = read_dataset(parts[0])
     known = np.flatnonzero(samples.is_ok & (samples.digests != ""))
     rows = known[np.linspace(0, len(known) - 1, min(len(known), _LOOKED_AT)).astype(int)]
     if not any(_digest(place_of(root, str(samples.paths[row]))) == samples.digests[row] for row in rows):
@@ -46,11 +49,11 @@ def open_moved(run: Run, moved_to: str | Path) -> Run:
 
 def gone_images(run: Run) -> tuple[int, int]:
     """Return how many measured images of a run have no file any more, and how many it measured."""
-    if not run.samples_file.is_file() or not run.split_file.is_file():
-        return 0, 0
-    samples, split = read_dataset(run)
-    rows = split.rows(split.headline)
-    places = [place_of(samples.root, str(samples.paths[row])) for row in rows[samples.is_ok[rows]]]
+    places: set[Place] = set()
+    for part in _with_data(run):
+        samples, split = read_dataset(part)
+        rows = split.rows(split.headline)
+        places |= {place_of(samples.root, str(samples.paths[row])) for row in rows[samples.is_ok[rows]]}
     return sum(not _is_there(place) for place in places), len(places)
 
 
@@ -70,6 +73,12 @@ def refuse_gone(run: Run, command: str, *, least: int = 1) -> None:
         if least:
             cure += f"; to write the page without them: sightline {typed} --without-images"
         raise RunError("run.images-gone", message, cure)
+
+
+def _with_data(run: Run) -> list[Run]:
+    """Return the run, or those inside that measure a recipe together: they have tables of images."""
+    runs = run.parts if run.is_repeated else [run]
+    return [one for one in runs if one.samples_file.is_file() and one.split_file.is_file()]
 
 
 def _is_there(place: Place) -> bool:
