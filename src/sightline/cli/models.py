@@ -32,9 +32,12 @@ def models(
         sightline models resnet18
     """
     from sightline.api import training
-    from sightline.installation import install_command, missing_modules
+    from sightline.installation import install_command, missing_modules, require_extra
     from sightline.planning.carried_network import CARRIED
 
+    require_extra("light", "listing networks")
+    if pattern:
+        require_extra("train", "the list of timm's networks")
     print("Reading the list of networks ...", file=sys.stderr)
     found = training.list_models(pattern)
     if as_json:
