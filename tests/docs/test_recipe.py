@@ -47,6 +47,7 @@ FILES = {
     "cmyk": stored(photo(333, 222).convert("CMYK"), "JPEG"),
     "palette": stored(photo(200, 150).quantize(32), "PNG"),
     "transparent": stored(photo(200, 150).convert("RGBA").rotate(20), "PNG"),
+    "turned": stored(photo(200, 150).convert("RGBA").rotate(20), "PNG", exif=oriented(8)),
     "key": stored(photo(200, 150).quantize(32), "GIF", transparency=3),
     "webp": stored(photo(200, 150), "WEBP"),
 }
