@@ -21,6 +21,7 @@ import numpy.typing as npt
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from safetensors.numpy import load_file
 
+from sightline.data.choices import FindingChoices
 from sightline.data.sources import read_samples
 from sightline.evaluation.gap import Gap, PartFacts, find_gap, nearest_distances
 from sightline.evaluation.shift import LabelledPredictions
@@ -88,7 +89,7 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     random = np.random.default_rng(0)
-    samples = read_samples(Path(options.data), resplit=True)
+    samples = read_samples(Path(options.data), choices=FindingChoices(resplit=True))
     rows = np.sort(random.permutation(len(samples))[: options.images])
     images = [Image.fromarray(decode_image(samples.file(int(row)))) for row in rows]
     labels, seen = samples.labels[rows], measure(images)
