@@ -48,7 +48,7 @@ def says(text: str) -> Harm:
 
 def assert_damaged(result: tuple[int, str, str], *words: str) -> None:
     status, _, err = result
-    assert status == 2 and "error[run.damaged]" in err and "cure: " in err, err
+    assert status == 2 and ("error[run.damaged]" in err or "error[run.changed]" in err) and "cure: " in err, err
     assert all(word in err for word in words), err
 
 

@@ -345,3 +345,24 @@ def test_a_format_that_is_not_there_is_answered_with_the_nearest():
     with pytest.raises(InputError, match="no export format 'onxx'") as caught:
         find_format("onxx")
     assert caught.value.code == "export.format" and "did you mean 'onnx'?" in caught.value.cure
+
+
+def test_flat_colours_give_a_classifier(tmp_path):
+    """Swatches of two colours: features hardly vary within a class, and what rounding does is no novelty."""
+    random = np.random.default_rng(0)
+    colours = np.array([[250, 240, 160], [40, 40, 50]])[np.arange(60) % 2] + random.integers(-8, 9, (60, 3))
+    squares = np.repeat(np.repeat(colours[:, None, None], 16, 1), 16, 2).clip(0, 255).astype(np.uint8)
+    network = make_network()
+    features = network.features(torch.from_numpy(squares).permute(0, 3, 1, 2).float() / 255).detach().numpy()
+    graph = Graph(network, 1.0, fit_novelty(features[:10], np.arange(10) % 2, 3, features[10:]))
+    write_onnx(graph, BUNDLE, tmp_path / "model.onnx", EXPORTERS[0])
+    assert prove_parity(graph, Classifier.open(tmp_path / "model.onnx"), squares).images == 60
+
+
+def test_a_network_that_answers_nan_does_not_ship(tmp_path, files):
+    network = make_network()
+    with torch.no_grad():
+        network.head.weight.fill_(float("nan"))
+    with pytest.raises(ExportMismatch, match="not finite"):
+        export_classifier(Graph(network), BUNDLE, tmp_path / "classifier", files)
+    assert not (tmp_path / "classifier" / "model.onnx").exists()

@@ -10,7 +10,7 @@ import pytest
 import tomli_w
 
 import sightline
-from finished import write_colours
+from finished import record_again, write_colours
 from sightline.errors import InputError
 from sightline.events import Noted, Warned
 from sightline.measuring.grouping import group_measured
@@ -30,6 +30,7 @@ def grouped(run, rule: str, groups, extra: str = ""):
     if extra:
         columns[f"extra:{extra}"] = columns["group"]
     write_columns(run.samples_file, columns)
+    record_again(run)
     return run
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tomli_w
 
-from finished import write_colours
+from finished import record_again, write_colours
 from sightline.errors import DataError, InputError, RunError
 from sightline.events import Noted, Warned
 from sightline.measuring.robustness import measure_robustness
@@ -73,6 +73,7 @@ def test_leaked_images_of_the_run_itself_are_left_out(copied_run):
     for row in leaked:
         row["leaked"] = "1"
     write_columns(copied_run.split_file, {name: [row[name] for row in rows] for name in rows[0]})
+    record_again(copied_run)
     found = result_of(measure_robustness(copied_run.classifier(), None, 3))
     assert (len(leaked), found.count_all) == (2, 16)
     assert found.example not in {row["path"] for row in leaked}

@@ -13,11 +13,11 @@ from finished import write_colours
 from sightline.data.samples import Samples
 from sightline.data.split import Split, calibration_rows, selection_rows
 from sightline.data.units import number_units
-from sightline.evaluation.abstain import describe_unknown
+from sightline.evaluation.abstain import describe_unknown, new_shares
 from sightline.evaluation.calibration import describe_calibration
 from sightline.evaluation.intervals import Interval
 from sightline.measuring import evaluate
-from sightline.pipeline.calibrate import describe_confidence
+from sightline.pipeline.calibrate import describe_confidence, describe_novelty
 from sightline.runs.folder import Run
 
 
@@ -59,6 +59,10 @@ def test_the_promise_is_told_in_words() -> None:
     assert "100 validation images are too few" in describe_confidence(None, 0.05, np.ones(100, bool))
     assert "All images" in describe_confidence(0, 0.05, hits)
     assert "From a confidence of 0.80 on" in describe_confidence(0.8, 0.05, hits)
+    assert "72 are needed" in describe_confidence(None, 0.05, np.ones(50, bool))
+    assert "24 validation images are too few for a limit of novelty: 45" in describe_novelty(None, 24)
+    assert "2.5 to 5.3 of 100 are called new" in describe_novelty(new_shares(500), 500)
+    assert "12 validation images in 4 groups" in describe_novelty(None, 12, np.arange(12) // 3)
 
 
 def test_temperature_and_thresholds_ship_with_the_classifier(finished_run: Run) -> None:
@@ -75,7 +79,8 @@ def test_what_is_told_of_the_test_images_follows_from_the_files(finished_run: Ru
     assert metrics["calibration"]["after"] == told["after"]
     assert metrics["calibration"]["before"] == told["before"]
     novelty = np.array([float(row["novelty"]) for row in rows], np.float32)
-    found = describe_unknown(labels, said, novelty, metrics["unknown"]["min_confidence"], 0.05)
+    found = describe_unknown(labels, said, novelty, metrics["unknown"]["min_confidence"], 0.05, None, None)
+    assert metrics["unknown"]["max_novelty"] is None  # 18 validation images
     assert metrics["unknown"]["new"] == found["new"]
     assert metrics["unknown"]["non_images"]["noise"]["n"] == 16
 

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import sightline
 from finished import write_colours
 from sightline.api import reviewing
 from sightline.errors import DataError, ExportMismatch, RunError
+from sightline.evaluation.abstain import fit_novelty
 from sightline.exporting import formats
 from sightline.pipeline import train
-from sightline.pipeline.finish import export_run
+from sightline.pipeline.engine import find_engine
+from sightline.pipeline.finish import _write_classifier, export_run
 from sightline.pipeline.job import Job
 from sightline.pipeline.train import train_job
 from sightline.planning.recipe import Recipe
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
+from sightline.runtime.classifier import Classifier
 from sightline.steps import result_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_figures")]
@@ -86,3 +91,30 @@ def test_a_table_with_another_label_is_named(copied_run):
     copied_run.samples_file.write_text(text.replace(",red,", ",rad,", 1))
     with pytest.raises(RunError, match=r"samples\.csv is damaged: it has the label 'rad'"):
         read_dataset(copied_run)
+
+
+class Rounded:
+    """An exported file that computes a little more novelty than the network, wherever there is any."""
+
+    def __init__(self, path):
+        self.classifier = Classifier.open(path)
+
+    def run(self, pixels):
+        probabilities, features, novelty = self.classifier.run(pixels)
+        return probabilities, features, np.where(novelty > 0, novelty + 1, 0)
+
+
+def test_novelty_that_can_not_be_proved_is_left_out_and_the_classifier_ships(copied_run, tmp_path, monkeypatch):
+    run, (samples, split) = copied_run, read_dataset(copied_run)
+    monkeypatch.setitem(formats.FORMATS, "onnx", replace(formats.FORMATS["onnx"], open=Rounded))
+    trained, _ = find_engine("torch").open(run, run.plan, len(samples.classes))
+    files = [samples.file(row) for row in split.rows("train")[:8]]
+    bundle = replace(run.classifier().bundle, max_novelty=1.0)
+    features = run.classifier().predict(files).features
+    calibrated = SimpleNamespace(novelty=fit_novelty(features, np.arange(8) % 3, 3, features * 10))
+    steps = _write_classifier(trained, calibrated, bundle, tmp_path / "classifier", files, ("onnx",))
+    assert [event.code for event in steps] == ["export.novelty"]
+    shipped = Classifier.open(tmp_path / "classifier")
+    assert shipped.bundle.max_novelty is None
+    said = shipped.predict(files)
+    assert not said.novelty.any() and {row.unknown for row in said} == {""}

@@ -16,7 +16,7 @@ import pytest
 import sightline
 from sightline import installation
 from sightline.api import reviewing
-from sightline.errors import InputError, MissingExtra, ModelError, WeightsError
+from sightline.errors import InputError, MissingExtra, ModelError, RunError, WeightsError
 from sightline.events import CheckpointSaved, Noted, Planned
 from sightline.pipeline import engine
 from sightline.pipeline.engine import choose_engine
@@ -288,6 +288,12 @@ def test_what_a_graph_was_made_for_can_not_be_changed(small, tmp_path, chosen):
 
 def test_a_run_without_its_graph_is_refused_before_data_are_read(small, tmp_path):
     small.model_file.write_bytes(b"nothing")
+    with pytest.raises(RunError, match="is not what the run recorded"):
+        sightline.train(tmp_path / "not there", weights=str(small.folder), engine="onnxruntime")
+    small.facts_file.write_text(json.dumps({**small.facts, "files": None}))
+    with pytest.raises(ModelError, match="can't be opened"):
+        sightline.train(tmp_path / "not there", weights=str(small.folder), engine="onnxruntime")
+    small.model_file.unlink()
     with pytest.raises(ModelError, match="can't be taken from"):
         sightline.train(tmp_path / "not there", weights=str(small.folder), engine="onnxruntime")
 

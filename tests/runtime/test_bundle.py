@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -37,7 +39,7 @@ def test_a_bundle_survives_json() -> None:
     assert Bundle.from_json(BUNDLE.to_json(), source="x") == BUNDLE
 
 
-@given(st.lists(st.text(min_size=1).filter(lambda text: text.isprintable()), min_size=1))
+@given(st.lists(st.text().filter(lambda text: text.isprintable() and text.strip()), min_size=1, unique=True))
 def test_class_names_survive_in_any_script(names: list[str]) -> None:
     text = changed(classes=names)
     assert list(Bundle.from_json(text, source="x").classes) == names
@@ -89,3 +91,89 @@ def test_a_damaged_bundle_is_a_model_error_with_its_source(text: str) -> None:
 def test_impossible_preprocessing_in_a_bundle_is_refused() -> None:
     with pytest.raises(ModelError, match="preprocessing"):
         Bundle.from_json(changed(preprocess={**BUNDLE.preprocess.to_dict(), "fit": "stretch"}), source="x")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"classes": "ab"},
+        {"classes": {"a": 1, "b": 2}},
+        {"classes": [1, None]},
+        {"classes": ["a", "a"]},
+        {"classes": ["a", ""]},
+        {"classes": ["a", " "]},
+        {"classes": ["a", "b" * 1001]},
+        {"classes": ["a", "\x1b[31mred"]},
+        {"classes": []},
+        {"model": 5},
+        {"model": "x" * 10_001},
+        {"licence": "MIT\x1b]0;t\x07"},
+        {"data_fingerprint": 7},
+        {"created": 5},
+        {"created": None},
+        {"created": "yesterday"},
+        {"feature_size": "3"},
+        {"feature_size": 3.0},
+        {"feature_size": True},
+        {"feature_size": 0},
+        {"feature_size": 10**9},
+        {"temperature": "x"},
+        {"temperature": 0},
+        {"temperature": 10**400},
+        {"min_confidence": "abc"},
+        {"min_confidence": 1.5},
+        {"target_error": None},
+        {"set_mass": [1]},
+        {"set_coverage": -1},
+        {"preprocess": [1]},
+        {"preprocess": {**BUNDLE.preprocess.to_dict(), "size": "24"}},
+        {"preprocess": {**BUNDLE.preprocess.to_dict(), "draft": 10**30}},
+        {"preprocess": {**BUNDLE.preprocess.to_dict(), "value_range": [0, 10**400]}},
+        {"schema_version": "2"},
+        {"schema_version": [2]},
+        {"schema_version": 2.0},
+    ],
+    ids=str,
+)
+def test_a_value_that_no_classifier_can_have_is_an_error_of_one_short_line(fields: dict[str, object]) -> None:
+    with pytest.raises(ModelError) as caught:
+        Bundle.from_json(changed(**fields), source="some/model.onnx")
+    assert caught.value.code in ("model.bundle", "model.preprocess", "model.schema")
+    assert "some/model.onnx" in caught.value.message
+    assert len(caught.value.message) < 700 and caught.value.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BUNDLE.to_json().replace('"temperature": 1.0', '"temperature": NaN'),
+        BUNDLE.to_json().replace('"temperature": 1.0', '"temperature": 1e999'),
+        BUNDLE.to_json().replace('"min_confidence": null', '"min_confidence": Infinity'),
+        BUNDLE.to_json().replace('"model"', '"classes": ["x", "y"], "model"'),
+        "[" * 200_000,
+        '{"schema_version": 2, "classes": ' * 50_000,
+        '{"schema_version": 2, "classes": ' + "9" * 5000 + "}",
+    ],
+    ids=["nan", "overflow", "infinity", "twice", "nested", "objects", "digits"],
+)
+def test_json_that_says_no_bundle_is_a_model_error(text: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        Bundle.from_json(text, source="x")
+    assert caught.value.code == "model.bundle" and len(caught.value.message) < 500
+
+
+def test_a_bundle_is_read_from_its_file(tmp_path: Path) -> None:
+    (tmp_path / "classifier.json").write_text(BUNDLE.to_json())
+    assert Bundle.read(tmp_path / "classifier.json") == BUNDLE
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe", b"x", 3 << 30], ids=["missing", "latin", "text", "huge"])
+def test_a_file_that_holds_none_is_a_model_error(content: bytes | int | None, tmp_path: Path) -> None:
+    file = tmp_path / "classifier.json"
+    if isinstance(content, int):
+        os.truncate(os.open(file, os.O_CREAT | os.O_WRONLY), content)  # a hole: it takes no space
+    elif content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ModelError, match=r"classifier\.json") as caught:
+        Bundle.read(file)
+    assert caught.value.code == "model.bundle"

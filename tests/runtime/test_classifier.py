@@ -6,8 +6,11 @@ are the softmax of ten times that, its novelty is twice their mean.
 
 from __future__ import annotations
 
+import copy
 import io
 import multiprocessing
+import os
+import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -19,61 +22,11 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
+from known_model import GOOD, PREPROCESS, bundle, forged, model_bytes
 from sightline.errors import InputError, ModelError, UnreadableImage
 from sightline.pixels.decode import decode_image
 from sightline.pixels.preprocess import Preprocess
-from sightline.runtime.bundle import METADATA_KEY, Bundle
 from sightline.runtime.classifier import Classifier
-
-PREPROCESS = Preprocess(size=6, resize=8)
-
-
-def bundle(**changes: object) -> Bundle:
-    fields = {
-        "classes": ("red", "green", "blue"),
-        "preprocess": PREPROCESS,
-        "model": "mean-colour",
-        "feature_size": 3,
-        "weights": "none",
-        "licence": "none",
-        "data_fingerprint": "",
-        "sightline": "0.1.0",
-        "created": "",
-    }
-    return Bundle(**{**fields, **changes})
-
-
-def model_bytes(
-    metadata: str | None, *, entry: str = "pixels", kind: int = TensorProto.UINT8, outputs: int = 3
-) -> bytes:
-    side = PREPROCESS.size
-    nodes = [
-        helper.make_node("Cast", [entry], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("Div", ["float", "scale"], ["unit"]),
-        helper.make_node("ReduceMean", ["unit", "axes"], ["features"], keepdims=0),
-        helper.make_node("Mul", ["features", "ten"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-        helper.make_node("ReduceMean", ["features", "last"], ["grey"], keepdims=0),
-        helper.make_node("Add", ["grey", "grey"], ["novelty"]),
-    ]
-    constants = [
-        helper.make_tensor("scale", TensorProto.FLOAT, [], [255.0]),
-        helper.make_tensor("ten", TensorProto.FLOAT, [], [10.0]),
-        helper.make_tensor("axes", TensorProto.INT64, [2], [1, 2]),
-        helper.make_tensor("last", TensorProto.INT64, [1], [1]),
-    ]
-    shapes = {"probabilities": ["n", 3], "features": ["n", 3], "novelty": ["n"]}
-    said = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
-    taken = [helper.make_tensor_value_info(entry, kind, ["n", side, side, 3])]
-    graph = helper.make_graph(nodes, "mean-colour", taken, said[:outputs], constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    if metadata is not None:
-        helper.set_model_props(model, {METADATA_KEY: metadata})
-    onnx.checker.check_model(model)
-    return model.SerializeToString()
-
-
-GOOD = model_bytes(bundle().to_json())
 
 
 def wanted(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -140,6 +93,72 @@ def test_a_model_that_is_not_what_its_bundle_says_is_refused(data: bytes, code: 
     with pytest.raises(ModelError) as caught:
         Classifier.open(data)
     assert caught.value.code == code
+
+
+def scaled(model: onnx.ModelProto, factor: float, output: str = "probabilities") -> None:
+    """Multiply an output."""
+    for node in model.graph.node:
+        if node.output[0] == output:
+            node.output[0] = "raw"
+    model.graph.initializer.append(helper.make_tensor("factor", TensorProto.FLOAT, [], [factor]))
+    model.graph.node.append(helper.make_node("Mul", ["raw", "factor"], [output]))
+
+
+@pytest.mark.parametrize("output", ["probabilities", "features", "novelty"])
+@pytest.mark.parametrize("factor", [float("nan"), float("inf"), -1.0])
+def test_a_model_that_answers_nonsense_is_refused_when_it_is_opened(output: str, factor: float, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(forged(lambda model: scaled(model, factor, output)))
+    with pytest.raises(ModelError, match=r"model\.onnx answers with") as caught:
+        Classifier.open(tmp_path)
+    assert caught.value.code == "model.answers" and caught.value.cure
+
+
+def test_probabilities_times_five_are_refused() -> None:
+    with pytest.raises(ModelError, match="above 1"):
+        Classifier.open(forged(lambda model: scaled(model, 5)))
+
+
+def test_nonsense_for_one_image_alone_is_an_error_with_its_name_and_no_answer(tmp_path: Path) -> None:
+    """Dark images alone give NaN: the logarithm of a negative number."""
+
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.node[-1].output[0] = "raw"
+        model.graph.initializer.append(helper.make_tensor("dark", TensorProto.FLOAT, [], [0.1]))
+        nodes = [("Sub", ["grey", "dark"], "light"), ("Sqrt", ["light"], "root"), ("Mul", ["root", "raw"], "novelty")]
+        model.graph.node.extend(helper.make_node(kind, given, [out]) for kind, given, out in nodes)
+
+    (tmp_path / "model.onnx").write_bytes(forged(change))
+    opened = Classifier.open(tmp_path)
+    Image.fromarray(flat(200)).save(tmp_path / "light.png")
+    Image.fromarray(flat(3)).save(tmp_path / "night.png")
+    assert opened.predict(tmp_path / "light.png")[0].label
+    with pytest.raises(ModelError, match=r"model\.onnx answers with a novelty that is not finite, .* for .*night\.png"):
+        opened.predict([tmp_path / "light.png", tmp_path / "night.png"])
+
+
+def test_a_model_that_fails_while_it_computes_is_a_model_error() -> None:
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.node[-1].output[0] = "raw"
+        model.graph.initializer.append(helper.make_tensor("far", TensorProto.INT64, [1], [99]))
+        model.graph.node.extend(
+            [
+                helper.make_node("Cast", ["raw"], ["place"], to=TensorProto.INT64),
+                helper.make_node("Add", ["place", "far"], ["beyond"]),
+                helper.make_node("Gather", ["raw", "beyond"], ["novelty"]),
+            ]
+        )
+
+    with pytest.raises(ModelError, match="can't compute its answers") as caught:
+        Classifier.open(forged(change))
+    assert caught.value.code == "model.failed"
+
+
+def test_what_is_no_file_and_what_is_too_large_is_refused_unread(tmp_path: Path) -> None:
+    os.truncate(os.open(tmp_path / "model.onnx", os.O_CREAT | os.O_WRONLY), 3 << 30)  # a hole: it takes no space
+    for source in (tmp_path, Path(os.devnull)):
+        with pytest.raises(ModelError) as caught:
+            Classifier.open(source)
+        assert caught.value.code == "model.unsafe"
 
 
 # -- predicting -------------------------------------------------------------------------------------------------
@@ -324,3 +343,53 @@ def test_auto_is_the_confidence_of_the_bundle() -> None:
 def test_a_confidence_out_of_range_is_refused(classifier: Classifier, wrong: Any) -> None:
     with pytest.raises(InputError, match="least confidence"):
         classifier.predict(flat(100), min_confidence=wrong)
+
+
+# -- other processes --------------------------------------------------------------------------------------------
+
+
+def unpickle(data: bytes) -> Any:
+    return pickle.loads(data)  # noqa: S301  (the test's own)
+
+
+@pytest.mark.parametrize("by_path", [True, False])
+@pytest.mark.parametrize("carry", [lambda x: unpickle(pickle.dumps(x)), copy.copy, copy.deepcopy])
+def test_a_copy_answers_as_the_classifier_does(carry: Callable[[Any], Any], by_path: bool, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(GOOD)
+    opened = Classifier.open(tmp_path if by_path else GOOD, threads=1)
+    copied = carry(opened)
+    squares = np.random.default_rng(0).integers(0, 255, (4, 6, 6, 3), np.uint8)
+    np.testing.assert_array_equal(copied.answer(squares).probabilities, opened.answer(squares).probabilities)
+    assert (copied.bundle, copied.digest, copied.path) == (opened.bundle, opened.digest, opened.path)
+    assert carry(copied).classes == opened.classes
+
+
+def test_by_a_path_only_the_path_is_carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model.onnx").write_bytes(GOOD)
+    monkeypatch.chdir(tmp_path)
+    carried = pickle.dumps(Classifier.open("model.onnx"))
+    assert len(carried) < 1000
+    monkeypatch.chdir("/")  # a worker may run elsewhere
+    assert unpickle(carried).path == tmp_path / "model.onnx"
+
+
+def test_another_file_at_the_path_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(GOOD)
+    carried = pickle.dumps(Classifier.open(tmp_path))
+    (tmp_path / "model.onnx").write_bytes(forged(lambda model: model.graph.initializer[1].float_data.__setitem__(0, 9)))
+    with pytest.raises(ModelError, match="not the classifier any more") as caught:
+        unpickle(carried)
+    assert caught.value.code == "model.changed"
+
+
+def test_spawned_processes_and_joblib_s_workers_predict(tmp_path: Path, files: list[Path]) -> None:
+    from joblib import Parallel, delayed
+
+    (tmp_path / "model.onnx").write_bytes(GOOD)
+    opened = Classifier.open(tmp_path)
+    wanted = [row.label for row in opened.predict(files)]
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as workers:
+        spawned = list(workers.map(opened.predict, [files[:4], files[4:]]))  # a bound method carries its object
+    assert [row.label for part in spawned for row in part] == wanted
+    parts = Parallel(n_jobs=2, backend="loky")(delayed(opened.predict)(part) for part in (files[:4], files[4:]))
+    assert [row.label for part in parts for row in part] == wanted

@@ -64,7 +64,6 @@ def evaluate(
     from sightline.api import measuring
     from sightline.cli.gates import check_requirements, parse_requirements, requirement_fields
     from sightline.cli.latest import resolve_latest
-    from sightline.evaluation.intervals import Interval
     from sightline.evaluation.macro import macro_words
     from sightline.evaluation.metrics import intervals_in
     from sightline.text import printable
@@ -88,7 +87,7 @@ def evaluate(
         print(json.dumps({**metrics, **requirement_fields(metrics, require)}))
     else:
         lines = [(metric.words, metric.shown(interval)) for metric, interval in intervals_in(metrics).items()]
-        _print_lines([*lines, ("called new", str(Interval(**metrics["unknown"]["new"])))])
+        _print_lines([*lines, ("called new", _called_new(metrics["unknown"], metrics["unknown"]["new"]))])
         if macro := macro_words(metrics):
             print(f"\n{printable(macro)}")
         _print_foreign(metrics["unknown"])
@@ -138,6 +137,15 @@ def _print_lines(lines: list[tuple[str, str]]) -> None:
         print(f"{name:<{width}}  {value}")
 
 
+def _called_new(found: dict[str, Any], share: dict[str, Any]) -> str:
+    """Return the share of images that are called new; without a limit it would be 0 whatever they show."""
+    from sightline.evaluation.intervals import Interval
+
+    if found.get("max_novelty", 1.0) is None:
+        return "none: validation was too small for a limit of novelty"
+    return str(Interval(**share))
+
+
 def _print_foreign(found: dict[str, Any]) -> None:
     """Print how many images that show something else are noticed, where there were any."""
     from sightline.evaluation.intervals import Interval
@@ -146,7 +154,7 @@ def _print_foreign(found: dict[str, Any]) -> None:
     if not foreign:
         return
     print(f"\nof {foreign['count']:,} images that show none of the classes")
-    lines = [("called new", str(Interval(**foreign["new"])))]
+    lines = [("called new", _called_new(found, foreign["new"]))]
     if foreign["unsure"]:
         below = f"(confidence below {found['min_confidence']:.2f})"
         lines.append(("unsure", f"{Interval(**foreign['unsure'])}  {below}"))

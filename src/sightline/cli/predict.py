@@ -42,12 +42,12 @@ def predict(
         str, typer.Option("--min-confidence", help="Answer unknown below this: 0 to 1, or auto (chosen on validation).")
     ] = "0",
     most: Annotated[
-        float,
+        str,
         typer.Option(
             "--max-novelty",
-            help="Answer unknown above this; 1.0 accepts about 95 % of images similar to the validation set.",
+            help="Answer unknown above this: a number, or auto (at most 5 % of images similar to the validation set).",
         ),
-    ] = 1.0,
+    ] = "auto",
     sets: Annotated[
         bool,
         typer.Option(
@@ -78,7 +78,7 @@ def predict(
     from sightline.api.loading import load
     from sightline.cli.latest import resolve_latest
 
-    limits: dict[str, Any] = {"min_confidence": _parse_least(least), "max_novelty": most}
+    limits: dict[str, Any] = {"min_confidence": _parse_number(least), "max_novelty": _parse_number(most)}
     classifier = load(resolve_latest(model, runs), runs=runs)
     mass = _mass_of(classifier, form) if sets else None
     images = _find(sources, skip or [], follow_links)
@@ -124,7 +124,7 @@ def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(map(printable, names))
 
 
-def _parse_least(text: str) -> float | str:
+def _parse_number(text: str) -> float | str:
     """Return the number that was typed, or the word, which the classifier interprets."""
     try:
         return float(text)

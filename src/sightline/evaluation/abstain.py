@@ -6,16 +6,20 @@ asks how unlike the training the features of an image are, whatever the probabil
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import Units, proportion, wilson
+from sightline.evaluation.intervals import Units, design_effect, proportion
 from sightline.evaluation.scores import roc_auc
 
 __all__ = [
+    "CASES",
+    "IMAGES_FOR_CONFIDENCE",
+    "IMAGES_FOR_NOVELTY",
     "KEPT",
     "LEAST_LENGTH",
     "TARGET_ERROR",
@@ -24,15 +28,25 @@ __all__ = [
     "describe_unknown",
     "fit_novelty",
     "leave_one_out",
+    "new_shares",
     "risk_coverage",
     "separation",
 ]
 
-KEPT = 0.95  # share of the validation images that are not called new
+KEPT = 0.95  # share of images like the validation images that are not called new
+CASES = 0.9  # of draws of validation images: in so many of them this is kept
 TARGET_ERROR = 0.05  # among the answers that are given
 LEAST_LENGTH = 1e-6  # of features, before they are divided by it
+IMAGES_FOR_NOVELTY = math.ceil(math.log(1 - CASES) / math.log(KEPT))  # with fewer not even the largest novelty will do
+_LEAST_ANGLE, _LEAST_SHORTNESS = 1e-3, 1e-2  # that count: below them lies what two programs compute differently
+_LEAST_SCALED = 0.5
+_ROUNDING = 1.01  # above the limit on validation: what is equal but for rounding is not new
+_SIGMA = 2  # from the median to the usual end, over that to the 84 % quantile
+_BROKEN = 0.05  # of draws of validation images in which a threshold of confidence may promise too much
+_LEVELS = (1.0, 0.8, 0.4, 0.2, 0.1)  # shares of images that the first thresholds answer
 _TRIED = 500  # thresholds, where each is looked at by groups, which takes longer
-_LEAST_ANSWERED = 20  # images that a threshold must leave answered
+# With fewer, all of them right, too many wrong answers would not be improbable enough for the first level's half of it.
+IMAGES_FOR_CONFIDENCE = math.ceil(math.log(_BROKEN / 2) / math.log(1 - TARGET_ERROR))
 _POINTS = 101  # of a curve
 
 Features = npt.NDArray[np.float32]
@@ -50,9 +64,9 @@ class Novelty:
     Attributes:
         means: ``[K, D]``, mean direction of each class, of length one; zeros for a class without images.
         absent: ``[K]``: 0, or a number that puts a class without images infinitely far.
-        angle: (usual, reach) of ``1 - cosine``: median on validation, and from there to its 97.5 % quantile.
+        angle: (usual, reach) of ``1 - cosine``: median on validation, and twice the way to its 84 % quantile.
         shortness: (usual, reach) of minus the logarithm of the length.
-        scale: makes 1 what 95 % of the validation images lie below.
+        scale: makes 1 what 95 % of images like the validation images lie below, see :func:`new_shares`.
     """
 
     means: Features
@@ -75,8 +89,11 @@ class Novelty:
         return nearest
 
 
-def fit_novelty(train: Features, labels: Labels, classes: int, val: Features) -> Novelty:
+def fit_novelty(train: Features, labels: Labels, classes: int, val: Features, units: Units | None = None) -> Novelty:
     """Return a measure of novelty from features of training images, scaled on validation images.
+
+    At most 5 in 100 images like the validation images have a novelty above 1, in 9 of 10 draws of validation images;
+    with fewer than 45 of them no number could promise that, and 1 is the largest novelty among them.
 
     Compared with the nearest training images, with Mahalanobis' distance in features of length one, and with the length
     alone (``benchmarks/novelty.py``): on two networks none told foreign images apart better overall, and none is as
@@ -87,6 +104,7 @@ def fit_novelty(train: Features, labels: Labels, classes: int, val: Features) ->
         labels: ``[N]``.
         classes: K; a class without an image is infinitely far.
         val: ``[M, D]`` of images that were not trained on, at least one.
+        units: ``[M]``: images of one unit are not independent; None: all are.
 
     References:
         J. Snell, K. Swersky and R. Zemel, Prototypical networks, NeurIPS 2017, for distances to class means;
@@ -106,15 +124,55 @@ def fit_novelty(train: Features, labels: Labels, classes: int, val: Features) ->
     absent = np.where(np.bincount(labels, minlength=classes) > 0, 0.0, 1e9)
     length = np.maximum(np.linalg.norm(val, axis=1), LEAST_LENGTH)
     angles = (1 - val / length[:, None] @ means.T + absent).min(1)
-    found = means.astype(np.float32), absent.astype(np.float32), _usual(angles), _usual(-np.log(length))
-    plain = Novelty(*found, scale=1.0)
-    share = min(1.0, KEPT * (len(val) + 1) / len(val))  # few images: room for the next one, as in conformal sets
-    return replace(plain, scale=1 / max(float(np.quantile(plain.of(val), share, method="higher")), 1e-6))
+    usual = _usual(angles, _LEAST_ANGLE), _usual(-np.log(length), _LEAST_SHORTNESS)
+    plain = Novelty(means.astype(np.float32), absent.astype(np.float32), *usual, scale=1.0)
+    count = len(val) if units is None else len(np.unique(units))
+    share = (_rank_kept(count) or count) / count
+    limit = np.sort(plain.of(val))[min(len(val), math.ceil(share * len(val) - 1e-9)) - 1]
+    return replace(plain, scale=1 / (_ROUNDING * max(float(limit), _LEAST_SCALED)))
 
 
-def _usual(values: npt.NDArray[np.floating[Any]]) -> tuple[float, float]:
-    middle, high = (float(end) for end in np.quantile(values, (0.5, 0.975)))
-    return middle, max(high - middle, 1e-6)
+def new_shares(count: int) -> tuple[float, float] | None:
+    """Return between which shares of images like the validation images are called new, in 9 of 10 draws of these.
+
+    The share below the r-th of n values has a beta distribution with r and n + 1 - r, whatever the values are.
+
+    Args:
+        count: validation images, or groups of them.
+
+    Returns:
+        (low, high), 0 to 1; None where they are too few for a limit.
+
+    References:
+        S. S. Wilks, Determination of sample sizes for setting tolerance limits, Annals of Mathematical Statistics 12
+        (1941).
+
+    Example:
+        >>> [round(end, 3) for end in new_shares(500)], new_shares(44)
+        ([0.025, 0.053], None)
+    """
+    from scipy.stats import beta
+
+    rank = _rank_kept(count)
+    if rank is None:
+        return None
+    low, high = (1 - float(end) for end in beta.ppf((0.95, 0.05), rank, count + 1 - rank))
+    return low, high
+
+
+def _rank_kept(count: int) -> int | None:
+    """Return which of so many values, the smallest first, at least ``KEPT`` of all lie below in ``CASES`` of draws."""
+    from scipy.stats import beta
+
+    ranks = np.arange(1, count + 1)
+    kept = np.flatnonzero(beta.ppf(1 - CASES, ranks, count + 1 - ranks) >= KEPT)
+    return int(ranks[kept[0]]) if len(kept) else None
+
+
+def _usual(values: npt.NDArray[np.floating[Any]], least: float) -> tuple[float, float]:
+    """Return (median, reach); of the higher quantiles a few images say too little."""
+    middle, high = (float(end) for end in np.quantile(values, (0.5, 0.84)))
+    return middle, max(_SIGMA * (high - middle), least)
 
 
 def choose_confidence(
@@ -123,10 +181,11 @@ def choose_confidence(
     target: float = TARGET_ERROR,
     units: Units | None = None,
 ) -> float | None:
-    """Return the lowest confidence from which on at most ``target`` of the answers are wrong, with 95 % confidence.
+    """Return the lowest confidence from which on at most ``target`` of the answers are wrong, in 19 of 20 cases.
 
-    The upper end of the interval of the error among the answered validation images must not be above the target. None
-    where no threshold that leaves 20 images answered can promise that; 0 where all images may be answered.
+    A case is a draw of validation images; that many thresholds are tried is paid for. From each of five shares of
+    images, all of them first, thresholds are lowered step by step as long as an exact test says that more wrong answers
+    would be chance in too few cases; the five have parts of the 1 in 20, the first of them half of it.
 
     Args:
         confidence: ``[N]``, of validation.
@@ -134,30 +193,42 @@ def choose_confidence(
         target: share of wrong answers, 0 to 1.
         units: ``[N]``: images of one unit are not independent; None: all are.
 
+    Returns:
+        The threshold; 0 where all images may be answered; None where none can promise that.
+
     References:
-        After Y. Geifman and R. El-Yaniv, Selective classification for deep neural networks, NeurIPS 2017, without their
-        correction for how many thresholds are tried: neighbours are nearly the same images, and the promise was broken
-        in 5 to 7 of 100 simulated sets of 500 and 2,000 images at the edge of it.
+        A. N. Angelopoulos, S. Bates, E. J. Candes, M. I. Jordan and L. Lei, Learn then test, Annals of Applied
+        Statistics 19 (2025), fixed sequences from several starts; Y. Geifman and R. El-Yaniv, Selective classification
+        for deep neural networks, NeurIPS 2017.
 
     Example:
         >>> choose_confidence(np.array([0.9] * 200 + [0.4] * 100), np.array([True] * 200 + [False] * 100), 0.05)
         0.9
     """
     order = np.argsort(-confidence, kind="stable")
-    wrong = np.cumsum(~hits[order])
     ends = np.flatnonzero(np.diff(confidence[order], append=-1.0) != 0)  # equal ones are answered together
-    chosen = None
-    ends = ends[ends + 1 >= _LEAST_ANSWERED]
     step = 1 if units is None else 1 + len(ends) // _TRIED
-    for end in ends[::-1][::step][::-1]:  # the last one, that of all images, is among them
-        answered = order[: end + 1]
-        if units is None:
-            share = wilson(int(wrong[end]), len(answered))
-        else:
-            share = proportion(~hits[answered], units[answered])
-        if share.high <= target:
-            chosen = float(confidence[order[end]]) if end + 1 < len(hits) else 0.0
-    return chosen
+    wrong = ~hits[order]
+    ordered = None if units is None else units[order]
+    for level in _LEVELS:
+        place = int(np.searchsorted(ends, level * len(hits) - 1, side="right")) - 1
+        allowed = _BROKEN / 2 if level == 1 else _BROKEN / 2 / (len(_LEVELS) - 1)
+        passed = None
+        while 0 <= place < len(ends) and _chance(wrong, ordered, ends[place] + 1, target) <= allowed:
+            passed, place = place, place + step
+        if passed is not None:
+            end = ends[passed]
+            return float(confidence[order[end]]) if end + 1 < len(hits) else 0.0
+    return None
+
+
+def _chance(wrong: npt.NDArray[np.bool_], units: Units | None, count: int, target: float) -> float:
+    """Return how probable it is that no more of the first ``count`` are wrong, if the share ``target`` of all were."""
+    from scipy.special import betainc
+
+    found, effect = wrong[:count], 1.0 if units is None else design_effect(wrong[:count], units[:count])
+    errors = int(found.sum())
+    return 1.0 if errors == count else 1 - float(betainc(errors / effect + 1, (count - errors) / effect, target))
 
 
 def risk_coverage(
@@ -211,22 +282,26 @@ def describe_unknown(
     min_confidence: float | None,
     target: float,
     units: Units | None = None,
+    max_novelty: float | None = 1.0,
 ) -> dict[str, Any]:
     """Return what the two thresholds do on test images, JSON-able.
 
     Args:
         labels: ``[N]``.
         probabilities: ``[N, K]``.
-        novelty: ``[N]``, 1 where 95 % of the validation images lie below.
+        novelty: ``[N]``.
         min_confidence: chosen on validation; None: there is none.
         target: error among the answers that it was chosen for.
         units: ``[N]``: images of one unit are not independent; None: all are.
+        max_novelty: above it an image is new; None: none is, for want of validation images.
     """
+    limit = math.inf if max_novelty is None else max_novelty
     confidence, hits = probabilities.max(1), probabilities.argmax(1) == labels
     found: dict[str, Any] = {
         "min_confidence": min_confidence,
         "target_error": target,
-        "new": proportion(novelty > 1, units).to_dict(),
+        "max_novelty": max_novelty,
+        "new": proportion(novelty > limit, units).to_dict(),
     }
     if min_confidence is not None:
         answered = confidence >= min_confidence

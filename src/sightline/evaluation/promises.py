@@ -57,7 +57,7 @@ def find_promises(metrics: Mapping[str, Any]) -> list[Promise]:
         words = f"sets of classes contain the true class for {sets.aim:.0%} of the images: {sets.coverage}"
         promises.append(Promise("sets", words, sets.coverage.high < sets.band[0]))
     count = ((metrics.get("calibration") or {}).get("validation") or {}).get("count")
-    if count and unknown.get("new"):
+    if count and unknown.get("new") and unknown.get("max_novelty", 1.0) is not None:
         new = Interval(**unknown["new"])
         words = f"about {1 - KEPT:.0%} of images like those of validation are called new: {new}"
         promises.append(Promise("novelty", words, new.low > _most_new(count)))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from sightline.errors import ExportMismatch, RunError
+from sightline.errors import ExportMismatch, ModelError, RunError
 from sightline.exporting.formats import Format, find_format
 from sightline.exporting.parity import Exportable, ParityProof, prove_parity, see_images
 from sightline.pixels.containers import Place
@@ -90,4 +90,8 @@ def _write_proved(
             raise
         except Exception:  # the libraries raise types of their own for a graph that is wrong
             continue  # it can't do this network, or is no longer there; the next one is slower
-    return write_by(last)
+    try:
+        return write_by(last)
+    except ModelError as error:  # the file can't be opened, or answers with NaN, as the network does
+        cure = "report this with the network's name; the file was withdrawn, model.safetensors is kept"
+        raise ExportMismatch("export.mismatch", f"the exported file can't be used: {error.message}", cure) from error

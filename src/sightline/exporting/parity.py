@@ -95,7 +95,8 @@ def prove_parity(graph: Exportable, runner: Runner, squares: npt.NDArray[np.uint
         squares: ``[N, size, size, 3] uint8``, real images as ``see_images`` returns them.
 
     Raises:
-        ExportMismatch: if a decision differs, or a probability by more than ``TOLERANCE``.
+        ExportMismatch: if a decision differs, or a probability by more than ``TOLERANCE``; with the code
+            ``export.novelty`` if novelty alone differs.
     """
     count = len(squares)
     repeats = -(-MIN_IMAGES // count)
@@ -120,7 +121,7 @@ def prove_parity(graph: Exportable, runner: Runner, squares: npt.NDArray[np.uint
             )
         if not off <= NOVELTY_TOLERANCE * max(1.0, float(np.abs(new).max())):
             raise ExportMismatch(
-                "export.mismatch",
+                "export.novelty",
                 f"at batch size {size} the exported file's novelty differs from the network's by {off:.3g}",
                 "report this with the network's name; the file was withdrawn, model.safetensors is kept",
             )

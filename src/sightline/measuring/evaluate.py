@@ -125,7 +125,13 @@ def describe_trust(evaluation: Evaluation, classifier: Classifier) -> Evaluation
     return evaluation.with_values(
         calibration=describe_calibration(labels, probabilities, bundle.temperature, units),
         unknown=describe_unknown(
-            labels, probabilities, predictions.novelty[used], bundle.min_confidence, target, units
+            labels,
+            probabilities,
+            predictions.novelty[used],
+            bundle.min_confidence,
+            target,
+            units,
+            bundle.max_novelty,
         ),
     )
 
@@ -163,7 +169,7 @@ def _measure_unknown(
     found: dict[str, Any] = {
         "count": len(paths),
         "count_bad": foreign.count_bad,
-        "new": proportion(foreign.novelty[ok] > 1).to_dict(),
+        "new": proportion(foreign.novelty[ok] > classifier.bundle.novelty_limit).to_dict(),
         "unsure": None if least is None else proportion(confidence < least).to_dict(),
         "auroc_novelty": separation(known.novelty[evaluation.used], foreign.novelty[ok]),
         "auroc_confidence": separation(-known.probabilities[evaluation.used].max(1), -confidence),

@@ -22,6 +22,7 @@ from sightline.reading.file_contents import contents_of
 from sightline.reporting.explained import Explained
 from sightline.runs.kept_images import Explanations
 from sightline.runs.lookup import run_of_classifier
+from sightline.runs.unchanged import refuse_changed
 from sightline.runs.writer import RunWriter
 from sightline.runtime.classifier import Classifier
 from sightline.runtime.occlusion import MOST_CELLS, count_positions, occlusion_map
@@ -242,6 +243,7 @@ def _find_network(classifier: Classifier, *, must: bool) -> Generator[Event, Non
         assert run is not None
         from sightline.training.setup import load_shipped
 
+        refuse_changed(run, run.plan_file, run.weights_file)
         return load_shipped(run.plan.settings, len(classifier.classes), run.weights_file)
     if must:
         if run is not None:

@@ -20,6 +20,7 @@ from sightline.measuring.seen_images import find_seen
 from sightline.reading.source import DataChoices, inspect_source
 from sightline.runs.folder import Run
 from sightline.runs.lookup import run_of_classifier
+from sightline.runs.unchanged import refuse_changed
 from sightline.runtime.classifier import Classifier
 
 __all__ = ["LabelledImages", "read_labelled"]
@@ -69,6 +70,9 @@ def read_labelled(
     Raises:
         DataError: if the source has a class that the classifier does not know.
     """
+    run = run_of_classifier(classifier.path)
+    if run is not None:
+        refuse_changed(run, run.model_file, run.samples_file, run.split_file, run.earlier_file)
     choices = DataChoices.found_by(finding, value_range=classifier.preprocess.value_range)
     samples = yield from inspect_source(source, choices, compare=False, least_classes=1)
     number = _number_classes(classifier, samples)
@@ -79,7 +83,6 @@ def read_labelled(
     if columns:
         samples, named = read_columns(samples, columns)
         yield Noted(f"{columns} names {int(named[rows].sum()):,} of these {len(rows):,} images.")
-    run = run_of_classifier(classifier.path)
     samples = yield from group_measured(samples, group, run)
     seen = yield from find_seen(samples, rows, run, choices.value_range)
     return LabelledImages(seen.samples, rows, number[samples.labels[rows]], seen.exact | seen.alike, part, run)

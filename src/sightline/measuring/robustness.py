@@ -29,6 +29,7 @@ from sightline.runs.folder import Run
 from sightline.runs.lookup import run_of_classifier
 from sightline.runs.moved import open_moved, refuse_gone
 from sightline.runs.targets import refuse_folder_target
+from sightline.runs.unchanged import refuse_changed
 from sightline.runs.writer import RunWriter
 from sightline.runtime.classifier import Classifier
 
@@ -113,6 +114,7 @@ def _own_run(classifier: Classifier, moved_to: str | Path) -> Run:
             "the classifier is outside its run, so the images that it was evaluated on are not known",
             "name labelled images too: sightline robustness MODEL DATA",
         )
+    refuse_changed(run, run.model_file, run.samples_file, run.split_file)
     refuse_folder_target(run.folder, "measure a copy of the run's folder")
     run = open_moved(run, moved_to)
     refuse_gone(run, "robustness", least=0)

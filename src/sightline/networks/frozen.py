@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.errors import ModelError, WeightsError
+from sightline.errors import ModelError, SightlineError, WeightsError
 from sightline.networks.carried import carried_file
 from sightline.networks.lite import build_body
 from sightline.networks.lite_reference import compute_features
 from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.settings import Settings
 from sightline.runtime.classifier import MODEL_FILE
+from sightline.runtime.graph_size import check_model
 from sightline.runtime.onnx_session import INPUT, open_session
 from sightline.text import one_line
 
@@ -190,13 +191,16 @@ def cut_body(model: Path) -> bytes:
     import onnx
 
     try:
-        whole = onnx.load(model)
-        body = onnx.utils.Extractor(whole).extract_model([INPUT], ["features"])
+        data = model.read_bytes()
+        check_model(data, str(model))
+        body = onnx.utils.Extractor(onnx.load_model_from_string(data)).extract_model([INPUT], ["features"])
+    except SightlineError:
+        raise
     except Exception as error:  # onnx raises what its parser and checks raise
         message = f"the network up to its features can't be taken from {model}: {one_line(error, 200)}"
         raise ModelError("model.damaged", message, "give another run, whose model.onnx is whole") from error
-    data: bytes = body.SerializeToString()
-    return data
+    cut: bytes = body.SerializeToString()
+    return cut
 
 
 def _lite_body(tensors: Mapping[str, npt.NDArray[Any]], settings: Settings) -> bytes:

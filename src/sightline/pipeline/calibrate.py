@@ -12,9 +12,19 @@ import numpy.typing as npt
 
 from sightline.data.split import calibration_rows
 from sightline.data.units import number_units
-from sightline.evaluation.abstain import TARGET_ERROR, Novelty, choose_confidence, fit_novelty
+from sightline.evaluation.abstain import (
+    IMAGES_FOR_CONFIDENCE,
+    IMAGES_FOR_NOVELTY,
+    KEPT,
+    TARGET_ERROR,
+    Novelty,
+    choose_confidence,
+    fit_novelty,
+    new_shares,
+)
 from sightline.evaluation.calibration import Calibration, cool, fit_temperature
 from sightline.evaluation.conformal import choose_mass
+from sightline.evaluation.intervals import Units
 from sightline.evaluation.shift import LabelledPredictions
 from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
 from sightline.pipeline.trained import Trained
@@ -34,6 +44,7 @@ class Calibrated:
     Attributes:
         calibration: the temperature, and whether it helped.
         novelty: how far features are from those of the training.
+        max_novelty: above it an image is called new; None where validation is too small to say so.
         min_confidence: from which on answers are wrong rarely enough; None where there is none.
         set_mass: up to which classes join a set of them; None where validation is too small.
         rows: ``[R]``, positions in the samples of the training images that were looked at.
@@ -45,6 +56,7 @@ class Calibrated:
 
     calibration: Calibration
     novelty: Novelty
+    max_novelty: float | None
     min_confidence: float | None
     set_mass: float | None
     rows: npt.NDArray[np.intp]
@@ -85,12 +97,14 @@ def calibrate(trained: Trained, plan: Plan, workbench: Workbench) -> Generator[E
     probabilities = cool(_softmax(logits), calibration.temperature)
     hits = probabilities.argmax(1) == labels
     least = choose_confidence(probabilities.max(1), hits, units=units)
-    novelty = fit_novelty(known, samples.labels[train], len(samples.classes), seen)
+    novelty = fit_novelty(known, samples.labels[train], len(samples.classes), seen, units)
+    shares = new_shares(len(val) if units is None else len(np.unique(units)))
     answers = LabelledPredictions(labels, probabilities.argmax(1), probabilities.max(1), units)
-    mass = choose_mass(labels, probabilities)
-    found = Calibrated(calibration, novelty, least, mass, train, known, answers, val, seen)
+    limit, mass = None if shares is None else 1.0, choose_mass(labels, probabilities)
+    found = Calibrated(calibration, novelty, limit, least, mass, train, known, answers, val, seen)
     yield StageEnded("Calibrating", _describe(calibration), time.monotonic() - start)
     yield Noted(describe_confidence(least, TARGET_ERROR, hits))
+    yield Noted(describe_novelty(shares, len(val), units))
     return found
 
 
@@ -113,12 +127,30 @@ def describe_confidence(least: float | None, target: float, hits: npt.NDArray[np
     """
     if least is None:
         if 1 - hits.mean() <= target:
-            return f"{len(hits):,} validation images are too few to promise at most {target:.0%} wrong answers."
-        return f"No confidence threshold keeps wrong answers below {target:.0%} on validation, by the 95 % interval."
+            few = f"{len(hits):,} validation images are too few to promise at most {target:.0%} wrong answers"
+            return f"{few}: {IMAGES_FOR_CONFIDENCE} are needed at least, all of them right, and more with mistakes."
+        return f"No confidence threshold promises at most {target:.0%} wrong answers, by the validation images."
     if least == 0:
-        return f"All images can be answered: at most {target:.0%} of the answers on validation were wrong."
-    words = f"at most {target:.0%} of the answers on validation were wrong, at the upper end of the 95 % interval"
+        return f"All images can be answered: at most {target:.0%} of the answers are wrong, in 19 of 20 cases."
+    words = f"at most {target:.0%} of the answers are wrong, in 19 of 20 cases"
     return f"From a confidence of {least:.2f} on, {words} (sightline predict MODEL IMAGES --min-confidence auto)."
+
+
+def describe_novelty(shares: tuple[float, float] | None, count: int, units: Units | None = None) -> str:
+    """Return what the limit of novelty promises, in words.
+
+    Args:
+        shares: as of ``new_shares``.
+        count: validation images.
+        units: of these; None: they are independent.
+    """
+    kind = "validation images" if units is None else f"validation images in {len(np.unique(units)):,} groups"
+    if shares is None:
+        few = f"{count:,} {kind} are too few for a limit of novelty: {IMAGES_FOR_NOVELTY} are needed"
+        return f"{few}; no image is called new, unless --max-novelty gives a number."
+    low, high = (100 * share for share in shares)
+    words = f"{low:.1f} to {high:.1f} of 100 are called new, in 9 of 10 cases"
+    return f"Of images like the {count:,} {kind}, {words}; the aim is {100 * (1 - KEPT):.0f} or fewer."
 
 
 def _softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

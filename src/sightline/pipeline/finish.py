@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sightline.data.split import Split
 from sightline.errors import ExportMismatch, RunError
-from sightline.events import Event, RunEnded, StageEnded, StageStarted
+from sightline.events import Event, RunEnded, StageEnded, StageStarted, Warned
 from sightline.installation import require_extra
 from sightline.measuring.averaged_views import add_views
 from sightline.measuring.evaluate import count_evaluations, evaluate_samples, small_images
@@ -19,9 +21,11 @@ from sightline.pipeline.calibrate import Calibrated, calibrate
 from sightline.pipeline.engine import find_engine
 from sightline.pipeline.frozen_features import compare_with_head
 from sightline.pipeline.shipping import export_files, make_bundle
+from sightline.pipeline.trained import Trained
 from sightline.pipeline.trust import judge_evaluation
 from sightline.pipeline.validation_gap import compare_with_validation, without_torn_groups
 from sightline.pipeline.workbench import Workbench, set_up_workbench
+from sightline.pixels.containers import Place
 from sightline.planning.plan import Plan
 from sightline.reporting.page import write_page
 from sightline.runs.dataset import read_dataset
@@ -31,7 +35,9 @@ from sightline.runs.lock import lock_run
 from sightline.runs.lookup import refuse_repeated
 from sightline.runs.moved import refuse_gone
 from sightline.runs.targets import refuse_folder_target
+from sightline.runs.unchanged import refuse_changed
 from sightline.runs.writer import RunWriter, sweep_finished
+from sightline.runtime.bundle import Bundle
 
 if TYPE_CHECKING:
     from sightline.exporting.parity import ParityProof
@@ -59,6 +65,7 @@ def export_run(run: Run, format: str = "onnx") -> Generator[Event, None, Run]:
     require_extra(find_engine(run.plan.settings.engine).extra, "exporting this run")
     if not run.split_file.is_file():
         raise RunError("run.no-checkpoint", f"{run.folder} was stopped before its first epoch", "train again")
+    refuse_changed(run, run.plan_file, run.samples_file, run.split_file, run.weights_file)
     refuse_gone(run, "export", least=0)
     with lock_run(run.folder):  # a running training would replace what is exported
         before = run.facts.get("export", {}).get("formats", {})  # all files in the folder are of one network
@@ -73,7 +80,13 @@ def _export_again(run: Run, formats: tuple[str, ...]) -> Generator[Event, None, 
     samples, split = read_dataset(run)
     writer = RunWriter(run, run.recorded_facts)
     workbench = yield from set_up_workbench(samples, split, plan)
-    headline = yield from finish(writer, plan, workbench, split, formats)
+    recorded = run.facts.get("files")
+    writer.update(files=None)  # they are about to be replaced
+    try:
+        headline = yield from finish(writer, plan, workbench, split, formats)
+    except BaseException:
+        writer.update(files=recorded)
+        raise
     status = "interrupted" if run.status == "running" else run.status  # killed: nobody could say so
     writer.update(headline=headline, status=status)
     yield from write_page(run)
@@ -128,7 +141,6 @@ def finish(
 def _export(
     writer: RunWriter, plan: Plan, workbench: Workbench, formats: tuple[str, ...]
 ) -> Generator[Event, None, Calibrated]:
-    from sightline.exporting.export import export_classifier
     from sightline.exporting.formats import FORMATS
     from sightline.exporting.parity import ParityProof
 
@@ -142,10 +154,9 @@ def _export(
     start = time.monotonic()
     bundle = make_bundle(run, plan, samples, trained.feature_size, calibrated)
     files = export_files(samples, workbench.split)
-    graph = trained.graph(bundle.temperature, calibrated.novelty)
     try:
         with engine.named_errors(plan.settings):
-            results = export_classifier(graph, bundle, run.classifier_folder, files, formats)
+            results = yield from _write_classifier(trained, calibrated, bundle, run.classifier_folder, files, formats)
     except ExportMismatch as error:
         writer.update(export={"error": error.message})
         raise
@@ -157,6 +168,28 @@ def _export(
     detail = f"same decisions as the network on {proof.images} images, probabilities within {proof.max_difference:.1g}"
     yield StageEnded("Exporting", detail, time.monotonic() - start)
     return calibrated
+
+
+def _write_classifier(
+    trained: Trained,
+    calibrated: Calibrated,
+    bundle: Bundle,
+    folder: Path,
+    files: list[Place],
+    formats: tuple[str, ...],
+) -> Generator[Event, None, dict[str, ParityProof | ExportMismatch]]:
+    """Export with novelty, or without where it can't be proved: it is an extra, and the classifier is not."""
+    from sightline.exporting.export import export_classifier
+
+    try:
+        return export_classifier(trained.graph(bundle.temperature, calibrated.novelty), bundle, folder, files, formats)
+    except ExportMismatch as error:
+        if error.code != "export.novelty":
+            raise
+        message = f"{error.message}; the classifier is exported without it, and calls no image new"
+        yield Warned("export.novelty", message, "nothing: predictions are not affected")
+    plain = replace(bundle, max_novelty=None)
+    return export_classifier(trained.graph(bundle.temperature, None), plain, folder, files, formats)
 
 
 def _describe(result: ParityProof | ExportMismatch) -> dict[str, Any]:

@@ -40,6 +40,7 @@ def make_bundle(
         min_confidence=calibrated.min_confidence if calibrated else None,
         set_mass=calibrated.set_mass if calibrated else None,
         set_coverage=COVERAGE,
+        max_novelty=calibrated.max_novelty if calibrated else None,
     )
 
 

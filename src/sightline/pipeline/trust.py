@@ -84,7 +84,7 @@ def reject_non_images(classifier: Classifier) -> dict[str, dict[str, Any]]:
         confidence = probabilities.max(1)
         found[kind] = {
             "n": len(squares),
-            "new": int((novelty > 1).sum()),
+            "new": int((novelty > classifier.bundle.novelty_limit).sum()),
             "unsure": None if least is None else int((confidence < least).sum()),
             "novelty": float(np.median(novelty)),
             "confidence": float(np.median(confidence)),

@@ -17,6 +17,7 @@ from PIL import Image
 from sightline.errors import ModelError
 from sightline.pixels.containers import Place
 from sightline.pixels.decode import BACKGROUND, RGB, decode_image, to_rgb_array
+from sightline.text import one_line
 
 __all__ = ["Preprocess"]
 
@@ -63,14 +64,14 @@ class Preprocess:
     def __post_init__(self) -> None:
         sides = (self.size, self.resize, self.draft)
         ok = self.fit in _FITS and self.interpolation in _FILTERS and all(isinstance(side, int) for side in sides)
-        ok = ok and 1 <= self.size <= self.resize <= 4096 and self.draft >= 0
+        ok = ok and 1 <= self.size <= self.resize <= 4096 and 0 <= self.draft <= 16
         ok = ok and len(self.background) == 3 and all(level in range(256) for level in self.background)
         if not ok or not _rises(self.value_range):
             raise ModelError(
                 "model.preprocess",
-                f"the preprocessing {asdict(self)} is not valid",
+                f"the preprocessing {one_line(asdict(self), 500)} is not valid",
                 f"use fit {'|'.join(_FITS)}, interpolation {'|'.join(_FILTERS)}, 1 <= size <= resize <= 4096, "
-                "a background of three levels from 0 to 255, draft >= 0 and a value range LOW < HIGH",
+                "a background of three levels from 0 to 255, 0 <= draft <= 16 and a value range LOW < HIGH",
             )
 
     def decode(self, image: Any, *, name: str | None = None) -> RGB:
@@ -152,7 +153,7 @@ class Preprocess:
             return cls(**typed)
         except (TypeError, KeyError, OverflowError) as error:
             raise ModelError(
-                "model.preprocess", f"preprocessing can't be read: {error}", "export the model again"
+                "model.preprocess", f"preprocessing can't be read: {one_line(error)}", "export the model again"
             ) from error
 
     def _scaled(self, image: RGB, width: int, height: int) -> RGB:

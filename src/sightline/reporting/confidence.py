@@ -83,6 +83,7 @@ def unknown(run: Recorded) -> dict[str, Any] | None:
         **found,
         "foreign": foreign,
         "non_images": found.get("non_images"),
+        "max_novelty": found.get("max_novelty", 1.0),
         "new": Interval(**found["new"]),
         "answered": Interval(**found["answered"]) if found.get("answered") else None,
         "wrong_answers": Interval(**found["wrong_answers"]) if found.get("wrong_answers") else None,

@@ -21,6 +21,7 @@ from sightline.reporting.training_course import training
 from sightline.reporting.validation import validation_and_test
 from sightline.reporting.verdicts import measured, repeated, verdict
 from sightline.runs.recorded import Recorded
+from sightline.runtime.classifier import Classifier
 
 __all__ = ["OF_EVALUATION", "OF_FOLDS", "OF_SEEDS", "SECTIONS", "Section"]
 
@@ -41,7 +42,7 @@ def plan(run: Recorded) -> dict[str, Any]:
 
 def use(run: Recorded) -> dict[str, Any]:
     """What lies where, and what to type."""
-    bundle = run.run.classifier().bundle
+    bundle = Classifier.open(run.run.model_file).bundle
     sizes = {path.name: path.stat().st_size / 1e6 for path in sorted(run.run.classifier_folder.iterdir())}
     # JSON's text in quotes is Python's too, and rarely has the quote that the shell's quoting makes long.
     named = json.dumps(str(run.folder), ensure_ascii=False)

@@ -20,6 +20,7 @@ from sightline.evaluation.slices import compare_shares, has_units
 from sightline.events import Event, StageEnded, StageStarted
 from sightline.runs.folder import Run
 from sightline.runs.measured import Measured, read_measured
+from sightline.runs.unchanged import refuse_changed
 from sightline.text import count_of, listed, p_value
 
 __all__ = ["Compared", "compare_runs"]
@@ -136,6 +137,8 @@ def compare_runs(runs: Sequence[Run]) -> Generator[Event, None, Compared]:
         _refuse_repeated(run)
     start = time.monotonic()
     yield StageStarted("Comparing", f"{len(runs)} runs")
+    for run in runs:
+        refuse_changed(run, run.predictions_file, run.probabilities_file, run.metrics_file, run.samples_file)
     measured = [read_measured(run) for run in runs]
     first, classes = measured[0], measured[0].classes
     orders = [np.arange(len(first))]

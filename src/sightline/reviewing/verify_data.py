@@ -24,6 +24,7 @@ from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
 from sightline.runs.measured import read_measured
 from sightline.runs.verification import Checked, Difference
+from sightline.runtime.classifier import Classifier
 from sightline.text import count_of
 
 __all__ = ["check_answers", "check_images", "check_labels"]
@@ -120,7 +121,7 @@ def check_answers(run: Run) -> Checked:
     if not same:
         return Checked("answers", "", (), ("answers of model.onnx: none of the measured images is as it was",))
     recorded = measured.probabilities[rows[same]]
-    said = run.classifier().predict([place_of(root, paths[place]) for place in same])
+    said = Classifier.open(run.model_file).predict([place_of(root, paths[place]) for place in same])
     apart = np.abs(said.probabilities - recorded).max(1)
     novelty = measured.novelty[rows[same]]
     is_new = np.abs(said.novelty - novelty) > _APART + 0.01 * novelty  # false for NaN: nothing was recorded

@@ -45,8 +45,7 @@ class Checkable(Recorded):
     @cached_property
     def bundle(self) -> Bundle:
         """``classifier/classifier.json``."""
-        file = self.run.classifier_folder / "classifier.json"
-        return Bundle.from_json(file.read_text("utf-8"), source=str(file))
+        return Bundle.read(self.run.classifier_folder / "classifier.json")
 
     @cached_property
     def evaluation(self) -> Evaluation:

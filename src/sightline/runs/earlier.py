@@ -11,6 +11,7 @@ from sightline.planning.facts import EarlierRun
 from sightline.runs.folder import Run
 from sightline.runs.lookup import find_run
 from sightline.runs.safe_files import recover_folder
+from sightline.runs.unchanged import refuse_changed
 from sightline.runtime.bundle import Bundle
 
 __all__ = ["find_earlier"]
@@ -54,6 +55,7 @@ def _of_run(run: Run) -> EarlierRun:
     if not run.weights_file.is_file():
         message = f"{run.folder} ({run.status}) has no network to start from"
         raise RunError("run.no-classifier", message, f"make one of its best epoch: sightline export {run.folder}")
+    refuse_changed(run, run.weights_file, run.model_file, run.samples_file, run.split_file)
     name = f"run {run.folder.name}"
     is_known = run.samples_file.is_file() and run.split_file.is_file()
     return EarlierRun(
@@ -73,7 +75,7 @@ def _of_run(run: Run) -> EarlierRun:
 
 def _of_folder(folder: Path) -> EarlierRun:
     """Return what a classifier's folder says that was taken out of its run."""
-    bundle = Bundle.from_json((folder / "classifier.json").read_text("utf-8"), source=str(folder / "classifier.json"))
+    bundle = Bundle.read(folder / "classifier.json")
     file = folder / "model.safetensors"
     if not file.is_file():
         message = f"{folder} holds a classifier without its model.safetensors"

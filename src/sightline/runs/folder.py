@@ -17,6 +17,7 @@ from sightline.runs.facts_file import FACTS_FILE, read_facts
 from sightline.runs.json_forms import refuse_form
 from sightline.runs.kept_images import Explanations, Views
 from sightline.runs.safe_files import read_columns, read_json, read_rows
+from sightline.runs.unchanged import refuse_changed
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
 if TYPE_CHECKING:
@@ -374,7 +375,13 @@ class Run:
             return (used | {row["sha256"] for row in before if row["split"] in parts}) - {""}
 
     def classifier(self) -> Classifier:
-        """Open the run's classifier."""
+        """Open the run's classifier.
+
+        Raises:
+            RunError: if it is not the one that the run recorded.
+            ModelError: as for :func:`sightline.load`.
+        """
+        refuse_changed(self, self.model_file)
         return Classifier.open(self.model_file)
 
     def _repr_html_(self) -> str:

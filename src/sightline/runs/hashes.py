@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
 from sightline.runs.folder import Run
+from sightline.runs.unchanged import hash_file
 
-__all__ = ["hash_file", "hash_files"]
+__all__ = ["hash_files"]
 
 # README.md, figures/ and report.html are made of these again, by sightline report.
 _WHOLE = ("classifier", "data", "evaluation")
@@ -31,9 +29,3 @@ def hash_files(run: Run) -> dict[str, str]:
         for path in files
         if path.is_file() and ".tmp" not in path.suffix  # what a process that was killed left half-written
     }
-
-
-def hash_file(path: Path) -> str:
-    """Return the sha256 of a file's content in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,6 +8,7 @@ from pathlib import Path
 from sightline.errors import ModelError, RunError
 from sightline.runs.folder import RUNS_FOLDER, Run, list_runs
 from sightline.runs.safe_files import recover_folder, refuse_pickle
+from sightline.runs.unchanged import refuse_changed
 from sightline.runtime.classifier import MODEL_FILE
 
 __all__ = ["find_classifier", "find_run", "refuse_repeated", "run_of_classifier"]
@@ -49,9 +50,17 @@ def find_classifier(name: str | Path, *, folder: str | Path = RUNS_FOLDER) -> Pa
     """Return the ``model.onnx`` of what a user named: ``latest``, a run, a ``classifier`` folder or the file.
 
     Raises:
-        RunError: if a run was named that has no classifier.
+        RunError: if a run was named that has no classifier, or the file in it is not the one that it recorded.
         ModelError: if nothing of that name is there.
     """
+    found = _find_file(name, folder)
+    run = run_of_classifier(found) if found.name == MODEL_FILE else None
+    if run is not None and run.model_file == found:
+        refuse_changed(run, found)
+    return found
+
+
+def _find_file(name: str | Path, folder: str | Path) -> Path:
     path = Path(name)
     if str(name) != "latest" and not (path / "run.json").is_file():
         if path.is_file():

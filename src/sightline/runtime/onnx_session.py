@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sightline.errors import InputError
 from sightline.machine import usable_threads
@@ -12,12 +12,14 @@ from sightline.machine import usable_threads
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["CPU", "INPUT", "OUTPUTS", "open_session"]
+__all__ = ["CPU", "INPUT", "OUTPUTS", "infer_shapes", "open_session"]
 
 INPUT = "pixels"  # [N, size, size, 3] uint8
 OUTPUTS = ("probabilities", "features", "novelty")  # [N, K], [N, D] and [N], float32
 CPU = "CPUExecutionProvider"
 _ERRORS_ONLY = 3
+_ONNX_ONLY = ("session.load_model_format", "ONNX")  # else a file may say that it is of a format of onnxruntime's own
+_FOLDED = 2**20  # bytes of a constant that shapes may be computed from
 
 
 def open_session(model: bytes, *, threads: int = 0, providers: Sequence[str] = (CPU,)) -> onnxruntime.InferenceSession:
@@ -35,19 +37,48 @@ def open_session(model: bytes, *, threads: int = 0, providers: Sequence[str] = (
     Example:
         ``open_session(Path("model.onnx").read_bytes()).run(["probabilities"], {"pixels": squares})``
     """
-    import onnxruntime
-
-    here = onnxruntime.get_available_providers()
+    library = _library()
+    here = library.get_available_providers()
     cure = f"choose among {', '.join(here)}, or install the onnxruntime that has it"
     absent = [name for name in providers if name not in here]
     if absent or not providers:
         raise InputError("predict.provider", f"the installed onnxruntime has no {', '.join(absent) or '[]'}", cure)
-    options = onnxruntime.SessionOptions()
+    options = library.SessionOptions()
     # onnxruntime counts the machine's cores itself, and knows nothing of quotas and affinities.
     usable = usable_threads()
     options.intra_op_num_threads = threads or (usable if usable < (os.cpu_count() or 1) else 0)
     options.log_severity_level = _ERRORS_ONLY
-    session = onnxruntime.InferenceSession(model, options, providers=list(providers))
+    options.add_session_config_entry(*_ONNX_ONLY)
+    session: onnxruntime.InferenceSession = library.InferenceSession(model, options, providers=list(providers))
     if session.get_providers()[0] != providers[0]:  # its libraries don't load: onnxruntime goes on with the next one
         raise InputError("predict.provider", f"{providers[0]} does not start on this machine", cure)
     return session
+
+
+def infer_shapes(graph: bytes, *, fold: bool) -> dict[str, tuple[str, list[int | str | None]]]:
+    """Return name -> (type, sides) of the outputs of a graph, without a run; a side that is not known is no integer.
+
+    Args:
+        graph: content of an ONNX file; all its weights may be inputs.
+        fold: compute what follows from small constants, which takes a little longer and leaves fewer sides unknown.
+
+    Raises:
+        Exception: as for :func:`open_session`.
+    """
+    library = _library()
+    options = library.SessionOptions()
+    levels = library.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_BASIC if fold else levels.ORT_DISABLE_ALL
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    options.add_session_config_entry(*_ONNX_ONLY)
+    options.add_session_config_entry("optimization.constant_folding_max_output_size_in_bytes", str(_FOLDED))
+    session = library.InferenceSession(graph, options, providers=[CPU])
+    return {output.name: (output.type, output.shape) for output in session.get_outputs()}
+
+
+def _library() -> Any:
+    """Return the module, which is slow to import."""
+    import onnxruntime
+
+    return onnxruntime
