@@ -136,6 +136,7 @@ def test_images_of_ones_own_are_in_groups_as_in_the_training(copied_run, tmp_pat
     rows = read_rows(copied_run.samples_file)
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     write_columns(copied_run.samples_file, columns | {"group": [row["path"][-6] for row in rows]})
+    record_again(copied_run)
     data = str(write_colours(tmp_path / "new", 12, seed=9))
     classifier = copied_run.classifier()
     by_rule = result_of(measure_robustness(classifier, data, 500))
