@@ -84,7 +84,6 @@ def test_what_can_not_be_written_is_told_before_the_work(
     ask, folder = os.access, copied_run.folder
     monkeypatch.setattr(os, "access", lambda path, mode: not Path(path).is_relative_to(folder) and ask(path, mode))
     monkeypatch.setattr("sightline.runtime.classifier.Classifier.squares", None)
-    monkeypatch.setattr("sightline.measuring.evaluate.inspect_source", None)
     monkeypatch.setattr("sightline.reporting.page._render", None)
     for act in (
         lambda: measuring.evaluate(copied_run.folder, colours, quiet=True),
