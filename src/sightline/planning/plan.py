@@ -27,6 +27,7 @@ from sightline.planning.learning import (
 from sightline.planning.own_networks import OWN_NETWORKS, SMALL_NETWORK
 from sightline.planning.recipe import Recipe
 from sightline.planning.settings import Settings, make_settings
+from sightline.text import listed
 
 __all__ = ["Plan", "choose_model", "make_plan"]
 
@@ -86,6 +87,8 @@ class Plan:
         """
         try:
             tables = tomllib.loads(text)
+            if unknown := [name for name in tables if name not in Settings.model_fields]:
+                raise TypeError(f"{listed(unknown, 3)}: no setting of this version")
             decisions = tuple(Decision(name, **fields) for name, fields in tables.items())
             if any(not isinstance(word, str) for one in decisions for word in (one.origin, one.reason)):
                 raise TypeError("an origin or a reason is not a text")
