@@ -94,7 +94,7 @@ def test_bash_completes_verbs_and_options_after_the_installation(tmp_path):
     assert result.returncode == 0, result.stderr
     installed, *offered = result.stdout.splitlines()
     assert "_sightline_completion" in installed
-    assert offered == ["preview predict", "--folds", "auto gradcam occlusion"]
+    assert offered == ["preview predict", "--folds --follow-links", "auto gradcam occlusion"]
 
 
 def test_completion_loads_nothing_heavy(tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from finished import record_again
 from sightline.runs.folder import Run
 
 
@@ -20,10 +21,16 @@ def two(finished_run: Run, here: Path) -> Path:
     for name in ("good", "bad"):
         shutil.copytree(finished_run.folder, here / "runs" / name)
     bad = Run(here / "runs" / "bad")
-    said = np.load(bad.probabilities_file)
-    said[::3] = np.roll(said[::3], 1, axis=1)
-    np.save(bad.probabilities_file, said)
+    spoil(bad, 0)
+    record_again(bad)
     return here / "runs"
+
+
+def spoil(run: Run, first: int) -> None:
+    """Let every third answer be another."""
+    said = np.load(run.probabilities_file)
+    said[first::3] = np.roll(said[first::3], 1, axis=1)
+    np.save(run.probabilities_file, said)
 
 
 # -- compare ----------------------------------------------------------------------------------------------------
@@ -72,6 +79,7 @@ def test_a_class_that_changed_is_listed(sightline, two):
     of = np.array([row["label"] == "red" for row in run.predictions])
     said[of] = np.roll(np.load(Run(two / "good").probabilities_file)[of], 1, axis=1)
     np.save(run.probabilities_file, said)
+    record_again(run)
     _, out, _ = sightline("compare", "good", "bad")
     assert any(line.startswith("red ") for line in out.splitlines()), out
 
@@ -147,6 +155,7 @@ def test_verify_of_a_run_as_it_was(sightline, two):
 
 
 def test_verify_exits_with_5_and_says_what_differs(sightline, two):
+    spoil(Run(two / "bad"), 1)
     status, out, _ = sightline("verify", "bad", "--no-data")
     assert status == 5
     assert "evaluation/probabilities.npy: sha256: recorded " in out

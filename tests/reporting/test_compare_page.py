@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import sightline
+from finished import record_again
 from sightline.evaluation.metrics import METRICS
 from sightline.reporting.compare_page import render_comparison
 from sightline.reviewing.compare import Compared
@@ -27,6 +28,7 @@ def compared(finished_run: Run, tmp_path: Path) -> Compared:
     said = np.load(other.probabilities_file)
     said[::3] = np.roll(said[::3], 1, axis=1)
     np.save(other.probabilities_file, said)
+    record_again(other)
     return sightline.compare(finished_run, other, quiet=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from sightline.evaluation.metrics import ALIASES, METRICS
 from sightline.runs.json_forms import INTERVAL, NUMBER, Each, Maybe, refuse_form
 from sightline.runs.safe_files import read_json
 
-__all__ = ["read_metrics"]
+__all__ = ["read_metrics", "recorded_intervals"]
 
 _RENAMED = {**ALIASES, "count_looks": "count_evaluations", "fixed": "corrected", "broken": "newly_wrong"}
 SCHEMA = 4
@@ -39,6 +39,16 @@ _FORM = {
     ),
 }
 _INSIDE = ("spread", "frozen_head")  # objects whose keys were renamed too
+
+
+def recorded_intervals(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the metrics of a run that have a value and an interval, for those who log them.
+
+    Example:
+        >>> recorded_intervals({"count": 3, "accuracy": {"value": 0.9, "low": 0.8, "high": 1.0}})
+        {'accuracy': {'value': 0.9, 'low': 0.8, 'high': 1.0}}
+    """
+    return {name: metrics[name] for name in _OF_RUN if metrics.get(name)}
 
 
 def read_metrics(path: Path) -> dict[str, Any]:

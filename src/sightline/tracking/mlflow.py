@@ -9,6 +9,7 @@ from typing import Any
 from sightline.errors import InputError
 from sightline.events import EpochEnded, Event, RateFound, StepEnded
 from sightline.runs.folder import Run
+from sightline.runs.metrics_file import recorded_intervals
 
 __all__ = ["MlflowTracker"]
 
@@ -69,8 +70,7 @@ class MlflowTracker:
         run, status = self._run, self._run.status
         if status == "finished":
             part = run.metrics["part"]
-            metrics = {name: value for name, value in run.metrics.items() if isinstance(value, dict) and "low" in value}
-            for name, interval in metrics.items():
+            for name, interval in recorded_intervals(run.metrics).items():
                 self._add(0, **{f"{part}_{name}{end}": interval[key] for end, key in _ENDS.items()})
         self._send()
         if status == "finished":

@@ -6,6 +6,7 @@ import os
 
 from sightline.events import EpochEnded, Event, RateFound, StepEnded
 from sightline.runs.folder import Run
+from sightline.runs.metrics_file import recorded_intervals
 
 __all__ = ["WandbTracker"]
 
@@ -57,9 +58,6 @@ class WandbTracker:
         status = self._run.status
         if status == "finished":
             part = self._run.metrics["part"]
-            for name, interval in self._run.metrics.items():
-                if isinstance(interval, dict) and "low" in interval:
-                    self._wandb.summary.update(
-                        {f"{part}/{name}/{key}": interval[key] for key in ("value", "low", "high")}
-                    )
+            for name, interval in recorded_intervals(self._run.metrics).items():
+                self._wandb.summary.update({f"{part}/{name}/{key}": interval[key] for key in ("value", "low", "high")})
         self._wandb.finish(exit_code=0 if status == "finished" else 1)
