@@ -173,7 +173,7 @@ def test_further_ways_of_training(own_desk, without_torch):
     assert planned.code == 0, planned.err
     text = planned.out + planned.err
     assert "it would add fine-tuning, other networks, augmentation and GPUs" in text
-    assert 'pip install "sightline[train]"' in text and "not used: only a head is trained" in text
+    assert 'pip install "sightline[train]"' in text and "not used by this training: " in text
 
 
 def test_a_killed_training_is_resumed_to_the_same_answers(desk, without_torch, tmp_path):

@@ -16,7 +16,9 @@ from sightline.networks.onnx_graph import Graph
 from sightline.pixels.preprocess import Preprocess
 from sightline.runtime.bundle import Bundle
 
-BUNDLE = Bundle(("ant", "naïve <bee>"), Preprocess(size=8, resize=8), "tiny", 3, *["none"] * 5)
+BUNDLE = Bundle(
+    ("ant", "naïve <bee>"), Preprocess(size=8, resize=8), "tiny", 3, *["none"] * 4, "2026-11-22T10:00:00+00:00"
+)
 
 
 class Mean(nn.Module):

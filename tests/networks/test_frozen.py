@@ -132,8 +132,13 @@ def test_the_body_of_any_run_is_cut_from_its_file_and_proved_by_the_definition_o
 
 def test_files_that_are_damaged_or_of_another_network_are_refused(network, tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no graph")
-    with pytest.raises(ModelError, match="can't be taken"):
-        cut_body(tmp_path / "model.onnx")
+    with pytest.raises(ModelError, match="can't be opened"):
+        cut_body(tmp_path / "model.onnx", SIZE)
+    loop = onnx.load_model_from_string(network.body)
+    loop.graph.node[0].op_type = "Loop"
+    (tmp_path / "body.onnx").write_bytes(loop.SerializeToString())
+    with pytest.raises(ModelError, match="never writes: Loop"):
+        cut_body(tmp_path / "body.onnx", SIZE)
     (tmp_path / "other.safetensors").write_bytes(carried_file().read_bytes()[:100])
     with pytest.raises(WeightsError, match="does not fit"):
         build_frozen(SETTINGS, 3, tmp_path / "other.safetensors", is_run=False)

@@ -22,6 +22,7 @@ from sightline.pipeline import engine
 from sightline.pipeline.engine import choose_engine
 from sightline.reading import frozen_features
 from sightline.runs.folder import Run
+from sightline.runs.measured import read_measured
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_figures")]
 
@@ -176,6 +177,12 @@ def test_a_head_on_the_features_of_an_earlier_run(run, textures, tmp_path):
 def test_folds_test_each_image_once(textures, tmp_path, features):
     together = sightline.cross_validate(textures, 2, out=tmp_path / "runs", name="folds", **WITHOUT)
     assert together.metrics["accuracy"]["n"] == 72 and len(together.parts) == 2
+    units, own = read_measured(together).units, []
+    for part in together.parts:  # stripes that look alike are one unit in their fold, and in no other
+        found = read_measured(part).units
+        own += [(part.folder.name, unit) for unit in (range(len(part.predictions)) if found is None else found)]
+    assert units is not None and len(units) == len(own) == 72
+    assert len(set(zip(units, own, strict=True))) == len(set(units)) == len(set(own)) < 72
 
 
 def test_uneven_classes_weigh_the_same_in_the_fit(textures, tmp_path, features):

@@ -191,7 +191,7 @@ def test_every_update_is_an_event_with_its_rate(train):
 def test_the_share_of_clipped_steps_is_said(train):
     _, events = train(epochs=1, clip_norm=1e-4)
     assert all(event.is_clipped for event in events if isinstance(event, StepEnded))
-    assert any("100% of 4 steps" in event.message for event in events if isinstance(event, Noted))
+    assert any("4 of 4 steps (100 %)" in event.message for event in events if isinstance(event, Noted))
     _, events = train("other", epochs=1)
     assert not [event for event in events if isinstance(event, Noted)]
 

@@ -54,6 +54,7 @@ def runs(
 
 
 def _print_table(folder: Path, rows: list[RunRow], sort: str) -> None:
+    from sightline.installation import missing_modules
     from sightline.text import printable
 
     if not rows:
@@ -74,7 +75,7 @@ def _print_table(folder: Path, rows: list[RunRow], sort: str) -> None:
     damaged = [row for row in rows if row.problem]
     for row in damaged:
         print(f"\ndamaged: {printable(row.name)}: {printable(row.problem)}")
-    pair = _comparable(folder, rows)
+    pair = [] if missing_modules("light") else _comparable(folder, rows)  # compare needs it
     if pair:
         print(f"\nNext: sightline compare {' '.join(map(shlex.quote, pair))} --runs {shlex.quote(str(folder))}")
 

@@ -17,7 +17,7 @@ from sightline.networks.lite_reference import compute_features
 from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.settings import Settings
 from sightline.runtime.classifier import MODEL_FILE
-from sightline.runtime.graph_size import check_model
+from sightline.runtime.graph_size import check_body
 from sightline.runtime.onnx_session import INPUT, open_session
 from sightline.text import one_line
 
@@ -69,7 +69,7 @@ class FrozenNetwork:
             cure = "restore the file that sightline verify names, or train again; prediction needs only model.onnx"
             raise WeightsError("weights.damaged", f"the weights are damaged: {one_line(error)}", cure) from error
         is_lite = is_carried(settings.model)
-        return cls(tensors, _lite_body(tensors, settings) if is_lite else cut_body(model), is_lite)
+        return cls(tensors, _lite_body(tensors, settings) if is_lite else cut_body(model, settings.size), is_lite)
 
     def weights(self) -> bytes:
         """Return all tensors as the content of a safetensors file."""
@@ -130,7 +130,7 @@ def build_frozen(settings: Settings, classes: int, weights: Path, *, is_run: boo
             body = _lite_body(named, settings)
         else:
             assert is_run, "only the carried network has no graph of its own"
-            body = cut_body(weights.with_name(MODEL_FILE))
+            body = cut_body(weights.with_name(MODEL_FILE), settings.size)
         width = _width_of(body)
     except (KeyError, ValueError, IndexError, SafetensorError, OSError) as error:
         message = f"{weights} does not fit {settings.model}: {one_line(error, 200)}"
@@ -182,8 +182,12 @@ def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
         return {name: tuple(tensors.get_slice(name).get_shape()) for name in names}
 
 
-def cut_body(model: Path) -> bytes:
+def cut_body(model: Path, size: int) -> bytes:
     """Return the part of a classifier's ``model.onnx`` from pixels to features, as a model.
+
+    Args:
+        model: that file, or a ``body.onnx`` that a checkpoint keeps.
+        size: px, of the squares that it will be given.
 
     Raises:
         ModelError: if it is not there, or damaged.
@@ -192,7 +196,7 @@ def cut_body(model: Path) -> bytes:
 
     try:
         data = model.read_bytes()
-        check_model(data, str(model))
+        check_body(data, size, str(model))
         body = onnx.utils.Extractor(onnx.load_model_from_string(data)).extract_model([INPUT], ["features"])
     except SightlineError:
         raise

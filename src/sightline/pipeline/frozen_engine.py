@@ -116,6 +116,6 @@ def refuse_other_body(chosen: Chosen, earlier: EarlierRun | None) -> None:
     """
     if earlier is not None:
         if not is_carried(earlier.model):
-            cut_body(earlier.file.with_name(MODEL_FILE))
+            cut_body(earlier.file.with_name(MODEL_FILE), int(earlier.settings["size"]))
     elif chosen.get("weights"):
         refuse_other_tensors(find_file(str(chosen["weights"])))

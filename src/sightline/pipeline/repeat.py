@@ -107,7 +107,7 @@ def _plan_of(plan: Plan, repeats: Repeats, number: int, what: str) -> Plan:
 def _write_together(writer: RunWriter, repeats: Repeats, times: int, done: int) -> str:
     """Write the metrics of the trainings so far into the run that holds them; returns the headline."""
     runs, kind = writer.run.parts, repeats.kind
-    rows = join_tables(runs)
+    rows = join_tables(runs, kind)
     together = {"kind": kind, "times": times, "done": done, **join_metrics(runs, kind)}
     writer.write_evaluation(together, rows, np.concatenate([read_array(run.probabilities_file) for run in runs]), None)
     some = f"{times} {kind}" if done == times else f"{done} of {times} {kind}"

@@ -141,7 +141,7 @@ def _check_together(run: Run) -> Checked:
     leaves.only_recorded = [place for place in leaves.only_recorded if place not in ("kind", "times", "done")]
     differences, left = compare_metrics(leaves, run.facts)
     table = "evaluation/predictions.csv"
-    rows, wanted = run.predictions, join_tables(parts)
+    rows, wanted = run.predictions, join_tables(parts, kind)
     for name, values in wanted.items():
         found = [row[name] for row in rows]
         if found != values:

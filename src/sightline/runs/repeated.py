@@ -16,13 +16,20 @@ from sightline.runs.measured import Measured, read_measured
 __all__ = ["join_metrics", "join_tables"]
 
 
-def join_tables(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """Return the predictions of several trainings as one table, with the name of the training in front."""
+def join_tables(runs: Sequence[Run], kind: str) -> dict[str, list[Any]]:
+    """Return the predictions of several trainings as one table, with the name of the training in front.
+
+    Units are numbered anew where each training has images of its own: unit 3 of one is not unit 3 of another.
+    """
     tables = [run.predictions for run in runs]
     rows: dict[str, list[Any]] = {
         "run": [run.folder.name for run, table in zip(runs, tables, strict=True) for _ in table]
     }
-    return rows | {column: [row[column] for table in tables for row in table] for column in tables[0][0]}
+    rows |= {column: [row[column] for table in tables for row in table] for column in tables[0][0]}
+    if REPEATS[kind].splits_data and any(rows.get("unit", ())):
+        units = _units_of([read_measured(run) for run in runs])
+        rows["unit"] = [""] * len(rows["unit"]) if units is None else [str(unit) for unit in units]
+    return rows
 
 
 def join_metrics(runs: Sequence[Run], kind: str) -> dict[str, Any]:

@@ -15,7 +15,16 @@ from sightline.runtime.operators import CONTRACTIONS, CONVOLUTIONS, POOLS
 from sightline.runtime.protobuf import write_field
 from sightline.text import count_of, listed, one_line, printable, readable_bytes
 
-__all__ = ["MOST_AT_ONCE", "MOST_IN_ALL", "MOST_USES", "Needs", "check_model", "measure_graph", "most_at_once"]
+__all__ = [
+    "MOST_AT_ONCE",
+    "MOST_IN_ALL",
+    "MOST_USES",
+    "Needs",
+    "check_body",
+    "check_model",
+    "measure_graph",
+    "most_at_once",
+]
 
 # Of 50 networks of timm at 224 px, a batch needs at most 0.3 GiB at once and 6 GiB in all; the largest that are
 # published need some twenty times as much.
@@ -62,10 +71,31 @@ def check_model(data: bytes, name: str) -> Bundle:
     """
     parts = read_parts(data, name)
     bundle = Bundle.from_json(parts.metadata[METADATA_KEY], source=name)
+    _refuse_costs(parts, bundle.preprocess.size, name)
+    return bundle
+
+
+def check_body(data: bytes, size: int, name: str) -> None:
+    """Refuse a model whose body is wanted alone if it can cost more than a network of images does.
+
+    Args:
+        data: content of the file; it needs no bundle: that which a checkpoint keeps has none.
+        size: px, of the squares that it will be given.
+        name: what to call it in an error: a path.
+
+    Raises:
+        ModelError: if it is damaged, or it asks for more than such a network needs.
+
+    Example:
+        ``check_body(Path("checkpoints/best/body.onnx").read_bytes(), 224, "body.onnx")``
+    """
+    _refuse_costs(read_parts(data, name, has_bundle=False), size, name)
+
+
+def _refuse_costs(parts: ModelParts, size: int, name: str) -> None:
     if parts.inputs != [INPUT]:
         message = f"{name} asks for {printable(listed(parts.inputs, 3)) or 'nothing'}, not for {INPUT} alone"
         raise ModelError("model.contract", message, "export the classifier again: sightline export RUN")
-    size = bundle.preprocess.size
     images = squares_at_once(size)
     needs = measure_graph(parts, (images, size, size, 3), name)
     shown = count_of(images, "image")
@@ -75,7 +105,6 @@ def check_model(data: bytes, name: str) -> Bundle:
     weights = _FREE_WEIGHTS + sum(math.prod(sides) for sides in parts.constants.values())
     if needs.products > MOST_USES * weights * images * size**2:
         raise refuse_model(name, f"its graph needs {needs.products:.1g} products for {shown} of {size} px")
-    return bundle
 
 
 def measure_graph(parts: ModelParts, shape: Sides, name: str) -> Needs:

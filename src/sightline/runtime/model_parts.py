@@ -67,12 +67,13 @@ def refuse_model(name: str, why: str) -> ModelError:
     return ModelError("model.unsafe", f"{name} is not used: {one_line(printable(why), 300)}", _CURE)
 
 
-def read_parts(data: bytes, name: str) -> ModelParts:
+def read_parts(data: bytes, name: str, *, has_bundle: bool = True) -> ModelParts:
     """Read a model file.
 
     Args:
         data: content of the file.
         name: what to call it in an error: a path.
+        has_bundle: whether it must have one; the body that a checkpoint keeps has none.
 
     Raises:
         ModelError: if it is damaged, has no bundle, or has a part that Sightline never writes.
@@ -92,7 +93,7 @@ def read_parts(data: bytes, name: str) -> ModelParts:
                 parts.head.append(write_field(number, value))
         if len(graphs) != 1:
             raise ValueError(f"it has {len(graphs)} graphs")
-        if METADATA_KEY not in parts.metadata:
+        if has_bundle and METADATA_KEY not in parts.metadata:
             raise ModelError(
                 "model.foreign",
                 f"{name} was not written by Sightline: it does not say its classes and preprocessing",
