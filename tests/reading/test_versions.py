@@ -119,9 +119,9 @@ def test_unreadable_since_inspection_is_no_crash(augmented, tmp_path):
 @pytest.mark.parametrize(
     ("wanted", "limit", "bounds"),
     [
-        ("auto", 0, (4_000, 20_000)),
+        ("auto", 0, (2_000, 20_000)),
         ("auto", 60, (600, 150)),
-        ("auto", 3_600, (4_000, 9_000)),
+        ("auto", 3_600, (2_000, 9_000)),
         ("all", 60, (50_000,) * 2),
     ],
 )

@@ -29,7 +29,7 @@ Scores = npt.NDArray[np.float64]
 
 _FIRST = 3  # neighbours of one image that are compared
 _EACH = 10  # and of one that has a version
-_SCREENED = 100  # most similar pairs that are compared first, and as many nearest neighbours of random images
+_SCREENED = 50  # most similar pairs that are compared first, and as many nearest neighbours of random images
 _RANDOM_PAIRS, _LEAST_RANDOM = 60, 20
 _OTHER_LABEL = 0.05  # margin above the bar for images of different classes, which are seldom the same image
 _SURE = 0.8  # agreement from which on one pair alone joins two units

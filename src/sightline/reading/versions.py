@@ -42,10 +42,10 @@ Rows = npt.NDArray[np.intp]
 Features = npt.NDArray[np.float32]
 
 _SIDE = 96  # of the network's input: neighbours at 224 px are hardly better, and cost five times as much
-_LOOKED_AT, _ALL = 4_000, 20_000  # images that are looked at first, and that are searched in full
+_LOOKED_AT, _ALL = 2_000, 20_000  # images that are looked at first, and that are searched in full
 _LOOKED_AT_A_SECOND, _ALL_A_SECOND = 10, 2.5  # of a time limit: about a tenth of it, on one slow core
 _COMMON, _COMMON_SHARE = 10, 0.01  # versions among the likeliest pairs from which on all images are searched
-_METHOD = 2  # raise it when the result changes
+_METHOD = 3  # raise it when the result changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def find_versions(
 ) -> Generator[Event, None, Samples]:
     """Return samples with ``versions`` filled.
 
-    Features of the network that comes with Sightline propose neighbours. The likeliest pairs of up to 4,000 images are
+    Features of the network that comes with Sightline propose neighbours. The likeliest pairs of up to 2,000 images are
     compared first; where several are versions, all images are searched, up to 20,000.
 
     Args:
