@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import platform
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,6 +60,8 @@ def time_runs(run: Callable[[], None], longest: float) -> Timing:
         >>> time_runs(lambda: None, 0.1).seconds < 1
         True
     """
+    import statistics  # slow to import, and predict never times
+
     found: list[float] = []
     quiet: list[float] = []
     waiting = 0.0

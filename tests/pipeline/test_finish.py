@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from sightline.api import reviewing
 from sightline.errors import DataError, ExportMismatch, RunError
 from sightline.evaluation.abstain import fit_novelty
 from sightline.exporting import formats
-from sightline.pipeline import train
+from sightline.pipeline import finish, train
 from sightline.pipeline.engine import find_engine
 from sightline.pipeline.finish import _write_classifier, export_run
 from sightline.pipeline.job import Job
@@ -23,6 +24,7 @@ from sightline.pipeline.train import train_job
 from sightline.planning.recipe import Recipe
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
+from sightline.runs.hashes import hash_files
 from sightline.runtime.classifier import Classifier
 from sightline.steps import result_of
 
@@ -62,6 +64,63 @@ def test_a_training_refuses_too_many_bad_images_and_an_export_does_not(copied_ru
     assert result_of(export_run(copied_run)).metrics["count"] == len(split.rows("test"))
     with pytest.raises(DataError, match="can't be read"):
         train.refuse_bad(samples.with_errors(dict.fromkeys(range(5), "gone")), "skip")
+
+
+def contents(folder):
+    made_again = ("report.html", "README.md", "run.json")
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in made_again)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files if "figures" not in path.parts}
+
+
+@pytest.mark.parametrize("part", ["test", "val"])
+def test_an_evaluation_is_not_replaced_by_one_of_fewer_images(part, copied_run, colours, tmp_path, monkeypatch):
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cold"))
+    moved = tmp_path / "moved"
+    shutil.copytree(colours, moved)
+    count = copied_run.metrics["count"]
+    facts = json.loads(copied_run.facts_file.read_text())
+    copied_run.facts_file.write_text(json.dumps({**facts, "data_root": str(moved)}))
+    samples, split = read_dataset(copied_run)
+    (moved / samples.paths[split.rows(part)[0]]).unlink()
+    before = contents(copied_run.folder)
+    with pytest.raises(RunError, match=r"1 of \d+ measured images") as caught:
+        sightline.export(copied_run, quiet=True)
+    assert caught.value.code == "run.images-gone"
+    assert caught.value.cure.index("--data FOLDER") < caught.value.cure.index("--without-images")
+    assert contents(copied_run.folder) == before
+    assert sightline.export(copied_run, moved_to=colours, quiet=True).metrics["count"] == count
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "colder"))
+    sightline.export(copied_run, without_images=True, quiet=True)
+    metrics = Run(copied_run.folder).metrics
+    assert metrics["count"] - metrics["count_bad"] == count - (part == "test")
+
+
+@pytest.mark.parametrize("place", ["judge_evaluation", "explain_some"])
+def test_an_interrupted_export_leaves_the_run_as_it_was(place, copied_run, monkeypatch):
+    """The classifier was replaced already; at the second place the metrics too."""
+    monkeypatch.setattr(finish, place, interrupt)
+    (copied_run.classifier_folder / "note.txt").write_text("in the old one only")
+    before, facts = contents(copied_run.folder), copied_run.facts
+    with pytest.raises(KeyboardInterrupt):
+        result_of(export_run(copied_run))
+    run = Run(copied_run.folder)
+    assert contents(run.folder) == before
+    assert {**run.facts, "seconds": 0} == {**facts, "seconds": 0}
+    run.classifier()
+
+
+def test_an_export_that_is_interrupted_at_its_page_is_recorded(copied_run, monkeypatch):
+    monkeypatch.setattr(finish, "write_page", interrupt)
+    (copied_run.classifier_folder / "note.txt").write_text("in the old one only")
+    with pytest.raises(KeyboardInterrupt):
+        result_of(export_run(copied_run))
+    run = Run(copied_run.folder)
+    assert not (run.classifier_folder / "note.txt").exists()
+    assert run.facts["files"] == hash_files(run)
+
+
+def interrupt(*args):
+    raise KeyboardInterrupt
 
 
 def test_a_further_format_stays_when_the_run_is_exported_again(copied_run):

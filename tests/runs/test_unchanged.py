@@ -83,3 +83,18 @@ def test_a_changed_model_can_be_used_outside_its_run(copied_run: Run, tmp_path: 
     spoil(copied_run.model_file)
     shutil.copy(copied_run.model_file, tmp_path / "mine.onnx")
     assert find_classifier(tmp_path / "mine.onnx") == tmp_path / "mine.onnx"
+
+
+def test_the_cure_names_an_export_where_it_heals(copied_run: Run, no_figures: None) -> None:
+    for name in ("classifier/model.onnx", "evaluation/metrics.json"):
+        spoil(copied_run.folder / name)
+    with pytest.raises(RunError) as caught:
+        copied_run.classifier()
+    assert f"sightline export {copied_run.folder}" in caught.value.cure
+    copied = Path(shutil.copytree(copied_run.folder, copied_run.folder.with_name("other")))
+    sightline.export(copied_run, quiet=True)
+    refuse_changed(copied_run, *(copied_run.folder / name for name in copied_run.facts["files"]))
+    spoil(copied / "data" / "split.csv")  # which an export needs
+    with pytest.raises(RunError) as caught:
+        Run(copied).classifier()
+    assert "sightline export" not in caught.value.cure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,16 +47,33 @@ def test_class_names_survive_in_any_script(names: list[str]) -> None:
 
 
 def test_names_are_written_readably() -> None:
-    from dataclasses import replace
-
     text = replace(BUNDLE, classes=("Käfer", "蜂")).to_json()
     assert "Käfer" in text
     assert json.loads(text)["schema_version"] == SCHEMA_VERSION
 
 
+# The fields that each version has. Who adds one here has to count the version up: older ones can't read it.
+_FIELDS_OF_2 = {
+    *("classes", "preprocess", "model", "feature_size", "weights", "licence", "data_fingerprint", "sightline"),
+    *("created", "temperature", "min_confidence", "target_error", "set_mass", "set_coverage"),
+}
+_FIELDS = {2: _FIELDS_OF_2, 3: _FIELDS_OF_2 | {"max_novelty"}}
+
+
+def test_a_version_has_its_own_fields() -> None:
+    assert set(json.loads(BUNDLE.to_json())) == {"schema_version", *_FIELDS[SCHEMA_VERSION]}
+    assert max(_FIELDS) == SCHEMA_VERSION
+
+
+def test_a_classifier_of_the_version_before_is_read() -> None:
+    fields = json.loads(changed(schema_version=2))
+    older = {name: value for name, value in fields.items() if name in {"schema_version", *_FIELDS[2]}}
+    assert Bundle.from_json(json.dumps(older), source="model.onnx") == replace(BUNDLE, max_novelty=1.0)
+
+
 def test_a_newer_schema_is_refused_with_both_versions() -> None:
     with pytest.raises(
-        ModelError, match=f"model.onnx has schema version 99; this Sightline reads {SCHEMA_VERSION}"
+        ModelError, match=f"model.onnx has schema version 99; this Sightline reads 2 and {SCHEMA_VERSION}"
     ) as e:
         Bundle.from_json(changed(schema_version=99), source="model.onnx")
     assert e.value.code == "model.schema"

@@ -79,7 +79,7 @@ def test_a_damaged_model_is_a_model_error(data: bytes) -> None:
     [
         (model_bytes(None), "model.foreign"),
         (model_bytes("no json"), "model.bundle"),
-        (model_bytes(bundle().to_json().replace('"schema_version": 2', '"schema_version": 9')), "model.schema"),
+        (model_bytes(bundle().to_json().replace('"schema_version": 3', '"schema_version": 9')), "model.schema"),
         (model_bytes(bundle(classes=("red", "green")).to_json()), "model.contract"),
         (model_bytes(bundle(feature_size=4).to_json()), "model.contract"),
         (model_bytes(bundle().to_json(), entry="image"), "model.contract"),

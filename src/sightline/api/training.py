@@ -248,6 +248,7 @@ def export(
     format: str = "onnx",
     *,
     moved_to: str | Path = "",
+    without_images: bool = False,
     runs: str | Path = RUNS_FOLDER,
     display: Display | None = None,
     quiet: bool = False,
@@ -260,11 +261,12 @@ def export(
         run: a run, its folder or its name.
         format: ``onnx``, or another one that is written beside ``model.onnx`` and proved in the same way.
         moved_to: folder where the run's images are now, if they moved.
+        without_images: replace an evaluation by one of fewer images, where test or validation images are gone.
         runs, display, quiet: as for :func:`sightline.load` and :func:`train`.
 
     Raises:
         InputError: if there is no such format.
-        RunError: if the run has no epoch to export.
+        RunError: if the run has no epoch to export, or images that it measured are gone.
         ExportMismatch: if the exported file decides otherwise than the network.
 
     Example:
@@ -273,7 +275,7 @@ def export(
     from sightline.pipeline.finish import export_run
 
     opened = open_moved(run if isinstance(run, Run) else find_run(run, folder=runs), moved_to)
-    return drive(export_run(opened, format), display, quiet)
+    return drive(export_run(opened, format, without_images=without_images), display, quiet)
 
 
 def _job(data: Source, recipe: Recipe | str | Path | None, settings: dict[str, Any], **more: Any) -> Job:

@@ -14,6 +14,9 @@ def export(
     run: Annotated[str, typer.Argument(help="A run's folder or name.")],
     format: Annotated[str, typer.Option("--format", help="onnx; pt2 too is written beside model.onnx.")] = "onnx",
     data: Annotated[str, typer.Option(help="Folder where the run's images are now, if they moved.")] = "",
+    without_images: Annotated[
+        bool, typer.Option("--without-images", help="Measure again without images which are gone.")
+    ] = False,
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
@@ -28,9 +31,10 @@ def export(
     from sightline.cli.latest import resolve_latest
     from sightline.cli.train import print_result
 
-    exported = training.export(resolve_latest(run, runs), format, moved_to=data, runs=runs)
+    found = resolve_latest(run, runs)
+    exported = training.export(found, format, moved_to=data, without_images=without_images, runs=runs)
     print_result(exported, as_json=as_json)
     if not as_json and format != "onnx":
         proof = exported.facts["export"]["formats"][format]
-        found = f"same decisions as the network on {proof['images']} images"
-        print(f"Also        {exported.classifier_folder / proof['file']}: {found}")
+        proved = f"same decisions as the network on {proof['images']} images"
+        print(f"Also        {exported.classifier_folder / proof['file']}: {proved}")

@@ -34,6 +34,7 @@ from sightline.runs.hashes import hash_files
 from sightline.runs.lock import lock_run
 from sightline.runs.lookup import refuse_repeated
 from sightline.runs.moved import refuse_gone
+from sightline.runs.put_back import put_back_unless_done
 from sightline.runs.targets import refuse_folder_target
 from sightline.runs.unchanged import refuse_changed
 from sightline.runs.writer import RunWriter, sweep_finished
@@ -45,16 +46,17 @@ if TYPE_CHECKING:
 __all__ = ["export_run", "finish"]
 
 
-def export_run(run: Run, format: str = "onnx") -> Generator[Event, None, Run]:
+def export_run(run: Run, format: str = "onnx", *, without_images: bool = False) -> Generator[Event, None, Run]:
     """Make a classifier of a run's best epoch so far, evaluate it and write the report.
 
     Args:
         run: stopped or finished.
         format: a further format of the same network, beside ``model.onnx``.
+        without_images: replace an evaluation by one of fewer images, where some are gone.
 
     Raises:
         InputError: if there is no such format.
-        RunError: if the run has no epoch to export, or another process writes into it.
+        RunError: if the run has no epoch to export, another process writes into it, or images are gone.
     """
     require_extra("light", "exporting")
     refuse_folder_target(run.folder, "export a copy of the run's folder")
@@ -67,6 +69,8 @@ def export_run(run: Run, format: str = "onnx") -> Generator[Event, None, Run]:
         raise RunError("run.no-checkpoint", f"{run.folder} was stopped before its first epoch", "train again")
     refuse_changed(run, run.plan_file, run.samples_file, run.split_file, run.weights_file)
     refuse_gone(run, "export", least=0)
+    if run.metrics_file.is_file() and not without_images:
+        refuse_gone(run, "export", parts=("val",))
     with lock_run(run.folder):  # a running training would replace what is exported
         before = run.facts.get("export", {}).get("formats", {})  # all files in the folder are of one network
         headline = yield from _export_again(run, tuple(dict.fromkeys(["onnx", *before, format])))
@@ -80,17 +84,17 @@ def _export_again(run: Run, formats: tuple[str, ...]) -> Generator[Event, None, 
     samples, split = read_dataset(run)
     writer = RunWriter(run, run.recorded_facts)
     workbench = yield from set_up_workbench(samples, split, plan)
-    recorded = run.facts.get("files")
-    writer.update(files=None)  # they are about to be replaced
+    facts = {"files": None, **run.recorded_facts}
     try:
-        headline = yield from finish(writer, plan, workbench, split, formats)
+        with put_back_unless_done([run.classifier_folder, run.metrics_file.parent]):
+            writer.update(files=None)  # whoever kills this leaves a run whose files are not vouched for
+            headline = yield from finish(writer, plan, workbench, split, formats)
+            status = "interrupted" if run.status == "running" else run.status  # killed: nobody could say so
+            writer.update(headline=headline, status=status, files=hash_files(run))
     except BaseException:
-        writer.update(files=recorded)
+        writer.update(**facts)
         raise
-    status = "interrupted" if run.status == "running" else run.status  # killed: nobody could say so
-    writer.update(headline=headline, status=status)
     yield from write_page(run)
-    writer.update(files=hash_files(run))
     for name, result in run.facts["export"].get("formats", {}).items():
         if "error" in result:
             cure = "model.onnx is exported and evaluated; use it, or report this with the network's name"

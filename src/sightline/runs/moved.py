@@ -47,31 +47,40 @@ def open_moved(run: Run, moved_to: str | Path) -> Run:
     return Run(run.folder, moved_to=root)
 
 
-def gone_images(run: Run) -> tuple[int, int]:
-    """Return how many measured images of a run have no file any more, and how many it measured."""
+def gone_images(run: Run, parts: tuple[str, ...] = ()) -> tuple[int, int]:
+    """Return how many measured images of a run have no file any more, and how many it measured.
+
+    Args:
+        run: whose images are looked for.
+        parts: of the split, that count as measured beside the one that the headline is of.
+    """
     places: set[Place] = set()
-    for part in _with_data(run):
-        samples, split = read_dataset(part)
-        rows = split.rows(split.headline)
+    for one in _with_data(run):
+        samples, split = read_dataset(one)
+        rows = np.concatenate([split.rows(part) for part in {split.headline, *parts}])
         places |= {place_of(samples.root, str(samples.paths[row])) for row in rows[samples.is_ok[rows]]}
     return sum(not _is_there(place) for place in places), len(places)
 
 
-def refuse_gone(run: Run, command: str, *, least: int = 1) -> None:
-    """Raise ``RunError`` where at least so many measured images have no file any more.
+def refuse_gone(run: Run, command: str, *, least: int = 1, parts: tuple[str, ...] = ()) -> None:
+    """Refuse a run where at least so many measured images have no file any more.
 
     Args:
         run: whose images are wanted.
         command: what takes ``--data``, as it is typed.
         least: images; 0: all of them.
+        parts: as for :func:`gone_images`.
+
+    Raises:
+        RunError: naming how many are gone, and the folder.
     """
-    gone, count = gone_images(run)
+    gone, count = gone_images(run, parts)
     if gone >= (least or count) and gone:
         message = f"{gone:,} of {count:,} measured images of {run.folder} are no longer in {run.facts['data_root']}"
         typed = f"{command} {shlex.quote(str(run.folder))}"
         cure = f"if they moved: sightline {typed} --data FOLDER"
         if least:
-            cure += f"; to write the page without them: sightline {typed} --without-images"
+            cure += f"; to go on without them: sightline {typed} --without-images"
         raise RunError("run.images-gone", message, cure)
 
 

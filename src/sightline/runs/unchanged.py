@@ -13,6 +13,15 @@ from sightline.text import listed
 __all__ = ["hash_file", "refuse_changed"]
 
 
+# What an export makes again; it needs the rest as it was.
+_EXPORTED = frozenset(
+    [f"classifier/{name}" for name in ("model.onnx", "model.pt2", "classifier.json", "classes.txt")]
+    + [f"evaluation/{name}.npy" for name in ("probabilities", "features")]
+    + [f"evaluation/{name}.npz" for name in ("validation", "explanations")]
+    + [f"evaluation/{name}" for name in ("metrics.json", "predictions.csv")]
+)
+
+
 class Recording(Protocol):
     """What is needed of a run."""
 
@@ -47,10 +56,19 @@ def refuse_changed(run: Recording, *files: Path) -> None:
         return
     changed = []
     for file in files:
-        wanted = recorded.get(file.relative_to(run.folder).as_posix())
-        if wanted is not None and file.is_file() and hash_file(file) != wanted:
+        name = file.relative_to(run.folder).as_posix()
+        if file.is_file() and _is_changed(run, name, recorded.get(name)):
             changed.append(str(file))
     if changed:
         message = f"{listed(changed, 3)} is not what the run recorded, by its sha256"
-        cure = f"restore it from a copy; sightline verify {shlex.quote(str(run.folder))} lists all differences"
+        folder = shlex.quote(str(run.folder))
+        cure = f"restore it from a copy; sightline verify {folder} lists all differences"
+        others = [name for name in recorded if name not in _EXPORTED]
+        if not any(_is_changed(run, name, recorded[name]) for name in others):
+            cure = f"sightline export {folder} makes it again of the run's weights; or {cure}"
         raise RunError("run.changed", message, f"{cure}; a model.onnx of your own is used outside of the run's folder")
+
+
+def _is_changed(run: Recording, name: str, wanted: str | None) -> bool:
+    file = run.folder / name
+    return wanted is not None and not (file.is_file() and hash_file(file) == wanted)

@@ -19,7 +19,8 @@ from sightline.text import one_line, printable, readable_bytes
 
 __all__ = ["MAX_METADATA", "METADATA_KEY", "SCHEMA_VERSION", "Bundle"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+_READABLE = (2, 3)  # in 2 there was no max_novelty
 MAX_METADATA = 16 * 2**20  # bytes: the names of some 100,000 classes
 METADATA_KEY = "sightline"
 
@@ -119,10 +120,9 @@ class Bundle:
         if not isinstance(fields, dict) or "schema_version" not in fields:
             raise damaged("it says no schema_version")
         version = fields.pop("schema_version")
-        if version != SCHEMA_VERSION or not isinstance(version, int):
-            message = (
-                f"{source} has schema version {one_line(repr(version), 40)}; this Sightline reads {SCHEMA_VERSION}"
-            )
+        if version not in _READABLE or not isinstance(version, int):
+            reads = " and ".join(map(str, _READABLE))
+            message = f"{source} has schema version {one_line(repr(version), 40)}; this Sightline reads {reads}"
             raise ModelError("model.schema", message, cure)
         fault = find_fault(fields, FIELDS)
         if fault:
