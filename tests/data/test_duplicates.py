@@ -246,3 +246,20 @@ def test_round_things_on_plain_ground_are_a_question_and_no_duplicates(tmp_path)
     again = result_of(find_duplicates(samples))  # from the cache
     np.testing.assert_array_equal(again.near, found.near)
     np.testing.assert_array_equal(again.doubtful, found.doubtful)
+
+
+def small_thing(seed: int, side: int = 256) -> Image.Image:
+    """A photo of one small thing with a pattern, on white ground."""
+    random = np.random.default_rng(seed)
+    pixels = np.full((side, side, 3), 255, np.uint8)
+    x, y, size = *random.integers(40, 140, 2), random.choice([24, 36, 48, 60])
+    pixels[y : y + size, x : x + size] = np.kron(random.integers(0, 255, (size // 6, size // 6, 3)), np.ones((6, 6, 1)))
+    return Image.fromarray(pixels)
+
+
+def test_small_things_on_plain_ground_that_were_saved_again_are_duplicates(tmp_path):
+    images = {f"{'ab'[k % 2]}/{k}.png": small_thing(k) for k in range(12)}
+    images |= {f"{'ab'[k % 2]}/{k}-again.png": jpeg(small_thing(k).resize((200, 200))) for k in range(12)}
+    found = result_of(find_duplicates(folder_of(tmp_path / "set", images)))
+    pairs = {frozenset(pair) for pair in found.paths[found.near].tolist()}
+    assert pairs == {frozenset((f"{'ab'[k % 2]}/{k}.png", f"{'ab'[k % 2]}/{k}-again.png")) for k in range(12)}

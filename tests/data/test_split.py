@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.data.samples import Samples
-from sightline.data.split import MIN_CLASS_SIZE, Split, find_units, keep_share, make_split
+from sightline.data.split import MIN_CLASS_SIZE, Split, find_twins, find_units, keep_share, make_split
 from sightline.errors import DataError, InputError
 
 Table = Callable[..., Samples]
@@ -387,3 +388,40 @@ def test_units_are_the_sets_that_groups_copies_and_pairs_join(table: Table, data
             if is_pair or len(contents) == 1 or (groups[one] and groups[one] == groups[other]):
                 sets.merge(one, other)
     assert [unit.tolist() for unit in find_units(samples, rows)] == [sorted(unit) for unit in sets.subsets()]
+
+
+@pytest.mark.parametrize("count", [500, 2_000])
+def test_a_chain_of_copies_holds_no_more_than_its_images(table: Table, count: int) -> None:
+    """A film: each frame is a copy of the next. What is kept must not grow with the square of its length."""
+    samples = replace(table([0] * count), near=np.stack([np.arange(count - 1), np.arange(1, count)], 1))
+    parts = np.array(["train"] * (count // 2) + ["test"] * (count - count // 2), object)
+    tracemalloc.start()
+    try:
+        twins = find_twins(samples, parts, "test")
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sorted(twins) == list(range(count // 2, count))
+    assert twins[count // 2][0] == count // 2 - 1  # the nearest first
+    assert all(len(set(rows)) == len(rows) == 20 and max(rows) < count // 2 for rows in twins.values())
+    assert most < 4_000 * count
+
+
+def test_twins_are_those_that_a_walk_along_the_pairs_reaches(table: Table) -> None:
+    random = np.random.default_rng(0)
+    digests = [f"d{k}" for k in random.integers(0, 60, 90)]
+    samples = replace(table([0] * 90, digests=digests), near=random.integers(0, 90, (45, 2)))
+    parts = random.choice(["train", "val", "test"], 90).astype(object)
+    linked: dict[str, set[str]] = {digest: {digest} for digest in digests}
+    for one, other in samples.digests[samples.near].tolist():
+        together = linked[one] | linked[other]
+        linked |= dict.fromkeys(together, together)
+    wanted = {
+        row: {k for k in range(90) if digests[k] in linked[digests[row]] and parts[k] in ("train", "val")}
+        for row in np.flatnonzero(parts == "test").tolist()
+    }
+    found = {row: set(rows) for row, rows in find_twins(samples, parts, "test").items()}
+    assert {row: len(rows) for row, rows in found.items()} == {
+        r: min(20, len(rows)) for r, rows in wanted.items() if rows
+    }
+    assert all(rows <= wanted[row] for row, rows in found.items())

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from sightline.caches import cache_folder
 from sightline.data.facts_cache import FactsCache
-from sightline.data.overlay import LEAST_SIDE, OverlaidImage, agreement, open_overlaid
+from sightline.data.overlay import LEAST_PLACES, LEAST_SIDE, OverlaidImage, agreement, open_overlaid
 from sightline.data.samples import Samples
 from sightline.data.similarity import COMPARISONS, ComparedImage, compare
 from sightline.machine import usable_threads
@@ -36,6 +36,10 @@ Vectors = npt.NDArray[np.float32]
 SIMILAR = 0.80  # cosine of two signatures from which on a pair is a candidate
 SIMILAR_INNER = 0.90  # and of one image's signature and the other's inner one
 _DETAILS = 0.6  # agreement of the details of two images whose outlines correlate
+_FEW_DETAILS = 0.8  # and of two that show little, such as one small thing on plain ground
+_HARDLY_ANY = 4  # places below which there is nothing to compare
+_LEAST_SHARE = 0.75  # of their places that must agree then
+_SAME_OUTLINE = 0.95  # correlation of two images with hardly any details from which on they are the same
 _OTHER_LABEL = 0.08  # margin above the bar for images of different classes, which are seldom the same image
 _EACH = 12  # candidates of one image, most similar first, so that a film can't crowd out the copies of other images
 _MOST_EACH = 4  # candidates per image that are compared, on average
@@ -57,7 +61,7 @@ def find_duplicates(
         folder: where results are kept; the user's cache folder by default.
     """
     rows = _first_of_each(samples)
-    with FactsCache(folder or cache_folder(), f"near, by details {value_range}") as cache:
+    with FactsCache(folder or cache_folder(), f"near, by few details too {value_range}") as cache:
         columns = (samples.facts[name][rows] for name in ("signature", "inner", "width", "height"))
         names = [samples.classes[label] for label in _labels_of(samples, rows)]
         table = [*samples.digests[rows], *names, blake2b(b"".join(column.tobytes() for column in columns)).hexdigest()]
@@ -117,18 +121,32 @@ def _search(
         details = lru_cache(maxsize=512)(partial(open_overlaid, value_range=value_range))
         agree = partial(_agree, samples, rows, details)
         agrees = ~is_large
-        agrees[is_large] = _confirm(alike[is_large], fits[is_large], len(rows), lambda some: pool.map(agree, some))
+        agrees[is_large] = _confirm(alike[is_large], fits[is_large], len(rows), lambda *some: pool.map(agree, *some))
     return alike[agrees], alike[~agrees], is_whole
 
 
-def _agree(samples: Samples, rows: Pairs, load: Callable[[Place], OverlaidImage | None], pair: Sequence[int]) -> bool:
+def _agree(
+    samples: Samples, rows: Pairs, load: Callable[[Place], OverlaidImage | None], pair: Sequence[int], fit: float
+) -> bool:
     """Whether the details of two images agree; their outlines do. An image that can't be read agrees with none."""
     one, other = (load(samples.file(int(rows[place]))) for place in pair)
-    return one is not None and other is not None and agreement(one, other) >= _DETAILS
+    if one is None or other is None:
+        return False
+    shown = min(one.shown, other.shown)
+    if shown < _HARDLY_ANY:
+        return fit >= _SAME_OUTLINE
+    if agreement(one, other) >= _DETAILS:
+        return True
+    # Of a small thing on plain ground, so many places can't agree: nearly all that there are must.
+    least = max(_HARDLY_ANY, round(_LEAST_SHARE * shown))
+    return least < LEAST_PLACES and agreement(one, other, least) >= _FEW_DETAILS
 
 
 def _confirm(
-    pairs: Pairs, fits: npt.NDArray[np.float64], count: int, agree: Callable[[list[list[int]]], Iterable[bool]]
+    pairs: Pairs,
+    fits: npt.NDArray[np.float64],
+    count: int,
+    agree: Callable[[list[list[int]], list[float]], Iterable[bool]],
 ) -> npt.NDArray[np.bool_]:
     """Return which pairs hold: their details agree, or pairs that agree join both images.
 
@@ -146,7 +164,7 @@ def _confirm(
         chosen = [number for number in chosen if not agrees[number]]
         if not chosen:
             break
-        holds[chosen] = agrees[chosen] = list(agree(pairs[chosen].tolist()))
+        holds[chosen] = agrees[chosen] = list(agree(pairs[chosen].tolist(), fits[chosen].tolist()))
     return holds
 
 

@@ -19,12 +19,13 @@ from sightline.pixels.containers import Place
 from sightline.pixels.decode import decode_image
 from sightline.pixels.modes import Range
 
-__all__ = ["LEAST_AGREEMENT", "LEAST_SIDE", "OverlaidImage", "agreement", "open_overlaid"]
+__all__ = ["LEAST_AGREEMENT", "LEAST_PLACES", "LEAST_SIDE", "OverlaidImage", "agreement", "open_overlaid"]
 
 Floats = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]  # [2, 3]: an affine change of points (x, y)
 
 LEAST_AGREEMENT = 0.7  # correlation of the edges of two images laid over each other: below, they are no versions
+LEAST_PLACES = 12  # places of 16 pixels that must agree
 LEAST_SIDE = 32  # pixels: smaller images have too little detail to be known again when they are turned
 
 _SIDE = 128  # short side at which images are matched
@@ -33,7 +34,6 @@ _LONGEST = 4  # times the short side
 _ALIKE = 0.8  # cosine of two descriptors from which on they are a match
 _LEAST_MATCHES = 4  # that agree on a change
 _BLOCK = 16  # pixels of a place that is compared
-_LEAST_PLACES = 12  # that must agree
 _LEAST_SHARE = 0.75  # of the places in which both images show something
 _SAME_PLACE = 0.6  # correlation from which on a place agrees
 _FAINT = 2.0  # mean square of edges, on a scale of 0 to 255, below which a place shows nothing
@@ -63,6 +63,11 @@ class OverlaidImage:
         """``[H, W]``: details between 1 and 4 pixels, without light and colour."""
         return _edges(np.asarray(self.grey, np.float32))
 
+    @cached_property
+    def shown(self) -> int:
+        """How many places of 16 pixels show anything; 64 are in a square image."""
+        return int((_means(self.edges**2) > _FAINT).sum())
+
 
 def open_overlaid(place: Place, value_range: Range | None = None) -> OverlaidImage | None:
     """Return the image of a file; None where it can't be read.
@@ -77,8 +82,12 @@ def open_overlaid(place: Place, value_range: Range | None = None) -> OverlaidIma
         return None
 
 
-def agreement(one: OverlaidImage, other: OverlaidImage) -> float:
+def agreement(one: OverlaidImage, other: OverlaidImage, least_places: int = LEAST_PLACES) -> float:
     """Return the correlation of the edges of two images laid over each other, -1 to 1; 0 where nothing fits.
+
+    Args:
+        one, other: the images.
+        least_places: of 16 pixels that must agree.
 
     Example:
         >>> pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
@@ -92,7 +101,7 @@ def agreement(one: OverlaidImage, other: OverlaidImage) -> float:
         for count, matrix in _propose(one.keypoints, theirs)
     ]
     proposals.sort(key=lambda proposal: -proposal[0])
-    return max((_lay_over(one, other, matrix, mirrored) for _, matrix, mirrored in proposals[:2]), default=0.0)
+    return max((_lay_over(one, other, *change, least_places) for _, *change in proposals[:2]), default=0.0)
 
 
 def _propose(ours: Keypoints, theirs: Keypoints) -> list[tuple[int, Matrix]]:
@@ -156,7 +165,7 @@ def _fit(source: Matrix, target: Matrix) -> Matrix | None:
     return np.asarray(matrix) if is_plausible else None
 
 
-def _lay_over(one: OverlaidImage, other: OverlaidImage, matrix: Matrix, is_mirrored: bool) -> float:
+def _lay_over(one: OverlaidImage, other: OverlaidImage, matrix: Matrix, is_mirrored: bool, least_places: int) -> float:
     """Return the correlation of edges where both images are; 0 unless they agree in enough places."""
     from scipy.ndimage import minimum_filter
 
@@ -176,7 +185,7 @@ def _lay_over(one: OverlaidImage, other: OverlaidImage, matrix: Matrix, is_mirro
     power, their_power = _means(one.edges**2 * core), _means(theirs**2 * core)
     shown = (_means(core) > 0.6) & (power > _FAINT) & (their_power > _FAINT)
     agrees = _means(one.edges * theirs * core)[shown] > _SAME_PLACE * np.sqrt(power * their_power)[shown]
-    if agrees.sum() < _LEAST_PLACES or agrees.mean() < _LEAST_SHARE:
+    if agrees.sum() < least_places or agrees.mean() < _LEAST_SHARE:
         return 0.0
     ours, theirs = (edges.clip(-_STRONG, _STRONG) * core for edges in (one.edges, theirs))
     return float((ours * theirs).sum() / np.sqrt((ours**2).sum() * (theirs**2).sum()))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sightline.data.joining import join_pairs
 from sightline.data.samples import PARTS, Samples
 from sightline.errors import DataError, InputError
 from sightline.text import count_of
@@ -210,9 +211,6 @@ def check_shares(val: float | None, test: float | None) -> None:
 
 def find_units(samples: Samples, rows: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
     """Return arrays of positions that must stay together, as a group, copies, near-duplicates or versions."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     if not len(rows):
         return []
     ends = [np.empty((2, 0), np.intp)]
@@ -224,11 +222,9 @@ def find_units(samples: Samples, rows: npt.NDArray[np.intp]) -> list[npt.NDArray
     some = {digest: place for place, digest in enumerate(samples.digests[rows])}
     pairs = [pair for pair in samples.digests[samples.alike].tolist() if pair[0] in some and pair[1] in some]
     ends.append(np.array([[some[digest] for digest in pair] for pair in pairs], np.intp).reshape(-1, 2).T)
-    left, right = np.concatenate(ends, 1)
-    graph = coo_array((np.ones(len(left), bool), (left, right)), shape=(len(rows), len(rows)))
-    count, unit_of = connected_components(graph, directed=False)
+    unit_of = join_pairs(np.concatenate(ends, 1).T, len(rows))
     places = np.argsort(unit_of, kind="stable")
-    return np.split(rows[places], np.cumsum(np.bincount(unit_of, minlength=count))[:-1])
+    return np.split(rows[places], np.cumsum(np.bincount(unit_of))[:-1])
 
 
 def draw_parts(
@@ -330,33 +326,36 @@ def find_twins(
     earlier: dict[str, list[int]] = {}
     for row in np.flatnonzero(np.isin(parts, PARTS[: PARTS.index(part)]) & (samples.digests != "")):
         earlier.setdefault(samples.digests[row], []).append(int(row))
-    same = _same_contents(samples, samples.alike if alike is None else alike)
+    pairs = samples.alike if alike is None else alike
+    unit_of, partners = _units_of_contents(samples, pairs), _partners(samples, pairs)
+    of_unit: dict[int, list[int]] = {}  # no more than are shown, however long a film is
+    for digest, rows in earlier.items():
+        of_unit.setdefault(unit_of.get(digest, -1), []).extend(rows[:_MOST_TWINS])
     twins = {}
     for row in np.flatnonzero(parts == part):
         digest = samples.digests[row]
-        contents = same.get(digest, (digest,))
-        found = list(islice((twin for content in contents for twin in earlier.get(content, ())), _MOST_TWINS))
+        own = (twin for content in (digest, *partners.get(digest, ())) for twin in earlier.get(content, ()))
+        further = of_unit.get(unit_of[digest], ()) if digest in unit_of else ()
+        found = dict.fromkeys(islice(chain(own, further), 3 * _MOST_TWINS))
         if found:
-            twins[int(row)] = found
+            twins[int(row)] = list(found)[:_MOST_TWINS]
     return twins
 
 
-def _same_contents(samples: Samples, alike: npt.NDArray[np.intp]) -> dict[str, list[str]]:
-    """Return digest -> digests of all contents that pairs join with it, itself first, then those of its own pairs."""
+def _partners(samples: Samples, pairs: npt.NDArray[np.intp]) -> dict[str, list[str]]:
+    """Return digest -> digests of the contents that pairs name with it."""
     partners: dict[str, list[str]] = {}
-    for one, other in samples.digests[alike].tolist():
+    for one, other in samples.digests[pairs].tolist():
         partners.setdefault(one, []).append(other)
         partners.setdefault(other, []).append(one)
-    same: dict[str, list[str]] = {}
-    for first in partners:
-        reached = dict.fromkeys((first, *partners[first]))
-        waiting = [*partners[first]]
-        while waiting:
-            new = [digest for digest in partners[waiting.pop()] if digest not in reached]
-            reached |= dict.fromkeys(new)
-            waiting += new
-        same[first] = list(reached)
-    return same
+    return partners
+
+
+def _units_of_contents(samples: Samples, pairs: npt.NDArray[np.intp]) -> dict[str, int]:
+    """Return digest -> number of the unit that pairs make, of those contents that are in a pair."""
+    digests, places = np.unique(samples.digests[pairs].astype(str), return_inverse=True)
+    unit = join_pairs(places.reshape(-1, 2), len(digests))
+    return dict(zip(digests.tolist(), unit.tolist(), strict=True))
 
 
 def find_leaked(samples: Samples, parts: npt.NDArray[np.object_], part: str) -> npt.NDArray[np.bool_]:
@@ -374,8 +373,9 @@ def with_seen(samples: Samples, split: Split, seen: AbstractSet[str]) -> Split:
         split: of them.
         seen: sha256 of images that the network was trained or chosen on before.
     """
-    same = _same_contents(samples, samples.alike)
-    is_seen = np.array([not seen.isdisjoint(same.get(digest, (digest,))) for digest in samples.digests], bool)
+    unit_of = _units_of_contents(samples, samples.alike)
+    seen_units = {unit for digest, unit in unit_of.items() if digest in seen}
+    is_seen = np.array([one in seen or unit_of.get(one, -1) in seen_units for one in samples.digests], bool)
     return replace(split, leaked=split.leaked | (is_seen & (split.parts == split.headline)))
 
 

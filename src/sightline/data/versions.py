@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.data.duplicates import in_order_of_use
+from sightline.data.joining import join_pairs
 from sightline.data.overlay import LEAST_AGREEMENT, LEAST_SIDE, OverlaidImage, agreement, open_overlaid
 from sightline.data.samples import Samples
 from sightline.machine import usable_threads
@@ -183,11 +184,7 @@ def _random_pairs(count: int) -> list[tuple[int, int]]:
 
 def _join(pairs: Pairs, count: int) -> tuple[Pairs, Pairs]:
     """Return the unit of each image that pairs make, and the size of each unit."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    unit = connected_components(graph, directed=False)[1]
+    unit = join_pairs(pairs, count)
     return unit, np.bincount(unit)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sightline.data.joining import join_pairs
+
 __all__ = [
     "Interval",
     "design_effect",
@@ -218,16 +220,11 @@ def join_units(*several: Units | None) -> Units | None:
     given = [units for units in several if units is not None]
     if len(given) < 2:
         return given[0] if given else None
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     n, ends = len(given[0]), []
     for units in given:
         _, first, place = np.unique(units, return_index=True, return_inverse=True)
-        ends.append(np.stack([np.arange(n), first[place]]))
-    left, right = np.concatenate(ends, 1)
-    graph = coo_array((np.ones(len(left), bool), (left, right)), shape=(n, n))
-    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+        ends.append(np.stack([np.arange(n), first[place]], 1))
+    return join_pairs(np.concatenate(ends), n).astype(np.int64)
 
 
 def effective_count(values: npt.NDArray[np.bool_] | npt.NDArray[np.float64], units: Units) -> int:
