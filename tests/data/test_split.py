@@ -395,6 +395,7 @@ def test_a_chain_of_copies_holds_no_more_than_its_images(table: Table, count: in
     """A film: each frame is a copy of the next. What is kept must not grow with the square of its length."""
     samples = replace(table([0] * count), near=np.stack([np.arange(count - 1), np.arange(1, count)], 1))
     parts = np.array(["train"] * (count // 2) + ["test"] * (count - count // 2), object)
+    find_twins(samples, parts, "test")  # scipy is imported now
     tracemalloc.start()
     try:
         twins = find_twins(samples, parts, "test")

@@ -101,7 +101,10 @@ def agreement(one: OverlaidImage, other: OverlaidImage, least_places: int = LEAS
         for count, matrix in _propose(one.keypoints, theirs)
     ]
     proposals.sort(key=lambda proposal: -proposal[0])
-    return max((_lay_over(one, other, *change, least_places) for _, *change in proposals[:2]), default=0.0)
+    likeliest = proposals[:2]
+    return max(
+        (_lay_over(one, other, change, mirrored, least_places) for _, change, mirrored in likeliest), default=0.0
+    )
 
 
 def _propose(ours: Keypoints, theirs: Keypoints) -> list[tuple[int, Matrix]]:
