@@ -158,6 +158,17 @@ def test_masks_and_deep_values_have_their_own_cure() -> None:
         assert np.array_equal(cured, meant)
 
 
+@pytest.mark.parametrize(("most", "bits"), [(1_000, 10), (1_023, 10), (3_950, 12), (4_095, 12), (16_383, 14)])
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_values_of_10_to_14_bits_are_not_made_black(most: int, bits: int, kind: type) -> None:
+    images = np.array([[[0, most]], [[most // 2, most // 3]]], kind)
+    with pytest.raises(DataError, match=f"to {most}") as caught:
+        read_samples((images, ["a", "b"]))
+    assert f"for {bits} bits" in caught.value.cure
+    cured = eval(caught.value.cure.partition(" = ")[2], {"images": images})  # noqa: S307
+    assert np.array_equal(cured, (images.astype(float) / (2**bits - 1) * 255).round())
+
+
 @pytest.mark.parametrize(
     "images", [np.zeros((4, 9)), np.full((2, 5, 5), np.nan), np.array([["a"]]), np.zeros((2, 5, 5, 7))]
 )

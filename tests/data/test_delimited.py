@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sightline.checks.checkup import check_subject
 from sightline.checks.subject import Subject
-from sightline.data.delimited import find_known, read_delimited
+from sightline.data.delimited import Lines, find_known, read_delimited
 from sightline.data.fixes import read_fixes
 from sightline.data.samples import Samples
 from sightline.data.sources import read_samples
@@ -81,6 +81,35 @@ def test_a_note_of_several_lines_is_a_note_and_is_counted(tmp_path: Path) -> Non
     samples = read_samples(file)
     assert list(samples.extra["note"]) == ["seen at dusk,\nnear the river, wet", '12" tall']
     assert "2 rows, of which 1 go on over several lines" in samples.notes[0]
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "seen at dusk,\nfound again on pets, flickr.com",  # another column holds flickr.com
+        "seen at dusk,\nas in b.jpg, c.jpg",
+        "as in a.jpg, b.jpg, c.jpg\nand more, at dusk",
+        "cat,dog,cow,hen\nseen at dusk",
+    ],
+)
+def test_a_note_that_names_files_and_sites_is_a_note(note: str) -> None:
+    text = f'path,label,source,note\na.jpg,cat,flickr.com,fine\nb.jpg,dog,flickr.com,"{note}"\n'
+    assert read_delimited(text.encode(), "t.csv").rows[1].cells[3] == note
+
+
+def test_long_notes_are_looked_at_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each row was compared with each long one: a table of 32,000 rows took 8 s."""
+    compared = 0
+
+    def count(one: Lines, other: object) -> bool:
+        nonlocal compared
+        compared += 1
+        return tuple.__eq__(one, other)
+
+    monkeypatch.setattr(Lines, "__eq__", count)
+    rows = "".join(f'a{k}.jpg,cat,"a longer note\nof two lines"\nb{k}.jpg,dog,short\n' for k in range(200))
+    assert len(read_delimited(f"path,label,note\n{rows}".encode(), "t.csv").rows) == 400
+    assert compared <= 400
 
 
 def findings_of(samples: Samples, code: str) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sightline.data.path_lists import read_paths
+from sightline.errors import DataError
 
 NAMES = ["k/Käfer 1.png", "k/b.png", 'k/c "x".png']
 DRESSES = {
@@ -57,3 +58,25 @@ def test_paths_are_yielded_as_they_come() -> None:
 
     stream = read_paths(io.BufferedReader(Endless(), 16))
     assert [next(stream) for _ in range(3)] == ["a.png"] * 3
+
+
+def test_only_a_null_ends_the_paths_of_a_list_with_nulls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``find -print0`` is for names with line feeds in them, wherever in the list they are."""
+    monkeypatch.chdir(tmp_path)
+    names = ["two\nlines.png", "a.png", *(f"{k:05d}.png" for k in range(9_000)), "more\r\nlines.png"]
+    for name in (names[0], names[-1]):
+        Path(name).write_bytes(b"x")
+    data = b"".join(os.fsencode(name) + b"\0" for name in names)
+    assert list(read_paths(io.BytesIO(data))) == names
+    assert list(read_paths(io.BufferedReader(io.BytesIO(data), 7))) == names
+
+
+@pytest.mark.parametrize("text", ["sep=;\nimage;label\na.jpg;cat\n", "sep=,\n", "SEP=\t\r\nlabel\r\n"])
+def test_a_table_without_paths_is_refused_with_its_columns(text: str) -> None:
+    with pytest.raises(DataError, match="without a column path") as caught:
+        list(read_paths(io.BytesIO(text.encode())))
+    assert caught.value.code == "data.table-columns" and "path" in caught.value.cure
+
+
+def test_a_column_filepath_is_a_column_of_paths() -> None:
+    assert list(read_paths(io.BytesIO(b"label,filepath\ncat,a.jpg\n"))) == ["a.jpg"]

@@ -23,6 +23,8 @@ from sightline.pixels.containers import MARK
 
 __all__ = ["read_arrays"]
 
+_DEPTHS = (10, 12, 14)  # bits of cameras and scanners whose values are stored in 16
+
 
 def read_arrays(images: Any, labels: Any, source: str) -> Found:
     """Store images and return where they are.
@@ -85,6 +87,10 @@ def _values_cure(pixels: npt.NDArray[Any], images: str) -> str:
     if high <= 255:
         return f"{images}.round().astype('uint8')" if kind == "f" else f"{images}.astype('uint8')"
     if high <= 65_535 and (kind == "f" or pixels.dtype == np.uint16):
+        bits = next((bits for bits in _DEPTHS if high < 2**bits), 0)
+        if bits:
+            most = 2**bits - 1
+            return f"({images} * (255 / {most})).round().astype('uint8')  # for {bits} bits: values of 0 to {most}"
         return f"({images} / 257).round().astype('uint8')"
     return f"({images} * (255 / {high:.8g})).round().astype('uint8')"
 

@@ -20,12 +20,14 @@ from sightline.data.folders import IMAGE_SUFFIXES
 from sightline.data.path_forms import forms_of
 from sightline.errors import DataError
 
-__all__ = ["Delimited", "Lines", "decode_text", "find_known", "read_delimited", "refuse_double_names"]
+__all__ = ["PATH_NAMES", "Delimited", "Lines", "decode_text", "find_known", "read_delimited", "refuse_double_names"]
+
+PATH_NAMES = ("path", "file_name", "filename", "filepath")  # of the column with paths, in this order
 
 _DELIMITERS = ",;\t"
 _EXCEL = re.compile(r"sep=(.)\r?\n?", re.IGNORECASE)
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_BREAK = re.compile(r"[\r\n]")
+_BREAK = re.compile(r"\r\n|[\r\n]")
 _QUOTE = "close the quotation mark, write it twice where it belongs to the text, or leave it out"
 
 
@@ -126,7 +128,7 @@ def read_delimited(data: bytes, source: str, *, is_exact: bool = False, any_byte
     first, rest = (rows[0].cells, rows[1:]) if rows else ((), [])
     columns = tuple(name.strip() for name in first)
     refuse_double_names(columns, source)
-    _refuse_swallowed(rest, source, delimiter)
+    _refuse_swallowed(columns, rest, source, delimiter)
     for row in rest:
         if len(row.cells) > len(columns) and any(cell.strip() for cell in row.cells[len(columns) :]):
             message = f"{source}: {row.where}: too many cells: {len(row.cells)} for {len(columns)} columns"
@@ -148,17 +150,40 @@ def _rows(text: str, source: str, delimiter: str, before: int, is_exact: bool) -
         raise DataError("data.table-rows", message, _QUOTE) from error
 
 
-def _refuse_swallowed(rows: Sequence[Lines], source: str, delimiter: str) -> None:
-    """Raise for a cell that took in further rows, because a quotation mark in it was meant as text."""
-    long = [row for row in rows if row.first != row.last]
-    if not long:
+def _refuse_swallowed(columns: Sequence[str], rows: Sequence[Lines], source: str, delimiter: str) -> None:
+    """Raise for a cell that took in further rows, because a quotation mark in it was meant as text.
+
+    A note may have several lines; one that is a row has as many cells as rows have, and a file's name among the paths.
+    """
+    long: list[Lines] = []
+    short: list[Lines] = []
+    for row in rows:
+        (short if row.first == row.last else long).append(row)
+    at = next((number for name in PATH_NAMES for number, one in enumerate(columns) if one.lower() == name), None)
+    if not long or at is None:
         return
-    endings = IMAGE_SUFFIXES | {_ending(cell) for row in rows if row not in long for cell in row.cells} - {""}
+    endings = IMAGE_SUFFIXES | {_ending(row.cells[at]) for row in short if len(row.cells) > at} - {""}
+    widths = {len(columns), *(len(row.cells) for row in short)}
     for row in long:
-        lines = [line for cell in row.cells for line in (cell.splitlines() if _BREAK.search(cell) else ())]
-        if any(_ending(text) in endings for line in lines if delimiter in line for text in line.split(delimiter)):
-            message = f"{source}: {row.where}: a quotation mark takes the rows after it into one cell"
-            raise DataError("data.table-rows", message, _QUOTE)
+        for first, cells, end in _lines_within(row, delimiter):
+            if len(cells) in widths and first <= at < end and _ending(cells[at]) in endings:
+                message = f"{source}: {row.where}: a quotation mark takes the rows after it into one cell"
+                raise DataError("data.table-rows", message, _QUOTE)
+
+
+def _lines_within(row: Lines, delimiter: str) -> Iterator[tuple[int, list[str], int]]:
+    """Yield the row that each line of a long cell may have been, and which cells of it, from and to, are in the line.
+
+    Cells before the first line and after the last one are those of the long row.
+    """
+    for place, cell in enumerate(row.cells):
+        lines = _BREAK.split(cell)
+        for number, line in enumerate(lines if len(lines) > 1 else ()):
+            texts = line.split(delimiter)
+            before = row.cells[:place] if number == 0 else ()
+            after = row.cells[place + 1 :] if number == len(lines) - 1 else ()
+            if len(texts) > 1:
+                yield len(before), [*before, *texts, *after], len(before) + len(texts)
 
 
 def _ending(cell: str) -> str:

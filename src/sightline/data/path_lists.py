@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import codecs
+import io
 import os
 from collections.abc import Iterator
+from itertools import chain
 from typing import BinaryIO
 
-from sightline.data.delimited import decode_text, read_delimited
+from sightline.data.delimited import PATH_NAMES, decode_text, read_delimited
 from sightline.data.path_forms import forms_of
 from sightline.data.tables import usual_names
+from sightline.errors import DataError
 
 __all__ = ["read_paths"]
 
 _SOURCE = "the list on stdin"
+_BLOCK = 65_536  # bytes
 
 
 def read_paths(stream: BinaryIO) -> Iterator[str]:
@@ -30,34 +34,68 @@ def read_paths(stream: BinaryIO) -> Iterator[str]:
         >>> list(read_paths(io.BytesIO(b"a.jpg\\r\\nb.jpg\\n")))
         ['a.jpg', 'b.jpg']
     """
-    first = stream.readline()
-    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        lines = iter(decode_text(first + stream.read(), _SOURCE).splitlines(keepends=True))
-        first = next(lines, "").encode()
-        rest: Iterator[bytes] = (line.encode() for line in lines)
-    else:
-        first = first.removeprefix(codecs.BOM_UTF8)
-        rest = iter(stream)
-    if _is_header(os.fsdecode(first)) or first.lower().startswith(b"sep="):
-        table = read_delimited(first + b"".join(rest), _SOURCE, any_bytes=True)
-        place = usual_names(table.columns, _SOURCE).index("path")
-        yield from (_found(row.cells[place]) for row in table.rows if len(row.cells) > place and row.cells[place])
+    block = _first_block(stream)
+    if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        stream = io.BytesIO(decode_text(block + stream.read(), _SOURCE).encode())
+        block = _first_block(stream)
+    block = block.removeprefix(codecs.BOM_UTF8)
+    if b"\0" in block:
+        yield from (_found(os.fsdecode(path)) for path in _ended_by_null(block, stream) if path.strip())
         return
-    yield from _paths_in(first)
-    for line in rest:
-        yield from _paths_in(line)
+    lines = chain(io.BytesIO(block if block.endswith(b"\n") else block + stream.readline()), stream)
+    first = next(lines, b"")
+    if _is_header(os.fsdecode(first)) or first.lower().startswith(b"sep="):
+        yield from _paths_in_table(first + b"".join(lines))
+        return
+    for line in chain([first], lines):
+        path = line.rstrip(b"\r\n")
+        if path.strip():
+            yield _found(os.fsdecode(path))
+
+
+def _first_block(stream: BinaryIO) -> bytes:
+    """Return what is there already, at least up to where a line or a path ends."""
+    block = b""
+    while b"\n" not in block and b"\0" not in block:
+        more = _read_some(stream)
+        if not more:
+            break
+        block += more
+    return block
+
+
+def _read_some(stream: BinaryIO) -> bytes:
+    """Return what can be read without waiting for more than that; nothing at the end."""
+    read: bytes = getattr(stream, "read1", stream.read)(_BLOCK)
+    return read
+
+
+def _ended_by_null(block: bytes, stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the paths of a list in which only a null ends a path; a line feed may be part of a name."""
+    while block:
+        *whole, rest = block.split(b"\0")
+        yield from whole
+        more = _read_some(stream)
+        if not more:
+            yield rest
+        block = rest + more if more else b""
+
+
+def _paths_in_table(data: bytes) -> Iterator[str]:
+    table = read_delimited(data, _SOURCE, any_bytes=True)
+    columns = usual_names(table.columns, _SOURCE)
+    if "path" not in columns:
+        message = (
+            f"{_SOURCE} is a table without a column path: its columns are {', '.join(map(repr, columns)) or 'none'}"
+        )
+        raise DataError("data.table-columns", message, "name the column with the images path in the table's header")
+    place = columns.index("path")
+    yield from (_found(row.cells[place]) for row in table.rows if len(row.cells) > place and row.cells[place])
 
 
 def _is_header(line: str) -> bool:
     cells = [cell.strip().strip('"').lower() for cell in line.replace(";", ",").replace("\t", ",").split(",")]
-    names = {"path", "file_name", "filename"} & set(cells)
-    return bool(names) and not os.path.exists(line.strip())  # noqa: PTH110
-
-
-def _paths_in(line: bytes) -> Iterator[str]:
-    for part in line.rstrip(b"\r\n").split(b"\0"):
-        if part.strip():
-            yield _found(os.fsdecode(part))
+    return not set(PATH_NAMES).isdisjoint(cells) and not os.path.exists(line.strip())  # noqa: PTH110
 
 
 def _found(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from sightline.data.delimited import Delimited, decode_text, read_delimited, refuse_double_names
+from sightline.data.delimited import PATH_NAMES, Delimited, decode_text, read_delimited, refuse_double_names
 from sightline.data.found import SPLIT_NAMES, Found, Row, class_name, relative_to
 from sightline.data.path_forms import forms_of
 from sightline.errors import DataError, InputError
@@ -37,8 +37,6 @@ __all__ = [
 ]
 
 KNOWN = ("path", "label", "split", "group")
-# What others call the column with the path, where there is no column path.
-_PATH_NAMES = ("file_name", "filename", "filepath")
 _HOW = "name the columns path,label (and split, group if you have them)"
 _PLAIN = re.compile(r"(?:(?!\.\.?/)[^/\\:]+/)*(?!\.\.?$)[^/\\:]+")  # relative and normalised already
 UNLABELLED = "\0unlabelled"  # no cell has it: a row that no column gives a class
@@ -272,7 +270,7 @@ def usual_names(columns: Sequence[str], source: str) -> tuple[str, ...]:
     refuse_double_names(names, source, KNOWN)
     usual = [name.lower() if name.lower() in KNOWN else name for name in names]
     if "path" not in usual:
-        other = next((name for known in _PATH_NAMES for name in usual if name.lower() == known), None)
+        other = next((name for known in PATH_NAMES for name in usual if name.lower() == known), None)
         usual = ["path" if name == other else name for name in usual]
     return tuple(usual)
 
