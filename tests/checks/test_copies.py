@@ -71,6 +71,14 @@ def test_versions_are_told_by_their_originals_and_proposed_as_groups(subject):
     assert find_versions(subject(LABELS, near=[(0, 2)])) == []
 
 
+def test_where_a_given_split_separates_versions_a_split_is_proposed_that_does_not(subject):
+    assert "--resplit" not in find_versions(subject(LABELS, versions=[(0, 2)], given=GIVEN))[0].cure
+    many = subject(LABELS, versions=[(k, k + 32) for k in range(6)], given=GIVEN)
+    for cure in (find_versions(many)[0].cure, find_leaks(many)[0].cure):
+        assert f"sightline train {many.samples.source} --resplit" in cure
+    assert "--resplit" not in find_leaks(subject(LABELS, versions=[(0, 32)], given=GIVEN))[0].cure
+
+
 def test_a_test_image_with_a_version_in_train_leaks_through_a_chain(subject):
     """Version by version: the test image has no pair in train of its own."""
     found = subject(LABELS, versions=[(0, 32), (32, 34), (1, 3)], given=GIVEN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,6 +52,13 @@ def test_a_given_split_that_tears_groups_is_an_error(subject):
     (finding,) = find_torn_groups(subject(LABELS, groups=groups, given=given))
     assert "1 of 20 groups" in finding.message
     assert [case.note for case in finding.cases] == ["g11"]
+
+
+def test_a_cure_keeps_the_options_that_were_typed(subject):
+    groups = [f"g{k // 5}" for k in range(100)]
+    given = ["train"] * 58 + ["val"] * 22 + ["test"] * 20
+    found = replace(subject(LABELS, groups=groups, given=given), options=" --group patient")
+    assert f"sightline train {found.samples.source} --group patient --resplit;" in find_torn_groups(found)[0].cure
 
 
 def test_a_drawn_split_tears_no_group(subject):

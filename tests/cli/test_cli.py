@@ -598,6 +598,19 @@ def test_tables_on_stdout_are_utf_8_whatever_the_encoding(copied_run, colours, t
     assert row["path"] == str(image)
 
 
+def test_what_check_proposes_inside_the_folder_of_images_can_be_typed_there(sightline, here, colours, monkeypatch):
+    shutil.copytree(colours, "photos")
+    (Path("photos") / "red" / "000.png").write_bytes(b"no image")
+    monkeypatch.chdir("photos")
+    _, out, _ = sightline("check", ".", "--versions", "off")
+    proposed = [line[line.index("sightline check") :] for line in out.splitlines() if "sightline check" in line]
+    assert len(proposed) == 2
+    for line in proposed:
+        _, _, err = sightline(*shlex.split(line.partition(" (")[0])[1:])
+        assert "error" not in err
+    assert {path.name for path in here.iterdir()} >= {"check.html", "fixes.csv"}
+
+
 def test_what_the_list_of_fixes_leaves_out_does_not_stop_the_training(sightline, here, colours):
     shutil.copytree(colours, "photos")
     for number in range(3):

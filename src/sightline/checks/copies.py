@@ -25,6 +25,7 @@ __all__ = [
     "find_versions",
 ]
 
+_MUCH = 0.5  # of a part: without it, little is left to measure on
 _MANY = 0.1  # of all images: then metrics rest on clearly fewer originals than images
 _MOST = 20  # copies of one image that a case lists
 Rows = npt.NDArray[np.intp]
@@ -162,10 +163,10 @@ def find_versions(subject: Subject) -> list[Finding]:
     severity: Severity = "warning" if images > _MANY * len(samples) else "note"
     originals = count_of(len(units), "original")
     message = f"{count_of(images, 'image')} show {originals}, turned, shifted, zoomed, mirrored or recoloured"
-    cure = (
-        "nothing to do: a split that Sightline draws keeps them on one side, and intervals count each original once; "
-        "augment after the split, not before"
-    )
+    drawn = "a split that Sightline draws keeps them on one side, and intervals count each original once"
+    torn = bool((samples.given != "").any()) and any(len(set(subject.split.parts[rows])) > 1 for rows in units)
+    what = f"the given split separates them; {drawn}: {subject.training('--resplit')}"
+    cure = f"{what if torn else f'nothing to do: {drawn}'}; augment after the split, not before"
     cases = subject.cases_together(groups, _names(subject, groups))
     return [Finding("versions", severity, message, cases, cure, fixes)]
 
@@ -200,5 +201,8 @@ def find_leaks(subject: Subject) -> list[Finding]:
             )
             message = f"{count_of(len(rows), f'{part} image')} {how} {earlier}"
             cases = subject.cases_together(groups, _names(subject, groups))
-            findings.append(Finding(code, "error", message, cases, f"remove them from {part}{left_out}", fixes))
+            cure = f"remove them from {part}{left_out}"
+            if len(rows) > _MUCH * len(split.rows(part)):
+                cure = f"little of {part} is left without them{left_out}; draw a split: {subject.training('--resplit')}"
+            findings.append(Finding(code, "error", message, cases, cure, fixes))
     return findings

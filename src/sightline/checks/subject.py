@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -38,12 +39,18 @@ class Subject:
         split: the split that training would use.
         embedding: features of the images, where they were computed.
         value_range: (low, high) that 16-bit, 32-bit and float images were read with.
+        options: how the images are read, as typed for a command, each option after a blank.
     """
 
     samples: Samples
     split: Split
     embedding: Embedding | None = None
     value_range: tuple[float, float] | None = None
+    options: str = ""
+
+    def training(self, *more: str) -> str:
+        """Return the command that trains on these images, read as they were read here, with further options."""
+        return " ".join([f"sightline train {shlex.quote(self.samples.source)}{self.options}", *more])
 
     def cases(self, rows: Iterable[Any], notes: Iterable[str] | None = None) -> tuple[Case, ...]:
         """Return a case for each row, with its note."""

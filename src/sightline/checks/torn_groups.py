@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
+from shlex import quote
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +36,8 @@ def find_group_patterns(subject: Subject) -> list[Finding]:
     groups = assign_groups(samples, found.pattern).groups
     torn = len(find_torn(groups, subject.split.parts))
     counts = f"{count_of(found.images, 'image')} in {count_of(found.groups, 'group')} such as {found.example!r}"
-    resplit = " --resplit" if any(samples.given) else ""
-    typed = f"sightline train {shlex.quote(samples.source)} --group {shlex.quote(found.pattern)}{resplit}"
+    resplit = ["--resplit"] if any(samples.given) else []
+    typed = subject.training("--group", quote(found.pattern), *resplit)
     cases = (Case(found.members),)
     if not _is_alike(subject, groups):
         message = (
@@ -68,7 +68,10 @@ def find_coarse_groups(subject: Subject) -> list[Finding]:
     if not any(samples.groups):
         return []
     findings = []
-    cure = "choose a rule that makes smaller groups, or none; sightline check without --group says what names look like"
+    cure = (
+        "images of more groups say more, and --folds 5 tests each group once; where the rule joins what does not "
+        "belong together, choose one that makes smaller groups"
+    )
     drawn = [part for part in ("val", "test") if (split.parts == part).any() and not (samples.given == part).any()]
     for part in drawn:
         absent = [words for label in range(len(samples.classes)) if (words := _why_absent(subject, label, part))]
@@ -112,8 +115,5 @@ def find_torn_groups(subject: Subject) -> list[Finding]:
     )
     groups = set(samples.groups) - {""}
     message = f"the given split separates {len(torn):,} of {count_of(len(groups), 'group')}"
-    cure = (
-        f"draw a split that keeps groups together: sightline train {shlex.quote(samples.source)} --resplit; "
-        "or move each group to one part"
-    )
+    cure = f"draw a split that keeps groups together: {subject.training('--resplit')}; or move each group to one part"
     return [Finding("torn-groups", "error", message, cases, cure)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -113,8 +114,7 @@ def check(
     if html:
         from sightline.reporting.check_page import render_check
 
-        quoted = f"{shlex.quote(data)}{choices.options()}"
-        typed = [f"sightline check {quoted} --fix-list fixes.csv", f"sightline train {quoted}"]
+        typed = _typed_next(data, choices.options(), fix_list, has_fixes=bool(up.findings.fixes))
         _write(html, render_check(up.samples, up.findings, up.not_run, numbers, typed))
     if fix_list:
         # What was applied belongs to the new list too, or it would be lost with it.
@@ -229,6 +229,24 @@ def print_findings(samples: Samples, findings: Findings) -> None:
         print(f"  cure: {printable(finding.cure)}")
 
 
+def _typed_next(data: str, options: str, fix_list: Path | None, *, has_fixes: bool) -> list[str]:
+    """Return the commands that come next, as the page shows them."""
+    train = f"sightline train {shlex.quote(data)}{options}"
+    if not has_fixes:
+        return [train]
+    name = shlex.quote(str(fix_list)) if fix_list else _beside(data, "fixes.csv")
+    first = [] if fix_list else [f"sightline check {shlex.quote(data)}{options} --fix-list {name}"]
+    return [*first, f"{train.partition(' --fixes ')[0]} --fixes {name}"]
+
+
+def _beside(data: str, name: str) -> str:
+    """Return a name for a new file as it is typed: outside of the images, where one works among them."""
+    folder, here = Path(data).resolve(), Path.cwd()
+    if not folder.is_dir() or (folder != here and folder not in here.parents):
+        return name
+    return shlex.quote(os.path.relpath(folder.parent / name))
+
+
 def _print_next(data: str, up: Any, options: str, again: str, html: Path | None, fix_list: Path | None) -> None:
     """Say where things are and what to type next; ``options`` and ``again`` are those that were typed."""
     from sightline.text import count_of
@@ -240,12 +258,14 @@ def _print_next(data: str, up: Any, options: str, again: str, html: Path | None,
     if html:
         print(f"Page        {html}")
     elif any(finding.cases for finding in up.findings):
-        print(f"Images      {command} --html check.html")
+        print(f"Images      {command} --html {_beside(data, 'check.html')}")
     proposals, train = len(up.findings.fixes), f"sightline train {shlex.quote(data)}{options}"
     if fix_list:
         print(f"Fixes       {fix_list} ({count_of(proposals, 'proposal')}; delete the lines that you don't want)")
     elif proposals:
-        print(f"Fixes       {command} --fix-list fixes.csv ({count_of(proposals, 'proposal')}, no file is changed)")
+        print(
+            f"Fixes       {command} --fix-list {_beside(data, 'fixes.csv')} ({count_of(proposals, 'proposal')}, no file is changed)"
+        )
     is_fixed = bool(fix_list) and not up.stops_with_fixes
     if up.stops_training and not is_fixed:
         rest = "" if up.stops_with_fixes else ", or leave the images out with that list of fixes"

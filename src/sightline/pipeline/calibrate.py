@@ -126,7 +126,7 @@ def describe_confidence(least: float | None, target: float, hits: npt.NDArray[np
         hits: ``[N] bool`` of the validation images.
     """
     if least is None:
-        if 1 - hits.mean() <= target:
+        if 1 - hits.mean() <= target or len(hits) < IMAGES_FOR_CONFIDENCE:
             few = f"{len(hits):,} validation images are too few to promise at most {target:.0%} wrong answers"
             return f"{few}: {IMAGES_FOR_CONFIDENCE} are needed at least, all of them right, and more with mistakes."
         return f"No confidence threshold promises at most {target:.0%} wrong answers, by the validation images."

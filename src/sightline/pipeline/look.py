@@ -24,7 +24,7 @@ from sightline.reading.weights import refuse_absent
 from sightline.runs.earlier import find_earlier
 from sightline.text import count_of
 
-__all__ = ["Looked", "look"]
+__all__ = ["Looked", "look", "reading_of"]
 
 _READING = tuple(field.name for field in fields(DataChoices))  # settings of reading the data
 _WORST = 3  # findings that a training reports before it starts
@@ -69,7 +69,7 @@ def look(job: Job, *, needs_weights: bool = True) -> Generator[Event, None, tupl
         raise InputError("plan.conflict", message, "leave out --folds, or --weights; --seeds goes with --weights")
     if needs_weights:
         refuse_absent(chosen, earlier)
-    choices = DataChoices.of(**{name: chosen[name] for name in _READING if chosen.get(name)})
+    choices = reading_of(chosen)
     samples = yield from inspect_source(job.source, choices, limit=chosen.get("time", 0))
     refuse_bad(samples, chosen.get("on_bad", "skip"))
     splits = _make_splits(samples, job, chosen)
@@ -79,9 +79,14 @@ def look(job: Job, *, needs_weights: bool = True) -> Generator[Event, None, tupl
         splits = (split,) * len(splits)
     counts = ", ".join(f"{count:,} {part}" for part, count in split.counts().items() if count)
     yield Noted(f"Split: {counts}. {split.rule}." + "".join(f" {note}." for note in split.notes))
-    findings = check_subject(Subject(samples, split, None, choices.value_range))
+    findings = check_subject(Subject(samples, split, None, choices.value_range, choices.options()))
     yield from _warn_of_worst(findings, samples.source, choices)
     return Looked(samples, split.without_test(), describe_data(samples, split), findings, earlier), splits
+
+
+def reading_of(chosen: Chosen) -> DataChoices:
+    """Return how data are read, out of the settings of a training."""
+    return DataChoices.of(**{name: chosen[name] for name in _READING if chosen.get(name)})
 
 
 def _make_splits(samples: Samples, job: Job, chosen: Chosen) -> tuple[Split, ...]:

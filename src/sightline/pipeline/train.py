@@ -26,7 +26,7 @@ from sightline.pipeline.decide import Decided, decide
 from sightline.pipeline.engine import ENGINES, engine_of, refuse_for_head
 from sightline.pipeline.finish import finish
 from sightline.pipeline.job import Job, refuse_repeats
-from sightline.pipeline.look import Looked, look
+from sightline.pipeline.look import Looked, look, reading_of
 from sightline.pipeline.processes import Processes
 from sightline.pipeline.resume import TakenUp, find_unfinished, has_state, take_up
 from sightline.pipeline.workbench import Session, Workbench, readable, set_up_workbench
@@ -139,7 +139,8 @@ def record_data(writer: RunWriter, plan: Plan, looked: Looked, workbench: Workbe
     split = readable(split, samples)
     is_other = (split.without_test().parts != looked.split.parts).any()
     if is_other or samples.errors != looked.samples.errors:
-        findings = check_subject(Subject(samples, split, None, plan.preprocess.value_range))
+        choices = reading_of(plan.settings.model_dump())
+        findings = check_subject(Subject(samples, split, None, choices.value_range, choices.options()))
     if plan.settings.fixes:
         writer.keep_fixes(plan.settings.fixes)
     writer.write_data(with_units(samples).columns(), split.columns(), [finding.to_dict() for finding in findings])

@@ -87,7 +87,7 @@ def check_source(
         embedding = yield from embed_samples(samples, split, embedder, choices.value_range)
     yield StageStarted("Checking", "")
     start = time.monotonic()
-    subject = Subject(samples, split, embedding, choices.value_range)
+    subject = Subject(samples, split, embedding, choices.value_range, choices.options())
     found = check_subject(subject)
     # That nothing can be split is often a consequence of another error: causes come first.
     findings = Findings(sorted((*found, *more), key=lambda finding: SEVERITIES.index(finding.severity)))

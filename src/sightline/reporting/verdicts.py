@@ -143,8 +143,8 @@ def _checks(run: Recorded, accuracy: Interval, best: Interval) -> list[tuple[boo
         ),
         _check(
             leaked,
-            "no exact copy of a measured image was trained on",
-            f"{leaked} were trained on too, and are left out",
+            "no measured image was seen by the training, as it is, as a near-duplicate or as a version",
+            f"{leaked} were seen by the training (as they are, as near-duplicates or as versions), and are left out",
         ),
         _check(unread, "all images could be read", f"{unread} of {len(samples):,} images could not be read"),
         _check(
