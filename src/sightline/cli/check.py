@@ -263,9 +263,8 @@ def _print_next(data: str, up: Any, options: str, again: str, html: Path | None,
     if fix_list:
         print(f"Fixes       {fix_list} ({count_of(proposals, 'proposal')}; delete the lines that you don't want)")
     elif proposals:
-        print(
-            f"Fixes       {command} --fix-list {_beside(data, 'fixes.csv')} ({count_of(proposals, 'proposal')}, no file is changed)"
-        )
+        typed = f"{command} --fix-list {_beside(data, 'fixes.csv')}"
+        print(f"Fixes       {typed} ({count_of(proposals, 'proposal')}, no file is changed)")
     is_fixed = bool(fix_list) and not up.stops_with_fixes
     if up.stops_training and not is_fixed:
         rest = "" if up.stops_with_fixes else ", or leave the images out with that list of fixes"
