@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 
 import pytest
 
 from sightline.errors import InputError, UnreadableImage
+from sightline.pixels import deadline
 from sightline.pixels.deadline import Team, time_limit
 from sightline.pixels.decode import decode_image
 from sightline.pixels.stream import decoding_threads
@@ -28,6 +30,32 @@ def test_what_takes_too_long_is_a_verdict_on_the_file(monkeypatch: pytest.Monkey
     with time_limit("quick.jpg"):  # nothing of it is left for the next file
         pass
     sum(range(1_000_000))
+
+
+def test_an_interruption_that_is_felt_while_leaving_is_a_verdict_too() -> None:
+    watch, ready, go, said = deadline._watch, threading.Event(), threading.Event(), []
+
+    def decode() -> None:
+        try:
+            with time_limit("slow.jpg"):
+                ready.set()
+                while not go.is_set():
+                    pass
+                raise ValueError("damaged")
+        except (UnreadableImage, ValueError) as error:
+            said.append(error)
+
+    thread = threading.Thread(target=decode)
+    thread.start()
+    assert ready.wait(20) and thread.ident
+    with watch.lock:  # the thread can't leave, and waits for that
+        go.set()
+        while sys._current_frames()[thread.ident].f_code.co_name != "leave":
+            time.sleep(0.001)
+        watch.interrupt(thread.ident, "too slow")
+    thread.join(20)
+    assert [str(type(error).__name__) for error in said] == ["UnreadableImage"]
+    assert "too slow" in str(said[0])
 
 
 def test_a_decoder_that_catches_every_error_is_stopped_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ class _Interrupted(BaseException):
 @dataclass(slots=True)
 class _Work:
     limit: float
-    started: float
+    started: float | None = None  # the thread's time when it was first looked at
     reason: str = ""  # why it was interrupted
 
 
@@ -43,25 +43,24 @@ class _Watch:
         self.works: dict[int, _Work] = {}
         self.is_awake = False
 
-    def enter(self, thread: int) -> bool:
-        """Begin to watch a thread; False where it is watched already."""
+    def enter(self, thread: int) -> _Work | None:
+        """Begin to watch a thread; None where it is watched already."""
+        if thread in self.works:  # only it itself enters and leaves
+            return None
+        work = _Work(_limit())
         with self.lock:
-            if thread in self.works:
-                return False
-            self.works[thread] = _Work(_limit(), _used_time(thread))
+            self.works[thread] = work
             if not self.is_awake:
                 self.is_awake = True
                 threading.Thread(target=self._look, name="deadline", daemon=True).start()
-            return True
+        return work
 
-    def leave(self, thread: int) -> str:
-        """Stop watching a thread; returns why it was interrupted, if it was."""
+    def leave(self, thread: int) -> None:
+        """Watch a thread no more; an interruption that it has not felt yet is taken back."""
         with self.lock:
             work = self.works.pop(thread, None)
-            if work is None or not work.reason:
-                return ""
-            _raise_in(thread, None)  # it may not have been felt yet
-            return work.reason
+            if work is not None and work.reason:
+                _raise_in(thread, None)
 
     def interrupt(self, thread: int, reason: str) -> None:
         """Interrupt a thread if it decodes."""
@@ -79,7 +78,10 @@ class _Watch:
                     self.is_awake = False
                     return
                 for thread, work in self.works.items():
-                    if _used_time(thread) - work.started > work.limit:
+                    used = _used_time(thread)
+                    if work.started is None:
+                        work.started = used
+                    elif used - work.started > work.limit:
                         how = "SIGHTLINE_MAX_SECONDS sets the limit"
                         self.interrupt(thread, f"decoding it takes more than {work.limit:g} seconds ({how})")
 
@@ -136,19 +138,19 @@ def time_limit(label: str) -> Iterator[None]:
     """
     watch, thread = _watch, threading.get_ident()
     refuse_stopped(label)
-    if not watch.enter(thread):
+    work = watch.enter(thread)
+    if work is None:
         yield
         return
-    reason = ""
     try:
         try:
             yield
         finally:
-            reason = watch.leave(thread)
-    except _Interrupted:
-        reason = watch.leave(thread) or reason
-    if reason:
-        raise UnreadableImage(label, reason)
+            watch.leave(thread)
+    except _Interrupted:  # felt inside, or while leaving
+        watch.leave(thread)
+    if work.reason:
+        raise UnreadableImage(label, work.reason)
 
 
 def refuse_stopped(label: str) -> None:
@@ -160,8 +162,10 @@ def refuse_stopped(label: str) -> None:
 
 def _limit() -> float:
     text = os.environ.get("SIGHTLINE_MAX_SECONDS", "")
+    if not text.strip():
+        return MAX_SECONDS
     try:
-        limit = float(text) if text.strip() else MAX_SECONDS
+        limit = float(text)
         if not limit > 0:
             raise ValueError
     except ValueError:

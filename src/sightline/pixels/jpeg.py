@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +17,14 @@ __all__ = ["MAX_SEGMENTS", "jpeg_parts"]
 
 # A segment has 64 KiB at most, so the largest accepted file has 4,096 full ones.
 MAX_SEGMENTS = 10_000
-# After ff, these begin no segment: RST (d0 to d7) and TEM (01) have no length; ff00 and ffff are data.
+# After ff, these begin no segment: RST (d0 to d7) and TEM (01) have no length; ff00 and ffff are data. The same twice,
+# since numpy is slow to begin, and an expression slow in a large file.
 _BEGINS = tuple(number not in (0, 1, *range(0xD0, 0xD8), 0xFF) for number in range(256))
 _TABLE: npt.NDArray[np.bool_] = np.array(_BEGINS)
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 _FILL = re.compile(rb"\xff{2,}+")
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
+_NONE: npt.NDArray[np.intp] = np.zeros(0, np.intp)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _COMMENT = 0xFE
 _UNSENT = 99
@@ -43,23 +47,22 @@ def jpeg_parts(data: bytes, label: str) -> Parts:
     Raises:
         UnreadableImage: if there are too many segments, or it ends before all of its pixels are there.
     """
-    segments: list[_Segment] = []
-    for segment in _segments(data):
-        if len(segments) >= MAX_SEGMENTS:
-            raise UnreadableImage(label, f"a JPEG of more than {MAX_SEGMENTS:,} segments")
-        segments.append(segment)
+    segments = list(islice(_segments(data), MAX_SEGMENTS + 1))
+    if len(segments) > MAX_SEGMENTS:
+        raise UnreadableImage(label, f"a JPEG of more than {MAX_SEGMENTS:,} segments")
     scans = [segment for segment in segments if segment.marker == _SCAN]
-    header = [segment for segment in segments if not scans or segment.start < scans[0].start]
-    frame = next((segment for segment in header if segment.marker in _FRAMES), None)
+    header = segments[: segments.index(scans[0])] if scans else segments
+    frames = [segment for segment in header if segment.marker in _FRAMES]
+    frame = frames[0] if frames else None
     remark = _progress(data, label, frame, scans) if frame and scans and frame.marker == 0xC2 else ""
     pieces, metadata = [data[:2]], 0
-    ends = [segment.start for segment in segments[1:]] + [len(data)]
-    for segment, end in zip(segments, ends, strict=True):
-        is_metadata = segment.marker == 0xE1 and _is_needed(data, segment)
-        metadata += is_metadata
-        if _is_needed(data, segment) and not (is_metadata and metadata > _MAX_METADATA):
+    for number, segment in enumerate(segments, 1):
+        is_needed = _is_needed(data, segment)
+        metadata += is_needed and segment.marker == 0xE1
+        if is_needed and not (segment.marker == 0xE1 and metadata > _MAX_METADATA):
             pieces.append(data[segment.start : segment.end])
         if segment.marker == _SCAN:
+            end = segments[number].start if number < len(segments) else len(data)
             pieces.append(_without_fill(data[segment.end : end]))
             if frame and end < len(data) and _has_one_scan(data, frame, scans):
                 pieces.append(_PADDING)
@@ -69,22 +72,28 @@ def jpeg_parts(data: bytes, label: str) -> Parts:
 
 def _segments(data: bytes) -> Iterator[_Segment]:
     """Yield the segments up to the end of the image; data after it are ignored."""
-    found, known = np.zeros(0, np.intp), (0, 0)  # markers, and the bytes that were searched for them
+    found, known = _NONE, (0, 0)  # markers, and the bytes that were searched for them
     position = 2
     while position < len(data) - 1:
         if data[position] != 0xFF or not _BEGINS[data[position + 1]]:  # a scan's pixels, or what is no part of a JPEG
+            if len(data) <= _BLOCK:
+                near = _MARKER.search(data, position)
+                position = near.start() if near else len(data)
+                continue
             if not known[0] <= position < known[1]:
                 found, known = _markers(data, position), (position, position + _BLOCK)
             row = int(np.searchsorted(found, position))
             position = int(found[row]) if row < len(found) else known[1]
             continue
         start, marker = position, data[position + 1]
-        body = start + 2
-        has_length = marker not in (_START, _END)
-        position = body + (int.from_bytes(data[body : body + 2], "big") if has_length else 0)
-        yield _Segment(marker, start, body + 2 * has_length, position)
-        if marker == _END:
-            return
+        if marker in (_START, _END):
+            position = start + 2
+            yield _Segment(marker, start, position, position)
+            if marker == _END:
+                return
+            continue
+        position = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+        yield _Segment(marker, start, start + 4, position)
 
 
 def _markers(data: bytes, start: int) -> npt.NDArray[np.intp]:
@@ -102,17 +111,19 @@ def _without_fill(coded: bytes) -> bytes:
 
 def _is_needed(data: bytes, segment: _Segment) -> bool:
     """Tell whether the pixels need a segment: all but comments and what applications add."""
-    start = data[segment.body : segment.body + 29]
+    if segment.marker < 0xE0:
+        return True
     if segment.marker == 0xE1:
-        return start.startswith((b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0")) and segment.end <= len(data)
+        names = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+        return data.startswith(names, segment.body) and segment.end <= len(data)
     if segment.marker in (0xE0, 0xEE):
-        return start.startswith((b"JFIF", b"Adobe"))
-    return segment.marker != _COMMENT and not 0xE0 <= segment.marker <= 0xEF
+        return data.startswith((b"JFIF", b"Adobe"), segment.body)
+    return segment.marker != _COMMENT and segment.marker > 0xEF
 
 
 def _has_profile(data: bytes, header: list[_Segment]) -> bool:
-    starts = [data[one.body : one.body + 14] for one in header if one.marker == 0xE2]
-    profile = [start for start in starts if start.startswith(b"ICC_PROFILE\0")]
+    profiles = [one.body for one in header if one.marker == 0xE2 and data.startswith(b"ICC_PROFILE\0", one.body)]
+    profile = [data[start : start + 14] for start in profiles]
     return bool(profile) and min(profile)[13] == len(profile)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sightline.errors import UnreadableImage
 from sightline.pixels.parts import Parts
@@ -13,13 +13,14 @@ __all__ = ["MAX_CHUNKS", "Chunk", "png_parts", "read_chunks"]
 # libpng and Pillow write pixels in pieces of 8 KiB and more, so the largest accepted file has 32,768.
 MAX_CHUNKS = 100_000
 _MAX_TEXT = 2**20  # bytes of an unpacked text that Pillow accepts; an orientation needs a few hundred
+_PLAIN = frozenset((b"IHDR", b"PLTE", b"tRNS"))  # all of them are needed, where they come before the pixels
+_PIXELS = frozenset((b"IDAT", b"IEND"))
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _METADATA = (*_TEXTS, b"eXIf")
 _ORIENTED = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")  # names of texts that may hold an orientation
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(NamedTuple):
     """A chunk of a PNG: its type, where it starts and ends in the file, and whether its checksum is right."""
 
     kind: bytes
@@ -39,7 +40,10 @@ def png_parts(data: bytes, label: str) -> Parts:
         raise UnreadableImage(label, f"a PNG of more than {MAX_CHUNKS:,} chunks")
     kinds = [chunk.kind for chunk in chunks]
     first = kinds.index(b"IDAT") if b"IDAT" in kinds else len(kinds)
-    pixels = [chunk for chunk in chunks[first:] if chunk.kind in (b"IDAT", b"IEND")]
+    remark = "" if all(chunk.is_good for chunk in chunks) else "checksum"
+    if _PLAIN.issuperset(kinds[:first]) and _PIXELS.issuperset(kinds[first:]) and kinds[-1:] == [b"IEND"]:
+        return Parts(data[: chunks[-1].end], remark=remark)
+    pixels = [chunk for chunk in chunks[first:] if chunk.kind in _PIXELS]
     kept = [chunk for k, chunk in enumerate(chunks) if _is_needed(data, chunk, is_late=k > first)]
     # Of several orientations of one kind the last one counts.
     last = {_name(data, chunk): chunk for chunk in kept if chunk.kind in _METADATA}
@@ -52,7 +56,7 @@ def png_parts(data: bytes, label: str) -> Parts:
         _joined(data, chunks, kept),
         frames=min(frames, 2**31 - 1),
         has_profile=b"iCCP" in kinds,
-        remark="" if all(chunk.is_good for chunk in chunks) else "checksum",
+        remark=remark,
     )
 
 
