@@ -103,9 +103,10 @@ def test_metrics_of_one_class_alone_have_no_area() -> None:
     assert figures["brier"].value == pytest.approx(0.5)
 
 
-def test_a_perfect_ranking_is_not_taken_for_certain() -> None:
+@pytest.mark.parametrize("name", ["roc_auc", "average_precision"])
+def test_a_perfect_ranking_is_not_taken_for_certain(name: str) -> None:
     labels = np.array([0] * 6 + [1] * 6)
-    figure = metrics_of(labels, np.eye(2, dtype=np.float32)[labels])["roc_auc"]
+    figure = metrics_of(labels, np.eye(2, dtype=np.float32)[labels])[name]
     assert figure.value == 1
     assert figure.low < 0.7
 

@@ -185,15 +185,18 @@ def macro_roc_auc(
     if units is not None:
         parts = np.bincount(np.unique(units, return_inverse=True)[1], parts).astype(np.float64)
     error = math.sqrt(float((parts**2).sum()))
-    if not 0 < value < 1 or not error:  # perfect so far: as sure as so many hits in a row of the rarest class
-        witnesses = np.arange(len(labels)) if units is None else units
-        fewest = min(len(np.unique(witnesses[labels == k])) for k in present)
-        return Interval(
-            value, min(value, wilson(fewest, fewest).low), 1.0, len(labels), "rule of the rarest class, 95 %"
-        )
+    if not 0 < value < 1 or not error:
+        return _interval_of_perfect(value, labels, present, units)
     middle, reach = math.log(value / (1 - value)), _Z * error / (value * (1 - value))
     low, high = (1 / (1 + math.exp(-min(700.0, max(-700.0, middle + sign * reach)))) for sign in (-1, 1))
     return Interval(value, low, high, len(labels), "DeLong, on the logit, 95 %")
+
+
+def _interval_of_perfect(value: float, labels: Labels, present: list[int], units: Units | None) -> Interval:
+    """Return the interval of a ranking without a fault: as sure as so many hits in a row of the rarest class."""
+    witnesses = np.arange(len(labels)) if units is None else units
+    fewest = min(len(np.unique(witnesses[labels == k])) for k in present)
+    return Interval(value, min(value, wilson(fewest, fewest).low), 1.0, len(labels), "rule of the rarest class, 95 %")
 
 
 def _falling(scores: npt.NDArray[np.floating[Any]]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
@@ -241,6 +244,8 @@ def macro_average_precision(
         return means
 
     value = float(macro(np.ones(len(labels))))
+    if value > 1 - 1e-9:  # every draw is perfect too
+        return _interval_of_perfect(value, labels, present, units)
     drawn = [macro(weights) for weights in draw_blocks(labels, units, cells=4 * probabilities.size, seed=seed)]
     low, high = (float(end) for end in np.quantile(np.concatenate(drawn), (0.025, 0.975)))
     over = "within classes" if units is None else "over groups"
