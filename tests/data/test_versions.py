@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -28,10 +30,10 @@ def folder_of(root, images: dict[str, Image.Image]) -> Samples:
     return result_of(inspect_samples(read_samples(root)))
 
 
-def confirmed(samples: Samples, pairs: list[tuple[int, int]]) -> set[frozenset[str]]:
+def confirmed(samples: Samples, pairs: list[tuple[int, int]]) -> set[frozenset[str]] | None:
     rows, places = np.arange(len(samples)), np.array(pairs, np.intp)
     found = result_of(confirm_versions(samples, rows, places, np.zeros(len(places), np.intp)))
-    return {frozenset(pair) for pair in samples.paths[found].tolist()}
+    return None if found is None else {frozenset(pair) for pair in samples.paths[found].tolist()}
 
 
 def test_confirmed_are_versions_alone(tmp_path):
@@ -44,15 +46,35 @@ def test_confirmed_are_versions_alone(tmp_path):
     assert confirmed(samples, every) == wanted
 
 
-def test_forms_that_are_alike_by_nature_are_no_versions(tmp_path):
-    """One printed form, filled in differently: any two lie over each other, so that nothing can be told."""
+def forms(count: int) -> dict[str, Image.Image]:
+    """One printed form, filled in differently."""
     random, images = np.random.default_rng(0), {}
-    for k in range(24):
+    for k in range(count):
         form = scene(0).copy()
         ImageDraw.Draw(form).rectangle((10, *random.integers(10, 80, 1), 30, 90), fill=(k * 10, 40, 90))
         images[f"{'ab'[k % 2]}/{k}.png"] = form
+    return images
+
+
+def test_forms_that_are_alike_by_nature_are_no_versions(tmp_path):
+    """Any two of one form lie over each other, so that nothing can be told."""
+    samples = folder_of(tmp_path / "set", forms(24))
+    assert confirmed(samples, [(0, 2), (4, 6), (8, 10)]) is None
+
+
+@pytest.mark.parametrize("originals", [2, 3])
+def test_versions_of_a_few_originals_are_versions_though_random_pairs_agree(tmp_path, originals):
+    """Of two originals, every other random pair are versions: that is no sign of one form."""
+    random, images = np.random.default_rng(0), {}
+    for k in range(24):
+        turned = scene(k % originals).rotate(random.uniform(-25, 25), Image.Resampling.BICUBIC)
+        images[f"{'ab'[k % originals % 2]}/{k:02d}.png"] = turned
     samples = folder_of(tmp_path / "set", images)
-    assert confirmed(samples, [(0, 2), (4, 6), (8, 10)]) == set()
+    of = np.array([int(path[2:4]) % originals for path in samples.paths])
+    rings = [np.flatnonzero(of == k) for k in range(originals)]
+    chains = [(int(one), int(other)) for ring in rings for one, other in pairwise(ring)]
+    found = confirmed(samples, chains)
+    assert found is not None and len(found) > len(chains) * 3 // 4
 
 
 def test_a_single_doubtful_pair_joins_no_two_units():

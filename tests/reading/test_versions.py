@@ -102,6 +102,20 @@ def test_small_images_are_told_not_to_be_searched(photos):
     assert len(samples.versions) == 0
 
 
+def test_where_most_images_lie_over_each_other_it_is_not_said_that_there_are_none(tmp_path):
+    random = np.random.default_rng(0)
+    for k in range(24):
+        form = scene(0, 64)
+        form.paste((k * 10, 40, 90), (10, int(random.integers(10, 50)), 26, 62))
+        (tmp_path / "ab"[k % 2]).mkdir(exist_ok=True)
+        form.save(tmp_path / "ab"[k % 2] / f"{k}.png")
+    for _ in range(2):  # the second time from the cache
+        samples, events = looked(tmp_path)
+        said = [event.detail for event in events if isinstance(event, StageEnded) and event.name == "Searching"]
+        assert len(samples.versions) == 0
+        assert said[0].startswith("can't be told among 24 images")
+
+
 def test_unreadable_since_inspection_is_no_crash(augmented, tmp_path):
     for k in range(6):
         path = tmp_path / "set" / "ab"[k % 2] / f"{k}.png"

@@ -123,12 +123,12 @@ def screen_versions(pairs: Pairs, count: int) -> npt.NDArray[np.bool_]:
 
 def confirm_versions(
     samples: Samples, rows: Pairs, pairs: Pairs, ranks: Pairs, *, value_range: Range | None = None, threads: int = 0
-) -> Generator[tuple[int, int], None, Pairs]:
+) -> Generator[tuple[int, int], None, Pairs | None]:
     """Return those of the pairs that are versions of one original. A generator: yields (pairs compared, to compare).
 
     The three nearest neighbours are compared first; those further off only for images of which a version was found.
     Where images lie over each other by nature (one form, one place, icons), as random pairs of them show, nothing can
-    be told, and no pair is returned.
+    be told, and None is returned. Versions of a few originals agree at random too, but not with those of another.
 
     Args:
         samples: inspected.
@@ -144,10 +144,8 @@ def confirm_versions(
         found, scores = yield from _confirm(pool, compare, pairs[ranks < _FIRST], labels)
         if not len(found):
             return found
-        random = list(pool.map(compare, _random_pairs(len(rows))))
-        # Versions among the random pairs do not count: of ten originals, a tenth of them are.
-        if len(random) >= _LEAST_RANDOM and np.quantile(random, 0.75) > 0:
-            return found[:0]
+        if _are_alike_by_nature(found, len(rows), lambda some: list(pool.map(compare, some))):
+            return None
         later = pairs[ranks >= _FIRST]
         unit, sizes = _join(found, len(rows))
         is_open = (unit[later[:, 0]] != unit[later[:, 1]]) & (sizes[unit[later]].max(1, initial=0) > 1)
@@ -177,9 +175,20 @@ def _compare(
     return 0.0 if one is None or other is None else agreement(one, other)
 
 
-def _random_pairs(count: int) -> list[tuple[int, int]]:
-    drawn = np.random.default_rng(0).integers(0, count, (_RANDOM_PAIRS, 2)).tolist()
-    return [(one, other) for one, other in drawn if one != other]
+def _are_alike_by_nature(found: Pairs, count: int, compare: Callable[[list[list[int]]], list[float]]) -> bool:
+    """Whether images that nothing links agree, too: then those that agree need not be versions of one original."""
+    random = np.random.default_rng(0)
+    drawn = random.integers(0, count, (_RANDOM_PAIRS, 2))
+    drawn = drawn[drawn[:, 0] != drawn[:, 1]]
+    scores = np.array(compare(drawn.tolist()))
+    # Versions among the random pairs do not count: of ten originals, a tenth of them are.
+    if len(scores) < _LEAST_RANDOM or np.quantile(scores, 0.75) <= 0:
+        return False
+    # Of two originals, half of them are: those that agree are linked, and others drawn that nothing links.
+    unit, _ = _join(np.concatenate([found, drawn[scores > 0]]), count)
+    further = random.integers(0, count, (20 * _RANDOM_PAIRS, 2))
+    apart = further[unit[further[:, 0]] != unit[further[:, 1]]][:_RANDOM_PAIRS]
+    return len(apart) < _LEAST_RANDOM or bool(np.quantile(compare(apart.tolist()), 0.75) > 0)
 
 
 def _join(pairs: Pairs, count: int) -> tuple[Pairs, Pairs]:

@@ -45,17 +45,21 @@ _SIDE = 96  # of the network's input: neighbours at 224 px are hardly better, an
 _LOOKED_AT, _ALL = 2_000, 20_000  # images that are looked at first, and that are searched in full
 _LOOKED_AT_A_SECOND, _ALL_A_SECOND = 10, 2.5  # of a time limit: about a tenth of it, on one slow core
 _COMMON, _COMMON_SHARE = 10, 0.01  # versions among the likeliest pairs from which on all images are searched
-_METHOD = 3  # raise it when the result changes
+_METHOD = 4  # raise it when the result changes
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The pairs that were found, as positions, among how many images, whether all were searched, or ought to be."""
+    """The pairs that were found, as positions, and among how many images.
+
+    ``is_whole``: all were searched; ``is_cut``: they ought to be; ``is_unclear``: what agrees need not be versions.
+    """
 
     pairs: Rows
     looked_at: int
     is_whole: bool
     is_cut: bool
+    is_unclear: bool
 
 
 def find_versions(
@@ -87,10 +91,13 @@ def find_versions(
         if known is None:
             found = yield from _search(samples, rows, wanted, first, most, value_range)
             cache.put_pairs(
-                table, np.concatenate([[[found.looked_at, found.is_whole + 2 * found.is_cut]], found.pairs])
+                table,
+                np.concatenate(
+                    [[[found.looked_at, found.is_whole + 2 * found.is_cut + 4 * found.is_unclear]], found.pairs]
+                ),
             )
         else:
-            found = _Found(known[1:], int(known[0, 0]), bool(known[0, 1] & 1), bool(known[0, 1] & 2))
+            found = _Found(known[1:], int(known[0, 0]), *(bool(known[0, 1] & flag) for flag in (1, 2, 4)))
     samples = replace(samples, versions=rows[found.pairs])
     yield StageEnded("Searching", _in_words(found, len(rows)), time.monotonic() - start)
     if found.is_cut:
@@ -122,12 +129,16 @@ def _search(
     confirm = partial(confirm_versions, samples, value_range=value_range)
     found = yield from compared(confirm(some, pairs[chosen], ranks[chosen]))
     is_whole = bool(chosen.all()) and len(some) == len(rows)
+    if found is None:
+        return _Found(np.empty((0, 2), np.intp), len(some), is_whole, False, True)
     is_common = len(found) >= max(1, min(_COMMON, round(_COMMON_SHARE * len(some))))
     if is_common and not is_whole and len(rows) <= most:
         some, pairs, ranks = yield from _propose(samples, rows, value_range)
         found = yield from compared(confirm(some, pairs, ranks))
         is_whole = True
-    return _Found(place[some[found]], len(some), is_whole, is_common and not is_whole)
+        if found is None:
+            return _Found(np.empty((0, 2), np.intp), len(some), is_whole, False, True)
+    return _Found(place[some[found]], len(some), is_whole, is_common and not is_whole, False)
 
 
 def _propose(
@@ -178,6 +189,8 @@ def _square(place: Place, value_range: Range | None) -> npt.NDArray[np.uint8] | 
 def _in_words(found: _Found, count: int) -> str:
     """Return what was found, and among how many images."""
     of = f"{found.looked_at:,} images" if found.looked_at == count else f"a sample of {found.looked_at:,} images"
+    if found.is_unclear:
+        return f"can't be told among {of}: most of them lie over each other (one form, one place, or one original)"
     if not len(found.pairs):
         return f"none among {of}" if found.is_whole else f"none in the likeliest pairs of {of} (--versions all: of all)"
     images = len(np.unique(found.pairs))
