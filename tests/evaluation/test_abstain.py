@@ -14,6 +14,7 @@ from sightline.evaluation.abstain import (
     IMAGES_FOR_NOVELTY,
     _rank_kept,
     choose_confidence,
+    count_witnesses,
     describe_unknown,
     fit_novelty,
     leave_one_out,
@@ -93,6 +94,19 @@ def test_images_of_few_groups_say_as_much_as_so_many_images() -> None:
     assert alone.scale == fit_novelty(train, labels, 3, val).scale
     grouped = fit_novelty(train, labels, 3, val, np.arange(500) // 10)  # fifty: the largest of all is the limit
     assert (grouped.of(val) <= 1).all() and grouped.scale < alone.scale
+
+
+def test_large_groups_do_not_break_the_promise_of_novelty() -> None:
+    """Groups of very unequal size, whose images are nearly one: their number alone broke it in 22 of 100 draws."""
+    train, labels = draw_features(300)
+    population, broken = draw_features(3_000, seed=1)[0], 0
+    for seed in range(60):
+        sizes = np.maximum(1, np.random.default_rng(seed).lognormal(np.log(6), 1.2, 200).round()).astype(int)
+        units = np.repeat(np.arange(200), sizes)
+        val = np.repeat(draw_features(200, seed=seed + 2)[0], sizes, axis=0)
+        broken += (fit_novelty(train, labels, 3, val, units).of(population) > 1).mean() > 0.05
+    assert broken <= 6
+    assert count_witnesses(12, np.repeat([0, 1, 2], [2, 4, 6])) == round(12**2 / (2**2 + 4**2 + 6**2))
 
 
 def test_features_that_are_shorter_than_usual_are_new() -> None:
@@ -195,6 +209,17 @@ def test_groups_make_a_threshold_dearer() -> None:
         choose_confidence(confidence, hits, units=np.arange(600) // 10),
     )
     assert alone is not None and (grouped is None or grouped >= alone)
+
+
+@pytest.mark.parametrize(("count", "size", "by_image"), [(40, 30, 0.005), (30, 40, 0.01)])
+def test_a_threshold_keeps_its_promise_where_mistakes_come_by_groups_and_one_by_one(count, size, by_image) -> None:
+    """Confidence says nothing, and 5.5 or 6 of 100 are wrong at every threshold: each that is found breaks it."""
+    random, units, draws = np.random.default_rng(0), np.repeat(np.arange(count), size), 60
+    found = 0
+    for _ in range(draws):
+        wrong = (random.random(count) < 0.05)[units] | (random.random(len(units)) < by_image)
+        found += choose_confidence(random.random(len(units)), ~wrong, 0.05, units) is not None
+    assert found <= 0.05 * draws
 
 
 def test_no_threshold_is_promised_where_none_holds() -> None:

@@ -175,3 +175,28 @@ def test_copies_and_groups_in_training_are_named() -> None:
     assert cause.kind == "related" and "75% of the validation images, and of 5% of the test images" in cause.words
     assert gap_of(of(190, 200), of(140, 200)).causes == ()
     assert gap_of(of(190, 200), of(188, 200), tuple(facts)).causes == ()  # without a gap there is nothing to explain
+
+
+def test_the_clearest_gap_and_its_cause_are_no_chance_where_images_come_in_groups() -> None:
+    """All of validation right, and related to training; all of the test wrong, and none related."""
+    units = np.repeat(np.arange(20), 10)
+    right, wrong = np.zeros(200, np.int64), np.ones(200, np.int64)
+    facts = [PartFacts(None, {}, {}, np.full(200, is_related)) for is_related in (True, False)]
+    found = gap_of(part(right, right, units), part(right, wrong, units), tuple(facts))
+    assert found.p < 1e-6 and found.high < -0.5
+    assert [cause.kind for cause in found.causes] == ["related"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "size", "by_unit", "by_image"), [((20, 100), 20, 0.08, 0.01), ((15, 60), 35, 0.1, 0.01)]
+)
+def test_mistakes_by_whole_groups_and_one_by_one_seldom_raise_an_alarm(counts, size, by_unit, by_image) -> None:
+    random, alarms = np.random.default_rng(0), 0
+    for _ in range(100):
+        sides = []
+        for count in counts:
+            units = np.repeat(np.arange(count), size)
+            wrong = (random.random(count) < by_unit)[units] | (random.random(len(units)) < by_image)
+            sides.append(part(np.zeros(len(units), int), wrong.astype(int), units))
+        alarms += gap_of(*sides).is_significant
+    assert alarms <= 5

@@ -174,21 +174,78 @@ def test_the_interval_of_a_difference_is_newcombes() -> None:
         assert newcombe(hits, n, others, m) == pytest.approx(wanted, abs=1e-9)
 
 
-@pytest.mark.parametrize("is_share", [True, False])
-def test_the_effective_count_is_that_of_cluster_robust_variances(is_share: bool) -> None:
+def cluster_robust_count(values: np.ndarray, units: np.ndarray, n: int) -> float:
     """statsmodels gives the variance of a mean with and without clusters; their ratio is how many images are worth."""
     from statsmodels.api import OLS
 
-    random = np.random.default_rng(0)
-    units = np.repeat(np.arange(40), random.integers(1, 9, 40))
-    level = random.normal(size=40)[units] + random.normal(0, 1.5, len(units))
-    values = level > 0 if is_share else level
     model = OLS(values.astype(float), np.ones(len(units)))
     clustered = model.fit(cov_type="cluster", cov_kwds={"groups": units, "use_correction": False}).bse[0]
-    plain = model.fit(cov_type="HC0").bse[0]
-    wanted = len(units) * (plain / clustered) ** 2
+    return float(n * (model.fit(cov_type="HC0").bse[0] / clustered) ** 2)
+
+
+@pytest.mark.parametrize("is_share", [True, False])
+def test_the_effective_count_is_that_of_cluster_robust_variances(is_share: bool) -> None:
+    """Of a share where a thousand units hold mistakes and hits, so that two units more don't matter."""
+    random, count = np.random.default_rng(0), 1_500 if is_share else 40
+    units = np.repeat(np.arange(count), random.integers(1, 9, count))
+    level = random.normal(size=count)[units] + random.normal(0, 1.5, len(units))
+    values = level > 0 if is_share else level
+    wanted = cluster_robust_count(values, units, len(units))
     assert wanted < 0.8 * len(units)
     assert effective_count(values, units) == round(wanted)
+
+
+@pytest.mark.parametrize("wrong", [[], [0], [0, 1, 30], [*range(20), 45, 81, 117]])
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_few_mistakes_are_judged_with_a_unit_wholly_right_and_one_wholly_wrong(wrong, is_turned) -> None:
+    """And few hits: statsmodels with the two units beside the sixteen."""
+    hits, units = np.ones(320, bool), np.repeat(np.arange(16), 20)
+    hits[wrong] = False
+    hits ^= is_turned
+    with_two = np.concatenate([hits, np.repeat([True, False], 20)])
+    wanted = cluster_robust_count(with_two, np.repeat(np.arange(18), 20), 320)
+    assert effective_count(hits, units) == round(wanted)
+
+
+def test_one_wrong_image_does_not_make_forty_originals_twelve_hundred_witnesses() -> None:
+    units, hits = np.repeat(np.arange(40), 30), np.ones(1_200, bool)
+    right = proportion(hits, units)
+    for row in (100, 400, 700, 1_000):
+        hits[row] = False
+        found = proportion(hits, units)
+        assert found.low < right.low + 0.01 and found.independent < 50
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "by_unit", "by_image"),
+    [(40, 30, 0.04, 0.005), (71, 35, 0.03, 0.005), (20, 20, 0.05, 0.01), (100, 10, 0.03, 0.005), (40, 10, 0, 0.1)],
+)
+def test_intervals_hold_the_truth_where_mistakes_come_by_units_and_one_by_one(count, size, by_unit, by_image) -> None:
+    """In 95 of 100, less three deviations: a unit is wrong as a whole, or an image alone."""
+    random, held, units = np.random.default_rng(0), 0, np.repeat(np.arange(count), size)
+    truth = (1 - by_unit) * (1 - by_image)
+    for _ in range(400):
+        hits = ~((random.random(count) < by_unit)[units] | (random.random(len(units)) < by_image))
+        found = proportion(hits, units)
+        held += found.low <= truth <= found.high
+    assert held >= 367
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "right", "alike"), [(40, 10, 0.8, 0.1), (100, 10, 0.95, 0.3), (60, 8, 0.9, 0.6)]
+)
+def test_intervals_over_units_are_honest_and_not_needlessly_wide(count, size, right, alike) -> None:
+    """Units with a share of their own: the truth is held, by intervals a tenth wider than what shares vary at most."""
+    random, held, units = np.random.default_rng(0), 0, np.repeat(np.arange(count), size)
+    widths, values = [], []
+    for _ in range(400):
+        own = random.beta(right * (1 / alike - 1), (1 - right) * (1 / alike - 1), count)
+        found = proportion(random.random(len(units)) < own[units], units)
+        held += found.low <= right <= found.high
+        widths.append(found.high - found.low)
+        values.append(found.value)
+    assert held >= 367
+    assert np.mean(widths) < 1.1 * 2 * 1.96 * np.std(values)
 
 
 def test_versions_of_few_originals_are_worth_as_many_images_as_there_are_originals() -> None:
@@ -214,7 +271,7 @@ def test_shares_of_sets_are_pooled_as_if_they_had_been_one(units: list[tuple[int
     sizes, right = zip(*units, strict=True)
     numbers, hits = np.repeat(np.arange(len(units)), sizes), np.repeat(right, sizes)
     first = numbers < min(cut, len(units) - 1)
-    pooled = pool_shares([proportion(hits[part], numbers[part]) for part in (first, ~first)])
+    pooled = pool_shares([proportion(hits[part], numbers[part]) for part in (first, ~first)], len(units))
     assert (pooled.value, pooled.n) == (hits.mean(), len(hits))
     assert pooled.low <= pooled.value <= pooled.high
     assert pooled.independent <= len(hits)
@@ -227,9 +284,23 @@ def test_a_pooled_interval_is_about_that_of_all_groups_together() -> None:
     units = np.repeat(np.arange(200), 5)
     hits = np.repeat(random.random(200) < 0.8, 5)
     parts = np.array_split(np.arange(1000), 5)
-    pooled, whole = pool_shares([proportion(hits[part], units[part]) for part in parts]), proportion(hits, units)
+    pooled, whole = pool_shares([proportion(hits[part], units[part]) for part in parts], 200), proportion(hits, units)
     assert pooled.independent == pytest.approx(whole.independent, rel=0.05)
     assert pooled.high - pooled.low == pytest.approx(whole.high - whole.low, rel=0.05)
+
+
+def test_a_set_that_is_pooled_alone_keeps_its_interval_and_few_groups_hold_the_truth() -> None:
+    """500 cross-validations of five folds of five patients: 475 are due, 457 would be chance in 19 of 20 of those."""
+    units = np.repeat(np.arange(6), 10)
+    alone = proportion(np.repeat([True, True, True, False, True, True], 10), units)
+    pooled = pool_shares([alone], 6)
+    assert (pooled.low, pooled.high) == pytest.approx((alone.low, alone.high))
+    random, held, units = np.random.default_rng(0), 0, np.repeat(np.arange(5), 10)
+    for _ in range(500):
+        folds = [proportion((random.random(5) < 0.8)[units], units) for _ in range(5)]
+        pooled = pool_shares(folds, 25)
+        held += pooled.low <= 0.8 <= pooled.high
+    assert held >= 465
 
 
 def test_units_are_joined_where_any_of_them_joins() -> None:

@@ -8,7 +8,7 @@ from scipy.stats import fisher_exact
 from statsmodels.stats.multitest import multipletests
 
 from sightline.evaluation.intervals import effective_count
-from sightline.evaluation.slices import LEAST_IMAGES, find_slices, terciles
+from sightline.evaluation.slices import LEAST_IMAGES, compare_means, find_slices, terciles
 
 
 def test_adjusted_values_are_statsmodels() -> None:
@@ -89,3 +89,16 @@ def test_a_site_that_is_worse_is_found_by_its_patients() -> None:
     assert told.found[0].low < -0.33 < told.found[0].high
     few = np.where(patients % 4 == 0, patients % 3, patients)  # all of site 0 are of three patients
     assert not find_slices(hits, {"site": site}, units=few).found
+
+
+@pytest.mark.parametrize("count", [5, 20])
+def test_a_camera_that_is_always_wrong_is_found_by_its_groups(count: int) -> None:
+    """The clearest difference there is: no unit differs from its side, so its p is at most Fisher's for the units."""
+    units = np.repeat(np.arange(100), 4)
+    camera = np.array(["B"] * 4 * count + ["A"] * (400 - 4 * count), object)
+    (found,) = find_slices(camera == "A", {"camera": camera}, units=units).found
+    assert (found.value, found.accuracy, found.rest) == ("B", 0, 1)
+    exact = fisher_exact([[0, count], [100 - count, 0]]).pvalue
+    assert exact <= found.p < 1e-3 and found.high < -0.5
+    assert compare_means(np.full(400, 0.1), camera == "A", units)[0] == 1
+    assert compare_means((camera == "A") / 3, camera == "A", units)[0] == pytest.approx(2 * exact)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.evaluation.intervals import Units, design_effect, proportion
+from sightline.evaluation.intervals import Units, design_effect, effective_count, proportion
 from sightline.evaluation.scores import roc_auc
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "TARGET_ERROR",
     "Novelty",
     "choose_confidence",
+    "count_witnesses",
     "describe_unknown",
     "fit_novelty",
     "leave_one_out",
@@ -126,10 +127,20 @@ def fit_novelty(train: Features, labels: Labels, classes: int, val: Features, un
     angles = (1 - val / length[:, None] @ means.T + absent).min(1)
     usual = _usual(angles, _LEAST_ANGLE), _usual(-np.log(length), _LEAST_SHORTNESS)
     plain = Novelty(means.astype(np.float32), absent.astype(np.float32), *usual, scale=1.0)
-    count = len(val) if units is None else len(np.unique(units))
+    count = count_witnesses(len(val), units)
     share = (_rank_kept(count) or count) / count
     limit = np.sort(plain.of(val))[min(len(val), math.ceil(share * len(val) - 1e-9)) - 1]
     return replace(plain, scale=1 / (_ROUNDING * max(float(limit), _LEAST_SCALED)))
+
+
+def count_witnesses(count: int, units: Units | None) -> int:
+    """Return as how many independent images so many count whose units are quite alike; large units make it fewer.
+
+    Example:
+        >>> count_witnesses(6, None), count_witnesses(6, np.array([0, 0, 1, 1, 2, 2]))
+        (6, 3)
+    """
+    return count if units is None else effective_count(np.ones(count, bool), units)
 
 
 def new_shares(count: int) -> tuple[float, float] | None:
@@ -138,7 +149,7 @@ def new_shares(count: int) -> tuple[float, float] | None:
     The share below the r-th of n values has a beta distribution with r and n + 1 - r, whatever the values are.
 
     Args:
-        count: validation images, or groups of them.
+        count: validation images, as ``count_witnesses`` counts them.
 
     Returns:
         (low, high), 0 to 1; None where they are too few for a limit.

@@ -32,6 +32,7 @@ _NO_INTERVAL = "none: one image or group alone can't tell"
 _Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
 _MOST_DIGITS = 6  # of a percentage
 _THIN = 10  # images of a class, in the middle of the classes: with fewer, intervals over classes are too narrow
+_TELLING = 10  # units with a mistake, and with a hit: with fewer, how alike the images of a unit are is not known
 _DRAWS, _LEAST_DRAWS, _CELLS = 2_000, 200, 4e7  # of a bootstrap: usual, least, and about how many numbers it may draw
 _BLOCK = 50_000  # numbers of a block of draws: few calls of numpy, and arrays that stay in the processor's cache
 
@@ -172,16 +173,18 @@ def proportion(hits: npt.NDArray[np.bool_], units: Units | None = None) -> Inter
     return Interval(share, *_score_interval(share, n / effect), n, method, worth)
 
 
-def pool_shares(intervals: Sequence[Interval]) -> Interval:
+def pool_shares(intervals: Sequence[Interval], count_units: int) -> Interval:
     """Return the share of hits of several sets of images together, with Wilson's interval.
 
     The effective counts of the sets, where images of one are not independent, give that of all: no unit may be in two.
+    As in ``proportion`` the interval is wider for few units.
 
     Args:
         intervals: of ``proportion``, one a set; their values times n are whole numbers.
+        count_units: units of all sets; n where images are independent.
 
     Example:
-        >>> str(pool_shares([wilson(8, 10), wilson(30, 40)]))
+        >>> str(pool_shares([wilson(8, 10), wilson(30, 40)], 50))
         '76 % (63 to 86, n=50)'
     """
     n = sum(one.n for one in intervals)
@@ -190,8 +193,10 @@ def pool_shares(intervals: Sequence[Interval]) -> Interval:
         return wilson(hits, n)
     # The variance of a mean of sets: each adds its share of the images, squared, over what it is worth.
     worth = n**2 / sum(one.n**2 / one.independent for one in intervals)
-    share = hits / n
-    return Interval(share, *_score_interval(share, worth), n, "Wilson over groups, 95 %", round(worth))
+    share, sure = hits / n, worth
+    if 1 < count_units < n:
+        sure = min(n, worth / _few_units(count_units, 0 < hits < n))
+    return Interval(share, *_score_interval(share, sure), n, "Wilson over groups, 95 %", round(worth))
 
 
 def newcombe(hits: int, n: int, other_hits: int, others: int) -> tuple[float, float]:
@@ -232,7 +237,9 @@ def effective_count(values: npt.NDArray[np.bool_] | npt.NDArray[np.float64], uni
 
     Args:
         values: ``[N]``, of each image.
-        units: ``[N]``, as for ``proportion``. Where all values are equal, a unit is taken for one image.
+        units: ``[N]``, as for ``proportion``. How alike the images of a unit are can't be told where all values are
+            equal: they are then taken to be quite alike. So they are for hits, the more so the fewer units hold a
+            mistake or the fewer hold a hit (see ``design_effect``).
 
     References:
         L. Kish, Survey Sampling (1965), section 8.2.
@@ -241,39 +248,56 @@ def effective_count(values: npt.NDArray[np.bool_] | npt.NDArray[np.float64], uni
         >>> effective_count(np.repeat([True, False, True, True], 25), np.repeat(np.arange(4), 25))
         4
     """
-    n = len(values)
-    return max(1, round(n / max(1.0, _variance_ratio(values.astype(np.float64), units))))
+    return max(1, round(len(values) / max(1.0, _variance_ratio(values, units))))
 
 
-def _variance_ratio(values: npt.NDArray[np.float64], units: Units) -> float:
+def _variance_ratio(values: npt.NDArray[np.bool_] | npt.NDArray[np.float64], units: Units) -> float:
     """Return the variance of the mean when units are drawn, over that when images are; both as of whole populations."""
-    names, place = np.unique(units, return_inverse=True)
-    n, mean = len(values), float(values.mean())
-    spread = float(((values - mean) ** 2).mean())
-    if len(names) == 1:
-        return float(n)
-    if not spread:
-        return n / len(names)
-    return float((np.bincount(place, values - mean) ** 2).sum()) / n / spread
+    _, place, sizes = np.unique(units, return_inverse=True, return_counts=True)
+    n, size = len(values), float((sizes**2).sum()) / len(values)
+    if values.min() == values.max() or len(sizes) == 1:
+        return size
+    sums, unseen = np.bincount(place, values), 0.0
+    if values.dtype == bool:
+        telling = max(1, min((sums < sizes).sum(), (sums > 0).sum()))
+        unseen = min(1.0, (_TELLING / telling) ** 2)  # how much a unit wholly right and one wholly wrong count
+    mean = (sums.sum() + unseen * size) / (n + 2 * unseen * size)
+    unseen *= mean**2 + (1 - mean) ** 2
+    spread = ((values - mean) ** 2).sum() + size * unseen
+    return float((((sums - mean * sizes) ** 2).sum() + size**2 * unseen) / spread)
 
 
 def design_effect(hits: npt.NDArray[np.bool_], units: Units) -> float:
     """Return how many images of these units say as much as one independent image; at least 1.
 
     It is the variance of the share when units are drawn, over that when images are, corrected for few units by
-    Student's quantile. Where all images or none are hits, a unit is taken for one image.
+    Student's quantile.
+
+    Few mistakes don't show whether they come one by one or by whole units: one wrong image of 1,200 would make forty
+    patients of thirty images 1,200 witnesses. So one unit that is wholly right and one that is wholly wrong are added
+    to those that were seen, as Agresti and Coull add hits and mistakes. They count fully until ten units hold a mistake
+    and ten a hit, and with more by the square of ten over their number. In simulations of 20 to 300 units of 4 to 35
+    images, mistakes by units, one by one or mixed, intervals held the truth in 94 to 97 of 100 cases (without the two
+    units in 66 to 90 where nearly all mistakes were those of 1 to 3 units), and in up to 99.8 where few units of many
+    images don't matter, for which they are up to half wider than need be.
+
+    References:
+        A. Agresti and B. A. Coull, The American Statistician 52 (1998).
     """
     count, n = len(np.unique(units)), len(hits)
     if count == n:
         return 1.0
     if count == 1:
         return float(n)
+    return max(1.0, _variance_ratio(hits, units) * _few_units(count, 0 < hits.sum() < n))
+
+
+def _few_units(count: int, is_mixed: bool) -> float:
+    """Return by what a variance of so many units is corrected; only where hits are mixed is it estimated from them."""
     from scipy.stats import t
 
     few = (float(t.ppf(0.975, count - 1)) / _Z) ** 2
-    if hits.any() and not hits.all():
-        few *= count / (count - 1)
-    return max(1.0, _variance_ratio(hits.astype(np.float64), units) * few)
+    return few * count / (count - 1) if is_mixed else few
 
 
 def draw_weights(

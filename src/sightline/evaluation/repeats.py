@@ -71,19 +71,20 @@ def pool_folds(
             all are.
     """
     evaluation = evaluate_rows(Predictions.join(said), np.concatenate(labels), units=units).with_part("test")
+    count = sum(map(len, labels)) if units is None else len(np.unique(units))
     baselines = {
-        name: pool_shares([Interval(**fold["baselines"][name]) for fold in metrics]).to_dict()
+        name: pool_shares([Interval(**fold["baselines"][name]) for fold in metrics], count).to_dict()
         for name in metrics[0]["baselines"]
         if all(name in fold["baselines"] for fold in metrics)
     }
-    return {**evaluation.metrics, **_pool_views(metrics), "baselines": baselines, "spread": _spreads(metrics)}
+    return {**evaluation.metrics, **_pool_views(metrics, count), "baselines": baselines, "spread": _spreads(metrics)}
 
 
-def _pool_views(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _pool_views(metrics: Sequence[dict[str, Any]], count_units: int) -> dict[str, Any]:
     """Return the accuracy over several views with the hits of all folds, where each fold has it."""
     if not all("accuracy_with_views" in fold for fold in metrics):
         return {}
-    pooled = pool_shares([Interval(**fold["accuracy_with_views"]) for fold in metrics])
+    pooled = pool_shares([Interval(**fold["accuracy_with_views"]) for fold in metrics], count_units)
     return {"accuracy_with_views": pooled.to_dict(), "count_views": metrics[0]["count_views"]}
 
 

@@ -17,6 +17,7 @@ __all__ = ["LEAST_IMAGES", "Slice", "Slices", "compare_means", "compare_shares",
 LEAST_IMAGES = 20  # of a slice
 FALSE_RATE = 0.1  # of slices among those named that are chance
 _LEAST_UNITS = 5  # of a slice, and of the rest, where images come in groups
+_ROUNDING = 1e-9  # of shares and ranks: less is no difference
 _MOST_VALUES = 200  # of a column: more are names, not groups
 
 
@@ -185,7 +186,8 @@ def compare_means(
 ) -> tuple[float, float, float]:
     """Return p, two-sided, and the ends of the 95 % interval, of the mean inside less that outside, of units.
 
-    A t-test whose variance is that of whole units, with the degrees of freedom of the side that has fewer.
+    A t-test whose variance is that of whole units, with the degrees of freedom of the side that has fewer. Where all of
+    a side are equal, p is that of a permutation test, for which no other order of the units is as clear.
 
     Args:
         values: ``[N]``.
@@ -199,8 +201,8 @@ def compare_means(
     parts = np.bincount(place, sides[0] - sides[1])  # what each group adds to the difference's error
     few = min(len(np.unique(units[side])) for side in (inside, ~inside))
     error = float(np.sqrt((parts**2).sum() * few / (few - 1)))
-    if not error:
-        return 1.0, gap, gap
+    if error < _ROUNDING:  # no unit differs from its side
+        return min(1.0, 2 / math.comb(len(np.unique(units)), few)) if abs(gap) > _ROUNDING else 1.0, gap, gap
     reach = float(t.ppf(0.975, few - 1)) * error
     return 2 * float(t.sf(abs(gap) / error, few - 1)), gap - reach, gap + reach
 

@@ -19,6 +19,7 @@ from sightline.evaluation.abstain import (
     TARGET_ERROR,
     Novelty,
     choose_confidence,
+    count_witnesses,
     fit_novelty,
     new_shares,
 )
@@ -98,7 +99,7 @@ def calibrate(trained: Trained, plan: Plan, workbench: Workbench) -> Generator[E
     hits = probabilities.argmax(1) == labels
     least = choose_confidence(probabilities.max(1), hits, units=units)
     novelty = fit_novelty(known, samples.labels[train], len(samples.classes), seen, units)
-    shares = new_shares(len(val) if units is None else len(np.unique(units)))
+    shares = new_shares(count_witnesses(len(val), units))
     answers = LabelledPredictions(labels, probabilities.argmax(1), probabilities.max(1), units)
     limit, mass = None if shares is None else 1.0, choose_mass(labels, probabilities)
     found = Calibrated(calibration, novelty, limit, least, mass, train, known, answers, val, seen)
