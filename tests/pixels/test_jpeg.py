@@ -13,7 +13,7 @@ from corpus import NOISE, SMOOTH, jpeg, oriented
 from sightline.errors import UnreadableImage
 from sightline.pixels.decode import decode_image, read_header
 from sightline.pixels.image_facts import measure_image
-from sightline.pixels.jpeg import MAX_SEGMENTS, jpeg_parts
+from sightline.pixels.jpeg import MAX_SEGMENTS, _plain_parts, _sifted_parts, jpeg_parts
 
 PHOTO = np.asarray(Image.fromarray(NOISE).resize((256, 192), Image.Resampling.BICUBIC))
 END = b"\xff\xd9"
@@ -55,6 +55,27 @@ def test_what_the_pixels_do_not_need_never_costs_them(extra: bytes, progressive:
     between = data.rindex(b"\xff\xda")
     if progressive:
         np.testing.assert_array_equal(decode_image(data[:between] + extra + data[between:]), plain(data))
+
+
+@pytest.mark.parametrize("options", [{}, {"optimize": True}, {"quality": 100}, {"restart_marker_rows": 1}], ids=str)
+def test_the_short_way_of_a_small_file_leads_where_the_long_one_does(options: dict[str, object]) -> None:
+    data = jpeg(PHOTO[:24, :32], **options)
+    assert _plain_parts(data) == _sifted_parts(data, "")
+    draws, found = np.random.default_rng(0), 0
+    for _ in range(1_500):
+        changed = bytearray(data)
+        changed[draws.integers(2, 700 if draws.random() < 0.9 else len(data))] = draws.choice([0, 0xFF, 0xDA, 0xC0, 17])
+        short = _plain_parts(bytes(changed))
+        if short:
+            found += 1
+            assert short == _sifted_parts(bytes(changed), "")
+    assert 100 < found < 1_500
+
+
+def test_a_small_file_of_many_segments_is_refused_too() -> None:
+    data = jpeg(PHOTO[:8, :8])
+    with pytest.raises(UnreadableImage, match="a JPEG of more than"):
+        jpeg_parts(data[:2] + segment(0xDB, b"") * (MAX_SEGMENTS + 1) + data[2:], "")
 
 
 def test_fill_bytes_in_the_pixels_are_passed_once() -> None:

@@ -14,12 +14,9 @@ import struct
 from PIL import Image, ImageFile
 
 from sightline.errors import InputError, UnreadableImage
-from sightline.pixels.gif import gif_parts
 from sightline.pixels.jpeg import jpeg_parts
 from sightline.pixels.parts import MAX_SIDE, Parts
 from sightline.pixels.png import png_parts, read_chunks
-from sightline.pixels.ppm import ppm_parts
-from sightline.pixels.tiff import tiff_parts
 
 __all__ = ["FORMATS", "MAX_JPEG_SCANS", "MAX_PIXELS", "jpeg_name", "open_image", "parts_of", "reason_of"]
 
@@ -45,11 +42,18 @@ def parts_of(data: bytes, label: str) -> Parts:
         return jpeg_parts(data, label)
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return png_parts(data, label)
+    # Most runs of a command see none of these, and it starts sooner without them.
     if data.startswith((b"GIF87a", b"GIF89a")):
+        from sightline.pixels.gif import gif_parts
+
         return gif_parts(data, label)
     if data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        from sightline.pixels.tiff import tiff_parts
+
         return tiff_parts(data, label)
     if data[:1] == b"P" and data[1:2].isdigit():
+        from sightline.pixels.ppm import ppm_parts
+
         return ppm_parts(data, _max_pixels())
     if data.startswith(b"BM"):
         return Parts(_bounded_bmp(data))
