@@ -22,6 +22,7 @@ from sightline.reviewing.verify import Verification
 from sightline.reviewing.verify_data import check_labels
 from sightline.reviewing.verify_metrics import Checkable, _check_metrics, _check_recount, compare_metrics
 from sightline.runs.folder import Run
+from sightline.runs.moved import open_moved
 from sightline.runs.safe_files import write_columns, write_json
 from sightline.runs.verification import Difference, compare_leaves
 
@@ -222,6 +223,18 @@ def test_a_source_that_can_not_be_listed_again_is_said(moved: Run) -> None:
     verification = verify(moved)
     assert verification.is_as_recorded
     assert any("can't be found again" in reason for check in verification.checks for reason in check.not_checked)
+
+
+@pytest.mark.parametrize("typed", ["colours", "."])
+def test_labels_are_compared_in_a_folder_of_another_name(moved: Run, typed: str) -> None:
+    root = Path(moved.facts["data_root"])
+    write_json(moved.facts_file, moved.facts | {"data": typed})
+    elsewhere = root.rename(root.with_name("renamed"))
+    said = check_labels(open_moved(moved, elsewhere), frozenset())
+    assert not said.not_checked and not said.differences and str(elsewhere) in said.said
+    wanted = str(moved.samples[0]["path"])
+    (elsewhere / wanted).rename(elsewhere / ("red" if "red" not in wanted else "blue") / "x.png")
+    assert check_labels(open_moved(moved, elsewhere), frozenset()).differences
 
 
 def test_another_given_part_is_found(moved: Run) -> None:

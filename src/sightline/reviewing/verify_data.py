@@ -154,7 +154,7 @@ def _answer(classes: Sequence[str], probabilities: npt.NDArray[np.float32]) -> s
 def _read_again(run: Run) -> Samples | str:
     """Return what the source holds now, or why that can't be told."""
     typed, root = str(run.facts["data"]), Path(run.facts["data_root"])
-    source = _find_source(typed, root)
+    source = _find_source(typed, root, Path(run.recorded_facts["data_root"]))
     if source is None:
         return f"{typed} can't be found again from {root}"
     try:
@@ -166,12 +166,16 @@ def _read_again(run: Run) -> Samples | str:
     return samples if samples.root.resolve() == root else f"{typed} lies elsewhere now"
 
 
-def _find_source(typed: str, root: Path) -> str | Path | None:
-    """Return what was trained on: a named set, the root where that is a folder of this name, or a file in it."""
+def _find_source(typed: str, root: Path, then: Path) -> str | Path | None:
+    """Return what was trained on: a named set, the root where that was a folder, or a file in it.
+
+    The folder may have another name now than ``then``, its place when it was trained on.
+    """
     name = Path(typed).name
     if is_set(typed):
         return typed
-    if root.is_dir() and (name == root.name or Path(typed).resolve() == root):
+    was_folder = name in ("", "..", then.name, root.name) or Path(typed).resolve() in (then, root)
+    if root.is_dir() and was_folder:
         return root
     return root / name if name and (root / name).is_file() else None
 
