@@ -21,6 +21,7 @@ from PIL import Image
 from finished import write_colours
 from sightline.cli.app import VERBS
 from sightline.evaluation.confusion import confusion_from
+from sightline.evaluation.intervals import Interval
 
 
 def assert_error(result: tuple[int, str, str], code: str, *words: str) -> None:
@@ -407,6 +408,12 @@ def test_evaluate_prints_figures_with_intervals(sightline, copied_run, colours):
     assert "accuracy" in out and "n=18" in out and "too few to tell" in out
     assert "warning[evaluation.leak]" in err
     assert "no group of images is large enough to be searched" in out  # of 18
+    assert "The data to measure on: all images, 120." in err  # before those that training saw are left out
+    (kept,) = copied_run.evaluations_folder.glob("*/metrics.json")
+    metrics = json.loads(kept.read_text())
+    with_them = Interval(**metrics["accuracy_with_leaks"])
+    assert with_them.n == 120 and f"without {metrics['count_leaked']} images that training saw" in out
+    assert f"accuracy with them {with_them}" in out
 
 
 def test_evaluate_says_that_groups_were_searched_where_none_is_worse(sightline, finished_run, tmp_path):

@@ -524,6 +524,7 @@ def test_a_csv_that_is_no_utf_8_is_refused_and_its_encoding_named(
     rows = "".join(f"{k}.jpg,dog\n" for k in range(30))
     error = refused(csv_of(f"path,label\n{rows}a.jpg,Käfer – €\n".encode(encoding)), "data.table-encoding")
     assert f"iconv -f {name} " in error.cure
+    assert str(csv_of("").with_name("utf8.csv")) in error.cure  # beside it: its paths are looked up there
     assert ("'a.jpg,Käfer – €'" if name == "CP1252" else "'path,label'") in error.message
 
 

@@ -141,3 +141,11 @@ def test_unreadable_since_inspection_is_no_crash(augmented, tmp_path):
 )
 def test_a_time_limit_bounds_the_search(wanted, limit, bounds):
     assert versions._bounds(wanted, 50_000, limit) == bounds
+
+
+def test_where_no_image_can_be_read_the_size_is_not_the_reason(tmp_path):
+    for name in ("a/1.png", "a/2.png", "b/1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"no image" + name.encode())
+    said = [event.message for event in looked(tmp_path)[1] if isinstance(event, Noted)]
+    assert "Versions of one original are not searched: fewer than two images can be read." in said

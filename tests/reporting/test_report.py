@@ -250,6 +250,23 @@ def test_the_model_card_says_figures_limits_and_licence(finished_run):
 
 
 @pytest.mark.usefixtures("no_figures")
+def test_a_shortcut_is_in_the_verdict_and_in_the_card(copied_run):
+    from markdown_it import MarkdownIt
+
+    sentence = "width and height alone predicts class 'blue' (100 %): a network may learn this instead of the content"
+    copied_run.findings_file.write_text("[]")
+    assert "alone predicts" not in render_model_card(Recorded(copied_run)) + render_report(copied_run)
+    found = [{"code": "shortcut", "severity": "warning", "message": sentence, "cases": [], "cure": "c", "fixes": []}]
+    copied_run.findings_file.write_text(json.dumps(found))
+    verdict = Elements(render_report(copied_run)).text.partition("Baseline")[0]
+    assert f"! check {sentence}" in " ".join(verdict.split())
+    tokens = MarkdownIt("commonmark").parse(render_model_card(Recorded(copied_run)).partition("## Limits")[2])
+    assert sentence in [
+        child.content for token in tokens for child in token.children or () if child.type == "code_inline"
+    ]
+
+
+@pytest.mark.usefixtures("no_figures")
 def test_card_and_report_say_how_many_independent_images_there_are(copied_run):
     metrics = copied_run.metrics
     metrics["accuracy"]["n_effective"] = 12

@@ -64,6 +64,7 @@ def evaluate(
     from sightline.api import measuring
     from sightline.cli.gates import check_requirements, parse_requirements, requirement_fields
     from sightline.cli.latest import resolve_latest
+    from sightline.evaluation.intervals import Interval
     from sightline.evaluation.macro import macro_words
     from sightline.evaluation.metrics import intervals_in
     from sightline.text import printable
@@ -88,6 +89,9 @@ def evaluate(
     else:
         lines = [(metric.words, metric.shown(interval)) for metric, interval in intervals_in(metrics).items()]
         _print_lines([*lines, ("called new", _called_new(metrics["unknown"], metrics["unknown"]["new"]))])
+        if "accuracy_with_leaks" in metrics:
+            with_leaks = Interval(**metrics["accuracy_with_leaks"])
+            print(f"\nwithout {metrics['count_leaked']:,} images that training saw; accuracy with them {with_leaks}")
         if macro := macro_words(metrics):
             print(f"\n{printable(macro)}")
         _print_foreign(metrics["unknown"])

@@ -14,6 +14,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from sightline.data.folders import IMAGE_SUFFIXES
@@ -92,11 +93,12 @@ def _encoding_error(data: bytes, source: str, error: UnicodeDecodeError) -> Data
     guess = "UTF-16LE" if data[1:200:2].count(0) > 50 else "UTF-16BE" if data[:200:2].count(0) > 50 else "CP1252"
     shown = data[:400] if guess != "CP1252" else text
     words = shown.decode(guess, "replace").strip().splitlines()[:1] or [""]
-    file = shlex.quote(source)
+    # Beside the table: what it names is looked up in its folder.
+    file, beside = shlex.quote(source), shlex.quote(str(Path(source).parent / "utf8.csv"))
     return DataError(
         "data.table-encoding",
         f"{source} is not UTF-8 (line {line}); read as {guess} it says {words[0][:60]!r}",
-        f"save it as UTF-8; if that text is right: iconv -f {guess} -t UTF-8 {file} > utf8.csv, and give utf8.csv",
+        f"save it as UTF-8; if that text is right: iconv -f {guess} -t UTF-8 {file} > {beside}, and give {beside}",
     )
 
 

@@ -79,7 +79,8 @@ def read_labelled(
     rows = np.flatnonzero(samples.given == "test")
     part = "test" if len(rows) else "whole"
     rows = rows if len(rows) else np.arange(len(samples))
-    yield Noted(f"Measured on {'the given test part' if len(rows) < len(samples) else 'all images'}: {len(rows):,}.")
+    given = "the given test part" if len(rows) < len(samples) else "all images"
+    yield Noted(f"The data to measure on: {given}, {len(rows):,}.")
     if columns:
         samples, named = read_columns(samples, columns)
         yield Noted(f"{columns} names {int(named[rows].sum()):,} of these {len(rows):,} images.")

@@ -79,7 +79,7 @@ def find_versions(
     rows = matchable(samples)
     if wanted == "off" or len(rows) < 2:
         if wanted != "off" and len(samples) > 1:
-            yield Noted(f"Versions of one original are not searched: images under {LEAST_SIDE} px can't be told apart.")
+            yield Noted(f"Versions of one original are not searched: {_why_none(samples)}.")
         return samples
     yield StageStarted("Searching", "for versions of one original: turned, shifted, zoomed, mirrored, recoloured")
     start = time.monotonic()
@@ -107,6 +107,16 @@ def find_versions(
         )
         yield Warned("data.versions-unsearched", message, "add --versions all: it takes longer, and is kept")
     return samples
+
+
+def _why_none(samples: Samples) -> str:
+    """Return why no two images can be compared."""
+    readable = samples.digests[samples.is_ok]
+    if len(readable) < 2:
+        return "fewer than two images can be read"
+    if len(np.unique(readable.astype(str))) < 2:
+        return "all images are copies of one"
+    return f"images under {LEAST_SIDE} px can't be told apart"
 
 
 def _bounds(wanted: str, count: int, limit: float) -> tuple[int, int]:

@@ -6,5 +6,7 @@ Jinja2 and matplotlib; knows no torch. A section is one function, one template a
 
 import logging
 
-# Where its folder can't be written matplotlib says so twice, and goes on with a temporary one.
-logging.getLogger("matplotlib").addFilter(lambda record: "writable directory" not in record.getMessage())
+# Where its folder can't be made or written matplotlib says so twice, and goes on with a temporary one.
+logging.getLogger("matplotlib").addFilter(
+    lambda record: not any(words in record.getMessage() for words in ("writable directory", "mkdir -p failed"))
+)

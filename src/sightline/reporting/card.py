@@ -65,8 +65,17 @@ Classes and preprocessing are in its metadata, and in `classifier.json`.
 The metrics hold for images like those it was measured on: with other cameras, places or seasons the classifier may
 be worse than the interval says. Its probabilities choose among its classes, also for an image that shows none of
 them: a novelty above 1 means that an image is unlike the training images; that is often right, but not always.
-{f"{few} classes were measured on fewer than 30 images." if few else ""}
+{_shortcuts(run.shortcuts)}{f"{few} classes were measured on fewer than 30 images." if few else ""}
 """
+
+
+def _shortcuts(found: tuple[str, ...]) -> str:
+    """Return what gives classes away without the content, a line each; nothing where nothing does."""
+    if not found:
+        return ""
+    lines = "\n".join(f"- {_code(words)}" for words in found)
+    words = "In its data something else gives classes away; on images without it the metrics may not hold"
+    return f"\n{words}:\n\n{lines}\n\n"
 
 
 def _worth(accuracy: Interval) -> str:

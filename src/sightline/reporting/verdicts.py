@@ -136,6 +136,7 @@ def _checks(run: Recorded, accuracy: Interval, best: Interval) -> list[tuple[boo
     return [
         *_check_validation(metrics),
         *_check_torn(metrics),
+        *((False, words) for words in run.shortcuts),
         (better, f"{'clearly' if better else 'NOT clearly'} better than the best baseline ({best})"),
         (
             "error" not in proof,

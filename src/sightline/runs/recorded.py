@@ -134,6 +134,11 @@ class Recorded:
         """``data/findings.json``."""
         return self.run.findings
 
+    @property
+    def shortcuts(self) -> tuple[str, ...]:
+        """The properties that predict a class without the content, in words, the strongest first."""
+        return tuple(row["message"] for row in self.findings if row["code"] == "shortcut")
+
     @cached_property
     def views(self) -> Views | None:
         """``data/augmented.npz``."""
