@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
@@ -14,15 +13,15 @@ from sightline.data.fixes import read_fixes
 from sightline.data.hub import is_set
 from sightline.data.samples import Samples
 from sightline.data.sources import read_samples
-from sightline.errors import SightlineError, UnreadableImage
+from sightline.errors import SightlineError
 from sightline.events import Event, Progressed
 from sightline.machine import usable_threads
 from sightline.pixels.containers import place_of
-from sightline.pixels.file_bytes import read_bytes
 from sightline.pixels.stream import decoding_threads
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
 from sightline.runs.measured import read_measured
+from sightline.runs.moved import digest_of
 from sightline.runs.verification import Checked, Difference
 from sightline.runtime.classifier import Classifier
 from sightline.text import count_of
@@ -47,7 +46,7 @@ def check_images(run: Run) -> Generator[Event, None, tuple[Checked, frozenset[st
     with decoding_threads(usable_threads(), "verify") as pool:
         for start in range(0, count, _CHUNK):
             paths = [str(path) for path in samples.paths[start : start + _CHUNK]]
-            found = pool.map(_digest, [root] * len(paths), paths)
+            found = pool.map(digest_of, [place_of(root, path) for path in paths])
             for path, recorded, (digest, reason) in zip(paths, samples.digests[start:], found, strict=False):
                 if digest == recorded:
                     continue
@@ -58,14 +57,6 @@ def check_images(run: Run) -> Generator[Event, None, tuple[Checked, frozenset[st
                 differences.append(Difference(path, "content", then, now))
             yield Progressed(start + len(paths), count, "images")
     return Checked("images", f"sha256 of {count_of(count, 'image')}", tuple(differences)), frozenset(gone)
-
-
-def _digest(root: Path, path: str) -> tuple[str, str]:
-    """Return (sha256, why there is none)."""
-    try:
-        return hashlib.sha256(read_bytes(place_of(root, path))).hexdigest(), ""
-    except UnreadableImage as error:
-        return "", error.reason
 
 
 def check_labels(run: Run, gone: frozenset[str]) -> Checked:
@@ -117,7 +108,9 @@ def check_answers(run: Run) -> Checked:
     readable = np.flatnonzero(measured.is_ok)
     rows = readable[np.linspace(0, len(readable) - 1, min(len(readable), _ANSWERS)).astype(int)]
     paths = [measured.paths[row] for row in rows]
-    same = [place for place, path in enumerate(paths) if _digest(root, path)[0] == measured.digests[rows[place]]]
+    same = [
+        place for place, path in enumerate(paths) if digest_of(place_of(root, path))[0] == measured.digests[rows[place]]
+    ]
     if not same:
         return Checked("answers", "", (), ("answers of model.onnx: none of the measured images is as it was",))
     recorded = measured.probabilities[rows[same]]
@@ -185,7 +178,7 @@ def _moved(then: Samples, gone: frozenset[str], now: dict[str, tuple[str, str]],
     if not gone:
         return {}
     known = {*map(str, then.paths)}
-    contents = {_digest(samples.root, path)[0]: path for path in now if path not in known}
+    contents = {digest_of(place_of(samples.root, path))[0]: path for path in now if path not in known}
     return {
         str(path): contents[digest]
         for path, digest in zip(then.paths, then.digests, strict=True)

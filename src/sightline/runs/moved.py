@@ -14,7 +14,7 @@ from sightline.pixels.file_bytes import read_bytes
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
 
-__all__ = ["gone_images", "open_moved", "refuse_gone"]
+__all__ = ["digest_of", "gone_images", "open_moved", "refuse_gone"]
 
 _LOOKED_AT = 16  # images whose content is compared, drawn evenly
 
@@ -39,12 +39,28 @@ def open_moved(run: Run, moved_to: str | Path) -> Run:
     samples, _ = read_dataset(parts[0])
     known = np.flatnonzero(samples.is_ok & (samples.digests != ""))
     rows = known[np.linspace(0, len(known) - 1, min(len(known), _LOOKED_AT)).astype(int)]
-    if not any(_digest(place_of(root, str(samples.paths[row]))) == samples.digests[row] for row in rows):
+    if not any(digest_of(place_of(root, str(samples.paths[row])))[0] == samples.digests[row] for row in rows):
         example = f", such as {samples.paths[rows[0]]}" if len(rows) else ""
         message = f"{moved_to} does not hold the images of {run.folder}: none is there as it was{example}"
         cure = f"name the folder that holds now what lay in {samples.root}"
         raise RunError("run.other-images", message, cure)
     return Run(run.folder, moved_to=root)
+
+
+def digest_of(place: Place) -> tuple[str, str]:
+    """Return the sha256 of an image's bytes, and why there is none, one of the two empty.
+
+    Args:
+        place: a file, or an image in a container.
+
+    Example:
+        >>> digest_of(Path("no-such-file.png"))
+        ('', 'no such file')
+    """
+    try:
+        return hashlib.sha256(read_bytes(place)).hexdigest(), ""
+    except UnreadableImage as error:
+        return "", error.reason
 
 
 def gone_images(run: Run, parts: tuple[str, ...] = ()) -> tuple[int, int]:
@@ -92,10 +108,3 @@ def _with_data(run: Run) -> list[Run]:
 
 def _is_there(place: Place) -> bool:
     return (place.container if isinstance(place, Member) else place).exists()
-
-
-def _digest(place: Place) -> str:
-    try:
-        return hashlib.sha256(read_bytes(place)).hexdigest()
-    except UnreadableImage:
-        return ""
