@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +87,13 @@ def test_a_joint_table_names_both_where_they_are(colours, tmp_path):
     assert [joint.file(row) for row in range(len(one))] == list(one.files)
     assert [joint.file(row) for row in range(len(one), len(joint))] == list(other.files)
     assert [joint.classes[label] for label in joint.labels[len(one) :]] == [other.classes[k] for k in other.labels]
+
+
+def test_columns_and_units_of_the_images_survive_the_comparison_with_the_training(table):
+    """They were lost whenever the training images were there: no column was searched for what is worse."""
+    camera, units = np.array(["old", "new", "old"], object), np.array(["u", "", "u"], object)
+    samples = replace(table([0, 1, 1]), extra={"camera": camera}, units=units)
+    joint = seen_images._join(samples, table([0] * 4))
+    assert len(joint) == 7 and joint.extra["camera"][3:].tolist() == joint.units[3:].tolist() == [""] * 4
+    again = joint.take(np.arange(3))
+    assert again.extra["camera"].tolist() == camera.tolist() and again.units.tolist() == units.tolist()

@@ -94,16 +94,18 @@ def _join(samples: Samples, trained: Samples) -> Samples:
     classes = tuple(sorted({*samples.classes, *trained.classes}))
     labels = [np.array([classes.index(name) for name in one.classes])[one.labels] for one in (samples, trained)]
     paths = [samples.paths, np.array([str(trained.root / str(path)) for path in trained.paths], object)]
+    empty = np.full(len(trained), "", object)
     return replace(
         samples,
         classes=classes,
         paths=np.concatenate(paths),
         labels=np.concatenate(labels),
         given=np.concatenate([samples.given, trained.given]),
-        groups=np.concatenate([samples.groups, np.full(len(trained), "", object)]),
+        groups=np.concatenate([samples.groups, empty]),
+        units=np.concatenate([samples.units, empty]),
         digests=np.concatenate([samples.digests, trained.digests]),
         facts=np.concatenate([samples.facts, trained.facts]),
-        extra={},
+        extra={name: np.concatenate([column, empty]) for name, column in samples.extra.items()},
     )
 
 
