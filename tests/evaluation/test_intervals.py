@@ -235,7 +235,7 @@ def test_intervals_hold_the_truth_where_mistakes_come_by_units_and_one_by_one(co
     ("count", "size", "right", "alike"), [(40, 10, 0.8, 0.1), (100, 10, 0.95, 0.3), (60, 8, 0.9, 0.6)]
 )
 def test_intervals_over_units_are_honest_and_not_needlessly_wide(count, size, right, alike) -> None:
-    """Units with a share of their own: the truth is held, by intervals a tenth wider than what shares vary at most."""
+    """Units with a share of their own: the truth is held, by intervals at most 15 % wider than shares vary."""
     random, held, units = np.random.default_rng(0), 0, np.repeat(np.arange(count), size)
     widths, values = [], []
     for _ in range(400):
@@ -245,7 +245,7 @@ def test_intervals_over_units_are_honest_and_not_needlessly_wide(count, size, ri
         widths.append(found.high - found.low)
         values.append(found.value)
     assert held >= 367
-    assert np.mean(widths) < 1.1 * 2 * 1.96 * np.std(values)
+    assert np.mean(widths) < 1.15 * 2 * 1.96 * np.std(values)
 
 
 def test_versions_of_few_originals_are_worth_as_many_images_as_there_are_originals() -> None:

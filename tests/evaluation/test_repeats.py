@@ -130,9 +130,7 @@ def test_groups_widen_baselines_and_averaged_views_of_folds() -> None:
         share = proportion(np.repeat(patients, 10), units).to_dict()
         metrics |= {"baselines": {"majority_class": share}, "accuracy_with_views": share, "count_views": 2}
     pooled = pool_folds(*zip(*folds, strict=True), np.repeat(np.arange(21), 10))
-    few = (
-        21 / (t.ppf(0.975, 20) / norm.ppf(0.975)) ** 2 * 20 / 21
-    )  # what 21 patients are worth, as their variance is estimated
+    few = 21 / (t.ppf(0.975, 20) / norm.ppf(0.975)) ** 2 * 20 / 21  # a variance of 21 patients is estimated
     for found in (pooled["baselines"]["majority_class"], pooled["accuracy_with_views"]):
         assert (found["n"], found["n_effective"]) == (210, 21)
         for end in (found["low"], found["high"]):  # Wilson's ends are those that a score test just accepts

@@ -148,6 +148,7 @@ def describe_novelty(shares: tuple[float, float] | None, count: int, units: Unit
     kind = "validation images" if units is None else f"validation images in {len(np.unique(units)):,} groups"
     if shares is None:
         few = f"{count:,} {kind} are too few for a limit of novelty: {IMAGES_FOR_NOVELTY} are needed"
+        few += "" if units is None else f", and these count as {count_witnesses(count, units):,}"
         return f"{few}; no image is called new (sightline predict MODEL IMAGES --max-novelty NUMBER sets a limit)."
     low, high = (100 * share for share in shares)
     words = f"{low:.1f} to {high:.1f} of 100 are called new, in 9 of 10 cases"
