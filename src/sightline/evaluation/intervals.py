@@ -53,7 +53,7 @@ class Interval:
         >>> str(wilson(93, 100))
         '93 % (86 to 97, n=100)'
         >>> str(proportion(np.arange(100) < 90, np.arange(100) // 10))
-        '90 % (54 to 99, n=100, effective n=10)'
+        '90 % (52 to 99, n=100, effective n=10)'
     """
 
     value: float
