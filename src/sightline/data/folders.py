@@ -25,6 +25,7 @@ __all__ = [
     "DiskNode",
     "Node",
     "Visit",
+    "children_of",
     "find_images",
     "is_hidden",
     "is_image",
@@ -247,15 +248,19 @@ def find_images(folder: Path, choices: FindingChoices = _NO_CHOICES) -> tuple[li
     return found, [(str(folder / text), reason) for text, reason in visit.skipped]
 
 
-def visible(node: Node, choices: FindingChoices = _NO_CHOICES) -> list[Node]:
-    """Return what a folder holds and may be data; a folder that can't be read holds nothing.
+def children_of(node: Node) -> Sequence[Node]:
+    """Return what a folder holds; one that can't be read holds nothing.
 
     Nothing is listed as skipped: that is done where a folder is read.
     """
     try:
-        children = node.children()
+        return node.children()
     except OSError:
         return []
+
+
+def visible(children: Sequence[Node], choices: FindingChoices = _NO_CHOICES) -> list[Node]:
+    """Return what may be data of what a folder holds."""
     return [child for child in children if not _why_not(child, choices)]
 
 

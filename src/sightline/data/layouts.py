@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sightline.data.choices import LAYOUTS, FindingChoices
-from sightline.data.folders import DiskNode, Node, Visit, is_image, read_class_folders, visible, walk
+from sightline.data.folders import DiskNode, Node, Visit, children_of, is_image, read_class_folders, visible, walk
 from sightline.data.found import SPLIT_NAMES, Found, Row, class_name
 from sightline.data.inner_tables import InnerTable, find_tables, read_inner_tables
 from sightline.data.own_output import is_own_output
@@ -260,8 +260,9 @@ def _read_inner_splits(tree: _Tree, visit: Visit) -> list[Row]:
     return rows
 
 
-def _outline_of(node: Node, choices: FindingChoices) -> _Outline:
-    children = visible(node, choices)
+def _outline_of(node: Node, choices: FindingChoices, held: Sequence[Node] | None = None) -> _Outline:
+    """Return what a folder holds; ``held``: where it was listed already, which takes long for many files."""
+    children = visible(children_of(node) if held is None else held, choices)
     folders = tuple(child for child in children if child.is_folder)
     files = tuple(child for child in children if not child.is_folder)
     return _Outline(node, SPLIT_NAMES.get(node.name.lower(), ""), folders, files)
@@ -269,26 +270,20 @@ def _outline_of(node: Node, choices: FindingChoices) -> _Outline:
 
 def _tree_of(top: Node, choices: FindingChoices) -> _Tree:
     outline = _outline_of(top, choices)
-    inner = [_outline_of(node, choices) for node in outline.folders if not _is_own(node)]
+    listings = ((node, children_of(node)) for node in outline.folders)
+    inner = [_outline_of(node, choices, held) for node, held in listings if not _is_own(held)]
     splits = tuple(one for one in inner if one.part)
     tables = find_tables(top, outline.files, [(one.node, one.part, one.files) for one in splits if not one.folders])
     return _Tree(outline, splits, tuple(one for one in inner if not one.part), tables)
 
 
-def _is_own(node: Node) -> bool:
-    """Tell whether Sightline wrote a folder, or all folders in it, as in a folder of runs."""
-    names, folders = _names_in(node)
-    if is_own_output(names):
+def _is_own(held: Sequence[Node]) -> bool:
+    """Tell by what a folder holds whether Sightline wrote it, or all folders in it, as in a folder of runs."""
+    if is_own_output([child.name for child in held]):
         return True
-    return bool(folders) and len(folders) == len(names) and all(is_own_output(_names_in(one)[0]) for one in folders)
-
-
-def _names_in(node: Node) -> tuple[list[str], list[Node]]:
-    try:
-        children = node.children()
-    except OSError:
-        return [], []
-    return [child.name for child in children], [child for child in children if child.is_folder]
+    if not held or not all(child.is_folder for child in held):
+        return False
+    return all(is_own_output([inner.name for inner in children_of(child)]) for child in held)
 
 
 def _inside_wrapper(top: Node, visit: Visit) -> _Tree:
@@ -324,7 +319,7 @@ def _others(folder: Node, taken: Node, choices: FindingChoices) -> list[tuple[st
 
 
 def _reason_beside(node: Node, choices: FindingChoices) -> str:
-    if node.is_folder and _is_own(node):
+    if node.is_folder and _is_own(children_of(node)):
         return "written by Sightline"
     inner = _outline_of(node, choices) if node.is_folder else None
     while inner is not None and len(inner.folders) == 1:
