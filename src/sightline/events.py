@@ -100,12 +100,14 @@ class Planned:
 
     Attributes:
         least, most: seconds that it may take, as far as measuring showed; 0: not known.
+        around: seconds before and after training (reading, evaluation, report); 0: not known.
     """
 
     rows: tuple[tuple[str, str, str, str], ...]
     seconds: float | None
     least: float = 0.0
     most: float = 0.0
+    around: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -308,7 +308,7 @@ def test_with_json_a_gate_that_is_not_met_is_in_the_one_document(sightline, here
 def test_the_plan_is_printed_with_reasons_and_nothing_is_written(sightline, here, colours):
     status, out, err = sightline("train", colours, "--plan", "--set", "flip=0.25")
     assert status == 0
-    assert "chosen by you" in out and "training will take about" in err
+    assert "chosen by you" in out and "training will take about" in err and "s in all." in err
     assert list(here.iterdir()) == []
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from finished import record_again
+from sightline.planning.decisions import Decision
 from sightline.runs.folder import Run
 
 
@@ -44,7 +45,18 @@ def test_compare_says_which_is_better_with_counts_and_intervals(sightline, two):
     for word in ("accuracy", "balanced accuracy", "macro F1", "log-loss, nats", "Brier score", "points ("):
         assert word in out
     assert "sightline compare bad good --html compare.html" in out
+    assert "; with the seed alone: sightline train DATA --seeds 3" in out
     assert not Path("compare.html").exists()
+
+
+def test_compare_proposes_no_seeds_for_a_head_alone_which_has_none(sightline, two):
+    run = Run(two / "bad")
+    plan = run.plan.replace(Decision("engine", "onnxruntime", "hardware", "x"))
+    run.plan_file.write_text(plan.to_toml())
+    record_again(run)
+    status, out, err = sightline("compare", "bad", "good")
+    assert status == 0, err
+    assert "--folds 3" in out and "--seeds" not in out
 
 
 def test_compare_of_a_run_with_its_copy_finds_nothing(sightline, two):

@@ -124,6 +124,12 @@ def test_how_sure_the_expected_time_is(least, most, said):
     assert said in expected_line(Planned(ROWS, 75.0, least, most))
 
 
+def test_the_expected_time_says_what_comes_around_the_training():
+    said = expected_line(Planned(ROWS, 75.0, 70.0, 80.0, 20.0))
+    assert said == f"{expected_line(Planned(ROWS, 75.0))} With reading, evaluation and report: about 1 min 35 s in all."
+    assert expected_line(Planned(ROWS, 75.0, 20.0, 300.0, 20.0)).endswith("about 1 min 35 s in all.")
+
+
 def test_an_epoch_says_what_is_left_at_its_pace():
     assert line_of(replace(EPOCH, seconds_left=183.0)).endswith("1 min 1 s  best  at most 3 min 3 s left")
     assert "left" not in line_of(EPOCH)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 import sightline
 from finished import write_colours
 from sightline.evaluation.result import evaluate_rows
-from sightline.events import ValidationMeasured
-from sightline.measuring.evaluate import count_evaluations, show_mistakes
+from sightline.events import StageEnded, ValidationMeasured
+from sightline.measuring.evaluate import count_evaluations, evaluate_source, show_mistakes
 from sightline.pixels.preprocess import Preprocess
 from sightline.runtime.predictions import Predictions
 from sightline.steps import result_of
@@ -74,3 +76,11 @@ def test_of_given_parts_the_test_part_is_measured(finished_run, tmp_path):
     found = sightline.evaluate(finished_run.folder, tmp_path / "new", out=tmp_path / "kept", quiet=True)
     assert found.accuracy.n == 12
     assert {path.partition("/")[0] for path in found.predictions.paths} == {"test"}
+
+
+def test_without_a_limit_of_novelty_none_is_said_to_be_recognised_as_new(finished_run, colours, tmp_path):
+    classifier = finished_run.classifier()
+    classifier.bundle = replace(classifier.bundle, max_novelty=None)
+    events = list(evaluate_source(classifier, str(colours), unknown=colours / "red", out=tmp_path / "kept"))
+    (said,) = [event.detail for event in events if isinstance(event, StageEnded) and "as new" in event.detail]
+    assert said.startswith("none can be recognised as new") and "%" not in said

@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 from sklearn import metrics as sk
 
+from sightline.evaluation.intervals import Interval
 from sightline.evaluation.metrics import METRICS
 from sightline.planning.decisions import Decision
 from sightline.reporting.behind import COLOURS
@@ -264,6 +265,23 @@ def test_a_shortcut_is_in_the_verdict_and_in_the_card(copied_run):
     assert sentence in [
         child.content for token in tokens for child in token.children or () if child.type == "code_inline"
     ]
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_without_a_limit_of_novelty_card_and_report_promise_none(copied_run):
+    metrics = copied_run.metrics
+    share = metrics["unknown"]["new"]
+    foreign = {"count": 6, "count_bad": 0, "new": share, "unsure": None, "auroc_novelty": 0.5, "auroc_confidence": 0.5}
+    metrics["unknown"] |= {"max_novelty": 1.25, "foreign": foreign}
+    copied_run.metrics_file.write_text(json.dumps(metrics))
+    assert "a novelty above 1.25 means" in render_model_card(Recorded(copied_run))
+    text = " ".join(Elements(render_report(copied_run)).text.split())
+    assert f"Of 6 such images {Interval(**share)} are called new" in text
+    metrics["unknown"]["max_novelty"] = None
+    copied_run.metrics_file.write_text(json.dumps(metrics))
+    card, text = render_model_card(Recorded(copied_run)), Elements(render_report(copied_run)).text
+    assert "a novelty above" not in card and "no image is called new" in card
+    assert "Of 6 such images none can be called new, without a limit of novelty" in " ".join(text.split())
 
 
 @pytest.mark.usefixtures("no_figures")

@@ -17,7 +17,7 @@ from sightline.errors import InputError, RunError, SightlineError
 from sightline.evaluation.compare import compare_predictions
 from sightline.evaluation.intervals import wilson
 from sightline.evaluation.result import evaluate_rows
-from sightline.reviewing.compare import Compared
+from sightline.reviewing.compare import Compared, _how_to_pair
 from sightline.runs.folder import Run
 from sightline.runs.writer import RunWriter
 from sightline.runtime.predictions import Predictions
@@ -208,6 +208,12 @@ def test_other_images_are_refused_and_named(make: Make) -> None:
         "compare.other-images", make("c", FIRST), make("d", SECOND, contents=contents, data_fingerprint="x")
     )
     assert "split_seed" not in other.cure and "test part" in other.cure
+
+
+def test_other_groups_of_the_same_images_are_named_as_the_reason(make: Make) -> None:
+    grouped = make("a", FIRST, groups=[f"g{k // 4}" for k in range(120)], data_fingerprint="x")
+    assert "the groups differ (--group" in _how_to_pair(grouped, make("b", SECOND))
+    assert "the data differ" in _how_to_pair(grouped, make("c", SECOND, contents=range(1, 121)))
 
 
 def test_what_can_be_said_of_runs_on_other_images_is_said(make: Make) -> None:

@@ -76,7 +76,8 @@ def _print_compared(compared: Any, again: str, html: Path | None) -> None:
     from sightline.installation import missing_modules
 
     by_data = "with the data: sightline train DATA --folds 3"
-    by_seed = "" if missing_modules("train") else "; with the seed alone: sightline train DATA --seeds 3"
+    is_head = any(run.plan_file.is_file() and run.plan.settings.engine == "onnxruntime" for run in compared.runs)
+    by_seed = "" if is_head or missing_modules("train") else "; with the seed alone: sightline train DATA --seeds 3"
     print(f"\nThis is about these classifiers; how much metrics vary {by_data}{by_seed}")
     if html:
         print(f"Page        {html}")

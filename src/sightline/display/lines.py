@@ -145,10 +145,12 @@ def decision_lines(rows: Rows) -> list[str]:
 def expected_line(event: Planned) -> str:
     """Return how long the training is expected to take, in words, and how sure that is."""
     about = f"The training will take about {duration(event.seconds or 0.0)} on this machine"
+    whole = duration((event.seconds or 0.0) + event.around)
+    in_all = f" With reading, evaluation and report: about {whole} in all." if event.around else ""
     if event.most <= _SURE * event.least or not event.least:
-        return f"{about}."
+        return f"{about}.{in_all}"
     between = f"{duration(event.least)} to {duration(event.most)}"
-    return f"{about} ({between}: it was not equally fast while this was measured, as when other programs run)."
+    return f"{about} ({between}: it was not equally fast while this was measured, as when other programs run).{in_all}"
 
 
 def _aligned(rows: Sequence[tuple[str, str, str, str]]) -> list[str]:

@@ -174,7 +174,10 @@ def _measure_unknown(
         "auroc_novelty": separation(known.novelty[evaluation.used], foreign.novelty[ok]),
         "auroc_confidence": separation(-known.probabilities[evaluation.used].max(1), -confidence),
     }
-    yield StageEnded("Evaluating", f"{Interval(**found['new'])} of them recognised as new", time.monotonic() - start)
+    said = f"{Interval(**found['new'])} of them recognised as new"
+    if classifier.bundle.max_novelty is None:
+        said = "none can be recognised as new: validation was too small for a limit of novelty"
+    yield StageEnded("Evaluating", said, time.monotonic() - start)
     return evaluation.with_values(unknown={**evaluation.metrics["unknown"], "foreign": found})
 
 

@@ -106,7 +106,8 @@ def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
     yield StageEnded("Planning", f"{plan.settings.model} on {hardware.device}", time.monotonic() - start)
     times, limit = job.repeats[1] if job.repeats else 1, plan.settings.time and seconds
     least, most = (min(seconds * factor, limit or math.inf) * times for factor in costs.sure)
-    yield Planned(plan.rows(), seconds * times, least, most)
+    around = time.monotonic() - job.started + times * _closing_guess(costs, data)
+    yield Planned(plan.rows(), seconds * times, least, most, around)
     yield from warn_of_harm(plan.settings, data, chosen)
     return Decided(plan, hardware, network, costs)
 

@@ -64,9 +64,18 @@ Classes and preprocessing are in its metadata, and in `classifier.json`.
 
 The metrics hold for images like those it was measured on: with other cameras, places or seasons the classifier may
 be worse than the interval says. Its probabilities choose among its classes, also for an image that shows none of
-them: a novelty above 1 means that an image is unlike the training images; that is often right, but not always.
+them: {_novelty(metrics)}
 {_shortcuts(run.shortcuts)}{f"{few} classes were measured on fewer than 30 images." if few else ""}
 """
+
+
+def _novelty(metrics: dict[str, Any]) -> str:
+    """Return what novelty says of an image, or that there is no limit of it."""
+    limit = metrics.get("unknown", {}).get("max_novelty", 1.0)
+    if limit is None:
+        return "without a limit of novelty, for which the validation set was too small, no image is called new."
+    what = "means that an image is unlike the training images"
+    return f"a novelty above {limit:.3g} {what}; that is often right, but not always."
 
 
 def _shortcuts(found: tuple[str, ...]) -> str:

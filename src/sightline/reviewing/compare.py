@@ -276,10 +276,25 @@ def _how_to_pair(first: Run, run: Run) -> str:
     if first.facts.get("data_fingerprint") == run.facts.get("data_fingerprint"):
         one_seed = "sightline train DATA --set split_seed=NUMBER"
         return f"train both on the same split: give data that have a test part, or one seed: {one_seed}"
+    then, now = _given(first), _given(run)
+    if then.keys() == now.keys() and then != now:
+        return (
+            "the groups differ (--group, or a column group), and they decide which images are for the test: train both "
+            "with the same groups and one seed: --set split_seed=NUMBER"
+        )
     return (
         "the data differ, or the split that came with them, so that one seed draws other test images: give both the "
         "same test part (a folder test/, or a table with a column split), and change the training images alone"
     )
+
+
+def _given(run: Run) -> dict[tuple[str, ...], list[str]]:
+    """Return the groups of the images that a run was given, by content, label and given part."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for row in run.samples:
+        key = tuple(str(row.get(name, "")) for name in ("sha256", "label", "given_split"))
+        found.setdefault(key, []).append(str(row.get("group", "")))
+    return {key: sorted(groups) for key, groups in found.items()}
 
 
 def _keys(measured: Measured) -> list[tuple[Hashable, str, int]]:
