@@ -330,3 +330,9 @@ def test_a_class_folder_is_listed_twice_at_most(tmp_path, monkeypatch):
     monkeypatch.setattr(DiskNode, "children", lambda node: listed.append(node.name) or list_one(node))
     assert len(read_samples(tmp_path)) == 3
     assert listed.count("cat") <= 2 and listed.count("dog") <= 2
+
+
+def test_one_class_with_folders_of_splits_is_told_to_give_the_folder_above(tmp_path: Path) -> None:
+    error = asked(fill(tmp_path / "ants", *FLAT))
+    assert "but no folders of classes in a training part" in error.message
+    assert "give the folder above" in error.cure

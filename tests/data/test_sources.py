@@ -511,6 +511,12 @@ def test_a_csv_without_the_columns_says_which(csv_of: Callable[..., Path], text:
     assert said in refused(csv_of(text), "data.table-columns").message
 
 
+def test_a_csv_with_other_names_of_its_columns_says_which_to_rename(csv_of: Callable[..., Path]) -> None:
+    error = refused(csv_of("filename,class\na.jpg,cat\n"), "data.table-columns")
+    assert error.message.endswith("no column label; beside the paths it has class")
+    assert error.cure == "rename its column class to label"
+
+
 def test_a_csv_with_a_header_only_has_no_images(csv_of: Callable[..., Path]) -> None:
     refused(csv_of("path,label\n"), "data.no-images")
 

@@ -148,7 +148,7 @@ def test_a_line_that_is_no_object_is_named(tmp_path: Path, text: str, said: str)
 
 @pytest.mark.parametrize("dress", ["csv", "jsonl", "frame"])
 def test_a_table_without_the_columns_says_what_it_has(tmp_path: Path, dress: str, monkeypatch) -> None:
-    with pytest.raises(DataError, match="no column label; it has path, kind") as caught:
+    with pytest.raises(DataError, match="no column label; beside the paths it has kind") as caught:
         DRESSES[dress](tmp_path, [{"path": "a.jpg", "kind": "cat"}], monkeypatch)
     assert caught.value.code == "data.table-columns"
 

@@ -212,6 +212,15 @@ def test_a_run_without_a_classifier_says_how_to_make_one(make: Make) -> None:
         assert "sightline export" in caught.value.cure
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("birds2", "birds"), ("lates", "latest"), ("cars", None)])
+def test_a_name_that_is_nearly_that_of_a_run_is_asked_about(make: Make, typed: str, meant: str | None) -> None:
+    make("birds", "10:00", "finished")
+    for find, kind in ((find_run, RunError), (find_classifier, ModelError)):
+        with pytest.raises(kind) as caught:
+            find(typed)
+        assert caught.value.cure.startswith(f"did you mean {meant!r}? ") == bool(meant)
+
+
 def test_a_classifier_that_is_not_there_is_a_model_error(tmp_path: Path) -> None:
     for name in ("nothing", tmp_path):
         with pytest.raises(ModelError) as caught:

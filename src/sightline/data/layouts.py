@@ -194,12 +194,14 @@ def _unclear(tree: _Tree, source: str) -> DataError:
     names = listed([outline.node.name for outline in tree.splits], _SHOWN)
     beside = [node.text for node in _tables_beside(tree)]
     lies = f"; beside the images lies {listed(beside, 3)}" if beside else ""
-    message = f"{source!r} has folders with the names of splits ({names}), but none with classes to train on{lies}"
+    what = f"folders with the names of splits ({names}), but no folders of classes in a training part"
+    message = f"{source!r} has {what}{lies}"
     ways = [f"add --layout classes if {LAYOUTS['classes']}"]
     nested = next((outline for outline in tree.splits if outline.folders), None)
     if nested:
         ways.insert(0, f"name the folder that holds the classes: {source.rstrip('/')}/{nested.node.name}")
     elif not _name_table(tree, source):
+        ways.append(f"give the folder above, if {source!r} is one of its classes")
         ways.append("give a table with the columns path and label; or sort the images into one folder per class")
     return DataError("data.layout", message, "; or ".join(filter(None, [_name_table(tree, source), *ways])))
 

@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 KNOWN = ("path", "label", "split", "group")
+_CLASS_NAMES = ("class", "classes", "class_name", "labels", "category", "target")
 _HOW = "name the columns path,label (and split, group if you have them)"
 _PLAIN = re.compile(r"(?:(?!\.\.?/)[^/\\:]+/)*(?!\.\.?$)[^/\\:]+")  # relative and normalised already
 UNLABELLED = "\0unlabelled"  # no cell has it: a row that no column gives a class
@@ -175,6 +176,16 @@ def read_pairs(pairs: Sequence[Any], source: str) -> Found:
     return read_table(Table(source, Path.cwd(), KNOWN[:2], records))
 
 
+def _missing_columns(table: Table, missing: list[str]) -> DataError:
+    """Return the error for a table without paths or labels; a column of paths may have had another name in the file."""
+    others = ", ".join(name for name in table.columns if name not in ("", "path")) or "nothing"
+    has = f"it has {others}" if "path" in missing else f"beside the paths it has {others}"
+    classes = next((name for name in table.columns if name.lower() in _CLASS_NAMES), None)
+    cure = f"rename its column {classes} to label" if missing == ["label"] and classes else _HOW
+    message = f"{table.source} has no column {' and no column '.join(missing)}; {has}"
+    return DataError("data.table-columns", message, cure)
+
+
 def read_table(table: Table) -> Found:
     """Find the images of a table.
 
@@ -183,12 +194,7 @@ def read_table(table: Table) -> Found:
     """
     missing = [name for name in KNOWN[:2] if name not in table.columns]
     if missing:
-        raise DataError(
-            "data.table-columns",
-            f"{table.source} has no column {' and no column '.join(missing)}; "
-            f"it has {', '.join(filter(None, table.columns)) or 'nothing'}",
-            _HOW,
-        )
+        raise _missing_columns(table, missing)
     further = tuple(name for name in table.columns if name and name not in KNOWN)
     rows: list[Row] = []
     skipped: list[tuple[str, str]] = []

@@ -10,8 +10,12 @@ from sightline.runs.folder import RUNS_FOLDER, Run, list_runs
 from sightline.runs.safe_files import recover_folder, refuse_pickle
 from sightline.runs.unchanged import refuse_changed
 from sightline.runtime.classifier import MODEL_FILE
+from sightline.text import did_you_mean
 
 __all__ = ["find_classifier", "find_run", "refuse_repeated", "run_of_classifier"]
+
+_NEARLY = 0.7  # likeness of a name that is proposed
+_CLASSIFIERS = "give a run folder, a classifier folder, a model.onnx, or latest; train one: sightline train DATA"
 
 
 def find_run(name: str | Path, *, folder: str | Path = RUNS_FOLDER) -> Run:
@@ -34,9 +38,14 @@ def find_run(name: str | Path, *, folder: str | Path = RUNS_FOLDER) -> Run:
     inside = Path(folder) / path
     if (inside / "run.json").is_file():
         return Run(inside)
-    raise RunError(
-        "run.missing", f"there is no run {str(name)!r}", f"name a folder in {str(Path(folder))!r}, or latest"
-    )
+    cure = _meant(name, folder, f"name a folder in {str(Path(folder))!r}, or latest")
+    raise RunError("run.missing", f"there is no run {str(name)!r}", cure)
+
+
+def _meant(name: str | Path, folder: str | Path, rest: str) -> str:
+    """Return the question for the run whose name is nearly the one that was typed, and then ``rest``."""
+    names = ["latest", *(run.folder.name for run in list_runs(folder))]
+    return did_you_mean(Path(name).name, names, rest, cutoff=_NEARLY)
 
 
 def run_of_classifier(model: Path | None) -> Run | None:
@@ -72,7 +81,7 @@ def _find_file(name: str | Path, folder: str | Path) -> Path:
             raise ModelError(
                 "model.missing",
                 f"there is no classifier {str(name)!r}",
-                "give a run folder, a classifier folder, a model.onnx, or latest; train one: sightline train DATA",
+                _meant(name, folder, _CLASSIFIERS),
             )
     run = find_run(name, folder=folder)
     refuse_repeated(run)
