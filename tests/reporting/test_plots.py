@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -93,3 +94,12 @@ def test_a_run_without_epochs_has_no_curves(copied_run):
     with pytest.raises(RunError) as caught:
         sightline.plot_curves(copied_run)
     assert caught.value.code == "run.no-figure"
+
+
+def test_what_matplotlib_remarks_on_its_own_folder_is_left_out(caplog):
+    log = logging.getLogger("matplotlib")
+    log.warning("mkdir -p failed for path %s: %s", "/nonexistent/.config/matplotlib", "Permission denied")
+    log.warning("%s is not a writable directory", "/nonexistent")
+    assert not caplog.records
+    log.warning("another thing")
+    assert [record.getMessage() for record in caplog.records] == ["another thing"]
