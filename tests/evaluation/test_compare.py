@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, brier_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from sightline.errors import DataError
-from sightline.evaluation.compare import Comparison, compare_predictions, compare_several
+from sightline.evaluation.compare import Change, Comparison, compare_predictions, compare_several
 from sightline.evaluation.metrics import METRICS, OfRanking
 from sightline.evaluation.paired import holm, mid_p
 
@@ -336,3 +336,9 @@ def test_several_comparisons_have_wider_intervals() -> None:
     for name, change in alone.items():
         assert among[name].low < change.low and change.high < among[name].high
     assert "98.3 %" in among["brier"].method
+
+
+def test_an_interval_that_ends_at_zero_because_one_image_changed_is_not_shown():
+    few = Change(0.9, 0.92, 0.02, 0.0, 0.06, "")
+    assert few.cells("macro_f1")[2] == "+2.0 points (too few changed images for an interval)"
+    assert "too few" not in Change(0.9, 0.9, 0.0, 0.0, 0.0, "").cells("macro_f1")[2]

@@ -76,6 +76,9 @@ class Change:
             change, low, high = (signed(value, 4) for value in values)
             return f"{self.first:.4f}", f"{self.second:.4f}", f"{change} ({low} to {high})"
         digits = 1 if self.high - self.low >= 0.005 else 2
+        if self.difference and 0.0 in (self.low, self.high):  # often no changed image was drawn: the end says nothing
+            few = f"{signed(100 * self.difference, digits)} points (too few changed images for an interval)"
+            return share(self.first, digits), share(self.second, digits), few
         change, low, high = (signed(100 * value, digits) for value in values)
         return share(self.first, digits), share(self.second, digits), f"{change} points ({low} to {high})"
 
