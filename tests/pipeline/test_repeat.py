@@ -100,7 +100,7 @@ def test_each_fold_has_the_findings_of_its_own_split(few, tmp_path, monkeypatch)
             self.split, self.findings = split["split"], findings
 
     looked, splits = result_of(look(Job(few, out=tmp_path, folds=3)))
-    settings = SimpleNamespace(fixes="")
+    settings = SimpleNamespace(fixes="", model_dump=dict)
     plan = SimpleNamespace(settings=settings, preprocess=SimpleNamespace(value_range=None))
     monkeypatch.setattr(train, "check_subject", lambda subject: [Said(subject.split)])
     looked = replace(looked, findings=[Said(splits[0])])

@@ -212,7 +212,7 @@ def test_other_images_are_refused_and_named(make: Make) -> None:
 
 def test_other_groups_of_the_same_images_are_named_as_the_reason(make: Make) -> None:
     grouped = make("a", FIRST, groups=[f"g{k // 4}" for k in range(120)], data_fingerprint="x")
-    assert "the groups differ (--group" in _how_to_pair(grouped, make("b", SECOND))
+    assert "--group RULE --set split_seed=NUMBER" in _how_to_pair(grouped, make("b", SECOND))
     assert "the data differ" in _how_to_pair(grouped, make("c", SECOND, contents=range(1, 121)))
 
 

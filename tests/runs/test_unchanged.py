@@ -86,8 +86,8 @@ def test_a_changed_model_can_be_used_outside_its_run(copied_run: Run, tmp_path: 
 
 
 def test_the_cure_names_an_export_where_it_heals(copied_run: Run, no_figures: None) -> None:
-    for name in ("classifier/model.onnx", "evaluation/metrics.json"):
-        spoil(copied_run.folder / name)
+    spoil(copied_run.model_file)
+    copied_run.metrics_file.write_text("{")
     with pytest.raises(RunError) as caught:
         copied_run.classifier()
     assert f"sightline export {copied_run.folder}" in caught.value.cure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Generator
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from sightline.data.samples import Samples
 from sightline.data.split import Split, find_units, selection_rows
 from sightline.data.units import number_units
+from sightline.errors import RunError
 from sightline.evaluation.frozen_head import compare_frozen_head
 from sightline.evaluation.learning_curve import LearningCurve, measure_learning_curve
 from sightline.evaluation.result import Evaluation
@@ -65,7 +67,9 @@ def compare_with_head(
         evaluation: of these.
     """
     if not (run.head_checkpoint / "manifest.json").is_file():
-        before = run.metrics.get("frozen_head") if run.metrics_file.is_file() else None
+        before = None
+        with contextlib.suppress(RunError):  # damaged metrics are made anew
+            before = run.metrics.get("frozen_head") if run.metrics_file.is_file() else None
         return evaluation.with_values(frozen_head=before) if before else evaluation
     if not run.facts.get("best_epoch"):
         return evaluation  # the head alone is what ships

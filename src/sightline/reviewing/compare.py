@@ -279,8 +279,8 @@ def _how_to_pair(first: Run, run: Run) -> str:
     then, now = _given(first), _given(run)
     if then.keys() == now.keys() and then != now:
         return (
-            "the groups differ (--group, or a column group), and they decide which images are for the test: train both "
-            "with the same groups and one seed: --set split_seed=NUMBER"
+            "the groups differ, and they decide which images are for the test: train both with the same ones and one "
+            "seed: sightline train DATA --group RULE --set split_seed=NUMBER"
         )
     return (
         "the data differ, or the split that came with them, so that one seed draws other test images: give both the "
