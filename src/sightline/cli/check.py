@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sightline.cli.data_options import FollowLinks, Layout, Skip
+
 if TYPE_CHECKING:
     from sightline.checks.finding import Findings
     from sightline.data.samples import Samples
@@ -44,21 +46,9 @@ def check(
         str | None,
         typer.Option(help="Search for versions of one original (turned, zoomed ...): auto, all images, or off."),
     ] = None,
-    layout: Annotated[
-        str | None,
-        typer.Option(
-            help="How folders are read, where names allow two ways: classes, splits, inner-splits or tables.",
-        ),
-    ] = None,
-    skip: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Leave out files and folders of this name or pattern, such as '*_mask.png'; repeatable.",
-        ),
-    ] = None,
-    follow_links: Annotated[
-        bool, typer.Option("--follow-links", help="Follow links that lead out of the folder.")
-    ] = False,
+    layout: Layout = None,
+    skip: Skip = None,
+    follow_links: FollowLinks = False,
     resplit: Annotated[
         bool, typer.Option("--resplit", help="Put a split that comes with the images aside, as train --resplit does.")
     ] = False,

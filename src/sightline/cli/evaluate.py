@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from sightline.cli.data_options import FollowLinks, Layout, Skip
+
 __all__ = ["evaluate"]
 
 
@@ -35,21 +37,9 @@ def evaluate(
             help="Images that belong together: a column, or a regular expression on paths; by default as in training."
         ),
     ] = None,
-    layout: Annotated[
-        str | None,
-        typer.Option(
-            help="How folders are read, where names allow two ways: classes, splits, inner-splits or tables.",
-        ),
-    ] = None,
-    skip: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Leave out files and folders of this name or pattern, such as '*_mask.png'; repeatable.",
-        ),
-    ] = None,
-    follow_links: Annotated[
-        bool, typer.Option("--follow-links", help="Follow links that lead out of the folder.")
-    ] = False,
+    layout: Layout = None,
+    skip: Skip = None,
+    follow_links: FollowLinks = False,
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sightline.cli.data_options import FollowLinks
+
 if TYPE_CHECKING:
     from sightline.reporting.explained import Explained
 
@@ -36,9 +38,7 @@ def explain(
             help="In folders, leave out files and folders of this name or pattern, such as '*_mask.png'; repeatable.",
         ),
     ] = None,
-    follow_links: Annotated[
-        bool, typer.Option("--follow-links", help="Follow links that lead out of the folder.")
-    ] = False,
+    follow_links: FollowLinks = False,
     out: Annotated[Path, typer.Option(help="Folder for the drawings; no file in it is replaced.")] = Path(
         "explanations"
     ),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sightline.cli.data_options import FollowLinks
 from sightline.cli.plain_output import print_table_text
 
 if TYPE_CHECKING:
@@ -60,9 +61,7 @@ def predict(
             help="In folders, leave out files and folders of this name or pattern, such as '*_mask.png'; repeatable.",
         ),
     ] = None,
-    follow_links: Annotated[
-        bool, typer.Option("--follow-links", help="Follow links that lead out of the folder.")
-    ] = False,
+    follow_links: FollowLinks = False,
     form: Annotated[Format | None, typer.Option("--format", help="How predictions are printed.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from sightline.cli.data_options import FollowLinks, Layout, Skip
+
 __all__ = ["preview"]
 
 _MARK = "Sightline preview"
@@ -25,21 +27,9 @@ def preview(
     assign: Annotated[
         list[str] | None, typer.Option("--set", help="Any setting as name=value, for example flip=0; repeatable.")
     ] = None,
-    layout: Annotated[
-        str | None,
-        typer.Option(
-            help="How folders are read, where names allow two ways: classes, splits, inner-splits or tables.",
-        ),
-    ] = None,
-    skip: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Leave out files and folders of this name or pattern, such as '*_mask.png'; repeatable.",
-        ),
-    ] = None,
-    follow_links: Annotated[
-        bool, typer.Option("--follow-links", help="Follow links that lead out of the folder.")
-    ] = False,
+    layout: Layout = None,
+    skip: Skip = None,
+    follow_links: FollowLinks = False,
     count: Annotated[int, typer.Option(help="Number of training images to show, 1 to 64.")] = 16,
     out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("preview.png"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.")] = False,

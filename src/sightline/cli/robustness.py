@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sightline.cli.data_options import FollowLinks, Layout, Skip
+
 if TYPE_CHECKING:
     from sightline.evaluation.corruption_drops import Robustness
 
@@ -27,27 +29,15 @@ def robustness(
     moved_to: Annotated[
         str, typer.Option("--data", help="Folder where the run's own images are now, if they moved.")
     ] = "",
-    layout: Annotated[
-        str | None,
-        typer.Option(
-            help="How folders are read, where names allow two ways: classes, splits, inner-splits or tables.",
-        ),
-    ] = None,
-    skip: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Leave out files and folders of this name or pattern, such as '*_mask.png'; repeatable.",
-        ),
-    ] = None,
+    layout: Layout = None,
+    skip: Skip = None,
     group: Annotated[
         str | None,
         typer.Option(
             help="Images that belong together: a column, or a regular expression on paths; by default as in training."
         ),
     ] = None,
-    follow_links: Annotated[
-        bool, typer.Option("--follow-links", help="Follow links that lead out of the folder.")
-    ] = False,
+    follow_links: FollowLinks = False,
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:

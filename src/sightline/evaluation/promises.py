@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sightline.evaluation.abstain import KEPT
+from sightline.evaluation.abstain import new_shares
 from sightline.evaluation.conformal import PredictionSets
 from sightline.evaluation.intervals import Interval
 
 __all__ = ["Promise", "find_promises"]
-
-_SURE = 0.975  # of the share that a threshold from so few validation images may have by chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +54,9 @@ def find_promises(metrics: Mapping[str, Any]) -> list[Promise]:
         words = f"sets of classes contain the true class for {sets.aim:.0%} of the images: {sets.coverage}"
         promises.append(Promise("sets", words, sets.coverage.high < sets.band[0]))
     count = ((metrics.get("calibration") or {}).get("validation") or {}).get("count")
-    if count and unknown.get("new") and unknown.get("max_novelty", 1.0) is not None:
+    shares = new_shares(count) if count else None
+    if shares and unknown.get("new") and unknown.get("max_novelty", 1.0) is not None:
         new = Interval(**unknown["new"])
-        words = f"about {1 - KEPT:.0%} of images like those of validation are called new: {new}"
-        promises.append(Promise("novelty", words, new.low > _most_new(count)))
+        words = f"at most {shares[1]:.1%} of images like those of validation are called new: {new}"
+        promises.append(Promise("novelty", words, new.low > shares[1]))
     return promises
-
-
-def _most_new(count: int) -> float:
-    """Return how large a share of new images a threshold on that many validation images may call new by chance."""
-    from scipy.stats import beta
-
-    rank = min(count, math.ceil((count + 1) * KEPT))
-    return float(1 - beta.ppf(1 - _SURE, rank, count + 1 - rank))
