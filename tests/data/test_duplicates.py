@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -220,7 +221,7 @@ def test_images_of_two_classes_must_fit_better(tmp_path, monkeypatch):
     images |= {"a/again.jpg": jpeg(scene(2)), "b/again.jpg": jpeg(scene(4))}
     samples = folder_of(tmp_path / "set", images)
     monkeypatch.setattr("sightline.data.duplicates._bar", lambda *_: 0.66)
-    monkeypatch.setattr("sightline.data.duplicates.compare", lambda *_: 0.7)
+    monkeypatch.setattr("sightline.data.duplicates.compare", lambda pairs, _: np.full(len(pairs), 0.7))
     found = result_of(find_duplicates(samples)).near
     assert [set(samples.paths[pair]) for pair in found] == [{"a/2.png", "a/again.jpg"}]
 
@@ -238,7 +239,8 @@ def test_round_things_on_plain_ground_are_a_question_and_no_duplicates(tmp_path)
     images["b/again.jpg"] = jpeg(scene(1, 192))
     samples = folder_of(tmp_path / "set", images)
     one, other = (ComparedImage(tmp_path / "set" / "a" / f"thing{k}.jpg") for k in (0, 1))
-    assert compare(one, other) > 0.74  # their outlines are those of one image
+    with ThreadPoolExecutor(1) as pool:
+        assert compare([(one, other)], pool)[0] > 0.74  # their outlines are those of one image
     found = result_of(find_duplicates(samples))
     pairs = [{frozenset(pair) for pair in samples.paths[some].tolist()} for some in (found.near, found.doubtful)]
     assert pairs[0] == {frozenset(("b/1.jpg", "b/again.jpg"))}

@@ -9,6 +9,7 @@ contents alone, not on the order of files.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from functools import lru_cache, partial
 from hashlib import blake2b
@@ -21,7 +22,7 @@ from sightline.caches import cache_folder
 from sightline.data.facts_cache import FactsCache
 from sightline.data.overlay import LEAST_PLACES, LEAST_SIDE, OverlaidImage, agreement, open_overlaid
 from sightline.data.samples import Samples
-from sightline.data.similarity import COMPARISONS, ComparedImage, compare
+from sightline.data.similarity import COMPARISONS, ComparedImage, compare, correlations
 from sightline.machine import usable_threads
 from sightline.pixels.containers import Place
 from sightline.pixels.image_facts import MIRROR
@@ -44,6 +45,7 @@ _OTHER_LABEL = 0.08  # margin above the bar for images of different classes, whi
 _EACH = 12  # candidates of one image, most similar first, so that a film can't crowd out the copies of other images
 _MOST_EACH = 4  # candidates per image that are compared, on average
 _RANDOM_PAIRS = 200
+_TOGETHER = 256  # pairs whose images are opened before they are compared
 _BLOCK = 2_048
 _MANY = 1_000_000  # pairs of one block above which only the best of each row and column are kept
 _CELL = 50_000  # more images than this are compared within cells
@@ -94,26 +96,26 @@ def _search(
     samples: Samples, rows: Pairs, value_range: Range | None, threads: int
 ) -> Generator[tuple[int, int], None, tuple[Pairs, Pairs, bool]]:
     """Return (pairs ``[M, 2]`` of positions in ``rows``, doubtful pairs, whether every image could be compared)."""
+    from threadpoolctl import threadpool_limits
+
     pairs = find_candidates(samples, rows)
     load = lru_cache(maxsize=1_024)(partial(ComparedImage, value_range=value_range))
     sides = np.minimum(samples.widths, samples.heights)[rows]
     level_of = (sides[pairs].min(1) >= COMPARISONS[1].side).astype(int)
-    bars = {
-        level: _bar(samples, rows[sides >= COMPARISONS[level].side * level], level, load) for level in set(level_of)
-    }
     labels = _labels_of(samples, rows)
-    bar = np.array([bars[level] for level in level_of.tolist()])
-    bar = bar + _OTHER_LABEL * (labels[pairs[:, 0]] != labels[pairs[:, 1]])
-    # Where random pairs correlate fully, no pair can exceed them.
-    pairs, bar = pairs[bar < 1], bar[bar < 1]
     found: list[float] = []
     is_whole = True
-    with decoding_threads(threads, "compare") as pool:
-        for start in range(0, len(pairs), 256):
-            places = [[samples.file(int(rows[row])) for row in pair] for pair in pairs[start : start + 256]]
-            both = list(pool.map(lambda two: (load(two[0]), load(two[1])), places))
+    with threadpool_limits(1, user_api="blas"), decoding_threads(threads, "compare") as pool:  # products are small
+        large = [rows, rows[sides >= COMPARISONS[1].side]]
+        bars = {level: _bar(samples, large[level], level, load, pool) for level in np.unique(level_of).tolist()}
+        bar = np.array([bars[level] for level in level_of.tolist()])
+        bar = bar + _OTHER_LABEL * (labels[pairs[:, 0]] != labels[pairs[:, 1]])
+        # Where random pairs correlate fully, no pair can exceed them.
+        pairs, bar = pairs[bar < 1], bar[bar < 1]
+        for start in range(0, len(pairs), _TOGETHER):
+            both = _load_pairs(samples, rows[pairs[start : start + _TOGETHER]], load, pool)
             is_whole &= all(one.side and other.side for one, other in both)
-            found += pool.map(lambda two: compare(*two), both)
+            found += compare(both, pool).tolist()
             yield len(found), len(pairs)
         is_alike = np.array(found, float) > bar
         alike, fits = pairs[is_alike], np.array(found, float)[is_alike]
@@ -123,6 +125,15 @@ def _search(
         agrees = ~is_large
         agrees[is_large] = _confirm(alike[is_large], fits[is_large], len(rows), lambda *some: pool.map(agree, *some))
     return alike[agrees], alike[~agrees], is_whole
+
+
+def _load_pairs(
+    samples: Samples, pairs: Pairs, load: Callable[[Place], ComparedImage], pool: Executor
+) -> list[tuple[ComparedImage, ComparedImage]]:
+    """Return the images of pairs ``[M, 2]`` of positions in ``samples``; each is opened once."""
+    each = np.unique(pairs)
+    images = dict(zip(each.tolist(), pool.map(load, [samples.file(int(row)) for row in each]), strict=True))
+    return [(images[one], images[other]) for one, other in pairs.tolist()]
 
 
 def _agree(
@@ -287,7 +298,7 @@ def _most_similar(cosine: Vectors, bar: float) -> tuple[Pairs, Pairs]:
     return a, b
 
 
-def _bar(samples: Samples, rows: Pairs, level: int, load: Callable[[Place], ComparedImage]) -> float:
+def _bar(samples: Samples, rows: Pairs, level: int, load: Callable[[Place], ComparedImage], pool: Executor) -> float:
     """Return the correlation that a pair must exceed, from those of random pairs.
 
     Digits, icons and X-rays are similar by nature; there, only a much higher correlation means a duplicate. Copies
@@ -298,14 +309,14 @@ def _bar(samples: Samples, rows: Pairs, level: int, load: Callable[[Place], Comp
         rows: positions of one image of each content that is large enough for the comparison.
         level: of the comparison.
         load: opens an image.
+        pool: whose threads open images.
     """
-    comparison, random, fits = COMPARISONS[level], np.random.default_rng(0), []
+    comparison, random = COMPARISONS[level], np.random.default_rng(0)
     if len(rows) < 3:
         return comparison.same
-    for one, other in random.integers(0, len(rows), (_RANDOM_PAIRS, 2)):
-        pair = [load(samples.file(int(rows[row]))) for row in (one, other)]
-        if one != other and all(image.side for image in pair):
-            fits.append(comparison.correlate(*(image.spectra(comparison) for image in pair)))
+    drawn = random.integers(0, len(rows), (_RANDOM_PAIRS, 2))
+    both = _load_pairs(samples, rows[drawn[drawn[:, 0] != drawn[:, 1]]], load, pool)
+    fits = correlations([(one, other) for one, other in both if one.side and other.side], comparison, pool)
     if len(fits) < 20:
         return comparison.same
     low, centre = np.quantile(fits, (0.05, 0.3))
