@@ -62,11 +62,16 @@ class StageStarted:
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """``done`` of ``total`` units of the current stage are finished; ``unit`` is a plural noun."""
+    """``done`` of ``total`` units of the current stage are finished; ``unit`` is a plural noun.
+
+    Attributes:
+        left: least and most seconds to the end of the training, where it is more than these units; 0: not known.
+    """
 
     done: int
     total: int
     unit: str
+    left: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,8 +259,9 @@ class EpochEnded:
     weights. Its training metrics are measured without augmentation; with random weights, on a part of the images.
 
     Attributes:
-        seconds_left: what the epochs that are left take at the pace of this one, if none is left out; 0: none is left,
-            or a time limit ends the training.
+        epochs: of the whole training.
+        is_about: whether that is an estimate, as a time limit ends the training.
+        left: least and most seconds to its end, as in :class:`Progressed`.
     """
 
     epoch: int
@@ -268,7 +274,8 @@ class EpochEnded:
     seconds: float
     images_per_second: float
     is_best: bool
-    seconds_left: float = 0.0
+    is_about: bool = False
+    left: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 __all__ = [
     "as_html",
+    "between",
     "count_of",
     "csv_text",
     "did_you_mean",
@@ -246,6 +247,31 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def between(least: float, most: float) -> str:
+    """Return two durations in seconds as one estimate, with as few digits as an estimate needs.
+
+    Example:
+        >>> between(490, 730), between(240, 245), between(0, 50)
+        ('8 to 12 min', 'about 4 min', 'at most 50 s')
+    """
+    low, high = _rough(least), _rough(most)
+    if not least:
+        return f"at most {high}"
+    if low == high:
+        return f"about {high}"
+    (number, *unit), (_, *other) = low.split(), high.split()
+    return f"{number} to {high}" if unit == other else f"{low} to {high}"
+
+
+def _rough(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds)) if seconds < 20 else 5 * round(seconds / 5)} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    tens = round(seconds / 600)
+    return f"{tens // 6} h" + (f" {tens % 6 * 10} min" if tens % 6 else "")
 
 
 def listed(names: Sequence[str], most: int) -> str:

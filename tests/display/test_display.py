@@ -131,7 +131,12 @@ def test_the_expected_time_says_what_comes_around_the_training():
 
 
 def test_an_epoch_says_what_is_left_at_its_pace():
-    assert line_of(replace(EPOCH, seconds_left=183.0)).endswith("1 min 1 s  best  at most 3 min 3 s left")
+    assert line_of(replace(EPOCH, left=(490.0, 730.0))).endswith("1 min 1 s  best  8 to 12 min left")
+    assert line_of(replace(EPOCH, left=(0.0, 730.0))).endswith("1 min 1 s  best  at most 12 min left")
+
+
+def test_with_a_time_limit_the_number_of_epochs_is_an_estimate():
+    assert line_of(replace(EPOCH, is_about=True)).startswith(f"epoch {EPOCH.epoch} of about {EPOCH.epochs}  ")
     assert "left" not in line_of(EPOCH)
 
 

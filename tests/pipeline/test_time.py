@@ -40,7 +40,7 @@ def test_the_limit_decides_width_and_epochs_and_the_end_is_rehearsed(colours, tm
 
 
 def test_a_training_whose_time_is_used_says_so_and_ships_its_best_epoch(colours, tmp_path, monkeypatch):
-    monkeypatch.setattr(Pace, "is_over", lambda self, step: step >= 5)
+    monkeypatch.setattr(Pace, "is_over", lambda self, course: course.step >= 5)
     run = sightline.train(colours, out=tmp_path, time=600, epochs=50, batch_size=8, threads=1, quiet=True)
     assert run.facts["stopped"] == "time limit reached"
     assert len(run.steps["step"]) == 5 and run.model_file.is_file()

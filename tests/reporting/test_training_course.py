@@ -46,7 +46,9 @@ def test_patience_leaves_epochs_time_and_the_end_of_the_schedule_unused(plan) ->
         patience=(3, "default"),
     )
     words = more_time(course([0.3, 0.1, 0.2, 0.2, 0.2], rate=0.055), stopped, PATIENCE, 115.0)
-    assert words.startswith(f"It ended after epoch 4 of 10: {PATIENCE}. 3 min 5 s of the 5 min 0 s were not used.")
+    assert words.startswith(
+        f"It ended after epoch 4 of at most 10: {PATIENCE}. 3 min 5 s of the 5 min 0 s were not used."
+    )
     assert "learning rate was at 55 % of its highest" in words and "is not known" in words
     assert "--patience 0" in words
     steady = plan(epochs=(10, "option"), schedule=("constant", "option"), time=(0.0, "default"))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from sightline.training import pace
 from sightline.training.pace import Pace
+from sightline.training.schedules import Course, learning_rate_at
+from sightline.training.update import side_at
 
 
 @pytest.fixture
@@ -18,22 +23,25 @@ def clock(monkeypatch):
 
 def test_without_a_deadline_all_planned_steps_are_made(plan_settings, clock):
     made = Pace(plan_settings(epochs=3), 10)
-    assert made.steps(0) == made.steps(29) == 30
+    assert made.steps(Course(0, 0, 10)) == made.steps(Course(29, 30, 10)) == 30
     clock[0] = 1e9
-    assert not made.is_over(29)
+    assert not made.is_over(Course(29, 30, 10))
 
 
 def run(made: Pace, clock: list[float], step_seconds, validation: float, epoch_steps: int) -> tuple[int, list[int]]:
     """Train by the clock; returns (steps made, how many the training was thought to have before each)."""
-    step, thought = 0, []
-    while step == 0 or not made.is_over(step):
-        thought.append(made.steps(step))
-        if step >= thought[-1]:
+    course, thought = Course(0, 0, epoch_steps), []
+    step = 0
+    while course.step == 0 or not made.is_over(course):
+        thought.append(made.steps(course))
+        if course.step >= thought[-1]:
             break
-        seconds = step_seconds(step)
+        course = course.stretched(thought[-1])
+        seconds = step_seconds(course)
         clock[0] += seconds
-        made.add_step(step, seconds)
-        step += 1
+        made.add_step(course, seconds)
+        course = replace(course, step=course.step + 1)
+        step = course.step
         if step % epoch_steps == 0:
             clock[0] += validation
             made.add_validation(validation)
@@ -45,7 +53,7 @@ def run(made: Pace, clock: list[float], step_seconds, validation: float, epoch_s
 def test_it_ends_in_time_however_wrong_the_estimate_was(plan_settings, clock, factor):
     settings = plan_settings(epochs=1000, early_sizes=(), early_share=0.0)
     made = Pace(settings, 50, deadline=160.0, step_seconds=0.1, validation_seconds=1.0)
-    steps, _ = run(made, clock, lambda step: 0.1 * factor, factor, 50)
+    steps, _ = run(made, clock, lambda course: 0.1 * factor, factor, 50)
     assert clock[0] <= 160.0 and clock[0] > 160.0 - 3 * factor
     assert steps == pytest.approx(60 / (0.12 * factor), rel=0.15)
 
@@ -53,7 +61,7 @@ def test_it_ends_in_time_however_wrong_the_estimate_was(plan_settings, clock, fa
 def test_a_machine_that_gets_busier_is_noticed_while_it_runs(plan_settings, clock):
     settings = plan_settings(epochs=1000, early_sizes=(), early_share=0.0)
     made = Pace(settings, 50, deadline=200.0, step_seconds=0.1, validation_seconds=0.5)
-    steps, thought = run(made, clock, lambda step: 0.1 if clock[0] < 150 else 0.4, 0.5, 50)
+    steps, thought = run(made, clock, lambda course: 0.1 if clock[0] < 150 else 0.4, 0.5, 50)
     assert 197 < clock[0] <= 200.5
     assert (thought[10] == pytest.approx(900, rel=0.1) and thought[-1] == steps) or thought[-1] == steps + 1
 
@@ -61,12 +69,109 @@ def test_a_machine_that_gets_busier_is_noticed_while_it_runs(plan_settings, cloc
 def test_smaller_early_images_are_counted_as_what_they_cost(plan_settings, clock):
     settings = plan_settings(epochs=1000, size=16, early_sizes=(8,), early_share=0.5)
     made = Pace(settings, 50, deadline=200.0, step_seconds=0.4, validation_seconds=0.0)
-    first = made.steps(0)
+    first = made.steps(Course(0, 0, 50))
     assert first == pytest.approx(100 / (0.4 * 0.625), rel=0.05)  # half of the steps cost a quarter
-    steps, _ = run(made, clock, lambda step: 0.1 if step < first // 2 else 0.4, 0.0, 50)
+    steps, _ = run(made, clock, lambda course: 0.1 if side_at(settings, course) == 8 else 0.4, 0.0, 50)
     assert steps == pytest.approx(first, rel=0.05) and 198 < clock[0] <= 200.5
 
 
 def test_it_is_never_longer_than_planned(plan_settings, clock):
     made = Pace(plan_settings(epochs=2), 10, deadline=1e9, step_seconds=0.1, validation_seconds=0.1)
-    assert made.steps(0) == 20
+    assert made.steps(Course(0, 0, 10)) == 20
+
+
+@pytest.mark.parametrize("factors", [(4.0, 1.0), (1.0, 4.0), (3.0, 0.5), (1.0, 1.0)])
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "one-cycle"])
+def test_the_schedule_closes_at_the_deadline_and_never_jumps_back(plan_settings, clock, factors, schedule):
+    """Of a machine that becomes faster or slower after a fifth of the time, and was measured at its first pace."""
+    chosen = {"size": 16, "early_sizes": (8, 12), "early_share": 0.7, "learning_rate": 1.0, "schedule": schedule}
+    settings = plan_settings(epochs=10_000, warmup=0.2, **chosen)
+    made = Pace(settings, 50, deadline=200.0, step_seconds=0.1 * factors[0], validation_seconds=0.0)
+    courses: list[Course] = []
+
+    def step_seconds(course: Course) -> float:
+        courses.append(course)
+        return 0.1 * factors[clock[0] > 120] * (side_at(settings, course) / 16) ** 2
+
+    run(made, clock, step_seconds, 0.0, 50)
+    assert 198 < clock[0] <= 200.5
+    rates = [learning_rate_at(settings, course) for course in courses]
+    sides = [side_at(settings, course) for course in courses]
+    assert sides == sorted(sides) and set(sides) == {8, 12, 16}
+    assert [course.done for course in courses] == sorted(course.done for course in courses)
+    assert max(rates) == pytest.approx(1.0, abs=0.05) and rates[-1] < 0.02
+    peak = rates.index(max(rates))
+    assert rates[:peak] == sorted(rates[:peak]) and rates[peak:] == sorted(rates[peak:], reverse=True)
+
+
+def test_one_long_pause_does_not_close_the_schedule(plan_settings, clock):
+    settings = plan_settings(epochs=10_000, early_sizes=(), early_share=0.0)
+    made = Pace(settings, 50, deadline=300.0, step_seconds=0.1, validation_seconds=0.0)
+    courses: list[Course] = []
+
+    def step_seconds(course: Course) -> float:
+        courses.append(course)
+        return 20.0 if course.step == 100 else 0.1  # as when a lid is closed
+
+    run(made, clock, step_seconds, 0.0, 50)
+    assert courses[130].done == pytest.approx(0.08, abs=0.02)
+    assert courses[-1].done > 0.99
+
+
+def test_a_course_of_one_length_is_that_of_its_steps(plan_settings):
+    course = Course(0, 0, 10)
+    for step in range(100):
+        course = replace(course, step=step).stretched(100)
+        assert (course.place, course.length) == (step, 100)
+
+
+@pytest.fixture
+def driven(plan_settings, clock):
+    """Return a function that makes steps of given seconds, of a training of 1,000: (pace, course after them)."""
+
+    def drive(seconds: list[float], deadline: float = float("inf"), **chosen: object) -> tuple[Pace, Course]:
+        settings = plan_settings(**{"epochs": 20, "patience": 0, **chosen})
+        made, course = Pace(settings, 50, deadline, step_seconds=1.0, validation_seconds=0.0), Course(0, 1000, 50)
+        for one in seconds:
+            clock[0] += one
+            made.add_step(course, one)
+            course = replace(course, step=course.step + 1)
+        return made, course
+
+    return drive
+
+
+def test_the_time_that_is_left_is_as_sure_as_the_last_steps_were_even(driven):
+    made, course = driven([1.0] * 4)
+    assert made.seconds_left(course) == (0.0, 0.0)
+    made, course = driven([1.0] * 20)
+    assert made.seconds_left(course) == pytest.approx((980, 980))
+    made, course = driven([1.0] * 20 + [2.0] * 20)
+    assert made.seconds_left(course) == pytest.approx((960, 1920))
+
+
+def test_patience_may_end_it_earlier_and_a_time_limit_does(driven):
+    made, course = driven([1.0] * 20, patience=3)
+    assert made.seconds_left(course) == pytest.approx((0, 980))
+    made, course = driven([1.0] * 20, deadline=440.0)
+    assert made.seconds_left(course) == pytest.approx((300, 300))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (1.3, ""),
+        (3.0, "A step takes 3.0 s, 3.0 times as long as was expected .*: about 48 min left"),
+        (0.5, "A step takes 0.5 s, 2.0 times less than was expected .*: about 8 min left"),
+    ],
+)
+def test_an_estimate_that_was_far_off_is_reported_once(driven, seconds, said):
+    made, course = driven([seconds] * 50)
+    words = made.report(course)
+    assert re.match(said, words) and bool(words) == bool(said)
+    assert made.report(course) == ""
+
+
+def test_with_a_time_limit_it_is_reported_how_many_epochs_fit(driven):
+    made, course = driven([0.1] * 100, deadline=170.0)
+    assert "about 13.9 epochs fit into the time limit" in made.report(course)

@@ -18,6 +18,7 @@ from sightline.pixels.preprocess import Preprocess
 from sightline.training import loop, state
 from sightline.training.checkpoint import keep_best_of, load_checkpoint, save_checkpoint
 from sightline.training.loop import train_network
+from sightline.training.pace import Pace
 
 STEPS = 12  # of three epochs
 
@@ -106,6 +107,20 @@ def test_nothing_that_a_plan_can_ask_for_is_forgotten(start, chosen):
         stopped = [event for event in events if isinstance(event, TrainingStopped)]
         assert bits(again) == bits(whole)
         assert (stopped[0].reason, stopped[0].best_epoch) == (last[0].reason, last[0].best_epoch)
+
+
+@pytest.mark.parametrize("point", [1, 5, 8])
+def test_a_training_whose_length_changed_goes_on_where_its_schedule_was(start, monkeypatch, point):
+    lengths = [6] * 3 + [12] * 4 + [9] * 5  # by the clock of a machine that becomes faster, and slower again
+    monkeypatch.setattr(Pace, "steps", lambda self, course: lengths[course.step])
+    monkeypatch.setattr(Pace, "is_over", lambda self, course: course.step >= 9)
+    chosen = {"early_sizes": (8,), "early_share": 0.5, "schedule": "cosine", "warmup": 0.2, "time": 600}
+    whole, events = start("whole", **chosen)
+    known = [event for event in events if isinstance(event, StepEnded)]
+    stop_after(start("cut", **chosen)[1], point)
+    again, events = start("cut", resume=True, **chosen)
+    assert [event for event in events if isinstance(event, StepEnded)] == known[point + 1 :]
+    assert bits(again) == bits(whole)
 
 
 def test_stopping_at_any_event_of_an_epoch_loses_nothing(start):

@@ -29,9 +29,9 @@ from sightline.events import (
     ValidationMeasured,
     Warned,
 )
-from sightline.text import count_of, duration, printable, share
+from sightline.text import between, count_of, duration, printable, share
 
-__all__ = ["decision_lines", "expected_line", "line_of", "plan_lines"]
+__all__ = ["decision_lines", "expected_line", "line_of", "plan_lines", "progress_line"]
 
 Rows = tuple[tuple[str, str, str, str], ...]  # setting, value, origin, reason
 
@@ -103,14 +103,26 @@ def _text_of(event: Event) -> str | None:
 
 
 def _epoch_line(event: EpochEnded) -> str:
-    name = f"epoch {event.epoch}/{event.epochs}" if event.epoch else "start" if event.epochs else "head"
+    of = f" of about {event.epochs}" if event.is_about else f"/{event.epochs}"
+    name = f"epoch {event.epoch}{of}" if event.epoch else "start" if event.epochs else "head"
     best = "  best" if event.is_best and event.epochs else ""
-    left = f"  at most {duration(event.seconds_left)} left" if event.seconds_left else ""
+    left = f"  {between(*event.left)} left" if event.left[1] else ""
     speed = f"{event.images_per_second:,.0f} images/s  " if event.images_per_second else ""
     return (
         f"{name}  loss {event.train_loss:.4f}  val loss {event.val_loss:.4f}  "
         f"val accuracy {share(event.val_accuracy, 2)}  {speed}{duration(event.seconds)}{best}{left}"
     )
+
+
+def progress_line(event: Progressed) -> str:
+    """Return how far a stage is, and how long the rest of the training takes where that is known.
+
+    Example:
+        >>> progress_line(Progressed(300, 4000, "images", (480.0, 720.0)))
+        '300 of 4,000 images, 8 to 12 min left'
+    """
+    left = f", {between(*event.left)} left" if event.left[1] else ""
+    return f"{event.done:,} of {event.total:,} {event.unit}{left}"
 
 
 def plan_lines(rows: Rows) -> list[str]:

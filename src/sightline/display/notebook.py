@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from sightline.display.lines import expected_line, line_of, plan_lines
+from sightline.display.lines import expected_line, line_of, plan_lines, progress_line
 from sightline.events import EpochEnded, Event, Planned, Progressed, RunStarted, StageStarted, Warned
 from sightline.text import as_html, duration, share
 
@@ -39,7 +39,7 @@ class Notebook:
         if self._quiet and not isinstance(event, Warned):
             return
         if isinstance(event, Progressed):
-            self._now = f"{event.done:,} of {event.total:,} {event.unit}"
+            self._now = progress_line(event)
         elif isinstance(event, EpochEnded):
             self._epochs.append(event)
         elif isinstance(event, StageStarted):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
-from sightline.display.lines import expected_line, line_of
+from sightline.display.lines import expected_line, line_of, progress_line
 from sightline.events import (
     EpochEnded,
     Event,
@@ -23,6 +23,7 @@ from sightline.events import (
     StageStarted,
     Warned,
 )
+from sightline.text import between
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -47,6 +48,7 @@ class Terminal:
         self._progress: Progress | None = None
         self._task: Any = None
         self._stage = ""
+        self._is_known = False  # whether the bar shows what the whole training takes
         self._logged = time.monotonic()
         self._is_gone = False
         self.folder = ""  # of the run, once there is one
@@ -96,21 +98,26 @@ class Terminal:
         if self._quiet:
             return
         if self._live:
-            if self._progress is None or self._progress.tasks[0].total != event.total:
+            is_known = event.left[1] > 0
+            if self._progress is None or self._progress.tasks[0].total != event.total or is_known != self._is_known:
                 self.close()
-                self._open_bar(self._stage, event.total)
+                self._open_bar(self._stage, event.total, is_known=is_known)
             assert self._progress is not None
-            self._progress.update(self._task, completed=min(event.done, event.total))
+            left = f"{between(*event.left)} left" if is_known else ""
+            self._progress.update(self._task, completed=min(event.done, event.total), left=left)
         elif time.monotonic() - self._logged > _LOG_SECONDS:
-            self._print(f"{self._stage}: {event.done:,} of {event.total:,} {event.unit}")
+            self._print(f"{self._stage}: {progress_line(event)}")
 
-    def _open_bar(self, name: str, total: int | None) -> None:
+    def _open_bar(self, name: str, total: int | None, *, is_known: bool = False) -> None:
+        """Show a bar; ``is_known``: with the time that the whole training takes, else with that of the bar itself."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        left = TextColumn("{task.fields[left]}") if is_known else TimeRemainingColumn()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), left)
+        self._is_known = is_known
         self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._task = self._progress.add_task(name, total=total)
+        self._task = self._progress.add_task(name, total=total, left="")
         self._progress.start()
 
     def _print(self, text: str, *, is_warning: bool = False) -> None:

@@ -81,18 +81,20 @@ def fit(plan: Plan, workbench: Workbench, session: Session) -> Generator[Event, 
 def _find_pace(
     plan: Plan, workbench: Workbench, session: Session, training: Training
 ) -> Generator[Event, None, Pace | None]:
-    """Return how many updates fit into the time, after the end of the run was rehearsed; None without a limit."""
+    """Return how many updates fit into the time, after the end of the run was rehearsed; None: nothing was measured."""
     from sightline.training.pace import Pace
 
-    costs = workbench.costs
-    if costs is None or session.ends == float("inf"):
+    costs, steps = workbench.costs, training.train.steps(plan.settings.batch_size)
+    if costs is None:
         return None
+    measured = costs.step, costs.forward * len(training.val)
+    if session.ends == float("inf"):
+        return Pace(plan.settings, steps, session.ends, *measured)
     closing = yield from rehearse_finish(session.writer.run, plan, workbench, TorchTrained(training.network, plan))
     deadline = session.ends - closing
     if not session.resume:
         _refuse_too_short(plan.settings, costs, len(training.train), len(training.val), deadline)
-    steps = training.train.steps(plan.settings.batch_size)
-    return Pace(plan.settings, steps, deadline, costs.step, costs.forward * len(training.val))
+    return Pace(plan.settings, steps, deadline, *measured)
 
 
 def _describe_processes(

@@ -32,7 +32,7 @@ from sightline.text import count_of, listed, share
 
 __all__ = ["Keeper"]
 
-_EPOCH = [name for name in EpochEnded.__dataclass_fields__ if name not in ("epochs", "is_best")]
+_EPOCH = [name for name in EpochEnded.__dataclass_fields__ if name not in ("epochs", "is_best", "is_about", "left")]
 _NAMED, _KEPT = 5, 500  # images of a failed step that an error names, and the run keeps
 
 

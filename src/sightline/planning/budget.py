@@ -36,10 +36,9 @@ _HEAD_SHARE = 0.8
 FINDER_STEPS = 80  # of the search for a learning rate: 16 for each factor of ten
 FIT_SECONDS = 4e-8  # of fitting a head, per image, feature and class: 3,068 x 1,280 x 10 took 1 to 2
 _PART = 0.5  # of an epoch of the whole network: the least that is begun
-_MORE = (
-    3.0  # factor on the epochs that are expected to fit: few steps are timed, and the limit ends the training anyway
-)
-_MOST = {True: 10, False: 160}  # epochs from pretrained weights, and from scratch
+# Epochs from pretrained weights and from scratch after which more time is not used: small sets are known by heart then.
+# Nothing else limits them: the schedule ends with the time, and a machine may turn out faster than it was measured.
+_MOST = {True: 10, False: 160}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def fit_to_time(
 ) -> dict[str, tuple[Any, str]]:
     """Return setting -> (value, reason) that makes the most of the time left for training.
 
-    ``epochs`` is more than is expected to fit: the training itself stops at the limit.
+    ``epochs`` is the most that are of use, and not what is expected to fit: the training itself ends with the time.
 
     Args:
         settings: of the plan without a limit.
@@ -154,10 +153,15 @@ def _fit_size(
 
 
 def _fit_epochs(settings: Settings, each: float, left: float) -> dict[str, tuple[Any, str]]:
-    most = _MOST[settings.pretrained]
-    epochs = min(most, max(1, math.ceil(_MORE * left / max(1e-9, each))))
-    reason = f"an upper limit: about {duration(each)} an epoch, {duration(left)} left; training stops at the time limit"
-    return {"epochs": (epochs, reason if epochs < most else f"{reason}, or after {most}")}
+    fitting, most = left / max(1e-9, each), _MOST[settings.pretrained]
+    how = "from pretrained weights" if settings.pretrained else "from scratch"
+    reason = f"no more are of use {how}; about {min(fitting, most):.2g} fit, of {duration(each)} each into "
+    reason += f"{duration(left)}, and the schedule ends with the time limit"
+    found: dict[str, tuple[Any, str]] = {"epochs": (most, reason)}
+    if settings.schedule == "step":
+        every = max(1.0, round(min(fitting, most) / 3))
+        found["decay_every"] = every, f"a third of the {min(fitting, most):.2g} epochs that fit into the time limit"
+    return found
 
 
 def estimate_seconds(settings: Settings, costs: Costs, train: int, val: int) -> float:

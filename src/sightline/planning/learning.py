@@ -60,6 +60,7 @@ _SCHEDULES = {
     "one-cycle": ((0.3, 0.3), 0.1, 7.0),  # as torch's pct_start
     "plateau": ((0.05, 0.05), 0.1, 3.0),
 }
+_FALLING = ("cosine", "linear", "one-cycle")  # that fall to zero at the last step
 
 
 def decide_network(decide: Decisions, network: NetworkFacts, earlier: EarlierRun | None = None) -> None:
@@ -109,7 +110,10 @@ def decide_learning(decide: Decisions, data: DataFacts, hardware: Hardware, earl
     patience = 3 if pretrained else max(10, decide.value("epochs") // 2)
     if decide.value("schedule") == "plateau":
         patience = max(patience, 2 * round(decide.value("decay_every")) + 1)  # leaves time for a lower rate to help
-    decide("patience", patience, "default", f"stop when the validation {metric} no longer improves")
+    why = f"stop when the validation {metric} no longer improves"
+    if decide.value("time") and decide.value("schedule") in _FALLING:
+        patience, why = 0, "the learning rate falls to zero at the time limit, and its last steps gain most"
+    decide("patience", patience, "default", why)
     if not pretrained:
         decide("freeze_norm", False, "default", "batch norms must learn the data's statistics")
     elif count < _MANY:

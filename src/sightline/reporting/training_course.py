@@ -108,12 +108,13 @@ def more_time(history: dict[str, list[float]], plan: Plan, reason: str, seconds:
     unused = f" {duration(left)} of the {duration(settings.time)} were not used." if settings.time and left >= 1 else ""
     if not settings.epochs:
         return _more_than_a_head(plan) + unused
+    most = f"at most {settings.epochs}" if settings.time else str(settings.epochs)
     if not reason:
-        return f"The training was interrupted in epoch {done + 1} of {settings.epochs}: --resume continues it."
+        return f"The training was interrupted in epoch {done + 1} of {most}: --resume continues it."
     if reason in _TIME_LIMIT:
         return _hoped(history)
     if reason != ALL_EPOCHS_DONE:
-        return f"It ended after epoch {done} of {settings.epochs}: {reason}.{unused}{_after_stop(history, settings)}"
+        return f"It ended after epoch {done} of {most}: {reason}.{unused}{_after_stop(history, settings)}"
     origin = next(one.origin for one in plan.decisions if one.name == "epochs")
     who = _WHOSE.get(origin, "that are planned where nobody asks for another number")
     return f"All {count_of(settings.epochs, 'epoch')} were trained {who}.{unused}{_after_all(history, settings)}"

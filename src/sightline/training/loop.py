@@ -111,8 +111,9 @@ def train_network(
     Yields:
         Resumed if it continues from a saved state; StepEnded and Progressed within an epoch; EpochEnded and, if it is
         the best so far, CheckpointSaved after it; RateFound before the first, if the finder is used;
-        StateSaving before the state is saved; StepFailed if a loss or gradient is not finite; TrainingStopped at the
-        end. ``StopRequested``, thrown into it at any of these, saves the state and ends the training.
+        Noted where steps take much longer or shorter than was expected; StateSaving before the state is saved;
+        StepFailed if a loss or gradient is not finite; TrainingStopped at the end. ``StopRequested``, thrown into it at
+        any of these, saves the state and ends the training.
 
     Raises:
         TrainingError: if loss, gradient or weights are not finite, and going back did not help.
@@ -205,7 +206,7 @@ def _begin_first(training: _Training, resume: bool) -> Generator[Event, None, tu
         state.progress = replace(state.progress, best=best)
     if not settings.epochs:
         state.progress = replace(state.progress, reason=ALL_EPOCHS_DONE)
-    elif is_best and training.pace.is_over(0):
+    elif is_best and training.pace.is_over(state.course(training.epoch_steps)):
         state.progress = replace(state.progress, reason=TIME_LIMIT_REACHED)
     yield from _save(training, state, 0.0)
     return training, state
@@ -240,10 +241,12 @@ def _train_epoch(
     first, parts = (epoch - 1) * training.epoch_steps, state.updater.parts
     began = start
     for step, batch in enumerate(_batches(training, epoch, done - first), done):
-        steps = group.decide(0 if step > first and pace.is_over(step) else pace.steps(step))
+        course = state.course(training.epoch_steps)
+        steps = group.decide(0 if step > first and pace.is_over(course) else pace.steps(course))
         if not steps:
             break
-        course = Course(step, steps, training.epoch_steps, state.progress.figures)
+        course = course.stretched(steps)
+        state.advance_to(course)
         if step == done or settings.unfreeze_every:
             _set_trainable(network, settings, course, trainable)
         images, targets = prepare_batch(batch, settings, network.head.out_features, epoch, course, group)
@@ -263,9 +266,9 @@ def _train_epoch(
             cure = f"to avoid this, give --set accumulate={parts} from the start, or a smaller --size"
             yield Warned("training.parts", message, cure)
         state.advance(update, rate)
-        pace.add_step(step, time.monotonic() - began)
+        pace.add_step(course, time.monotonic() - began)
         yield StepEnded(step, epoch, update.loss, rate, update.gradient_norm, update.is_clipped)
-        yield Progressed(state.progress.seen, len(training.train), "images")
+        yield Progressed(state.progress.seen, len(training.train), "images", pace.seconds_left(course))
         if group.decide(state.is_due):
             yield from _save(training, state, time.monotonic() - since)
         began = time.monotonic()  # fetching the next images belongs to the next step
@@ -283,15 +286,19 @@ def _validate(training: _Training, state: TrainingState, since: float, speed: fl
     if is_best and training.group.rank == 0:
         _save_network(training, "best", state.average.network, now.epoch, loss, accuracy)
     reached = *state.train_metrics(), loss, accuracy, now.rate
+    pace, course = training.pace, state.course(training.epoch_steps)
+    is_over = bool(training.group.decide(pace.is_over(course)))
+    epochs = now.epoch if is_over else math.ceil(pace.steps(course) / training.epoch_steps)
+    left = (0.0, 0.0) if is_over else pace.seconds_left(course)
+    is_about = bool(settings.time) and epochs < settings.epochs
     seconds = time.monotonic() - since
-    left = 0.0 if settings.time else (settings.epochs - now.epoch) * seconds
-    yield EpochEnded(now.epoch, settings.epochs, *reached, seconds, speed, is_best, left)
+    yield EpochEnded(now.epoch, epochs, *reached, seconds, speed, is_best, is_about, left)
+    if words := "" if is_over else pace.report(course):
+        yield Noted(words)
     if is_best:
         yield CheckpointSaved(str(training.best), now.epoch, loss)
     best, best_epoch = (score, now.epoch) if is_best else (now.best, now.best_epoch)
-    reason = ""
-    if training.group.decide(training.pace.is_over(now.step)):
-        reason = TIME_LIMIT_REACHED
+    reason = TIME_LIMIT_REACHED if is_over else ""
     if settings.patience and now.epoch - best_epoch >= settings.patience:
         reason = f"the validation {settings.select_by} did not improve for {settings.patience} epochs"
     if now.epoch >= settings.epochs:

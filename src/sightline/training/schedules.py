@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sightline.planning.settings import Settings
 
@@ -16,6 +16,7 @@ __all__ = ["SCHEDULES", "Course", "count_plateaus", "learning_rate_at", "momentu
 # As torch.optim.lr_scheduler.OneCycleLR: the first rate is a 25th of the highest, the last a 10,000th of the first.
 _FIRST, _LAST = 1 / 25, 1 / 25 / 1e4
 _CYCLED = 0.1  # momentum falls by this while the rate rises (0.95 to 0.85 in OneCycleLR)
+_CLOSED = 1 - 1e-6  # share that is done where more steps follow after one that was thought to be the last
 _BETTER = 1e-4  # relative: a smaller change is not an improvement (ReduceLROnPlateau)
 
 
@@ -28,12 +29,46 @@ class Course:
         steps: of the whole training.
         epoch_steps: steps per epoch.
         figures: the validation metric of each epoch so far, the one of ``select_by``.
+        ahead: steps that count as done beside those that were made; other than 0 only where ``steps`` changed while
+            the training ran. Schedules go by ``place`` and ``length``, which count them.
     """
 
     step: int
     steps: int
     epoch_steps: int
     figures: Sequence[float] = ()
+    ahead: float = 0.0
+
+    @property
+    def place(self) -> float:
+        """The step's place in ``length``."""
+        return self.step + self.ahead
+
+    @property
+    def length(self) -> float:
+        """The steps of the whole training, if all of it had been as long as it is now thought to be."""
+        return self.steps + self.ahead
+
+    @property
+    def done(self) -> float:
+        """The share of the training that is done, 0 to 1."""
+        return min(1.0, self.place / self.length) if self.length > 0 else 0.0
+
+    def stretched(self, steps: int) -> Course:
+        """Return the same position in a training that has another number of steps than was thought.
+
+        The share that is done stays, and the rest of the schedule is spread over the remaining steps: so neither the
+        learning rate nor the input size jumps, and both close with the last step.
+
+        Example:
+            >>> longer = Course(50, 100, 10).stretched(150)
+            >>> longer.done, longer.length
+            (0.5, 200.0)
+        """
+        if steps == self.steps or not self.steps:
+            return replace(self, steps=steps)
+        done = min(self.done, _CLOSED)
+        return replace(self, steps=steps, ahead=(steps - self.step) * done / (1 - done) - self.step)
 
 
 def learning_rate_at(settings: Settings, course: Course) -> float:
@@ -48,7 +83,7 @@ def learning_rate_at(settings: Settings, course: Course) -> float:
     """
     share = SCHEDULES[settings.schedule](settings, course)
     warm = 0 if settings.schedule == "one-cycle" else _warm_steps(settings, course)
-    return settings.learning_rate * share * min(1.0, (course.step + 1) / max(1, warm))
+    return settings.learning_rate * share * min(1.0, (course.place + 1) / max(1, warm))
 
 
 def momentum_at(settings: Settings, course: Course) -> float:
@@ -84,13 +119,13 @@ def count_plateaus(figures: Sequence[float], wait: int, *, is_loss: bool) -> int
 
 
 def _warm_steps(settings: Settings, course: Course) -> int:
-    return round(settings.warmup * course.steps)
+    return round(settings.warmup * course.length)
 
 
 def _done(settings: Settings, course: Course) -> float:
     """Return the share of the steps after the warm-up that are done, 0 to 1."""
     warm = _warm_steps(settings, course)
-    return min(1.0, max(0, course.step - warm) / max(1, course.steps - warm))
+    return min(1.0, max(0.0, course.place - warm) / max(1.0, course.length - warm))
 
 
 def _periods(settings: Settings, course: Course) -> float:
@@ -118,14 +153,14 @@ def _one_cycle(settings: Settings, course: Course) -> float:
 
 def _cycle(settings: Settings, course: Course, values: tuple[float, float, float]) -> float:
     """Return the current value of a cycle through three: half a cosine in ``warmup``, half a cosine after it."""
-    turn = settings.warmup * course.steps - 1
+    turn = settings.warmup * course.length - 1
     if course.steps == 1:
         return values[1]
-    if course.step <= turn and turn > 0:
-        start, end, done = values[0], values[1], course.step / turn
+    if course.place <= turn and turn > 0:
+        start, end, done = values[0], values[1], course.place / turn
     else:
         start, end = values[1], values[2]
-        done = (course.step - turn) / max(1.0, course.steps - 1 - turn)
+        done = (course.place - turn) / max(1.0, course.length - 1 - turn)
     return end + (start - end) / 2 * (1 + math.cos(math.pi * min(1.0, done)))
 
 

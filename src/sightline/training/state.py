@@ -25,6 +25,7 @@ from sightline.training.checkpoint import (
     unpack_checkpoint,
 )
 from sightline.training.process_group import ALONE, Group
+from sightline.training.schedules import Course
 from sightline.training.update import Update, Updater, diverged
 
 __all__ = ["Progress", "TrainingState", "score_of"]
@@ -51,6 +52,8 @@ class Progress:
         rate_scale: factor on the learning rate; below 1 after a setback.
         setbacks: how often the training went back because numbers were not finite.
         reason: why the training ended; empty while it runs.
+        steps: of the whole training, as thought at the last step; 0: before the first.
+        ahead: as in a ``Course``.
     """
 
     epoch: int = 1
@@ -67,6 +70,8 @@ class Progress:
     rate_scale: float = 1.0
     setbacks: int = 0
     reason: str = ""
+    steps: int = 0
+    ahead: float = 0.0
 
 
 class TrainingState:
@@ -105,6 +110,15 @@ class TrainingState:
         self.progress = replace(
             before, step=before.step + 1, seen=before.seen + update.images, rate=rate, clipped=clipped
         )
+
+    def course(self, epoch_steps: int) -> Course:
+        """Return the position of the next step."""
+        now = self.progress
+        return Course(now.step, now.steps, epoch_steps, now.figures, now.ahead)
+
+    def advance_to(self, course: Course) -> None:
+        """Remember the position of the step that is made next."""
+        self.progress = replace(self.progress, steps=course.steps, ahead=course.ahead)
 
     def train_metrics(self) -> tuple[float, float]:
         """Return (mean cross-entropy in nats, accuracy) of this epoch's images, as they were seen in training."""

@@ -295,9 +295,11 @@ def side_at(settings: Settings, course: Course) -> int:
         J. Howard, "Now anyone can train ImageNet in 18 minutes", 2018; M. Tan, Q. Le, arXiv 2104.00298.
     """
     sizes = settings.early_sizes
+    if course.step >= course.steps - 1:  # the last step is always at full size, as in evaluation
+        return settings.size
     for position, side in enumerate(sizes, 1):
-        # The last step is always at full size, as in evaluation.
-        if course.step < min(course.steps - 1, round(settings.early_share * position / len(sizes) * course.steps)):
+        # The middle of the step decides: it never goes back, however the length changes.
+        if course.place + 0.5 <= settings.early_share * position / len(sizes) * course.length:
             return side
     return settings.size
 
