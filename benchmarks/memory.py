@@ -25,6 +25,7 @@ from sightline.networks.describe import describe_network
 from sightline.planning.facts import DataFacts, Hardware
 from sightline.planning.plan import make_plan
 from sightline.planning.recipe import Recipe
+from sightline.process_settings import kept_memory
 from sightline.training import memory
 from sightline.training.averaging import Average
 from sightline.training.batches import Batch
@@ -44,6 +45,8 @@ network = set_up_network(settings, 2, None)
 if what == "predict":
     print(memory.measure_memory(network, settings, 2).step(batch, parts) / memory._SAFETY)
     sys.exit()
+kept = kept_memory()  # as in a training, until the process ends
+kept.__enter__()
 network.train()
 updater, average = Updater(network, settings, (1, 1)), Average(network, settings.ema)
 for step in range(3):

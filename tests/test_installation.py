@@ -13,6 +13,7 @@ import pytest
 from sightline import installation
 from sightline.errors import MissingExtra
 from sightline.installation import EXTRAS, diagnose, install_command, require_extra
+from sightline.process_settings import set_up_process
 
 WELL = {"torch": "2.10.0", "torchvision": "0.25.0", "cuda": False, "cuda_build": None, "warnings": []}
 
@@ -230,3 +231,8 @@ def test_a_library_that_does_not_import_is_named_and_leads_to_the_doctor(monkeyp
         installation.import_library("torch") if call == "installation" else describe_network("resnet18")
     assert caught.value.code == "install.broken"
     assert "torchvision::nms" in caught.value.message and "sightline doctor" in caught.value.cure
+
+
+def test_the_doctor_tells_how_threads_wait_and_memory_is_kept(rows) -> None:
+    row = rows(WELL)["process"]
+    assert row.ok and row.detail == set_up_process().describe() and row.detail

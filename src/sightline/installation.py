@@ -18,6 +18,7 @@ from types import ModuleType
 
 from sightline.caches import NOWHERE, cache_folder, keep_torch_files
 from sightline.errors import MissingExtra
+from sightline.process_settings import set_up_process
 from sightline.text import one_line
 
 __all__ = ["EXTRAS", "Diagnosis", "diagnose", "import_library", "install_command", "missing_modules", "require_extra"]
@@ -178,6 +179,7 @@ def diagnose() -> list[Diagnosis]:
             rows.append(Diagnosis(f"[{extra}]", True, "complete"))
     if importlib.util.find_spec("torch") is not None:
         rows += _diagnose_torch(_probe_torch())
+    rows.append(Diagnosis("process", True, set_up_process().describe()))
     rows.append(_diagnose_cache(cache_folder()))
     return rows
 

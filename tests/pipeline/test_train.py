@@ -24,6 +24,7 @@ from sightline.pipeline.job import Job
 from sightline.pipeline.train import train_job
 from sightline.planning.recipe import Recipe
 from sightline.planning.settings import Settings
+from sightline.process_settings import set_up_process
 from sightline.runs.folder import Run
 from sightline.runs.lock import lock_run
 from unrendered import leave_figures_unrendered
@@ -416,6 +417,7 @@ def test_run_json_says_what_made_it(finished_run):
     facts = json.loads(finished_run.facts_file.read_text())
     assert {"torch", "timm", "numpy", "python", "sightline"} <= set(facts["versions"])
     assert facts["hardware"]["threads"] >= 1 and facts["seconds"] > 0
+    assert facts["process_settings"] == set_up_process().record() and facts["process_settings"]["openmp"]
     assert facts["export"]["images"] >= 32
     assert len(facts["data_fingerprint"]) == 64
 

@@ -126,3 +126,8 @@ def test_a_provider_whose_libraries_do_not_load_is_refused(tiny_model, monkeypat
     with warnings.catch_warnings(), pytest.raises(InputError, match="CUDAExecutionProvider does not start"):
         warnings.simplefilter("ignore")  # onnxruntime's own, of a provider that it was not built with
         open_session(tiny_model.read_bytes(), providers=["CUDAExecutionProvider", "CPUExecutionProvider"])
+
+
+def test_threads_without_work_sleep(tiny_model):
+    options = open_session(tiny_model.read_bytes(), threads=2).get_session_options()
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"

@@ -11,7 +11,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from sightline.training import logistic
 from sightline.training.logistic import STRENGTHS, FittedHead, fit_head, mixed_order
@@ -128,6 +128,14 @@ with _threads_for(1):
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
     said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "{1}"
+
+
+@pytest.mark.parametrize(("processors", "threads"), [(2, {1}), (3, {3})])
+def test_a_large_fit_runs_on_one_thread_where_there_are_few_processors(processors, threads, monkeypatch):
+    monkeypatch.setattr(logistic, "usable_threads", lambda: processors)
+    with threadpool_limits(3, user_api="blas"), logistic._threads_for(10**12):
+        found = {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+    assert found == threads
 
 
 def test_some_of_every_class_come_first_and_all_come_once():

@@ -33,6 +33,7 @@ from sightline.cli.selftest import selftest
 from sightline.cli.train import train
 from sightline.cli.verify import verify
 from sightline.errors import SightlineError
+from sightline.process_settings import set_up_process
 
 __all__ = ["VERBS", "app", "main"]
 
@@ -92,6 +93,7 @@ def _options(
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 a bug of ours, 2 for the user to change, 3 bad inputs, 4 the export
     differs, 5 gate not met, 130 Ctrl-C, 143 SIGTERM."""
+    set_up_process()  # before a verb loads what reads it
     is_debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     as_json = "--json" in sys.argv

@@ -16,7 +16,8 @@ def doctor(
 ) -> None:
     """Check the installation.
 
-    Looks at Python, the extras, torch with torchvision, CUDA and the cache; exit code 3 if something is wrong.
+    Looks at Python, the extras, torch with torchvision, CUDA, how the process waits and keeps memory, and the cache;
+    exit code 3 if something is wrong.
 
     Examples:
         sightline doctor

@@ -5,5 +5,7 @@ nothing about training. Each format is one file here.
 """
 
 from sightline.caches import keep_torch_files
+from sightline.process_settings import set_up_process
 
+set_up_process()  # before torch is there, whoever imports us
 keep_torch_files()

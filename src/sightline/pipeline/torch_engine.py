@@ -15,6 +15,7 @@ from sightline.planning.budget import Costs
 from sightline.planning.facts import EarlierRun, Hardware, NetworkFacts
 from sightline.planning.plan import Plan
 from sightline.planning.settings import Settings
+from sightline.process_settings import kept_memory
 from sightline.runs.folder import Run
 
 __all__ = ["TorchEngine"]
@@ -49,7 +50,8 @@ class TorchEngine:
         """Measure real steps on random images."""
         from sightline.training.estimate import measure_costs
 
-        return measure_costs(plan.settings, classes, train, val)
+        with kept_memory():  # as in the training
+            return measure_costs(plan.settings, classes, train, val)
 
     def fit_memory(self, plan: Plan, classes: int, train: int) -> tuple[Plan, Warned | None]:
         """Divide batches where the memory is small."""
@@ -65,7 +67,8 @@ class TorchEngine:
 
     def fit(self, plan: Plan, workbench: Workbench, session: Session) -> Generator[Event, None, int]:
         """Train the planned network."""
-        return (yield from fit(plan, workbench, session))
+        with kept_memory():
+            return (yield from fit(plan, workbench, session))
 
     def open(self, run: Run, plan: Plan, classes: int) -> tuple[TorchTrained, int | None]:
         """Return the network of the best checkpoint, or of what ships."""

@@ -31,6 +31,7 @@ from sightline.pipeline.processes import Processes
 from sightline.pipeline.resume import TakenUp, find_unfinished, has_state, take_up
 from sightline.pipeline.workbench import Session, Workbench, readable, set_up_workbench
 from sightline.planning.plan import Plan
+from sightline.process_settings import set_up_process
 from sightline.reading.progress import noting_stages
 from sightline.reading.weights import compare_classes, fetch_weights
 from sightline.reporting.page import write_page
@@ -200,6 +201,7 @@ def describe_run(job: Job, looked: Looked, decided: Decided, split: Split, weigh
         "licence": weights[1],
         **start,
         "hardware": {"device": hardware.device, "name": hardware.name, "threads": hardware.threads},
+        "process_settings": set_up_process().record(),
         "versions": {
             "sightline": version("sightline"),
             "python": sys.version.split()[0],

@@ -20,6 +20,7 @@ from sightline.pipeline.processes import DONE, FOLDER, ready_key
 from sightline.pipeline.workbench import set_up_training, set_up_workbench
 from sightline.planning.decisions import Decision
 from sightline.planning.plan import Plan
+from sightline.process_settings import kept_memory
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
 from sightline.steps import result_of
@@ -77,8 +78,9 @@ def _train_along(run: Run, place: Place, store: Any) -> None:
         learning = train_network(
             training.network, training.train, training.val, plan.settings, run.checkpoints_folder, group=group
         )
-        for _ in learning:
-            pass
+        with kept_memory():
+            for _ in learning:
+                pass
     finally:
         group.close()
         for number, handler in before.items():

@@ -37,6 +37,9 @@ _FORM = {
     "weights": Maybe(str),
     "licence": Maybe(str),
     "hardware": Maybe({"device": str, "name": str, "threads": int}),
+    "process_settings": Maybe(
+        {"openmp": str, "openblas": str, "malloc": str, "cure": Maybe(str), "own": Maybe(Each(str))}
+    ),
     "versions": Maybe(Each(str)),
     "processes": Maybe(int),
     "times": Maybe(int),

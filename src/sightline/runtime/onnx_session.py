@@ -19,6 +19,9 @@ OUTPUTS = ("probabilities", "features", "novelty")  # [N, K], [N, D] and [N], fl
 CPU = "CPUExecutionProvider"
 _ERRORS_ONLY = 3
 _ONNX_ONLY = ("session.load_model_format", "ONNX")  # else a file may say that it is of a format of onnxruntime's own
+# Threads that wait for the next operator sleep. On two busy cores the carried network computed 42 images of 224 px a
+# second so, and 35 while they turned in circles (57 and 31 in batches of one), in 13 and 19 ms of processor time each.
+_ASLEEP = ("session.intra_op.allow_spinning", "0")
 _FOLDED = 2**20  # bytes of a constant that shapes may be computed from
 
 
@@ -49,6 +52,7 @@ def open_session(model: bytes, *, threads: int = 0, providers: Sequence[str] = (
     options.intra_op_num_threads = threads or (usable if usable < (os.cpu_count() or 1) else 0)
     options.log_severity_level = _ERRORS_ONLY
     options.add_session_config_entry(*_ONNX_ONLY)
+    options.add_session_config_entry(*_ASLEEP)
     session: onnxruntime.InferenceSession = library.InferenceSession(model, options, providers=list(providers))
     if session.get_providers()[0] != providers[0]:  # its libraries don't load: onnxruntime goes on with the next one
         raise InputError("predict.provider", f"{providers[0]} does not start on this machine", cure)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from sightline.errors import WeightsError
 from sightline.events import FeaturesSeen, Noted
+from sightline.machine import usable_threads
 from sightline.training.imbalance import class_weights
 
 __all__ = ["STRENGTHS", "FittedHead", "fit_head", "fit_part", "mixed_order"]
@@ -25,6 +26,9 @@ _ENOUGH_TO_CHOOSE = 200  # validation images from which on they choose alone
 # thread is fastest: at 3,068 x 1,280 x 10, a fit took 0.5 s on one, and 11.5 s on the two threads of a busy core.
 _FOLDS_UP_TO = 10_000_000
 _ONE_THREAD_UP_TO = 500_000_000
+# Two processors could halve the time of a larger fit, and where they are busy they take several times as long: 12
+# iterations at 8,000 x 1,280 x 50 took 0.5 to 1.0 s on one thread, and 1.7 to 8.3 s on two.
+_FEW_PROCESSORS = 2
 
 Features = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.int64]
@@ -162,7 +166,8 @@ def _threads_for(cost: int) -> Iterator[None]:
     import sklearn.linear_model  # noqa: F401  (before the limit, which does not apply to libraries loaded later)
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1 if cost <= _ONE_THREAD_UP_TO else None, user_api="blas"):
+    is_one = cost <= _ONE_THREAD_UP_TO or usable_threads() <= _FEW_PROCESSORS
+    with threadpool_limits(1 if is_one else None, user_api="blas"):
         yield
 
 
