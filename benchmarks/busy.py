@@ -89,7 +89,7 @@ def main() -> None:
 
 
 def measure(case: tuple[object, ...], beside: str, variant: str, seconds: float) -> float:
-    """Return images a second of a training in a process of its own."""
+    """Return images a second of a training in a process of its own; of the slower one where there are two."""
     with ExitStack() as ending:
         count = 2 if beside == "a second training" else 1
         trainings = [
