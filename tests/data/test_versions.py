@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from scenes import VERSIONS, scene
+from sightline.data.duplicates import find_duplicates
 from sightline.data.inspect import inspect_samples
 from sightline.data.samples import Samples
 from sightline.data.sources import read_samples
@@ -125,3 +127,31 @@ def test_images_under_32_px_and_copies_are_not_compared(tmp_path):
     samples = folder_of(tmp_path / "set", images)
     assert set(samples.paths[matchable(samples)]) <= {"a/0.png", "a/copy.png", "b/1.png"}
     assert len(matchable(samples)) == 2
+
+
+@pytest.mark.parametrize("search", ["duplicates", "versions"])
+def test_small_products_are_computed_by_one_thread_and_others_as_before(tmp_path, monkeypatch, search):
+    """Threads of such products wait for each other longer than they work: it took twice the computing time."""
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    for k in range(6):
+        (tmp_path / f"{'ab'[k % 2]}").mkdir(exist_ok=True)
+        scene(k // 2, 96).save(tmp_path / "ab"[k % 2] / f"{k}.png")
+        scene(k // 2, 96).save(tmp_path / "ab"[k % 2] / f"{k}.jpg")
+    samples = result_of(inspect_samples(read_samples(tmp_path)))
+    seen: list[int] = []
+
+    def threads() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    name = {"duplicates": "compare", "versions": "agreement"}[search]
+    real = getattr(sys.modules[f"sightline.data.{search}"], name)
+    monkeypatch.setattr(f"sightline.data.{search}.{name}", lambda *some: seen.extend(threads()) or real(*some))
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        if search == "duplicates":
+            assert len(result_of(find_duplicates(samples, folder=tmp_path / "cache")).near)
+        else:
+            confirmed(samples, [(0, 1), (2, 3)])
+        assert threads() == before
+    assert set(seen) == {1}

@@ -137,9 +137,13 @@ def confirm_versions(
         value_range: (low, high) of 16-bit, 32-bit and float images.
         threads: that decode and compare; 0: as many as this process may use.
     """
+    from threadpoolctl import threadpool_limits
+
     load = lru_cache(maxsize=1_024)(partial(open_overlaid, value_range=value_range))
     labels = samples.labels[rows]
-    with ThreadPoolExecutor(threads or usable_threads(), thread_name_prefix="compare") as pool:
+    threads = threads or usable_threads()
+    # Products are small: threads of theirs would wait for each other, and for those that compare.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads, thread_name_prefix="compare") as pool:
         compare = partial(_compare, samples, rows, load)
         found, scores = yield from _confirm(pool, compare, pairs[ranks < _FIRST], labels)
         if not len(found):
