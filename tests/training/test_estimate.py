@@ -62,10 +62,10 @@ def test_every_run_is_repeated_and_the_median_counts(monkeypatch):
         counts.append(count)
         clock[0] += next(waits)
 
-    monkeypatch.setattr(estimate.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(machine.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(machine, "waited_seconds", lambda: 0.0)
     assert estimate._time(run, 32).seconds == pytest.approx(0.3)
-    assert counts == [8, 8, 32, 32, 32]  # the first ones warm up
+    assert counts == [8, 8, 32, 32, 32]  # the first one warms up, the second tells how many
 
 
 def test_where_a_step_is_slow_fewer_images_are_measured(monkeypatch):
@@ -75,10 +75,27 @@ def test_where_a_step_is_slow_fewer_images_are_measured(monkeypatch):
         counts.append(count)
         clock[0] += 0.1 * count
 
-    monkeypatch.setattr(estimate.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(machine.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(machine, "waited_seconds", lambda: 0.0)
-    assert estimate._time(run, 128).seconds == pytest.approx(12.8)
-    assert max(counts) == 15 and sum(counts) <= 16 + 2 * 15
+    assert estimate._time(run, 128, 1.5).seconds == pytest.approx(12.8)
+    assert counts == [8, 8, 15]
+    counts.clear()
+    assert estimate._time(run, 128, 0.1).seconds == pytest.approx(12.8)
+    assert counts == [4, 4]  # a short time limit: nothing is timed twice
+
+
+def test_what_validation_and_the_head_compute_alike_is_timed_once(plan_settings, monkeypatch):
+    """At 224 px on a CPU both are features in fp32 by one engine; it takes seconds to make."""
+    made = []
+    real = estimate.choose_engine
+    monkeypatch.setattr(estimate, "choose_engine", lambda *some: made.append(some[1:]) or real(*some))
+    monkeypatch.setattr(estimate, "_time", lambda run, images, *more: ONE)
+    for precision, wanted in (("fp32", [(96, 96, "fp32")]), ("bf16", [(96, 96, "fp32"), (96, 96, "bf16")])):
+        made.clear()
+        settings = plan_settings(epochs=1, batch_size=16, size=96, head_first=True, precision=precision)
+        costs = measure_costs(settings, 2, 64, 32)
+        assert made == wanted
+        assert costs.forward == costs.feature == pytest.approx(1 / 32)
 
 
 def test_what_was_uneven_makes_the_estimate_a_range(plan_settings, monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import astuple
 
@@ -24,8 +23,9 @@ from sightline.training.update import Updater, named_errors, prepare_batch, shri
 
 __all__ = ["measure_costs"]
 
-_FEW = 8  # images that are timed first, to choose how many are measured
-_LONGEST = 1.5  # seconds that one measured step should take at most
+_FEW, _FEWEST = 8, 4  # images that are timed first, to choose how many are measured; under a short time limit
+_LONGEST = 0.8  # seconds that one measured step should take at most
+_SHARE = 1 / 50 / 9  # of a time limit, for the same: all runs together then take about a fiftieth of it
 
 
 def measure_costs(settings: Settings, classes: int, train: int, val: int) -> Costs:
@@ -54,30 +54,30 @@ def measure_costs(settings: Settings, classes: int, train: int, val: int) -> Cos
         network.train()
         updater = Updater(network, plain, (1,) * classes)
         last = Course(epoch_steps * max(1, settings.epochs), epoch_steps * max(1, settings.epochs), epoch_steps)
-        # With a time limit, at most a fiftieth of it is spent on measuring.
-        longest = min(_LONGEST, settings.time / 50 / 9) if settings.time else _LONGEST
+        longest = min(_LONGEST, settings.time * _SHARE) if settings.time else _LONGEST
         whole = _time(_make_step(updater, plain, classes, last), images, longest)
         step, sure = settings.accumulate * whole.seconds, [whole] if settings.epochs else []
         some = min(inference_batch(settings.batch_size, settings.accumulate), max(1, val))
-        forward = _time(_make_forward(network, settings, val), some, longest).seconds / some
-        feature = forward
-        if settings.head_first:
-            infer = _make_inference(network, settings, train + val, settings.precision)
-            sure.append(_time(infer, some, longest))
-            feature = sure[-1].seconds / some
+        count = train + val if settings.head_first else val
+        looking = _time(_make_forward(network, settings, count), some, longest)
+        forward = feature = looking.seconds / some
+        if settings.head_first and not _is_features(settings):
+            looking = _time(_make_inference(network, settings, count, settings.precision), some, longest)
+            feature = looking.seconds / some
+        sure += [looking] if settings.head_first else []
         sides = _possible_sides(network, settings) if settings.time and settings.head_first else ()
     fit = (train + val) * network.feature_size * classes * FIT_SECONDS
     return Costs(step, forward, feature, fit, sides, surety(sure))
 
 
 def _time(run: Callable[[int], None], images: int, longest: float = _LONGEST) -> Timing:
-    """Return the seconds of a run on ``images`` images, after two small ones to warm up."""
-    few = min(images, _FEW)
+    """Return the seconds of a run on ``images`` images, after a small one to warm up."""
+    few = min(images, _FEW if longest >= _LONGEST else _FEWEST)
     run(few)
-    start = time.monotonic()
-    run(few)
-    count = min(images, max(few, int(few * longest / max(1e-9, time.monotonic() - start))))
-    timing = time_runs(lambda: run(count), longest)
+    timing = time_runs(lambda: run(few), 0)  # once
+    count = min(images, max(few, int(few * longest / max(1e-9, timing.seconds))))
+    if count > few or timing.seconds < longest:
+        timing = time_runs(lambda: run(count), longest)
     return Timing(*(seconds * images / count for seconds in astuple(timing)))
 
 
@@ -104,8 +104,18 @@ def _make_inference(network: Network, settings: Settings, count: int, precision:
     return run
 
 
+def _is_inference(settings: Settings) -> bool:
+    """Whether validation computes features with an engine for inference, and not with the network itself."""
+    return settings.device == "cpu" and settings.size > SMALL
+
+
+def _is_features(settings: Settings) -> bool:
+    """Whether validation looks at images as the features of a head are computed: then it is timed once."""
+    return _is_inference(settings) and settings.precision == "fp32"
+
+
 def _make_forward(network: Network, settings: Settings, count: int) -> Callable[[int], None]:
-    if settings.device == "cpu" and settings.size > SMALL:
+    if _is_inference(settings):
         return _make_inference(network, settings, count, "fp32")
 
     @torch.inference_mode()
