@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.errors import InputError
-from sightline.planning.budget import Costs, fit_to_time
+from sightline.planning.budget import Costs, Widths, fit_to_time
 from sightline.planning.facts import DataFacts, Hardware, NetworkFacts
 from sightline.planning.plan import make_plan
 from sightline.planning.recipe import Recipe
@@ -145,3 +145,32 @@ def test_patience_ends_no_schedule_that_falls_to_zero_at_the_limit(schedule, pat
     assert plan(PHOTO, 3000, time=600, schedule=schedule).settings.patience == patience
     assert plan(PHOTO, 3000, schedule=schedule).settings.patience == 3
     assert plan(PHOTO, 3000, time=600, schedule=schedule, patience=2).settings.patience == 2
+
+
+def widths(width: int, left: float = 1.0, **chosen: object) -> Widths:
+    settings = plan(SMALL, 42_500, {"width": (width, "fits"), "epochs": (160, "most")}, **chosen).settings
+    return Widths(settings, Costs(0.1, 1e-4, 1e-4), 42_500, 5_000)
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.3, 1.0, 3.0, 10.0])
+@pytest.mark.parametrize("width", [32, 64, 192])
+def test_it_starts_over_at_the_width_that_a_plan_of_the_real_costs_has(width, factor):
+    made, counts = widths(width), {"train": 42_500, "val": 5_000}
+    usual = made.settings.model_copy(update={"epochs": 8})
+    planned = fit_to_time(usual, made.costs.scaled(factor), counts, 400)["width"][0]
+    assert (made.better(factor, 400, 0) or width) == planned
+
+
+@given(st.floats(0.1, 10), st.floats(10, 5000), st.floats(0, 1))
+def test_the_more_is_lost_the_less_starting_over_pays(factor, left, share):
+    made = widths(64)
+    lost, none = made.better(factor, left, share * left), made.better(factor, left, 0)
+    assert lost in (0, none) or (64 < lost < none) or (none <= lost < 64)
+
+
+def test_another_width_brings_what_follows_from_it():
+    usual, wide = plan(SMALL, 5_000), plan(SMALL, 5_000, {"width": (128, "fits")})
+    again = usual.with_width(128, "fits")
+    assert again.settings == wide.settings and again.rows() == wide.rows()
+    chosen = plan(SMALL, 5_000, head_rate=0.5).with_width(128, "fits")
+    assert chosen.settings.head_rate == 0.5

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from sightline.planning.budget import Costs, Widths
 from sightline.training import pace
 from sightline.training.pace import Pace
 from sightline.training.schedules import Course, learning_rate_at
@@ -175,3 +176,46 @@ def test_an_estimate_that_was_far_off_is_reported_once(driven, seconds, said):
 def test_with_a_time_limit_it_is_reported_how_many_epochs_fit(driven):
     made, course = driven([0.1] * 100, deadline=170.0)
     assert "about 13.9 epochs fit into the time limit" in made.report(course)
+
+
+@pytest.fixture
+def misfit(plan_settings, clock):
+    """Return a function that makes steps for some seconds, of a width that was thought to take longer."""
+
+    def drive(spent: float, expected: float, width: int = 32, step: float = 0.1) -> Pace:
+        settings = plan_settings(model="small-fast", epochs=160, width=width, early_sizes=(), early_share=0.0)
+        widths = Widths(settings, Costs(expected, 0.0, 0.0), 64, 16)
+        made, course = Pace(settings, 4, 200.0, expected, 0.0, widths), Course(0, 0, 4)
+        for _ in range(round(spent / step)):
+            course = course.stretched(made.steps(course))
+            clock[0] += step
+            made.add_step(course, step)
+            course = replace(course, step=course.step + 1)
+            if made.fits_badly(course):
+                break
+        return made
+
+    return drive
+
+
+def test_a_faster_machine_gets_a_wider_network_early_on(misfit, clock):
+    made = misfit(15.0, 0.5)
+    assert made.width > 32 and made.factor == pytest.approx(0.2)
+    assert 102 < clock[0] < 104  # after a fiftieth of the time
+
+
+def test_a_slower_machine_gets_a_narrower_one(misfit):
+    made = misfit(15.0, 0.05, width=192, step=1.0)
+    assert 0 < made.width < 192 and made.factor == pytest.approx(20)
+
+
+def test_what_is_as_fast_as_measured_goes_on(misfit):
+    assert misfit(15.0, 0.08).width == 0
+
+
+def test_late_in_the_training_nothing_starts_over(misfit, clock):
+    clock[0] = 100.0
+    made = misfit(1.0, 0.5)
+    assert made.width == 0
+    clock[0] = 130.0
+    assert not made.fits_badly(Course(100, 1000, 4))

@@ -86,7 +86,7 @@ def _text_of(event: Event) -> str | None:
         case RateFound(_, _, rate, reason):
             return f"Learning rate {rate:g}, by the finder: {reason}"
         case Resumed(0, _):
-            return "Training starts from the beginning: nothing was saved yet"
+            return "Training starts from the beginning"
         case Resumed(epoch, step):
             return f"Training continues in epoch {epoch}, after {step:,} steps"
         case EpochEnded():

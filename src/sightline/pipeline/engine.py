@@ -63,8 +63,8 @@ class Engine(Protocol):
     def versions(self) -> dict[str, str]:
         """Return the versions of what affects the numbers."""
 
-    def fit(self, plan: Plan, workbench: Workbench, session: Session) -> Generator[Event, None, int]:
-        """Train; the best epoch is in the run's folder then. Returns its number."""
+    def fit(self, plan: Plan, workbench: Workbench, session: Session) -> Generator[Event, None, Plan]:
+        """Train; the best epoch is in the run's folder then. Returns the plan, which may have changed on the way."""
 
     def open(self, run: Run, plan: Plan, classes: int) -> tuple[Trained, int | None]:
         """Return the network of a run's best epoch, and its epoch; of a finished run, None."""

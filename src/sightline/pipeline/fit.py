@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from sightline.errors import InputError, TrainingError
 from sightline.events import Event, Noted, StageEnded, StageStarted
 from sightline.pipeline.keeper import Keeper
 from sightline.pipeline.rehearse import rehearse_finish
+from sightline.pipeline.start_over import later_deadline, start_over, widths_of
 from sightline.pipeline.torch_trained import TorchTrained
 from sightline.pipeline.workbench import Session, Training, Workbench, set_up_training
 from sightline.planning.budget import Costs, least_training, too_short
@@ -27,7 +29,7 @@ __all__ = ["fit"]
 _VIEW_SIDE = 96  # px of the images of random changes that a run keeps
 
 
-def fit(plan: Plan, workbench: Workbench, session: Session) -> Generator[Event, None, int]:
+def fit(plan: Plan, workbench: Workbench, session: Session) -> Generator[Event, None, Plan]:
     """Train the planned network; its best epoch and, until the end, its whole state are in the run's folder.
 
     Args:
@@ -36,65 +38,102 @@ def fit(plan: Plan, workbench: Workbench, session: Session) -> Generator[Event, 
         session: of this training.
 
     Returns:
-        The best epoch; 0: the start, with its head fitted.
+        The plan that was followed to the end: of another width, where the machine is not as fast as it was measured.
 
     Raises:
         InputError: if too little time is left.
         TrainingError: as ``train_network``, with the images of the step that failed.
     """
-    from sightline.training.loop import train_network
     from sightline.training.process_group import ALONE
-    from sightline.training.setup import whiten_network
 
-    settings, writer, processes = plan.settings, session.writer, session.processes
-    training = set_up_training(plan, workbench)
-    if workbench.weights is None:
-        whiten_network(training.network, training.train, settings.seed)
-    _keep_views(writer, training.train, settings, len(workbench.samples.classes))
+    writer, processes = session.writer, session.processes
+    training = _set_up(plan, workbench)
+    _keep_views(writer, training.train, plan.settings, len(workbench.samples.classes))
     pace = yield from _find_pace(plan, workbench, session, training)
-    yield StageStarted("Training", settings.model)
+    yield StageStarted("Training", plan.settings.model)
     start = time.monotonic()
     keeper = Keeper(plan, workbench, session, setbacks=list(writer.run.facts.get("setbacks", [])))
     try:
-        group = processes.connect(settings) if processes else ALONE
-        yield from _describe_processes(writer, settings, group, training)
-        events = train_network(
-            training.network,
-            training.train,
-            training.val,
-            settings,
-            writer.run.checkpoints_folder,
-            pace=pace,
-            resume=session.resume,
-            group=group,
-        )
-        yield from keeper.relay(events)
+        group = processes.connect(plan.settings) if processes else ALONE
+        yield from _describe_processes(writer, plan.settings, group, training)
+        yield from _learn(training, keeper, pace, group, resume=session.resume)
+        while pace is not None and pace.width:
+            before = keeper.workbench
+            is_new = yield from start_over(keeper, pace, group, time.monotonic() - start)
+            training = _set_up(keeper.plan, keeper.workbench)
+            deadline = later_deadline(pace, before, keeper)
+            pace = _make_pace(keeper.plan, keeper.workbench, session, training, deadline, is_final=not is_new)
+            yield from _learn(training, keeper, pace, group, resume=not is_new)
     except TrainingError as error:
         raise keeper.explained(error) from error
     finally:
         if processes:
             processes.end()
     yield StageEnded("Training", keeper.describe_gain(), time.monotonic() - start)
-    return int(writer.run.facts.get("best_epoch", 0))
+    return keeper.plan
+
+
+def _set_up(plan: Plan, workbench: Workbench) -> Training:
+    """Return the planned network, and its batches."""
+    from sightline.training.setup import whiten_network
+
+    training = set_up_training(plan, workbench)
+    if workbench.weights is None:
+        whiten_network(training.network, training.train, plan.settings.seed)
+    return training
+
+
+def _learn(
+    training: Training, keeper: Keeper, pace: Pace | None, group: Group, *, resume: bool
+) -> Generator[Event, None, None]:
+    from sightline.training.loop import train_network
+
+    events = train_network(
+        training.network,
+        training.train,
+        training.val,
+        keeper.plan.settings,
+        keeper.writer.run.checkpoints_folder,
+        pace=pace,
+        resume=resume,
+        group=group,
+    )
+    yield from keeper.relay(events)
 
 
 def _find_pace(
     plan: Plan, workbench: Workbench, session: Session, training: Training
 ) -> Generator[Event, None, Pace | None]:
     """Return how many updates fit into the time, after the end of the run was rehearsed; None: nothing was measured."""
-    from sightline.training.pace import Pace
-
-    costs, steps = workbench.costs, training.train.steps(plan.settings.batch_size)
+    costs = workbench.costs
     if costs is None:
         return None
-    measured = costs.step, costs.forward * len(training.val)
-    if session.ends == float("inf"):
-        return Pace(plan.settings, steps, session.ends, *measured)
+    if math.isinf(session.ends):
+        return _make_pace(plan, workbench, session, training, session.ends)
     closing = yield from rehearse_finish(session.writer.run, plan, workbench, TorchTrained(training.network, plan))
     deadline = session.ends - closing
     if not session.resume:
         _refuse_too_short(plan.settings, costs, len(training.train), len(training.val), deadline)
-    return Pace(plan.settings, steps, deadline, *measured)
+    return _make_pace(plan, workbench, session, training, deadline)
+
+
+def _make_pace(
+    plan: Plan,
+    workbench: Workbench,
+    session: Session,
+    training: Training,
+    deadline: float,
+    *,
+    is_final: bool = False,
+) -> Pace:
+    """Return the pace of a training that must end at a deadline; ``is_final``: it may not start over."""
+    from sightline.training.pace import Pace
+
+    costs, settings, train, val = workbench.costs, plan.settings, len(training.train), len(training.val)
+    assert costs is not None, "a training with a limit was measured"
+    widths = None if is_final or math.isinf(deadline) else widths_of(plan, costs, session.writer.run, train, val)
+    steps = training.train.steps(settings.batch_size)
+    return Pace(settings, steps, deadline, costs.step, costs.forward * val, widths)
 
 
 def _describe_processes(

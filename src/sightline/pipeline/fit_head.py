@@ -37,7 +37,7 @@ from sightline.training.logistic import fit_part, mixed_order
 __all__ = ["fit_head_alone"]
 
 
-def fit_head_alone(plan: Plan, workbench: Workbench, session: Session) -> Generator[Event, None, int]:
+def fit_head_alone(plan: Plan, workbench: Workbench, session: Session) -> Generator[Event, None, Plan]:
     """Fit a head on frozen features, as the first stage of a training with torch does; it is in the run's folder then.
 
     Args:
@@ -46,7 +46,7 @@ def fit_head_alone(plan: Plan, workbench: Workbench, session: Session) -> Genera
         session: of this training.
 
     Returns:
-        The best epoch: 0, the fitted head.
+        The plan, as it was.
 
     Raises:
         InputError: if too little time is left.
@@ -66,7 +66,7 @@ def fit_head_alone(plan: Plan, workbench: Workbench, session: Session) -> Genera
     keeper = Keeper(plan, workbench, session)
     yield from keeper.relay(_fit(trained, workbench, session, until))
     yield StageEnded("Training", keeper.describe_gain(), time.monotonic() - start)
-    return 0
+    return plan
 
 
 def _refuse_too_short(plan: Plan, workbench: Workbench, until: float) -> None:

@@ -95,7 +95,7 @@ class FrozenEngine:
         """Return versions of what computes features and head."""
         return {name: version(name) for name in ("numpy", "pillow", "onnxruntime", "scikit-learn")}
 
-    def fit(self, plan: Plan, workbench: Workbench, session: Session) -> Generator[Event, None, int]:
+    def fit(self, plan: Plan, workbench: Workbench, session: Session) -> Generator[Event, None, Plan]:
         """Fit the head."""
         return (yield from fit_head_alone(plan, workbench, session))
 

@@ -51,7 +51,7 @@ class Keeper:
         """What writes the run."""
         return self.session.writer
 
-    def relay(self, events: Generator[Event, None, None]) -> Iterator[Event]:
+    def relay(self, events: Generator[Event, None, object]) -> Iterator[Event]:
         """Yield the events, each after it was kept; a request to stop is passed on to their source."""
         for event in events:
             if self.session.processes:

@@ -65,7 +65,7 @@ class TorchEngine:
 
         return versions()
 
-    def fit(self, plan: Plan, workbench: Workbench, session: Session) -> Generator[Event, None, int]:
+    def fit(self, plan: Plan, workbench: Workbench, session: Session) -> Generator[Event, None, Plan]:
         """Train the planned network."""
         with kept_memory():
             return (yield from fit(plan, workbench, session))

@@ -101,7 +101,7 @@ def _train(job: Job, processes: Processes, stages: list[StageEnded]) -> Generato
         processes.start(run.folder, size)
         ends = job.started + limit - seconds_before if limit else math.inf
         session = Session(writer, ends, job.resume, begun.differs, processes)
-        yield from engine.fit(plan, workbench, session)
+        plan = yield from engine.fit(plan, workbench, session)
         headline = yield from finish(writer, plan, workbench, split)
         yield from write_report_of(writer, headline, stages)
         if not job.keep_checkpoints:

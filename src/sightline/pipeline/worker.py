@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.errors import SightlineError, StopRequested, TrainingError
 from sightline.pipeline.processes import DONE, FOLDER, ready_key
-from sightline.pipeline.workbench import set_up_training, set_up_workbench
+from sightline.pipeline.workbench import Training, set_up_training, set_up_workbench
 from sightline.planning.decisions import Decision
 from sightline.planning.plan import Plan
 from sightline.process_settings import kept_memory
@@ -26,7 +26,7 @@ from sightline.runs.folder import Run
 from sightline.steps import result_of
 
 if TYPE_CHECKING:
-    from sightline.training.process_group import Place
+    from sightline.training.process_group import Group, Place
 
 __all__ = ["follow_run"]
 
@@ -75,16 +75,22 @@ def _train_along(run: Run, place: Place, store: Any) -> None:
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        learning = train_network(
-            training.network, training.train, training.val, plan.settings, run.checkpoints_folder, group=group
-        )
-        with kept_memory():
-            for _ in learning:
-                pass
+        while _learns(training, plan, run, group):  # the first process makes another plan, and starts over
+            plan = _on_own_device(Plan.from_toml(group.share(b"").decode()), place.local_rank)
+            training = set_up_training(plan, workbench)
     finally:
         group.close()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _learns(training: Training, plan: Plan, run: Run, group: Group) -> bool:
+    """Train along; returns whether the training starts over."""
+    from sightline.training.loop import train_network
+
+    parts = training.network, training.train, training.val
+    with kept_memory():
+        return result_of(train_network(*parts, plan.settings, run.checkpoints_folder, group=group))
 
 
 def _on_own_device(plan: Plan, number: int) -> Plan:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sightline.errors import InputError
 from sightline.machine import Timing
+from sightline.planning.fast import usual_epochs
 from sightline.planning.own_networks import SMALL_NETWORK
 from sightline.planning.settings import Settings
 from sightline.text import duration
@@ -18,6 +19,7 @@ __all__ = [
     "FIT_SECONDS",
     "SIDES",
     "Costs",
+    "Widths",
     "estimate_seconds",
     "fit_to_time",
     "least_training",
@@ -119,14 +121,81 @@ def fit_to_time(
 
 
 def _fit_width(settings: Settings, costs: Costs, counts: dict[str, int], left: float) -> dict[str, tuple[Any, str]]:
-    usual = max(1.0, settings.epochs / _USUAL)  # small sets are seen more often
-    found: dict[str, tuple[Any, str]] = {}
+    width, epochs, each = _widest(settings, costs, counts, left, settings.epochs)
+    return {**_fit_epochs(settings, each, left), "width": (width, _widest_reason(epochs, left))}
+
+
+def _widest(
+    settings: Settings, costs: Costs, counts: dict[str, int], left: float, epochs: int
+) -> tuple[int, float, float]:
+    """Return (width, epochs from which on it pays, seconds of one) of the widest network that pays.
+
+    ``epochs`` are those without a limit: small sets are seen more often.
+    """
+    usual = max(1.0, epochs / _USUAL)
+    found = (0, 0.0, 0.0)
     for width, least in _WIDTHS:
         each = costs.scaled(_power(width / settings.width)).epoch(settings, counts["train"], counts["val"])
-        if not found or each * least * usual <= left:
-            reason = f"the widest network for which {least * usual:.0f} epochs fit into {duration(left)}"
-            found = {**_fit_epochs(settings, each, left), "width": (width, reason)}
+        if not found[0] or each * least * usual <= left:
+            found = width, least * usual, each
     return found
+
+
+def _widest_reason(epochs: float, left: float) -> str:
+    return f"the widest network for which {epochs:.0f} epochs fit into {duration(left)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """Decides whether a training that has just begun should start over at another width, as the machine is not as fast
+    as it was measured.
+
+    Attributes:
+        settings: of the plan, with the width that the time limit chose.
+        costs: at that width, as measured before.
+        train, val: numbers of images.
+
+    Example:
+        ``Widths(settings, costs, 42_500, 5_000).better(0.3, left=300, spent=12)``
+    """
+
+    settings: Settings
+    costs: Costs
+    train: int
+    val: int
+
+    def better(self, factor: float, left: float, spent: float) -> int:
+        """Return the width to start over with; 0: to go on pays more.
+
+        What was spent is lost: a wider network must also pay if the time left were shorter by as much, and a narrower
+        one if it were longer by twice as much.
+
+        Args:
+            factor: how many times as long as measured everything takes.
+            left, spent: seconds.
+        """
+        width = self.settings.width
+        if self._planned(factor, left - spent) > width:
+            return self._planned(factor, left - spent)
+        return self._planned(factor, left) if self._planned(factor, left + 2 * spent) < width else 0
+
+    def reason(self, width: int, factor: float, left: float) -> str:
+        """Return why this width is the best for the time left."""
+        at_width = self.settings.model_copy(update={"width": width})
+        costs = self.costs.scaled(factor).of(self.settings, at_width)
+        _, epochs, _ = _widest(at_width, costs, self._counts, left, self._usual)
+        return _widest_reason(epochs, left)
+
+    def _planned(self, factor: float, left: float) -> int:
+        return _widest(self.settings, self.costs.scaled(factor), self._counts, left, self._usual)[0]
+
+    @property
+    def _counts(self) -> dict[str, int]:
+        return {"train": self.train, "val": self.val}
+
+    @property
+    def _usual(self) -> int:
+        return min(self.settings.epochs, usual_epochs(self.train))  # planned epochs are the most that are of use
 
 
 def _power(wider: float) -> float:

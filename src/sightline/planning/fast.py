@@ -13,7 +13,7 @@ from sightline.planning.decisions import Decisions
 from sightline.planning.facts import DataFacts
 from sightline.planning.own_networks import OWN_NETWORKS
 
-__all__ = ["suggest_fast"]
+__all__ = ["head_rate_of", "suggest_fast", "usual_epochs"]
 
 _MUON_RATE = 0.24  # at a batch of 2,000; it follows the root of the batch size
 _BIAS_RATE = 0.053  # an image of the batch
@@ -32,9 +32,8 @@ def suggest_fast(decide: Decisions, data: DataFacts) -> None:
     batch = decide.chosen("batch_size", max(low, min(high, count // 20)))
     decide.suggest("batch_size", batch, "data", f"one twentieth of {count:,} training images, between {low} and {high}")
     few, many = _EPOCHS
-    epochs = max(few, min(many, round(_SEEN / max(1, count))))
     reason = f"{count:,} training images: between {few} and {many} epochs, fewer for larger sets"
-    decide.suggest("epochs", epochs, "data", reason)
+    decide.suggest("epochs", usual_epochs(count), "data", reason)
     if decide.chosen("schedule", "linear") in ("linear", "cosine", "one-cycle"):
         decide.suggest("patience", 0, "network", "the last steps gain most, as the learning rate falls to zero")
     reason = "part of this recipe: higher accuracy, but underconfident probabilities"
@@ -43,6 +42,27 @@ def suggest_fast(decide: Decisions, data: DataFacts) -> None:
     _suggest_sizes(decide, decide.chosen("size", max(16, min(64, -(-data.median_short_side // 8) * 8))))
     if decide.chosen("optimizer", "muon") == "muon":
         _suggest_updates(decide, batch)
+
+
+def usual_epochs(count: int) -> int:
+    """Return the epochs of this recipe without a time limit, for so many training images.
+
+    Example:
+        >>> usual_epochs(1_000), usual_epochs(42_500)
+        (40, 8)
+    """
+    few, many = _EPOCHS
+    return max(few, min(many, round(_SEEN / max(1, count))))
+
+
+def head_rate_of(width: int, batch: int) -> float:
+    """Return the head's rate relative to the others: it follows the width.
+
+    Example:
+        >>> head_rate_of(32, 500) == 2 * head_rate_of(64, 500)
+        True
+    """
+    return round(_HEAD_RATE * batch / (2 * width) / (_MUON_RATE * math.sqrt(batch / 2_000)), 4)
 
 
 def _suggest_sizes(decide: Decisions, size: int) -> None:
@@ -61,7 +81,7 @@ def _suggest_updates(decide: Decisions, batch: int) -> None:
     decide.suggest("optimizer", "muon", "network", "learns most per step when there are few steps")
     decide.suggest("learning_rate", round(rate, 4), "network", reason)
     decide.suggest("bias_rate", round(min(1_000, _BIAS_RATE * batch / rate), 2), "network", reason)
-    decide.suggest("head_rate", round(_HEAD_RATE * batch / (2 * width) / rate, 4), "network", reason)
+    decide.suggest("head_rate", head_rate_of(width, batch), "network", reason)
     decide.suggest("weight_decay", round(min(10, _DECAY * batch / rate), 4), "network", reason)
     decide.suggest(
         "decay_norms", True, "network", "biases have a high learning rate and need it; filters are normalised"

@@ -14,7 +14,7 @@ from sightline.planning.augmentation import decide_augmentation
 from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.decisions import Decision, Decisions
 from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts
-from sightline.planning.fast import suggest_fast
+from sightline.planning.fast import head_rate_of, suggest_fast
 from sightline.planning.head_alone import mark_unused, suggest_head
 from sightline.planning.inputs import SMALL_SIDE, decide_data, decide_pixels
 from sightline.planning.learning import (
@@ -77,6 +77,14 @@ class Plan:
         """Return the plan with another value for one setting, found after planning."""
         settings = make_settings({**self.settings.model_dump(), decision.name: decision.value})
         return Plan(settings, tuple(decision if d.name == decision.name else d for d in self.decisions))
+
+    def with_width(self, width: int, reason: str) -> Plan:
+        """Return the plan for another width of our fast network, with what follows from it."""
+        rate = next(decision for decision in self.decisions if decision.name == "head_rate")
+        plan = self.replace(Decision("width", width, "time", reason))
+        if rate.origin != "network":
+            return plan
+        return plan.replace(replace(rate, value=head_rate_of(width, self.settings.batch_size)))
 
     @classmethod
     def from_toml(cls, text: str) -> Plan:

@@ -16,7 +16,7 @@ from sightline.reporting.figures import best_row, draw_curves, draw_rates, draw_
 from sightline.runs.recorded import Recorded
 from sightline.text import count_of, duration, part_of, share
 
-__all__ = ["head_on_validation", "more_time", "training"]
+__all__ = ["head_on_validation", "more_time", "started_over", "training"]
 
 _EPOCHS_TO_TELL = 4
 _FALLING = ("cosine", "linear", "one-cycle")  # schedules that lower the rate to the end of the training
@@ -49,11 +49,23 @@ def training(run: Recorded) -> dict[str, Any]:
         "speed": _highest_speed(history),
         "facts": facts,
         "stages": facts.get("stages", []),
+        "started_over": [started_over(entry) for entry in facts.get("started_over", [])],
         "limit": duration(settings.time) if settings.time else "",
         "head": "" if head is None else head.words(),
         "head_on_validation": head_on_validation(history, best, settings.select_by),
         "more": more_time(history, run.plan, facts.get("stopped", ""), float(facts.get("seconds") or 0)),
     }
+
+
+def started_over(entry: dict[str, Any]) -> str:
+    """Return in words that a training was begun at another width, and why it was given up.
+
+    Example:
+        >>> started_over({"width": 32, "to": 96, "seconds": 12.0, "because": "it is fast"})
+        'The training started over at width 96 after 12 s at width 32, which are not shown: it is fast.'
+    """
+    lost = f"after {duration(float(entry['seconds']))} at width {entry['width']}, which are not shown"
+    return f"The training started over at width {entry['to']} {lost}: {entry['because']}."
 
 
 def _highest_speed(history: dict[str, list[float]]) -> float:

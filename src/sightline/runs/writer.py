@@ -213,6 +213,17 @@ class RunWriter:
         """Write ``learning_rate.csv``: what the learning rate finder tried, and the loss that it saw."""
         write_columns(self.run.rates_file, {"learning_rate": list(rates), "loss": list(losses)})
 
+    def forget_start(self) -> None:
+        """Take checkpoints and tables of a training away that starts over: all at once, should it be killed here."""
+        checkpoints = self.run.checkpoints_folder
+        if checkpoints.is_dir():
+            scratch = checkpoints.with_name(f"{checkpoints.name}.tmp")  # swept, if this process is killed before it is
+            shutil.rmtree(scratch, ignore_errors=True)
+            checkpoints.replace(scratch)
+            sync_folder(self.run.folder)
+            shutil.rmtree(scratch, ignore_errors=True)
+        self.forget_after(0, 0)
+
     def drop_checkpoints(self) -> None:
         """Remove the checkpoints of a finished run; its weights are in the classifier."""
         shutil.rmtree(self.run.best_checkpoint.parent, ignore_errors=True)

@@ -94,7 +94,7 @@ def train_network(
     pace: Pace | None = None,
     resume: bool = False,
     group: Group = ALONE,
-) -> Generator[Event, None, None]:
+) -> Generator[Event, None, bool]:
     """Train a network in place, and leave it with the weights of its best epoch.
 
     Args:
@@ -107,6 +107,9 @@ def train_network(
         resume: continue from ``last``, or start anew if there is none.
         group: the processes that train this network together, each called with the same arguments; the first one
             starts, decides and writes, and has the best epoch's weights at the end.
+
+    Returns:
+        Whether it ended early, for the training to start over with a network of the width ``pace.width``.
 
     Yields:
         Resumed if it continues from a saved state; StepEnded and Progressed within an epoch; EpochEnded and, if it is
@@ -129,6 +132,8 @@ def train_network(
             since = time.monotonic() - state.progress.seconds
             try:
                 speed = yield from _train_epoch(training, state, trainable, since)
+                if group.decide(pace.width):
+                    return True
                 is_best = yield from _validate(training, state, since, speed)
                 if group.decide(bool(is_best or state.is_due or state.progress.reason)):
                     yield from _save(training, state, 0.0)
@@ -146,6 +151,7 @@ def train_network(
     if group.rank == 0:
         network.load_state_dict(load_checkpoint(training.best)[0]["model"])
     yield TrainingStopped(progress.reason, progress.best_epoch, time.monotonic() - start)
+    return False
 
 
 @contextlib.contextmanager
@@ -242,7 +248,8 @@ def _train_epoch(
     began = start
     for step, batch in enumerate(_batches(training, epoch, done - first), done):
         course = state.course(training.epoch_steps)
-        steps = group.decide(0 if step > first and pace.is_over(course) else pace.steps(course))
+        is_end = step > first and (pace.is_over(course) or pace.fits_badly(course))
+        steps = group.decide(0 if is_end else pace.steps(course))
         if not steps:
             break
         course = course.stretched(steps)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections import deque
 
 from sightline.machine import waited_seconds
+from sightline.planning.budget import Widths
 from sightline.planning.settings import Settings
 from sightline.text import between, duration
 from sightline.training.schedules import Course
@@ -23,6 +25,8 @@ _SPARE = 0.01  # share of the remaining time kept in reserve, as a step may take
 # How sure the remaining time is: the last spells of steps, each so long at least, and their fastest and slowest.
 _SPELLS, _SPELL_STEPS, _SPELL_SECONDS = 8, 4, 2.0
 _FAR = 1.5  # factor by which a step's seconds differ from what was last reported, before they are reported again
+_EARLY = (0.02, 0.2)  # shares of the time between which a training may start over
+_JUDGED = 16  # the last steps, whose median says how fast the machine is; half of them are the least
 _BUSY = 0.15  # share of the time that was spent on waiting for a processor
 
 
@@ -35,6 +39,12 @@ class Pace:
         deadline: by ``time.monotonic()``, when the last validation must be finished; infinite: no limit.
         step_seconds: of a step at full size, as measured before; 0: not measured.
         validation_seconds: as measured before.
+        widths: decides whether the training should start over at another width; None: it should not.
+
+    Attributes:
+        deadline: as given.
+        width: to start over with; 0: none.
+        factor: how many times as long as measured a step takes then.
 
     Example:
         ``Pace(settings, 100).steps(Course(0, 0, 100))``
@@ -47,11 +57,17 @@ class Pace:
         deadline: float = math.inf,
         step_seconds: float = 0.0,
         validation_seconds: float = 0.0,
+        widths: Widths | None = None,
     ) -> None:
         self._settings = settings
         self._epoch_steps = epoch_steps
         self._most = epoch_steps * settings.epochs
-        self._deadline = deadline
+        self.deadline = deadline
+        self.width, self.factor = 0, 1.0
+        self._widths = widths
+        self._expected = step_seconds
+        self._start = time.monotonic()
+        self._units: deque[float] = deque(maxlen=_JUDGED)
         self._step_seconds = step_seconds
         self._validation_seconds = validation_seconds
         self._saving_seconds = 0.0
@@ -63,13 +79,26 @@ class Pace:
 
     def steps(self, course: Course) -> int:
         """Estimate the steps of the whole training before the next one; at least one more."""
-        if math.isinf(self._deadline):
+        if math.isinf(self.deadline):
             return self._most
         return min(self._most, course.step + max(1, self._left(course)))
 
     def is_over(self, course: Course) -> bool:
         """Whether there is too little time for one more step and the validation after it."""
-        return not math.isinf(self._deadline) and self._left(course) < 1
+        return not math.isinf(self.deadline) and self._left(course) < 1
+
+    def fits_badly(self, course: Course) -> bool:
+        """Whether the training should start over at another width, as its steps show early on; then it is ``width``."""
+        now = time.monotonic()
+        spent, left = now - self._start, self.deadline - now
+        is_early = course.done < _EARLY[1] and _EARLY[0] < spent / max(1e-9, spent + left) < _EARLY[1]
+        if self._widths is None or not self._expected or not is_early or len(self._units) < _JUDGED // 2:
+            return False
+        self.factor = statistics.median(self._units) / self._expected
+        if 1 / _FAR < self.factor < _FAR:
+            return False
+        self.width = self._widths.better(self.factor, left, spent)
+        return self.width > 0
 
     def add_step(self, course: Course, seconds: float) -> None:
         """Record the seconds of a step."""
@@ -78,6 +107,7 @@ class Pace:
         weight = max(1 - _MEMORY, 1 / (self._seen + 2))  # at first, as much for each step as for what was measured
         self._step_seconds = (1 - weight) * mean + weight * min(unit, _OUTLIER * mean)
         self._seen += 1
+        self._units.append(unit)
         steps, spent, units = self._spell
         self._spell = (steps + 1, spent + seconds, units + unit)
         if self._spell[0] >= _SPELL_STEPS and self._spell[1] >= _SPELL_SECONDS:
@@ -95,7 +125,7 @@ class Pace:
     def head_until(self) -> float:
         """Return when, by ``time.monotonic()``, computing features must end and fitting the head must begin."""
         now = time.monotonic()
-        return now + (self._deadline - now) * _HEAD
+        return now + (self.deadline - now) * _HEAD
 
     def seconds_left(self, course: Course) -> tuple[float, float]:
         """Return (least, most) seconds to the end of the training, as fast and as slow as its last steps were.
@@ -107,7 +137,7 @@ class Pace:
         steps = max(0, self._most - course.step)
         validations = -(-steps // self._epoch_steps) * self._validation_seconds
         at_full = steps * self._mean_cost(course)
-        limit = max(0.0, self._deadline - time.monotonic())
+        limit = max(0.0, self.deadline - time.monotonic())
         least, most = (min(limit, at_full * pick(self._spells) + validations) for pick in (min, max))
         return (0.0 if self._settings.patience else least), most
 
@@ -121,7 +151,7 @@ class Pace:
         self._reported = now
         compared = f"{now / before:.1f} times as long as" if now > before else f"{before / now:.1f} times less than"
         rest = f"{between(*self.seconds_left(course))} left"
-        if not math.isinf(self._deadline):
+        if not math.isinf(self.deadline):
             epochs = self.steps(course) / self._epoch_steps
             rest = f"about {epochs:.3g} epochs fit into the time limit"
         return f"A step takes {duration(now)}, {compared} was expected ({self._why(now > before)}): {rest}."
@@ -138,7 +168,7 @@ class Pace:
 
     def _left(self, course: Course) -> int:
         """Return how many steps fit into the remaining time, with a validation per epoch and one at the end."""
-        left = self._deadline - time.monotonic()
+        left = self.deadline - time.monotonic()
         # At the end come a validation and the saving of the best epoch and the state.
         left -= _SPARE * max(0.0, left) + self._validation_seconds + 2 * self._saving_seconds
         mean = self._step_seconds * self._mean_cost(course)

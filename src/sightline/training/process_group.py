@@ -134,7 +134,7 @@ class Group:
         """
         if self.size == 1:
             return
-        self._threads = torch.get_num_threads()
+        self._threads = self._threads or torch.get_num_threads()  # a training that starts over prepares again
         torch.set_num_threads(max(1, self._threads // self._place.local_size))
         if network.head.weight.device.type == "cuda":
             from timm.layers import convert_sync_batchnorm
