@@ -60,7 +60,6 @@ def follow_run(*, wait: bool = True) -> Run | None:
 
 
 def _train_along(run: Run, place: Place, store: Any) -> None:
-    from sightline.training.loop import train_network
     from sightline.training.process_group import open_group
 
     plan = _on_own_device(run.plan, place.local_rank)
