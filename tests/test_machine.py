@@ -115,7 +115,8 @@ def test_waiting_for_a_processor_is_measured_again_and_does_not_count_as_work(mo
     timing = machine.time_runs(clock.run, 4.0)
     assert clock.count == 6  # three times as long as on a quiet machine
     assert timing.seconds == timing.slowest == 2.0
-    assert timing.fastest == pytest.approx(0.5)
+    assert timing.fastest == pytest.approx(0.5) and timing.waited == pytest.approx(0.75)
+    assert timing.scaled(3.0) == machine.Timing(6.0, 3 * timing.fastest, 6.0, timing.waited)
 
 
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the kernel does not count it")

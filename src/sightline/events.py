@@ -106,6 +106,7 @@ class Planned:
     Attributes:
         least, most: seconds that it may take, as far as measuring showed; 0: not known.
         around: seconds before and after training (reading, evaluation, report); 0: not known.
+        waited: share of the time of measuring that was spent on waiting for a processor, 0 to 1.
     """
 
     rows: tuple[tuple[str, str, str, str], ...]
@@ -113,6 +114,7 @@ class Planned:
     least: float = 0.0
     most: float = 0.0
     around: float = 0.0
+    waited: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

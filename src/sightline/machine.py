@@ -42,11 +42,17 @@ class Timing:
         seconds: the median of several runs.
         fastest: what it may take on a quiet machine: the fastest run, without its wait for a processor.
         slowest: the slowest run.
+        waited: share of the time that was spent on waiting for a processor, 0 to 1.
     """
 
     seconds: float
     fastest: float
     slowest: float
+    waited: float = 0.0
+
+    def scaled(self, factor: float) -> Timing:
+        """Return how long ``factor`` times as much takes."""
+        return Timing(self.seconds * factor, self.fastest * factor, self.slowest * factor, self.waited)
 
 
 def time_runs(run: Callable[[], None], longest: float) -> Timing:
@@ -74,7 +80,7 @@ def time_runs(run: Callable[[], None], longest: float) -> Timing:
         found.append(seconds)
         quiet.append(seconds * (1 - share))
         waiting += share * seconds
-    return Timing(statistics.median(found), min(quiet), max(found))
+    return Timing(statistics.median(found), min(quiet), max(found), waiting / max(1e-9, sum(found)))
 
 
 def _is_another_due(found: list[float], waiting: float, longest: float) -> bool:

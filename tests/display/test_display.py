@@ -116,12 +116,18 @@ def test_without_the_plan_a_terminal_says_how_long_it_takes(capsys, seconds, sai
     ("least", "most", "said"),
     [
         (70.0, 80.0, "The training will take about 1 min 15 s on this machine."),
-        (20.0, 300.0, "about 1 min 15 s on this machine (20 s to 5 min 0 s: it was not equally fast"),
+        (20.0, 300.0, "about 1 min 15 s on this machine (20 s to 5 min: it was not equally fast"),
         (0.0, 0.0, "The training will take about 1 min 15 s on this machine."),
     ],
 )
 def test_how_sure_the_expected_time_is(least, most, said):
     assert said in expected_line(Planned(ROWS, 75.0, least, most))
+
+
+def test_the_expected_time_says_that_other_programs_ran_while_it_was_measured():
+    said = expected_line(Planned(ROWS, 13_080.0, 240.0, 14_000.0, waited=0.71))
+    assert "about 3 h 38 min on this machine (4 min to 3 h 50 min: while this was measured, 71 % of the time" in said
+    assert "estimated again while it runs" in said
 
 
 def test_the_expected_time_says_what_comes_around_the_training():

@@ -99,8 +99,9 @@ def test_what_validation_and_the_head_compute_alike_is_timed_once(plan_settings,
 
 
 def test_what_was_uneven_makes_the_estimate_a_range(plan_settings, monkeypatch):
-    monkeypatch.setattr(estimate, "_time", lambda run, images, *more: Timing(2.0, 0.5, 3.0))
-    assert measure_costs(plan_settings(epochs=3, batch_size=16), 2, 64, 128).sure == (0.25, 1.5)
+    monkeypatch.setattr(estimate, "_time", lambda run, images, *more: Timing(2.0, 0.5, 3.0, 0.6))
+    costs = measure_costs(plan_settings(epochs=3, batch_size=16), 2, 64, 128)
+    assert (costs.sure, costs.waited) == ((0.25, 1.5), 0.6)
 
 
 def test_a_network_that_can_not_take_the_early_size_is_named(plan_settings):

@@ -37,6 +37,7 @@ Rows = tuple[tuple[str, str, str, str], ...]  # setting, value, origin, reason
 
 _USUAL = ("default", "network", "unused")  # origins that tell nothing about this person, these data, this machine
 _SHOWN = 12
+_BUSY = 0.15  # share of the time of measuring that was spent on waiting, from which on it is told
 _SURE = 1.5  # from which ratio on the longest and the shortest expected time are told
 # The settings that change most, in the order in which a person wants to know them.
 _FIRST = (
@@ -161,8 +162,10 @@ def expected_line(event: Planned) -> str:
     in_all = f" With reading, evaluation and report: about {whole} in all." if event.around else ""
     if event.most <= _SURE * event.least or not event.least:
         return f"{about}.{in_all}"
-    between = f"{duration(event.least)} to {duration(event.most)}"
-    return f"{about} ({between}: it was not equally fast while this was measured, as when other programs run).{in_all}"
+    why = "it was not equally fast while this was measured"
+    if event.waited >= _BUSY:
+        why = f"while this was measured, {share(event.waited, 0)} of the time was spent on waiting for other programs"
+    return f"{about} ({between(event.least, event.most)}: {why}; it is estimated again while it runs).{in_all}"
 
 
 def _aligned(rows: Sequence[tuple[str, str, str, str]]) -> list[str]:

@@ -107,7 +107,7 @@ def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
     times, limit = job.repeats[1] if job.repeats else 1, plan.settings.time and seconds
     least, most = (min(seconds * factor, limit or math.inf) * times for factor in costs.sure)
     around = time.monotonic() - job.started + times * _closing_guess(costs, data)
-    yield Planned(plan.rows(), seconds * times, least, most, around)
+    yield Planned(plan.rows(), seconds * times, least, most, around, costs.waited)
     yield from warn_of_harm(plan.settings, data, chosen)
     return Decided(plan, hardware, network, costs)
 

@@ -54,6 +54,7 @@ class Costs:
         fit: seconds of fitting that head.
         sides: sides of the input that the network can take, in px, the largest first.
         sure: by which factors the seconds may be shorter and longer, as far as measuring showed.
+        waited: share of the measured time that was spent on waiting for a processor: other programs used them.
     """
 
     step: float
@@ -62,6 +63,7 @@ class Costs:
     fit: float = 0.0
     sides: tuple[int, ...] = ()
     sure: tuple[float, float] = (1.0, 1.0)
+    waited: float = 0.0
 
     def epoch(self, settings: Settings, train: int, val: int) -> float:
         """Return the seconds of one epoch on average, with its validation."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import astuple
 
 import numpy as np
 import torch
@@ -67,7 +66,7 @@ def measure_costs(settings: Settings, classes: int, train: int, val: int) -> Cos
         sure += [looking] if settings.head_first else []
         sides = _possible_sides(network, settings) if settings.time and settings.head_first else ()
     fit = (train + val) * network.feature_size * classes * FIT_SECONDS
-    return Costs(step, forward, feature, fit, sides, surety(sure))
+    return Costs(step, forward, feature, fit, sides, surety(sure), max((timing.waited for timing in sure), default=0.0))
 
 
 def _time(run: Callable[[int], None], images: int, longest: float = _LONGEST) -> Timing:
@@ -78,7 +77,7 @@ def _time(run: Callable[[int], None], images: int, longest: float = _LONGEST) ->
     count = min(images, max(few, int(few * longest / max(1e-9, timing.seconds))))
     if count > few or timing.seconds < longest:
         timing = time_runs(lambda: run(count), longest)
-    return Timing(*(seconds * images / count for seconds in astuple(timing)))
+    return timing.scaled(images / count)
 
 
 def _make_step(updater: Updater, settings: Settings, classes: int, course: Course) -> Callable[[int], None]:
