@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["SWITCH", "ProcessSettings", "kept_memory", "set_up_process"]
+__all__ = ["SWITCH", "ProcessSettings", "give_back_memory", "kept_memory", "set_up_process"]
 
 SWITCH = "SIGHTLINE_PROCESS_SETTINGS"  # off: everything is left as it is
 _FALSE = ("0", "false", "no", "off")
@@ -162,6 +162,17 @@ def kept_memory() -> Iterator[None]:
         for name, value in _AFTER.items():
             mallopt(name, value)
         trim(0)
+
+
+def give_back_memory() -> None:
+    """Give the system what malloc keeps and nothing uses: before free memory is counted. It is taken anew when needed.
+
+    Example:
+        >>> give_back_memory()
+    """
+    libc = _libc() if set_up_process().malloc == "kept" else None
+    if libc is not None:
+        libc[1](0)
 
 
 def _libc() -> tuple[Callable[[int, int], int], Callable[[int], int]] | None:

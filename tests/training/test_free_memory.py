@@ -10,6 +10,7 @@ import psutil
 import pytest
 import torch
 
+from sightline import process_settings
 from sightline.training import free_memory
 from sightline.training.free_memory import free_bytes
 
@@ -76,10 +77,25 @@ def test_a_system_without_groups_has_no_such_limit(tmp_path, limits):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no ulimit")
 def test_ulimit_counts_what_the_process_holds_already():
     code = (
-        "import resource, psutil, torch; from sightline.training.free_memory import free_bytes;"
-        "held = psutil.Process().memory_info().vms;"
+        "import resource, psutil, torch; from sightline.training.free_memory import free_bytes, give_back_memory;"
+        "give_back_memory(); held = psutil.Process().memory_info().vms;"
         "resource.setrlimit(resource.RLIMIT_AS, (held + (300 << 20), resource.RLIM_INFINITY));"
         "print(*free_bytes(torch.device('cpu')))"
     )
     free, *reason = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()
     assert 250 * MIB < int(free) <= 300 * MIB and "ulimit" in reason
+
+
+@pytest.mark.skipif(process_settings._libc() is None, reason="mallopt is glibc's")
+def test_what_a_training_keeps_for_its_next_step_is_free(monkeypatch):
+    """As where it starts over at another width, and asks whether that fits."""
+    as_set = process_settings.ProcessSettings("passive", "passive", "kept")
+    monkeypatch.setattr(process_settings, "set_up_process", lambda: as_set)
+    held = psutil.Process().memory_info
+    with process_settings.kept_memory():
+        steps = [torch.ones(25 * MIB) for _ in range(3)]
+        least = torch.ones(4 * MIB)  # above them in the heap, so that it can't just become shorter
+        del steps
+        kept = held().rss
+        free_bytes(torch.device("cpu"))
+        assert held().rss < kept - 250 * MIB and least.sum() == 4 * MIB

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from sightline.process_settings import give_back_memory
+
 __all__ = ["free_bytes"]
 
 # (file of the limit, file of the usage, entry of memory.stat that the system can reclaim)
@@ -21,7 +23,8 @@ def free_bytes(device: torch.device) -> tuple[int, str]:
     """Return (bytes that this process can still use on a device, the limit in words): the smallest of all limits.
 
     On a CPU: the machine's available memory, the limits of its control groups (containers, systemd, Slurm) and
-    ``ulimit -v``. Swap is not counted. On a GPU: CUDA's free memory and what torch has reserved.
+    ``ulimit -v``. Swap is not counted, and what this process keeps for its next step is given back before. On a GPU:
+    CUDA's free memory and what torch has reserved.
 
     Example:
         ``free, reason = free_bytes(torch.device("cpu"))``
@@ -31,6 +34,7 @@ def free_bytes(device: torch.device) -> tuple[int, str]:
         return torch.cuda.mem_get_info(device)[0] + kept, "on the GPU"
     import psutil
 
+    give_back_memory()
     limits = [(int(psutil.virtual_memory().available), "available on this machine")]
     limits += _group_limits(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
     limits += _address_limit(int(psutil.Process().memory_info().vms))
