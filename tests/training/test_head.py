@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sightline.events import FeaturesSeen, Noted
 from sightline.networks.network import Network
 from sightline.networks.small_resnet import SmallResnet
-from sightline.training import engines
+from sightline.steps import result_of
+from sightline.training import engines, head
 from sightline.training.head import start_with_head
 from sightline.training.loop import measure
 
@@ -48,9 +50,6 @@ def test_the_same_start_gives_the_same_head_and_one_graph_serves_both_parts(make
 
 
 def test_without_time_for_all_images_the_head_is_fitted_on_some_of_every_class(make_batches, monkeypatch):
-    from sightline.events import Noted
-    from sightline.training import head
-
     network = Network(SmallResnet(16, 8, 1), 64, 2, (0.5,) * 3, (0.2,) * 3)
     train, val = make_batches(400), make_batches(40, seed=1)
     seen = []
@@ -73,3 +72,67 @@ def test_without_time_for_all_images_the_head_is_fitted_on_some_of_every_class(m
     count = 20 * (len(seen) - 2)
     assert 20 <= count < 400 and f"{count} of 400" in noted.message
     assert figures[3] > 0.9  # the classes of both kinds were among them: they come in no order of theirs
+
+
+def known_contents(batches, name: str):
+    batches.store.digests = [f"{name}{row}" for row in range(len(batches.store))]
+    return batches
+
+
+def test_features_of_the_same_network_and_images_are_computed_once(make_batches, monkeypatch):
+    looked, real = [], head.choose_engine
+
+    def counting(*given):
+        made = real(*given)
+        return made._replace(infer=lambda squares: looked.append(len(squares)) or made.infer(squares))
+
+    monkeypatch.setattr(head, "choose_engine", counting)
+    train, val = known_contents(make_batches(240), "t"), known_contents(make_batches(20, seed=1), "v")
+    network, figures, events = start(train, val)
+    assert sum(looked) == 260 and not [event for event in events if isinstance(event, Noted)]
+    looked.clear()
+    again, same, events = start(train, val)
+    assert not looked and same == figures and torch.equal(again.head.weight, network.head.weight)
+    (noted,) = (event for event in events if isinstance(event, Noted))
+    assert "260 of 260 images are in the cache" in noted.message
+    # In another order, from another number of images: each feature depends on its image alone.
+    order = torch.randperm(240, generator=torch.Generator().manual_seed(1)).numpy()[:170]
+    (mixed,) = (event for event in events if isinstance(event, FeaturesSeen))
+    found = result_of(head.extract_features(again, train.take(order), 240, 0))
+    assert not looked and (found == mixed.train[order]).all()
+    with torch.no_grad():
+        next(again.body.parameters()).mul_(1.5)
+    for _ in range(2):  # another network: nothing is known of it, and nothing kept unless that is wanted
+        assert (result_of(head.extract_features(again, train, 240, 0)) != mixed.train).any()
+    assert sum(looked) == 480
+
+
+def test_features_that_a_limit_left_out_are_computed_the_next_time(make_batches, monkeypatch):
+    train, val = known_contents(make_batches(400), "t"), known_contents(make_batches(40, seed=1), "v")
+    real, looked = head.choose_engine, []
+
+    def small(*given):
+        made = real(*given)
+        return made._replace(batch=20, infer=lambda squares: looked.append(len(squares)) or made.infer(squares))
+
+    monkeypatch.setattr(head, "choose_engine", small)
+    torch.manual_seed(0)
+    network = Network(SmallResnet(16, 8, 1), 64, 2, (0.5,) * 3, (0.2,) * 3)
+    result_of(head.start_with_head(network, train, val, "fp32", until=0))  # the time is over from the start
+    assert sum(looked) == 60  # validation, and one batch
+    result_of(head.start_with_head(network, train, val, "fp32"))
+    assert sum(looked) == 440
+    wanted = next(
+        event for event in start(make_batches(400), make_batches(40, seed=1))[2] if isinstance(event, FeaturesSeen)
+    )
+    found = result_of(head.extract_features(network, train, 400, 0))
+    assert (found == wanted.train).all()
+
+
+def test_what_has_no_known_content_or_is_rounded_is_not_kept(make_batches, monkeypatch):
+    asked = []
+    monkeypatch.setattr(head, "cached_features", lambda *given, **more: asked.append(given))
+    start(make_batches(240), make_batches(20, seed=1))
+    train, val = known_contents(make_batches(240), "t"), known_contents(make_batches(20, seed=1), "v")
+    start(train, val, "bf16")
+    assert not asked

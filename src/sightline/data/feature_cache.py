@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
+import math
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sightline.caches import cache_folder, cache_limit
 from sightline.data.facts_cache import open_database
+from sightline.events import Progressed
 
-__all__ = ["FeatureCache"]
+__all__ = ["Computed", "FeatureCache", "cached_features"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS features (image BLOB PRIMARY KEY, row BLOB, bytes INTEGER, used INTEGER);
@@ -29,6 +33,12 @@ _DAY = 86_400  # seconds: how fine the time of the last use is
 _AT_ONCE = 500  # keys of one query
 _KEPT = 0.9  # share of the limit that stays when something must go: else it would happen at each image
 
+
+_SHARE = 0.1  # of the limit of all caches: some 400,000 images with 1,280 features in 2 of 20 GiB
+_KEPT_EVERY = 256  # images: what is lost at most where the process is killed
+
+Features = npt.NDArray[np.float32]
+Computed = Iterator[tuple[npt.NDArray[np.intp], Features]]
 
 _SUM = 8  # bytes of a row's checksum
 
@@ -144,3 +154,57 @@ class FeatureCache:
             return []
         with self._database:
             return self._database.execute(query, values).fetchall()
+
+
+def cached_features(
+    rules: dict[str, Any],
+    size: int,
+    digests: Sequence[str],
+    compute: Callable[[npt.NDArray[np.intp]], Computed],
+    *,
+    total: int = 0,
+    done: int = 0,
+    until: float = math.inf,
+    keep: bool = True,
+) -> Generator[Progressed, None, list[Features | None]]:
+    """Return the features ``[D]`` of each image, from the cache, or computed and kept there; None where there are none.
+
+    Args:
+        rules: all that features depend on besides the image; JSON-able.
+        size: D.
+        digests: sha256 of the content of each image.
+        compute: from positions of images to (positions, their features), some at a time.
+        total, done: progress is counted from ``done`` to ``total``.
+        until: by ``time.monotonic()``, when to stop; at least one part is computed.
+        keep: whether what is computed is kept, and not only what is known looked up.
+    """
+    limit = round(_SHARE * cache_limit())
+    with FeatureCache(cache_folder() / "features", json.dumps(rules, sort_keys=True), size, limit) as cache:
+        found = cache.get(digests)
+        missing = np.array([place for place, row in enumerate(found) if row is None], np.intp)
+        done += len(digests) - len(missing)
+        yield Progressed(done, total, "images")
+        waiting: list[int] = []
+        try:
+            for places, features in compute(missing) if len(missing) else ():
+                for place, row in zip(places, features, strict=True):
+                    found[place] = row
+                    waiting.append(int(place))
+                if keep and len(waiting) >= _KEPT_EVERY:
+                    _keep(cache, digests, found, waiting)
+                done += len(places)
+                yield Progressed(done, total, "images")
+                if time.monotonic() > until:
+                    break
+        finally:
+            if keep:
+                _keep(cache, digests, found, waiting)
+    return found
+
+
+def _keep(cache: FeatureCache, digests: Sequence[str], found: list[Features | None], computed: list[int]) -> None:
+    """Put the computed features into the cache, and forget which they were."""
+    rows = [row for place in computed if (row := found[place]) is not None]
+    if rows:
+        cache.put([digests[place] for place in computed], np.stack(rows))
+    computed.clear()

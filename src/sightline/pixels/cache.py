@@ -47,6 +47,7 @@ class PixelStore:
         fallback: why the images are not in the cache folder, or an empty string.
         is_too_large: True when the reason is that they exceed the cache's limit.
         was_cached: True when nothing had to be decoded.
+        digests: sha256 of the content of each file; empty where they are not known.
 
     Example:
         >>> index = np.array([[0, 1, 2]])
@@ -64,6 +65,7 @@ class PixelStore:
         fallback: str = "",
         is_too_large: bool = False,
         was_cached: bool = False,
+        digests: Sequence[str] = (),
     ) -> None:
         self._flat = flat
         self._index = index  # [n, 3]: offset, height, width; all zero where the decoder is used
@@ -72,6 +74,7 @@ class PixelStore:
         self.fallback = fallback
         self.is_too_large = is_too_large
         self.was_cached = was_cached
+        self.digests = digests
 
     def __len__(self) -> int:
         return len(self._index)
@@ -195,7 +198,7 @@ def open_store(
     was_there = target.exists()
     stored = yield from read_store(target, threads)
     if stored is not None and not _any_readable_again(stored.errors, decoder):
-        return PixelStore(stored.flat, stored.index, stored.errors, was_cached=True)
+        return PixelStore(stored.flat, stored.index, stored.errors, was_cached=True, digests=digests)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if was_there:
@@ -207,13 +210,15 @@ def open_store(
         stored = yield from read_store(target, threads)
         if stored is None:
             raise OSError(errno.EIO, "the written store can't be read back")
-        return PixelStore(stored.flat, stored.index, stored.errors)
+        return PixelStore(stored.flat, stored.index, stored.errors, digests=digests)
     except NoRoom as error:
         fallback, is_too_large = str(error), True
     except OSError as error:
         fallback, is_too_large = f"{folder}: {error.strerror or error}", False
     flat, index, errors = yield from _hold(decoder, dict(known.errors) if known else {})
-    return PixelStore(flat, index, errors, decoder=decoder, fallback=fallback, is_too_large=is_too_large)
+    return PixelStore(
+        flat, index, errors, decoder=decoder, fallback=fallback, is_too_large=is_too_large, digests=digests
+    )
 
 
 def pixel_rules(preprocess: Preprocess) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from sightline.caches import expand_home
 from sightline.checks.subject import Embedding
+from sightline.data.feature_cache import cached_features
 from sightline.data.samples import Samples
 from sightline.data.split import Split
 from sightline.errors import DataError, ModelError, RunError
@@ -26,7 +27,7 @@ from sightline.planning.plan import make_plan
 from sightline.planning.recipe import Recipe
 from sightline.reading.decode import decode_images
 from sightline.reading.file_contents import contents_of
-from sightline.reading.frozen_features import cached_features, extract_frozen
+from sightline.reading.frozen_features import extract_frozen
 from sightline.runs.folder import RUNS_FOLDER
 from sightline.runs.lookup import find_classifier
 from sightline.runtime.classifier import Classifier
@@ -165,7 +166,7 @@ def _by_network(
     rows = np.array([row for row in range(len(samples)) if row not in {**store.errors, **samples.errors}], np.intp)
     built = set_up_network(plan.settings, len(samples.classes), weights)
     batches = make_batches(plan, store, rows.tolist(), samples.labels[rows].tolist())
-    found = yield from extract_features(built, batches, len(rows), 0)
+    found = yield from extract_features(built, batches, len(rows), 0, keep=True)
     features = np.full((len(samples), found.shape[1]), np.nan, np.float32)
     features[rows] = found
     return features

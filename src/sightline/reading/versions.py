@@ -14,6 +14,7 @@ from PIL import Image
 
 from sightline.caches import cache_folder
 from sightline.data.facts_cache import FactsCache
+from sightline.data.feature_cache import cached_features
 from sightline.data.overlay import LEAST_SIDE
 from sightline.data.samples import Samples
 from sightline.data.versions import (
@@ -31,7 +32,6 @@ from sightline.pixels.decode import decode_image
 from sightline.pixels.limits import squares_at_once
 from sightline.pixels.modes import Range
 from sightline.pixels.stream import run_ahead
-from sightline.reading.frozen_features import cached_features
 from sightline.reading.progress import compared
 from sightline.runtime.onnx_session import INPUT, open_session
 from sightline.text import count_of
