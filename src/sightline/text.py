@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import html
 import io
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 __all__ = [
@@ -237,7 +238,7 @@ def duration(seconds: float) -> str:
 
     Example:
         >>> duration(0.4), duration(75), duration(7300)
-        ('0.4 s', '1 min 15 s', '2 h 2 min')
+        ('0.4 s', '1 min 15 s', '2 h 1 min')
     """
     if seconds < 10:
         return f"{seconds:.1f} s"
@@ -249,28 +250,31 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+_EVEN = 1.1  # ratio up to which two durations are one estimate
+
+
 def between(least: float, most: float) -> str:
     """Return two durations in seconds as one estimate, with as few digits as an estimate needs.
 
     Example:
-        >>> between(490, 730), between(240, 245), between(0, 50)
+        >>> between(490, 700), between(240, 245), between(0, 48)
         ('8 to 12 min', 'about 4 min', 'at most 50 s')
     """
-    low, high = _rough(least), _rough(most)
+    if least and most <= _EVEN * least:
+        return f"about {_rough((least + most) / 2, round)}"
+    low, high = _rough(least, math.floor), _rough(most, math.ceil)
     if not least:
         return f"at most {high}"
-    if low == high:
-        return f"about {high}"
     (number, *unit), (_, *other) = low.split(), high.split()
     return f"{number} to {high}" if unit == other else f"{low} to {high}"
 
 
-def _rough(seconds: float) -> str:
+def _rough(seconds: float, whole: Callable[[float], int]) -> str:
     if seconds < 90:
-        return f"{max(1, round(seconds)) if seconds < 20 else 5 * round(seconds / 5)} s"
+        return f"{max(1, whole(seconds)) if seconds < 20 else 5 * whole(seconds / 5)} s"
     if seconds < 5400:
-        return f"{round(seconds / 60)} min"
-    tens = round(seconds / 600)
+        return f"{whole(seconds / 60)} min"
+    tens = whole(seconds / 600)
     return f"{tens // 6} h" + (f" {tens % 6 * 10} min" if tens % 6 else "")
 
 

@@ -1,4 +1,7 @@
-"""A device that this machine lacks: a recipe's is a wish, an option's an order."""
+"""A device that this machine lacks: a recipe's is a wish, an option's an order.
+
+And how long a training is expected to take.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from sightline.errors import DeviceError
 from sightline.events import Event, Planned, Warned
 from sightline.pipeline.decide import plan_job
 from sightline.pipeline.job import Job
+from sightline.pipeline.torch_engine import TorchEngine
+from sightline.planning.budget import Costs
 from sightline.planning.recipe import Recipe
 from sightline.training import hardware
 
@@ -35,3 +40,18 @@ def test_a_device_that_is_typed_is_an_order(job):
     with pytest.raises(DeviceError) as caught:
         list(plan_job(Job(job.source, options=Recipe(device="cuda:7"), out=job.out)))
     assert caught.value.code == "device.missing"
+
+
+@pytest.mark.parametrize("limit", [0, 600])
+def test_a_time_limit_is_used_whole_however_unsure_the_steps_are(job, monkeypatch, limit):
+    """Without one, 40 epochs of steps of 100 s take from a tenth to twice as long as measured."""
+    costs = Costs(100.0, 0.0, 0.0, sure=(0.1, 2.0), waited=0.7)
+    monkeypatch.setattr(TorchEngine, "measure", lambda self, *more: costs)
+    chosen = Recipe(time=limit, model="small-fast", width=64, early_sizes=(), early_share=0.0)
+    events: list[Event] = list(plan_job(Job(job.source, options=chosen, out=job.out)))
+    (planned,) = (event for event in events if isinstance(event, Planned))
+    assert planned.waited == 0.7 and planned.seconds
+    if limit:
+        assert planned.least == planned.most == planned.seconds < 600
+    else:
+        assert (planned.least, planned.most) == pytest.approx((planned.seconds / 10, 2 * planned.seconds))

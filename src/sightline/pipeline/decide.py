@@ -88,7 +88,7 @@ def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
     classes = len(samples.classes)
     plan, warning = engine.fit_memory(plan, classes, counts["train"])
     costs = engine.measure(plan, classes, counts["train"], counts["val"], earlier)
-    seconds = estimate_seconds(plan.settings, costs, counts["train"], counts["val"])
+    limit = math.inf
     if plan.settings.time:
         left = job.seconds_left(plan.settings.time) - _closing_guess(costs, data)
         if left <= 0:
@@ -99,15 +99,15 @@ def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
         before = plan.settings
         plan = make_plan(recipe, job.options, data, hardware, network, earlier, timed)
         plan, warning = engine.fit_memory(plan, classes, counts["train"])
-        costs = costs.of(before, plan.settings)
-        seconds = min(left, estimate_seconds(plan.settings, costs, counts["train"], counts["val"]))
+        costs, limit = costs.of(before, plan.settings), left
     if warning:
         yield warning
     yield StageEnded("Planning", f"{plan.settings.model} on {hardware.device}", time.monotonic() - start)
-    times, limit = job.repeats[1] if job.repeats else 1, plan.settings.time and seconds
-    least, most = (min(seconds * factor, limit or math.inf) * times for factor in costs.sure)
+    seconds = estimate_seconds(plan.settings, costs, counts["train"], counts["val"])
+    times = job.repeats[1] if job.repeats else 1
+    least, most = (min(seconds * factor, limit) * times for factor in costs.sure)
     around = time.monotonic() - job.started + times * _closing_guess(costs, data)
-    yield Planned(plan.rows(), seconds * times, least, most, around, costs.waited)
+    yield Planned(plan.rows(), min(seconds, limit) * times, least, most, around, costs.waited)
     yield from warn_of_harm(plan.settings, data, chosen)
     return Decided(plan, hardware, network, costs)
 
