@@ -14,6 +14,7 @@ from sightline.pipeline.rehearse import rehearse_finish
 from sightline.pipeline.start_over import later_deadline, start_over, widths_of
 from sightline.pipeline.torch_trained import TorchTrained
 from sightline.pipeline.workbench import Session, Training, Workbench, set_up_training
+from sightline.pixels.limits import squares_at_once
 from sightline.planning.budget import Costs, least_training, too_short
 from sightline.planning.plan import Plan
 from sightline.planning.settings import Settings
@@ -164,8 +165,12 @@ def _describe_processes(
 
 
 def _refuse_too_short(settings: Settings, costs: Costs, train: int, val: int, deadline: float) -> None:
-    """Raise ``InputError`` where not even the least training ends before the deadline."""
-    least = least_training(settings, costs, train, val)
+    """Raise ``InputError`` where not even the least training ends before the deadline.
+
+    A head is fitted on some of the training images where there is no time for all, as one that begins is not given up.
+    """
+    seen = min(train, squares_at_once(settings.size)) if settings.head_first else train
+    least = least_training(settings, costs, seen, val)
     left = deadline - time.monotonic()
     if left < least:
         raise too_short(settings.time, left, least)

@@ -12,6 +12,7 @@ import numpy as np
 from sightline.data.split import calibration_rows
 from sightline.errors import ExportMismatch
 from sightline.events import Event, StageEnded, StageStarted, Warned
+from sightline.machine import waited_seconds
 from sightline.measuring.evaluate import small_images
 from sightline.pipeline.calibrate import MOST_REFERENCES, SHARE_OF_TIME
 from sightline.pipeline.frozen_features import COMPARED_FROM, COMPARING_SHARE
@@ -23,15 +24,16 @@ from sightline.reading.file_contents import contents_of
 from sightline.runs.folder import Run
 from sightline.runtime.classifier import MODEL_FILE, Classifier
 
-__all__ = ["rehearse_finish"]
+__all__ = ["rehearse_finish", "reserve_factor"]
 
 _WARM, _IMAGES = 8, 64  # that are looked at: the first ones take longer, and are not timed
 _DRAWN = 5  # times the seconds of importing the library that draws: a report of ten classes
 _LEAST, _MOST = 3.0, 15.0  # seconds of a report, where the library was imported already, or lay on a slow disk
 _ROW = 0.0004  # seconds of a report for each measured image
-_MARGIN = 1.4  # the machine may be busier then
+# The machine may be busier then: on a quiet one a fifth is added, and more where this process waits for a processor.
+_MARGIN, _BUSIER = 1.2, 0.6
 _COVERED, _GRADIENTS = 520, 60  # predictions that explanations take at most, and what their gradients cost beside
-_EXIT = 2.5  # seconds: what the process needs to end
+_EXIT = 1.2  # seconds: what the process needs to end
 _BASELINE = 20_000  # most training images of the baseline
 
 
@@ -44,7 +46,7 @@ def rehearse_finish(run: Run, plan: Plan, workbench: Workbench, trained: Trained
     from sightline.exporting.export import export_classifier
 
     yield StageStarted("Rehearsing", "export, evaluation and report, to know what they take")
-    begun = time.monotonic()
+    begun, computed, waited = time.monotonic(), time.process_time(), waited_seconds()
     samples, split, store = workbench.samples, workbench.split, workbench.store
     rows = split.rows("val")
     some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _IMAGES)).astype(int)]
@@ -81,10 +83,24 @@ def rehearse_finish(run: Run, plan: Plan, workbench: Workbench, trained: Trained
         evaluating += min(count * looking, COMPARING_SHARE * plan.settings.time)
     reporting += _ROW * count
     explaining = looking * (min(count, _COVERED) + _GRADIENTS)
-    seconds = _MARGIN * (calibrating + exporting + evaluating + explaining + reporting) + _EXIT
+    margin = reserve_factor(waited_seconds() - waited, time.process_time() - computed)
+    seconds = margin * (calibrating + exporting + evaluating + explaining + reporting + _EXIT)
     words = f"calibration {calibrating:.1f} s, export {exporting:.1f} s, {count:,} images {evaluating:.1f} s"
     words += f", explanations {explaining:.1f} s, report {reporting:.1f} s"
-    yield StageEnded(
-        "Rehearsing", f"{seconds:.0f} s are reserved for the end: {words}, and 40 % more", time.monotonic() - begun
-    )
+    words += f", and {margin - 1:.0%} more"
+    yield StageEnded("Rehearsing", f"{seconds:.0f} s are reserved for the end: {words}", time.monotonic() - begun)
     return seconds
+
+
+def reserve_factor(waited: float, computed: float) -> float:
+    """Return by how much more time than was measured is reserved.
+
+    Args:
+        waited: seconds that this process waited for a processor while it was measured.
+        computed: seconds that it computed.
+
+    Example:
+        >>> reserve_factor(0, 5), reserve_factor(5, 5)
+        (1.2, 1.5)
+    """
+    return _MARGIN + _BUSIER * max(0.0, waited) / max(1e-9, max(0.0, waited) + computed)
