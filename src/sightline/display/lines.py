@@ -45,6 +45,7 @@ _FIRST = (
     "weights",
     "time",
     "epochs",
+    "width",
     "batch_size",
     "learning_rate",
     "size",
