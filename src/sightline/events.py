@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ALL_EPOCHS_DONE",
     "TIME_LIMIT_REACHED",
+    "Blended",
     "CheckpointSaved",
     "EpochEnded",
     "Event",
@@ -289,6 +290,24 @@ class CheckpointSaved:
     val_loss: float
 
 
+@dataclass(frozen=True, slots=True)
+class Blended:
+    """Weights between the fitted head and the fine-tuned network were compared on validation.
+
+    Attributes:
+        share: of the way to the fine-tuned network that is kept; 0: the fitted head, 1: the fine-tuned network.
+        epoch: of the fine-tuned network.
+        val_loss, val_accuracy: of what is kept; the loss in nats, without a temperature.
+        seconds: that it took.
+    """
+
+    share: float
+    epoch: int
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+
+
 HEAD_FITTED = "the head is fitted"
 
 
@@ -329,6 +348,7 @@ Event = (
     | MistakesSeen
     | EpochEnded
     | CheckpointSaved
+    | Blended
     | TrainingStopped
     | RunEnded
 )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sightline.events import (
     HEAD_FITTED,
+    Blended,
     CheckpointSaved,
     EpochEnded,
     Event,
@@ -93,6 +94,8 @@ def _text_of(event: Event) -> str | None:
             return f"Training continues in epoch {epoch}, after {step:,} steps"
         case EpochEnded():
             return _epoch_line(event)
+        case Blended():
+            return _blend_line(event)
         case TrainingStopped(reason, best_epoch, _):
             kept = f"the network of epoch {best_epoch} is kept" if best_epoch else "the fitted head is kept"
             return f"Training stopped: {reason}; {kept}" if reason != HEAD_FITTED else None
@@ -102,6 +105,14 @@ def _text_of(event: Event) -> str | None:
             return None
         case FeaturesSeen() | InputsSeen() | ValidationMeasured() | MistakesSeen():
             return None
+
+
+def _blend_line(event: Blended) -> str:
+    if not event.share:
+        return f"Blending: kept is the fitted head, by its validation loss; val accuracy {share(event.val_accuracy)}"
+    where = f"{event.share:.0%} of the way from the fitted head to epoch {event.epoch}"
+    where = where if event.share < 1 else f"epoch {event.epoch} itself"
+    return f"Blending: kept is {where}, by its validation loss; val accuracy {share(event.val_accuracy)}"
 
 
 def _epoch_line(event: EpochEnded) -> str:

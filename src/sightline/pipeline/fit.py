@@ -128,13 +128,15 @@ def _make_pace(
     is_final: bool = False,
 ) -> Pace:
     """Return the pace of a training that must end at a deadline; ``is_final``: it may not start over."""
+    from sightline.training.blending import count_validations
     from sightline.training.pace import Pace
 
     costs, settings, train, val = workbench.costs, plan.settings, len(training.train), len(training.val)
     assert costs is not None, "a training with a limit was measured"
     widths = None if is_final or math.isinf(deadline) else widths_of(plan, costs, session.writer.run, train, val)
     steps = training.train.steps(settings.batch_size)
-    return Pace(settings, steps, deadline, costs.step, costs.forward * val, widths)
+    last = 1 + (count_validations(val) if settings.blend else 0)
+    return Pace(settings, steps, deadline, costs.step, costs.forward * val, widths, last)
 
 
 def _describe_processes(

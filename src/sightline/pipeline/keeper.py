@@ -9,6 +9,7 @@ from typing import Any
 from sightline.data.split import selection_rows
 from sightline.errors import StopRequested, TrainingError
 from sightline.events import (
+    Blended,
     EpochEnded,
     Event,
     FeaturesSeen,
@@ -78,7 +79,10 @@ class Keeper:
         words = f"validation accuracy {share(accuracies[0])} with {first}"
         if len(accuracies) == 1:
             return words
-        epochs = count_of(len(accuracies) - 1, "epoch")
+        epochs, found = count_of(len(accuracies) - 1, "epoch"), self.writer.run.facts.get("blend", {})
+        if 0 < found.get("share", 0) < 1:
+            where = f"{found['share']:.0%} of the way to epoch {found['epoch']}"
+            return f"{words}; {epochs}, {share(found['val_accuracy'])} {where}"
         select_by = self.plan.settings.select_by
         if not best:
             return f"{words}; {epochs}, none of them better by its {select_by}"
@@ -111,6 +115,9 @@ class Keeper:
             case EpochEnded():
                 self.writer.add_epoch({name: getattr(event, name) for name in _EPOCH})
                 self._write_steps()
+            case Blended(between, epoch, loss, accuracy):
+                found = {"share": between, "epoch": epoch, "val_loss": loss, "val_accuracy": accuracy}
+                self.writer.update(blend=found)
             case RateFound():
                 self.writer.write_plan(_with_rate(self.plan, event).to_toml())
                 self.writer.write_rates(event.rates, event.losses)

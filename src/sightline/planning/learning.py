@@ -8,6 +8,7 @@ from typing import NoReturn
 from sightline.errors import InputError
 from sightline.planning.decisions import Decisions
 from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts
+from sightline.planning.fine_tuning import decide_fine_tuning
 from sightline.planning.own_networks import OWN_NETWORKS
 from sightline.planning.settings import Chosen, Settings
 
@@ -114,19 +115,13 @@ def decide_learning(decide: Decisions, data: DataFacts, hardware: Hardware, earl
     if decide.value("time") and decide.value("schedule") in _FALLING:
         patience, why = 0, "the learning rate falls to zero at the time limit, and its last steps gain most"
     decide("patience", patience, "default", why)
-    if not pretrained:
-        decide("freeze_norm", False, "default", "batch norms must learn the data's statistics")
-    elif count < _MANY:
-        decide("freeze_norm", True, "data", f"{count:,} training images are too few for new batch statistics")
-    else:
-        decide("freeze_norm", False, "data", f"{count:,} training images are enough for new batch statistics")
 
 
 # For settings that nobody chose: values that contradict no other.
 _NEUTRAL = {
     **{"time": 0, "find_rate": False, "freeze_body": False, "unfreeze_every": 0, "layer_decay": 1, "size": 10**6},
     **{"early_sizes": (), "early_share": 0, "schedule": "", "decay_unit": "", "precision": "", "device": ""},
-    **{"accumulate": 1, "batch_size": 10**6},
+    **{"accumulate": 1, "batch_size": 10**6, "thaw": 0, "blend": False, "head_first": True},
 }
 
 
@@ -178,6 +173,21 @@ def refuse_contradictions(settings: Settings | SimpleNamespace) -> None:
             "leave out --find-lr or --set unfreeze_every",
         ),
         (
+            s.thaw and s.unfreeze_every,
+            "thaw and unfreeze_every can't be combined: one says what learns in all steps, the other changes it",
+            "leave out one of them",
+        ),
+        (
+            s.thaw and s.freeze_body,
+            "thaw and freeze_body can't be combined: one lets layers below the head learn, the other none",
+            "leave out one of them",
+        ),
+        (
+            s.blend and not s.head_first,
+            "blend needs head_first: it looks for the best network between the fitted head and the last epoch",
+            "leave out --set blend=true, or give --set head_first=true",
+        ),
+        (
             s.freeze_body and s.layer_decay < 1,
             "layer_decay has no effect with freeze_body, which trains the head alone",
             "leave out one of them",
@@ -226,6 +236,7 @@ def _decide_length(decide: Decisions, count: int, hardware: Hardware, head_of: s
     else:
         reason = _HEAD_REASON if pretrained else "no pretrained features to fit a head on"
         decide("head_first", pretrained, "network", reason)
+    decide_fine_tuning(decide, hardware)
     if pretrained and hardware.device == "cpu":
         decide(
             "epochs", 4, "hardware", "a few epochs of the whole network after the fitted head; they are slow on a CPU"

@@ -112,6 +112,12 @@ class Settings(BaseModel):
     unfreeze_every: float = Field(
         ge=0, description="epochs until the next group of layers is unfrozen, from the head down; 0: all train"
     )
+    thaw: int = Field(
+        default=0, ge=0, le=64, description="groups of layers that learn, from the head down; the others stay; 0: all"
+    )
+    blend: bool = Field(
+        default=False, description="keep the best network between the fitted head and the last epoch, by validation"
+    )
     early_sizes: tuple[Annotated[int, Field(ge=8, le=1024)], ...] = Field(
         max_length=8, description="input sizes of the first steps, one after the other; empty: size throughout"
     )

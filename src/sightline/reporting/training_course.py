@@ -44,6 +44,7 @@ def training(run: Recorded) -> dict[str, Any]:
         "select_by": f"{'lowest' if settings.select_by == 'loss' else 'highest'} validation {settings.select_by}",
         "rate": next(d for d in run.plan.decisions if d.name == "learning_rate"),
         "epochs": int(max(history.get("epoch", [0]))),
+        "blend": _describe_blend(facts),
         "best": {name: column[best] for name, column in history.items()},
         "seconds": duration(sum(history.get("seconds", []))),
         "speed": _highest_speed(history),
@@ -52,7 +53,7 @@ def training(run: Recorded) -> dict[str, Any]:
         "started_over": [started_over(entry) for entry in facts.get("started_over", [])],
         "limit": duration(settings.time) if settings.time else "",
         "head": "" if head is None else head.words(),
-        "head_on_validation": head_on_validation(history, best, settings.select_by),
+        "head_on_validation": "" if facts.get("blend") else head_on_validation(history, best, settings.select_by),
         "more": more_time(history, run.plan, facts.get("stopped", ""), float(facts.get("seconds") or 0)),
     }
 
@@ -66,6 +67,17 @@ def started_over(entry: dict[str, Any]) -> str:
     """
     lost = f"after {duration(float(entry['seconds']))} at width {entry['width']}, which are not shown"
     return f"The training started over at width {entry['to']} {lost}: {entry['because']}."
+
+
+def _describe_blend(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return what lies between the fitted head and the last epoch and ships: in words, and its accuracy; or nothing."""
+    found = facts.get("blend")
+    if not found:
+        return {}
+    words = f"the weights {found['share']:.0%} of the way from the fitted head to those of epoch {found['epoch']}"
+    if found["share"] in (0, 1):
+        words = f"the network of epoch {found['epoch']}" if found["share"] else "the fitted head, with no other change"
+    return {"words": words, "accuracy": found["val_accuracy"]}
 
 
 def _highest_speed(history: dict[str, list[float]]) -> float:

@@ -46,6 +46,7 @@ _FORM = {
     "done": Maybe(int),
     "stopped": Maybe(str),
     "best_epoch": Maybe(int),
+    "blend": Maybe({"share": NUMBER, "epoch": int, "val_loss": NUMBER, "val_accuracy": NUMBER}),
     "export": Maybe({"formats": Maybe(Each(dict))}),
     "files": Maybe(Each(str)),
     "stages": Maybe([{"name": str, "detail": str, "seconds": NUMBER}]),

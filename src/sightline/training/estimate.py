@@ -14,6 +14,7 @@ from sightline.planning.budget import FIT_SECONDS, SIDES, Costs, surety
 from sightline.planning.settings import Settings
 from sightline.training.batches import Batch
 from sightline.training.engines import choose_engine
+from sightline.training.layer_groups import freeze_for_good, set_training
 from sightline.training.measure import SMALL
 from sightline.training.memory import inference_batch
 from sightline.training.schedules import Course
@@ -43,14 +44,13 @@ def measure_costs(settings: Settings, classes: int, train: int, val: int) -> Cos
         TrainingError: if there is not enough memory for a step.
     """
     network = set_up_network(settings, classes, None)
-    if settings.freeze_body:
-        network.body.requires_grad_(False)
+    freeze_for_good(network, settings)
     epoch_steps = max(1, -(-train // settings.batch_size))
     images = max(1, round(train / epoch_steps / settings.accumulate))  # images per part of a step
     _check_early_sizes(network, settings)
     with named_errors(settings):
         plain = settings.model_copy(update={"compile": False, "accumulate": 1})
-        network.train()
+        set_training(network, settings)
         updater = Updater(network, plain, (1,) * classes)
         last = Course(epoch_steps * max(1, settings.epochs), epoch_steps * max(1, settings.epochs), epoch_steps)
         longest = min(_LONGEST, settings.time * _SHARE) if settings.time else _LONGEST

@@ -8,8 +8,9 @@ from typing import Any
 from torch import nn
 
 from sightline.networks.network import Network
+from sightline.planning.settings import Settings
 
-__all__ = ["freeze_below", "layer_groups", "norm_layers", "unfrozen_at"]
+__all__ = ["freeze_below", "freeze_for_good", "layer_groups", "norm_layers", "set_training", "unfrozen_at"]
 
 
 def layer_groups(network: Network, *, coarse: bool) -> list[list[str]]:
@@ -83,6 +84,27 @@ def freeze_below(network: Network, unfrozen: int, trainable: Collection[str]) ->
         parameter.requires_grad_(name in free)
         if name not in free:
             parameter.grad = None
+
+
+def freeze_for_good(network: Network, settings: Settings) -> None:
+    """Freeze what does not learn in the whole training: the body, or all but the last ``thaw`` groups."""
+    if settings.freeze_body:
+        network.body.requires_grad_(False)
+    elif settings.thaw:
+        learning = [name for name, weight in network.named_parameters() if weight.requires_grad]
+        freeze_below(network, settings.thaw, learning)
+
+
+def set_training(network: Network, settings: Settings) -> None:
+    """Set the network to training mode, except for frozen layers, whose batch norms stay as they are."""
+    network.train()
+    if settings.freeze_body:
+        network.body.eval()
+    is_partly = settings.unfreeze_every or settings.thaw
+    for layer in norm_layers(network):
+        is_frozen = is_partly and not any(weight.requires_grad for weight in layer.parameters())
+        if settings.freeze_norm or is_frozen:
+            layer.eval()
 
 
 def norm_layers(network: nn.Module) -> Iterator[nn.Module]:

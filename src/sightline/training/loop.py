@@ -21,6 +21,7 @@ from sightline.errors import StopRequested, TrainingError
 from sightline.events import (
     ALL_EPOCHS_DONE,
     TIME_LIMIT_REACHED,
+    Blended,
     CheckpointSaved,
     EpochEnded,
     Event,
@@ -40,11 +41,12 @@ from sightline.networks.network import Network
 from sightline.planning.settings import Settings
 from sightline.text import part_of
 from sightline.training.batches import Batch, Batches, as_images
+from sightline.training.blending import choose_share, measure_fit
 from sightline.training.checkpoint import keep_best_of, load_checkpoint, save_checkpoint
 from sightline.training.find_rate import find_rate
 from sightline.training.head import start_with_head
 from sightline.training.imbalance import balanced_order
-from sightline.training.layer_groups import freeze_below, norm_layers, unfrozen_at
+from sightline.training.layer_groups import freeze_below, freeze_for_good, set_training, unfrozen_at
 from sightline.training.measure import measure, measure_start
 from sightline.training.memory import inference_batch
 from sightline.training.pace import Pace
@@ -148,9 +150,12 @@ def train_network(
         raise diverged("no epoch had a finite validation loss")
     if progress.step and (settings.clip_norm or settings.clip_value):
         yield Noted(f"The gradient was clipped in {part_of(progress.clipped, progress.step, 'step')}.")
+    best_epoch = progress.best_epoch
+    if settings.blend and progress.step and group.rank == 0 and (folder / "head").is_dir():
+        best_epoch = yield from _blend(training, state)
     if group.rank == 0:
         network.load_state_dict(load_checkpoint(training.best)[0]["model"])
-    yield TrainingStopped(progress.reason, progress.best_epoch, time.monotonic() - start)
+    yield TrainingStopped(progress.reason, best_epoch, time.monotonic() - start)
     return False
 
 
@@ -167,8 +172,7 @@ def _announced(group: Group) -> Iterator[None]:
 def _begin(training: _Training, resume: bool) -> Generator[Event, None, tuple[_Training, TrainingState]]:
     """Return the training and its initial state; the first process makes it and shares it with all."""
     network, group = training.network, training.group
-    if training.settings.freeze_body:
-        network.body.requires_grad_(False)
+    freeze_for_good(network, training.settings)
     if group.rank == 0:
         training, state = yield from _begin_first(training, resume)
     else:
@@ -202,7 +206,7 @@ def _begin_first(training: _Training, resume: bool) -> Generator[Event, None, tu
     if is_best:
         yield CheckpointSaved(str(training.best), 0, start.val_loss)
     if settings.find_rate:
-        _set_training(network, settings)
+        set_training(network, settings)
         found = yield from find_rate(network, training.train, settings)
         yield found
         training = replace(training, settings=settings.model_copy(update={"learning_rate": found.rate}))
@@ -314,6 +318,26 @@ def _validate(training: _Training, state: TrainingState, since: float, speed: fl
     return is_best
 
 
+def _blend(training: _Training, state: TrainingState) -> Generator[Event, None, int]:
+    """Keep the best network between the fitted head and the last epoch as the best one; returns its epoch.
+
+    An epoch before the last that is better than all between stays the best.
+    """
+    start, last = time.monotonic(), state.progress.epoch - 1
+    head, network = load_checkpoint(training.folder / "head")[0]["model"], state.average.network
+    found, weights = yield from choose_share(network, head, training.val, training.at_once)
+    if 0 < state.progress.best_epoch < last:
+        network.load_state_dict(load_checkpoint(training.best)[0]["model"])
+        if measure_fit(network, training.val, training.at_once)[0] < found.loss:
+            return state.progress.best_epoch
+    epoch = last if found.share else 0
+    network.load_state_dict(weights)
+    _save_network(training, "best", network, epoch, found.val_loss, found.val_accuracy)
+    yield Blended(found.share, epoch, found.val_loss, found.val_accuracy, time.monotonic() - start)
+    yield CheckpointSaved(str(training.best), epoch, found.val_loss)
+    return epoch
+
+
 def _save_network(training: _Training, name: str, network: Network, epoch: int, loss: float, accuracy: float) -> None:
     facts = {"epoch": epoch, "val_loss": loss, "val_accuracy": accuracy}
     save_checkpoint(training.folder / name, {"model": network.state_dict()}, facts, keep=name == "best")
@@ -365,15 +389,4 @@ def _set_trainable(network: Network, settings: Settings, course: Course, trainab
         if course.step and unfrozen == unfrozen_at(course.step - 1, each) and network.training:
             return
         freeze_below(network, unfrozen, trainable)
-    _set_training(network, settings)
-
-
-def _set_training(network: Network, settings: Settings) -> None:
-    """Set the network to training mode, except for frozen layers."""
-    network.train()
-    if settings.freeze_body:
-        network.body.eval()
-    for layer in norm_layers(network):
-        is_waiting = settings.unfreeze_every and not any(weight.requires_grad for weight in layer.parameters())
-        if settings.freeze_norm or is_waiting:
-            layer.eval()
+    set_training(network, settings)

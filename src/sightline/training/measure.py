@@ -18,7 +18,7 @@ from sightline.training.memory import INFERENCE_BATCH
 from sightline.training.process_group import ALONE, Group
 from sightline.training.update import logits_of
 
-__all__ = ["SMALL", "measure", "measure_start"]
+__all__ = ["SMALL", "measure", "measure_start", "predict_logits"]
 
 SMALL = 64  # px: up to here no engine is faster than the network itself
 
@@ -53,17 +53,25 @@ def measure(
     return float(sums) / max(1, count), accuracy, (classes, found[1].numpy().astype(np.float32))
 
 
-@torch.inference_mode()
 def _measure(network: Network, batches: Batches, at_once: int, count: int) -> tuple[float, float, Predicted]:
+    return _compared(_logits(network, batches, at_once, count), torch.from_numpy(batches.labels))
+
+
+def predict_logits(network: Network, batches: Batches, at_once: int = INFERENCE_BATCH) -> npt.NDArray[np.float32]:
+    """Return ``[N, K]`` logits of all images, in their order; arguments as for ``measure``."""
+    logits: npt.NDArray[np.float32] = _logits(network, batches, at_once, len(batches)).numpy()
+    return logits
+
+
+@torch.inference_mode()
+def _logits(network: Network, batches: Batches, at_once: int, count: int) -> Tensor:
     size = batches.preprocess.size
     if batches.device.type != "cpu" or size <= SMALL:
-        return _measure_batches(network, batches.in_order(at_once), batches.device)
+        return _logits_of(network, batches.in_order(at_once))[0]
     engine = choose_engine(network, count, size)  # in fp32 all engines agree within rounding
     features = np.concatenate([engine.infer(squares) for squares in batches.squares_in_order(engine.batch)])
-    logits = network.head(torch.from_numpy(features))
-    loss = F.cross_entropy(logits, torch.from_numpy(batches.labels))
-    confidence, predicted = (column.numpy() for column in logits.softmax(1).max(1))
-    return float(loss), float((predicted == batches.labels).mean()), (predicted, confidence)
+    logits: Tensor = network.head(torch.from_numpy(features))
+    return logits
 
 
 def measure_start(
@@ -73,21 +81,22 @@ def measure_start(
     parts = -(-min(len(val), len(train)) // at_once)
     some = itertools.islice(train.shuffled(at_once, seed, 0), parts)
     images = [(batch.images, batch.labels) for batch in some]
-    metrics = (*_measure_batches(network, iter(images), train.device)[:2], *measure(network, val, at_once)[:2])
+    metrics = (*_compared(*_logits_of(network, iter(images)))[:2], *measure(network, val, at_once)[:2])
     return metrics, sum(len(labels) for _, labels in images) + len(val)
 
 
 @torch.inference_mode()
-def _measure_batches(
-    network: Network, batches: Iterator[tuple[Tensor, Tensor]], device: torch.device
-) -> tuple[float, float, Predicted]:
+def _logits_of(network: Network, batches: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Return (logits ``[N, K] float32``, labels ``[N]``), on the CPU."""
     network.eval()
-    sums, found = torch.zeros(2, device=device), []
-    for images, labels in batches:
-        logits = logits_of(network, images)
-        loss = F.cross_entropy(logits, labels, reduction="sum")
-        sums += torch.stack([loss, (logits.argmax(1) == labels).sum()])
-        found.append(logits.float().softmax(1).max(1))
-    confidence, predicted = (torch.cat(column).cpu().numpy() for column in zip(*found, strict=True))
-    loss_mean, accuracy = (sums / max(1, len(predicted))).tolist()
-    return loss_mean, accuracy, (predicted, confidence)
+    found = [(logits_of(network, images).float(), labels) for images, labels in batches]
+    logits, labels = (torch.cat(column).cpu() for column in zip(*found, strict=True))
+    return logits, labels
+
+
+@torch.inference_mode()
+def _compared(logits: Tensor, labels: Tensor) -> tuple[float, float, Predicted]:
+    """Return (mean cross-entropy in nats, accuracy, (predicted class, its probability))."""
+    confidence, predicted = (column.numpy() for column in logits.softmax(1).max(1))
+    accuracy = float((predicted == labels.numpy()).mean())
+    return float(F.cross_entropy(logits, labels)), accuracy, (predicted, confidence)

@@ -26,7 +26,7 @@ from sightline.planning.settings import Settings
 from sightline.text import count_of
 from sightline.training.batches import Batch
 from sightline.training.free_memory import free_bytes
-from sightline.training.layer_groups import norm_layers
+from sightline.training.layer_groups import freeze_for_good, norm_layers, set_training
 from sightline.training.schedules import Course
 from sightline.training.setup import set_up_network
 from sightline.training.update import Updater, named_errors, prepare_batch
@@ -134,11 +134,10 @@ def measure_memory(network: Network, settings: Settings, classes: int) -> StepMe
         settings: of the plan.
         classes: K.
     """
-    if settings.freeze_body:
-        network.body.requires_grad_(False)
+    freeze_for_good(network, settings)
     # In two parts: the second one has gradients to add to, like all but the first.
     settings = settings.model_copy(update={"compile": False, "accumulate": 2, "early_sizes": (), "early_share": 0.0})
-    network.train()
+    set_training(network, settings)
     updater = Updater(network, settings, (1,) * classes)
     course = Course(0, 1, 1)
 

@@ -40,6 +40,7 @@ class Pace:
         step_seconds: of a step at full size, as measured before; 0: not measured.
         validation_seconds: as measured before.
         widths: decides whether the training should start over at another width; None: it should not.
+        last_validations: how many follow after the last step; more than one where several networks are compared then.
 
     Attributes:
         deadline: as given.
@@ -58,6 +59,7 @@ class Pace:
         step_seconds: float = 0.0,
         validation_seconds: float = 0.0,
         widths: Widths | None = None,
+        last_validations: float = 1.0,
     ) -> None:
         self._settings = settings
         self._epoch_steps = epoch_steps
@@ -70,6 +72,7 @@ class Pace:
         self._units: deque[float] = deque(maxlen=_JUDGED)
         self._step_seconds = step_seconds
         self._validation_seconds = validation_seconds
+        self._last_validations = last_validations
         self._saving_seconds = 0.0
         self._seen = 0
         self._spell = (0, 0.0, 0.0)  # steps, their seconds, and these as if all were at full size
@@ -169,8 +172,9 @@ class Pace:
     def _left(self, course: Course) -> int:
         """Return how many steps fit into the remaining time, with a validation per epoch and one at the end."""
         left = self.deadline - time.monotonic()
-        # At the end come a validation and the saving of the best epoch and the state.
-        left -= _SPARE * max(0.0, left) + self._validation_seconds + 2 * self._saving_seconds
+        # At the end come validations and the saving of the best epoch and the state.
+        last = self._last_validations * self._validation_seconds
+        left -= _SPARE * max(0.0, left) + last + 2 * self._saving_seconds
         mean = self._step_seconds * self._mean_cost(course)
         return max(0, math.floor(left / max(1e-9, mean + self._validation_seconds / self._epoch_steps)))
 
