@@ -1,7 +1,7 @@
 """Decisions about fine-tuning: how much of a pretrained network learns, and which network is kept after it.
 
-Measured with the carried network at 224 px, after a head on its frozen features: photos of clothes, 425 of them with two
-seeds and five epochs, and 3,068 with one seed; accuracy on images that chose nothing, in percent.
+Measured with the carried network at 224 px, after a head on its frozen features: photos of clothes, 425 of them with
+two seeds and five epochs, and 3,068 with one seed; accuracy on images that chose nothing, in percent.
 
     ======================================  ============  =====================
     what learns, and the batch norms        425 photos    3,068 photos
