@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -26,7 +27,14 @@ from sightline.runtime.classifier import Classifier
 
 SIZE = 96
 SETTINGS = SimpleNamespace(
-    model=CARRIED.name, size=SIZE, mean=CARRIED.mean, std=CARRIED.std, seed=0, dropout=0.0, stochastic_depth=0.0
+    model=CARRIED.name,
+    features="last",
+    size=SIZE,
+    mean=CARRIED.mean,
+    std=CARRIED.std,
+    seed=0,
+    dropout=0.0,
+    stochastic_depth=0.0,
 )
 BUNDLE = Bundle(
     classes=("ant", "bee", "wasp"),
@@ -87,6 +95,31 @@ def test_the_composed_graph_computes_what_torchs_graph_computes(network, torchs,
             assert np.abs(found - column[:count]).max() < 2e-3 * max(1, np.abs(column).max())
     if is_calibrated:
         assert wanted[2].max() > 0
+
+
+def test_a_network_of_several_stages_ships_with_its_scale(tmp_path):
+    settings, random = SimpleNamespace(**{**vars(SETTINGS), "features": "stages"}), np.random.default_rng(2)
+    plain = build_frozen(settings, 3, carried_file(), is_run=False)
+    assert plain.feature_groups == (40, 112, 320, 1280) and plain.feature_size == 1752
+    weight, scale = random.normal(0, 0.1, (3, 1752)), random.uniform(0, 2, 1752)
+    network = plain.with_head(weight.astype(np.float32), np.zeros(3, np.float32), scale.astype(np.float32))
+    assert network.body == plain.body  # so that features of the cache serve any head
+    again = FrozenNetwork.read(network.weights(), settings, tmp_path / "none")
+    trained = build_network(settings, 3, None)
+    trained.load_state_dict(load(network.weights()))
+    trained.eval()
+    with torch.inference_mode():
+        few = trained.features(torch.from_numpy(SQUARES[:2]).permute(0, 3, 1, 2).float() / 255).numpy()
+    assert np.abs(again.reference_features(SQUARES[:2]) - few).max() < 1e-4 * np.abs(few).max()
+    novelty = fit_novelty(np.repeat(few, 5, 0), np.arange(10) % 2, 3, few)
+    graph = FrozenGraph(again, 2.5, novelty)
+    write_onnx(graph, replace(BUNDLE, feature_size=1752), tmp_path / "model.onnx", "compose")
+    classifier = Classifier.open(tmp_path / "model.onnx")
+    assert prove_parity(graph, classifier, SQUARES[:4]).max_difference < 1e-4
+    for found, column in zip(
+        classifier.run(SQUARES[:4]), Graph(trained, 2.5, novelty).answer(SQUARES[:4]), strict=True
+    ):
+        assert np.abs(found - column).max() < 2e-3 * max(1, np.abs(column).max())
 
 
 def test_the_proof_passes_and_finds_another_head(network, novelty, tmp_path):

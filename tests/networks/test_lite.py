@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from torch.nn.functional import pad
 
 from sightline.networks.carried import carried_file
-from sightline.networks.lite import build_body, list_blocks, same_padding
+from sightline.networks.lite import build_body, count_channels, list_blocks, same_padding
 from sightline.networks.lite_reference import compute_features
 from sightline.planning.carried_network import CARRIED
 from sightline.runtime.onnx_session import INPUT, open_session
@@ -55,6 +55,27 @@ def test_another_lite_of_other_depths_is_read_from_its_names():
     seen = open_session(found, threads=1).run(["features"], {INPUT: images})[0]
     assert np.abs(seen - wanted).max() < 1e-4 * np.abs(wanted).max()
     assert len(list_blocks(tensors)) > len(list_blocks(TENSORS)) == 18
+
+
+def test_graph_and_definition_compute_the_means_of_timms_stages():
+    images = squares(2, 97)
+    network = timm.create_model("tf_efficientnet_lite0", num_classes=0).eval()
+    network.load_state_dict({name: torch.from_numpy(value) for name, value in TENSORS.items()})
+    seen = []
+    for name in ("blocks.2", "blocks.4", "blocks.6"):  # at 1/8, 1/16 and 1/32 of the image
+        network.get_submodule(name).register_forward_hook(lambda _, __, out: seen.append(out.mean((2, 3))))
+    with torch.inference_mode():
+        last = network((torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5)
+    wanted = [part.numpy() for part in (*seen, last)]
+    model = build_body(TENSORS, 97, CARRIED.mean, CARRIED.std, has_stages=True)
+    onnx.checker.check_model(model, full_check=True)
+    found = open_session(model.SerializeToString(), threads=1).run(["features"], {INPUT: images})[0]
+    defined = compute_features(TENSORS, images, CARRIED.mean, CARRIED.std, has_stages=True)
+    sizes = count_channels(TENSORS, has_stages=True)
+    assert sizes == tuple(part.shape[1] for part in wanted) and sum(sizes) == found.shape[1]
+    for features in (found, defined):
+        for part, given in zip(np.split(features, np.cumsum(sizes)[:-1], axis=1), wanted, strict=True):
+            assert np.abs(part - given).max() < 1e-4 * np.abs(given).max()
 
 
 def test_features_do_not_depend_on_batch_or_threads():

@@ -13,8 +13,9 @@ from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from sightline.steps import Steps
 from sightline.training import logistic
-from sightline.training.logistic import STRENGTHS, FittedHead, fit_head, mixed_order
+from sightline.training.logistic import STRENGTHS, FittedHead, fit_head, fit_part, mixed_order
 
 
 def blobs(classes: int, seed: int = 0):
@@ -114,6 +115,63 @@ def test_an_even_head_is_the_optimum_of_the_loss_in_which_classes_weigh_the_same
     assert np.allclose(predicted_by(head, x), wanted.predict_proba(x.astype(np.float64)), atol=0.02)
     plain = predicted_by(fit_head(x, y, x, y, 3), x)
     assert predicted_by(head, x)[:, 2].mean() > plain[:, 2].mean()
+
+
+def groups_of(informative: int, n: int = 400, seed: int = 0):
+    """Return (features, labels, sizes of groups): one group tells the classes apart, and each has another size."""
+    random = np.random.default_rng(seed)
+    y = np.arange(n) % 2
+    parts = [random.normal(5, spread, (n, size)) for spread, size in ((1e-3, 6), (40.0, 4), (2.0, 8))]
+    parts[informative] += parts[informative].std() * y[:, None]
+    return np.concatenate(parts, 1).astype(np.float32), y.astype(np.int64), (6, 4, 8)
+
+
+@pytest.mark.parametrize("informative", [0, 1])
+def test_a_group_that_tells_more_is_used_however_small_or_large_its_numbers_are(informative):
+    x, y, groups = groups_of(informative)
+    head = fit_head(x[:160], y[:160], x[160:], y[160:], 2, groups=groups)
+    spreads = [part.std(0) for part in np.split(x[:160] * head.scale, (6, 10), axis=1)]
+    wanted = np.sqrt((x[:160, 10:].std(0) ** 2).mean())
+    assert all(np.sqrt((spread**2).mean()) == pytest.approx(wanted, rel=1e-3) for spread in spreads)
+    assert (head.scale[10:] == 1).all() and head.loss < head.rejected - 0.1 and head.strength > 0.003
+    seen = (x * head.scale - (x[:160] * head.scale).mean(0)).astype(np.float64)  # the oracle would take days without
+    probabilities = optimum(seen[:160], y[:160], head.strength).predict_proba(seen[160:])
+    assert np.allclose(predicted_by(head, x[160:]), probabilities, atol=0.02)
+    loss = -np.log(probabilities[np.arange(240), y[160:]]).mean()
+    assert head.loss == pytest.approx(loss, abs=0.01)
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_groups_that_tell_nothing_leave_the_head_of_the_last_one_as_it_is(few):
+    x, y, groups = groups_of(2)
+    val = slice(160, 180) if few else slice(160, 400)  # then folds are held out too, the same for both
+    head = fit_head(x[:160], y[:160], x[val], y[val], 2, groups=groups)
+    alone = fit_head(x[:160, 10:], y[:160], x[val, 10:], y[val], 2)
+    assert not head.scale[:10].any() and not head.weight[:, :10].any() and head.loss == alone.loss < head.rejected
+    assert np.array_equal(head.weight[:, 10:], alone.weight) and np.array_equal(head.bias, alone.bias)
+    assert np.allclose(head.logits(x), alone.logits(x[:, 10:]), atol=1e-4)
+
+
+def test_a_group_without_differences_counts_nothing():
+    x, y, groups = groups_of(2)
+    x[:, :6] = 3
+    head = fit_head(x[:160], y[:160], x[160:], y[160:], 2, groups=groups)
+    assert not head.scale[:6].any() and np.isfinite(head.weight).all() and np.isfinite(head.logits(x)).all()
+
+
+@pytest.mark.parametrize(
+    ("informative", "words"), [(0, "features of 3 stages, held"), (2, "the last stage alone, held")]
+)
+def test_what_was_chosen_is_said_with_both_losses_and_later_stages_get_the_features_that_the_head_takes(
+    informative, words
+):
+    x, y, groups = groups_of(informative)
+    steps = Steps(fit_part(x[:160], y[:160], np.arange(160), x[160:], y[160:], 2, groups=groups))
+    noted, seen = list(steps)
+    head, metrics = steps.result
+    assert words in noted.message and f"{head.loss:.3f}" in noted.message and f"{head.rejected:.3f}" in noted.message
+    assert np.array_equal(seen.train, x[:160] * head.scale) and np.array_equal(seen.val, x[160:] * head.scale)
+    assert metrics[3] == (head.logits(x[160:]).argmax(1) == y[160:]).mean()
 
 
 def test_a_small_fit_runs_on_one_thread_in_a_fresh_process_too():

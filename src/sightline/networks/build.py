@@ -15,6 +15,7 @@ from sightline.networks.small_cnn import SmallCnn
 from sightline.networks.small_convnext import SmallConvnext
 from sightline.networks.small_fast import SmallFast, scale_head
 from sightline.networks.small_resnet import SmallResnet
+from sightline.networks.stages import find_stages
 from sightline.networks.weights import StartWeights
 from sightline.planning.settings import Settings
 from sightline.text import one_line
@@ -35,13 +36,13 @@ def build_network(settings: Settings, classes: int, weights: StartWeights | None
     """Build the planned network; the same seed gives the same weights.
 
     Args:
-        settings: of the plan; model, its shape and dropouts, size, mean, std and seed are used.
+        settings: of the plan; model, its shape, features and dropouts, size, mean, std and seed are used.
         classes: number of classes.
         weights: a file with timm's names, or of an earlier run; None for random weights.
 
     Raises:
         WeightsError: if the file does not fit the network.
-        InputError: if the network does not accept images of this size, or has no blocks to skip.
+        InputError: if the network does not accept images of this size, or has no blocks to skip or no stages.
     """
     torch.manual_seed(settings.seed)
     timm_file = weights.path if weights is not None and weights.rows is None else None
@@ -53,8 +54,9 @@ def build_network(settings: Settings, classes: int, weights: StartWeights | None
     else:
         body = _timm_body(settings, timm_file)
     feature_size = _count_features(body, settings)
+    stages = find_stages(body, settings.size, settings.model) if settings.features == "stages" else None
     torch.manual_seed(settings.seed)  # so that the head's initial weights do not depend on the body
-    network = Network(body, feature_size, classes, settings.mean, settings.std, settings.dropout)
+    network = Network(body, feature_size, classes, settings.mean, settings.std, settings.dropout, stages)
     if isinstance(body, SmallFast):
         scale_head(network.head)
     if weights is not None and weights.rows is not None:

@@ -13,8 +13,10 @@ __all__ = ["fold_batch_norms"]
 
 
 class _Tracer(fx.Tracer):
-    """Traces a network down to its norms and convolutions, but not into them: timm's own norms include an activation,
-    and its own convolutions pad by the size of the image."""
+    """Traces what a network's features come from, down to its norms and convolutions, but not into them: timm's own
+    norms include an activation, and its own convolutions pad by the size of the image."""
+
+    traced_func_name = "features"
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, nn.BatchNorm2d | nn.Conv2d) or super().is_leaf_module(m, module_qualified_name)
@@ -32,10 +34,10 @@ def fold_batch_norms(network: Network) -> Network:
     """
     network = copy.deepcopy(network).eval()
     try:
-        nodes = list(_Tracer().trace(network.body).nodes)
+        nodes = list(_Tracer().trace(network).nodes)
     except Exception:  # tracing does not support everything that a network may do
         return network
-    modules = dict(network.body.named_modules(remove_duplicate=False))
+    modules = dict(network.named_modules(remove_duplicate=False))
     called = [node.target for node in nodes if node.op == "call_module"]
     for node in nodes:
         before = node.args[0] if node.op == "call_module" and node.args else None
@@ -45,8 +47,8 @@ def fold_batch_norms(network: Network) -> Network:
         rest = _rest_of(norm)
         is_once = all(_calls(modules, called, layer) == 1 for layer in (conv, norm))
         if _is_plain(conv) and isinstance(norm, nn.BatchNorm2d) and rest is not None and is_once:
-            network.body.set_submodule(str(before.target), fuse_conv_bn_eval(conv, norm))
-            network.body.set_submodule(str(node.target), rest)
+            network.set_submodule(str(before.target), fuse_conv_bn_eval(conv, norm))
+            network.set_submodule(str(node.target), rest)
     return network
 
 

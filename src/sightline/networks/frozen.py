@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from sightline.errors import ModelError, SightlineError, WeightsError
 from sightline.networks.carried import carried_file
-from sightline.networks.lite import build_body
+from sightline.networks.lite import build_body, count_channels
 from sightline.networks.lite_reference import compute_features
 from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.settings import Settings
@@ -24,6 +24,7 @@ from sightline.text import one_line
 __all__ = ["FrozenNetwork", "build_frozen", "carried_body", "cut_body", "refuse_other_tensors"]
 
 _BODY = "body."
+_SCALE = "feature_scale"
 Features = npt.NDArray[np.float32]
 
 
@@ -33,8 +34,10 @@ class FrozenNetwork:
 
     Attributes:
         tensors: all weights under the names of :class:`~sightline.networks.network.Network`, which takes them as they
-            are: ``mean``, ``std``, ``body.*``, ``head.weight`` ``[K, D]`` and ``head.bias`` ``[K]``.
-        body: ONNX model from ``pixels`` to ``features``.
+            are: ``mean``, ``std``, ``body.*``, ``head.weight`` ``[K, D]`` and ``head.bias`` ``[K]``; with features of
+            several stages also ``feature_scale`` ``[D]``.
+        body: ONNX model from ``pixels`` to ``features``: those of the carried network before they are scaled, so that
+            they are the same whatever head was fitted; those of a body that was cut from a file as it has them.
         is_lite: whether the tensors are an EfficientNet-Lite's.
     """
 
@@ -46,6 +49,20 @@ class FrozenNetwork:
     def feature_size(self) -> int:
         """D."""
         return int(self.tensors["head.weight"].shape[1])
+
+    @property
+    def feature_groups(self) -> tuple[int, ...]:
+        """How many features come from each stage, and from the last layer."""
+        return (self.feature_size,) if self.scale is None else count_channels(_own(self.tensors), has_stages=True)
+
+    @property
+    def scale(self) -> Features | None:
+        """``[D]`` that multiplies the body's features; None where the head takes them as they are."""
+        return self.tensors.get(_SCALE) if self.is_lite else None
+
+    def scaled(self, features: Features) -> Features:
+        """Return the ``[N, D]`` features that the head takes, of those that the body computes."""
+        return features if self.scale is None else features * self.scale
 
     @classmethod
     def read(cls, weights: bytes, settings: Settings, model: Path) -> FrozenNetwork:
@@ -77,9 +94,10 @@ class FrozenNetwork:
 
         return save(dict(self.tensors), metadata={"format": "pt"})
 
-    def with_head(self, weight: Features, bias: Features) -> FrozenNetwork:
-        """Return the network with another head, ``[K, D]`` and ``[K]``."""
-        return replace(self, tensors={**self.tensors, "head.weight": weight, "head.bias": bias})
+    def with_head(self, weight: Features, bias: Features, scale: Features | None = None) -> FrozenNetwork:
+        """Return the network with another head, ``[K, D]`` and ``[K]``; scale: ``[D]``, of the features it takes."""
+        tensors = {**self.tensors, "head.weight": weight, "head.bias": bias}
+        return replace(self, tensors=tensors if scale is None else {**tensors, _SCALE: scale})
 
     def logits(self, features: Features) -> Features:
         """Return ``[N, K]`` of ``[N, D]``."""
@@ -87,18 +105,21 @@ class FrozenNetwork:
         return logits
 
     def reference_features(self, squares: npt.NDArray[np.uint8]) -> Features:
-        """Return ``[N, D]`` features of ``[N, size, size, 3]`` squares without onnxruntime, some thirty times slower.
+        """Return ``[N, D]`` features that the head takes, without onnxruntime, some thirty times slower.
+
+        Args:
+            squares: ``[N, size, size, 3] uint8``.
 
         Those of an EfficientNet-Lite come from its tensors, layer by layer; those of other bodies from their graph, by
         the reference implementation of the ONNX operators.
         """
         if self.is_lite:
-            tensors = {name.removeprefix(_BODY): value for name, value in self.tensors.items()}
             mean, std = (self.tensors[name].ravel().tolist() for name in ("mean", "std"))
             from threadpoolctl import threadpool_limits
 
             with threadpool_limits(1, user_api="blas"):  # products are small: two threads wait for each other
-                return compute_features(tensors, squares, mean, std)
+                tensors = _own(self.tensors)
+                return self.scaled(compute_features(tensors, squares, mean, std, has_stages=self.scale is not None))
         from onnx import load_model_from_string
         from onnx.reference import ReferenceEvaluator
 
@@ -110,7 +131,7 @@ def build_frozen(settings: Settings, classes: int, weights: Path, *, is_run: boo
     """Return a network with a head of zeros on pretrained features.
 
     Args:
-        settings: of the plan; model, size, mean and std are used.
+        settings: of the plan; model, features, size, mean and std are used.
         classes: K.
         weights: safetensors file: the carried network's, with timm's names, or an earlier run's.
         is_run: whether it is a run's; the ``model.onnx`` beside it is its body then.
@@ -142,6 +163,8 @@ def build_frozen(settings: Settings, classes: int, weights: Path, *, is_run: boo
         "head.weight": np.zeros((classes, width), np.float32),
         "head.bias": np.zeros(classes, np.float32),
     }
+    if settings.features == "stages":  # a cut body computes them scaled, as the file says
+        tensors[_SCALE] = np.ones(width, np.float32) if is_lite else named[_SCALE]
     return FrozenNetwork(tensors, body, is_lite)
 
 
@@ -209,9 +232,15 @@ def cut_body(model: Path, size: int) -> bytes:
 
 def _lite_body(tensors: Mapping[str, npt.NDArray[Any]], settings: Settings) -> bytes:
     """Return the body of an EfficientNet-Lite, from tensors under a network's names."""
-    own = {name.removeprefix(_BODY): value for name, value in tensors.items() if name.startswith(_BODY)}
-    data: bytes = build_body(own, settings.size, settings.mean, settings.std).SerializeToString()
+    has_stages = settings.features == "stages"
+    graph = build_body(_own(tensors), settings.size, settings.mean, settings.std, has_stages=has_stages)
+    data: bytes = graph.SerializeToString()
     return data
+
+
+def _own(tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Return the tensors of a body under timm's names."""
+    return {name.removeprefix(_BODY): value for name, value in tensors.items() if name.startswith(_BODY)}
 
 
 def _whole(value: npt.NDArray[Any]) -> npt.NDArray[Any]:

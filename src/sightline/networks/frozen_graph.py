@@ -59,7 +59,8 @@ class FrozenGraph:
         """
         session = open_session(self.network.body)
         parts = [squares[start : start + _BATCH] for start in range(0, len(squares), _BATCH)]
-        features: Floats = np.concatenate([session.run(["features"], {INPUT: part})[0] for part in parts])
+        seen = np.concatenate([session.run(["features"], {INPUT: part})[0] for part in parts])
+        features: Floats = self.network.scaled(seen)
         few = squares[: _REFERENCES if self.network.is_lite else 1]
         wanted = self.network.reference_features(few)
         off = float(np.abs(features[: len(few)] - wanted).max() / max(1e-6, np.abs(wanted).max()))
@@ -78,6 +79,7 @@ class FrozenGraph:
 
         model = onnx.load_model_from_string(self.network.body)
         end = _End(model.graph)
+        self._scale_features(end)
         head = (self.network.tensors[name] for name in ("head.weight", "head.bias"))
         logits = end.add("Gemm", "features", *end.hold(*head), transB=1)
         end.add("Softmax", end.add("Div", logits, *end.hold(self.temperature)), output=OUTPUTS[0], axis=1)
@@ -89,6 +91,14 @@ class FrozenGraph:
         onnx.checker.check_model(model)
         data: bytes = model.SerializeToString()
         return data
+
+    def _scale_features(self, end: _End) -> None:
+        """Multiply the body's features by their scale, where they have one."""
+        if (scale := self.network.scale) is None:
+            return
+        seen, last = f"{_PREFIX}features", end.graph.node[-1]
+        last.output[list(last.output).index("features")] = seen
+        end.add("Mul", seen, *end.hold(scale), output="features")
 
     def _measure_novelty(self, end: _End) -> None:
         """Add what ``Novelty.of`` computes."""

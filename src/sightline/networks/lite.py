@@ -13,11 +13,22 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["EPSILON", "Block", "Convolution", "Tensors", "build_body", "list_blocks", "same_padding"]
+__all__ = [
+    "EPSILON",
+    "Block",
+    "Convolution",
+    "Tensors",
+    "build_body",
+    "count_channels",
+    "list_blocks",
+    "same_padding",
+    "stage_ends",
+]
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 
 EPSILON = 1e-3  # of the batch norms
+_LEAST_REDUCTION = 8  # of the image's sides, from which on a map is a stage's: as in ``stages.py`` for any network
 _STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of the first block of each stage; all others have 1
 
 
@@ -86,6 +97,37 @@ def _ends(tensors: Tensors, first: Convolution, last: Convolution) -> bool:
     return bool(before == tensors[last.name].shape[0])
 
 
+def stage_ends(blocks: Sequence[Block]) -> tuple[int, ...]:
+    """Return the places of the blocks that end a stage: the last one of each resolution from an eighth of the image on.
+
+    The convolution before the pooling is none of them.
+
+    Example:
+        ``[blocks[place] for place in stage_ends(blocks := list_blocks(tensors))]``
+    """
+    reduction, ends = 1, {}
+    for place, block in enumerate(blocks[:-1]):
+        for convolution in block.convolutions:
+            reduction *= convolution.stride
+        if reduction >= _LEAST_REDUCTION:
+            ends[reduction] = place
+    return tuple(ends.values())
+
+
+def count_channels(tensors: Tensors, *, has_stages: bool) -> tuple[int, ...]:
+    """Return how many features each stage gives, and the last layer.
+
+    Example:
+        >>> from safetensors.numpy import load_file
+        >>> from sightline.networks.carried import carried_file
+        >>> count_channels(load_file(carried_file()), has_stages=True)
+        (40, 112, 320, 1280)
+    """
+    blocks = list_blocks(tensors)
+    ends = [blocks[place] for place in (*(stage_ends(blocks) if has_stages else ()), -1)]
+    return tuple(int(tensors[block.convolutions[-1].name].shape[0]) for block in ends)
+
+
 def same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
     """Return (before, after) as TensorFlow pads a side: the larger half after.
 
@@ -97,13 +139,16 @@ def same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
     return whole // 2, whole - whole // 2
 
 
-def build_body(tensors: Tensors, size: int, mean: Sequence[float], std: Sequence[float]) -> onnx.ModelProto:
+def build_body(
+    tensors: Tensors, size: int, mean: Sequence[float], std: Sequence[float], *, has_stages: bool = False
+) -> onnx.ModelProto:
     """Return the network up to its features as an ONNX model, its batch norms folded.
 
     Args:
         tensors: of timm's names.
         size: side of the square input, in px; any, though the weights were made for 224.
         mean, std: per channel, for pixels scaled to 0..1.
+        has_stages: the averages of the maps that end a stage are features too, and come first.
 
     Returns:
         A model from ``pixels``, ``[N, size, size, 3] uint8``, to ``features``, ``[N, D] float32``.
@@ -118,15 +163,19 @@ def build_body(tensors: Tensors, size: int, mean: Sequence[float], std: Sequence
     scale, shift = (np.asarray(value, np.float64).reshape(1, 3, 1, 1) for value in (std, mean))
     name = body.add("Mul", scaled, values=(1 / (255 * scale),))
     name = body.add("Sub", name, values=(shift / scale,))
-    side = size
-    for block in list_blocks(tensors):
+    side, blocks = size, list_blocks(tensors)
+    ends, seen = stage_ends(blocks) if has_stages else (), []
+    for place, block in enumerate(blocks):
         start = name
         for convolution in block.convolutions:
             name, side = body.convolve(tensors, convolution, name, side)
         name = body.add("Add", name, start) if block.is_residual else name
-    pooled = body.add("GlobalAveragePool", name)
-    body.add("Flatten", pooled, output="features")
-    count = int(tensors["conv_head.weight"].shape[0])
+        if place in ends:
+            seen.append(body.add("Flatten", body.add("GlobalAveragePool", name)))
+    last = body.add("Flatten", body.add("GlobalAveragePool", name), output="" if seen else "features")
+    if seen:
+        body.add("Concat", *seen, last, output="features", axis=1)
+    count = sum(count_channels(tensors, has_stages=has_stages))
     graph = helper.make_graph(
         body.nodes,
         "features",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sightline.networks.lite import EPSILON, Convolution, Tensors, list_blocks, same_padding
+from sightline.networks.lite import EPSILON, Convolution, Tensors, list_blocks, same_padding, stage_ends
 
 __all__ = ["compute_features"]
 
@@ -15,7 +15,12 @@ Images = npt.NDArray[np.float32]
 
 
 def compute_features(
-    tensors: Tensors, squares: npt.NDArray[np.uint8], mean: Sequence[float], std: Sequence[float]
+    tensors: Tensors,
+    squares: npt.NDArray[np.uint8],
+    mean: Sequence[float],
+    std: Sequence[float],
+    *,
+    has_stages: bool = False,
 ) -> npt.NDArray[np.float32]:
     """Return ``[N, D] float32`` features, by the definition of each layer: nothing is folded, nothing is fused.
 
@@ -25,19 +30,23 @@ def compute_features(
         tensors: of timm's names.
         squares: ``[N, size, size, 3] uint8``.
         mean, std: per channel, for pixels scaled to 0..1.
+        has_stages: the averages of the maps that end a stage are features too, and come first.
 
     Example:
         ``compute_features(load_file(carried_file()), squares, CARRIED.mean, CARRIED.std)``
     """
     scaled = (squares.astype(np.float32) / 255 - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
     images: Images = scaled.astype(np.float32)
-    for block in list_blocks(tensors):
+    blocks = list_blocks(tensors)
+    ends, seen = stage_ends(blocks) if has_stages else (), []
+    for place, block in enumerate(blocks):
         start = images
         for convolution in block.convolutions:
             images = _normalise(tensors, convolution, _convolve(tensors, convolution, images))
         images = (images + start).astype(np.float32) if block.is_residual else images
-    features: npt.NDArray[np.float32] = images.mean((1, 2))
-    return features
+        if place in ends:
+            seen.append(images.mean((1, 2)))
+    return np.concatenate([*seen, images.mean((1, 2))], axis=1)
 
 
 def _convolve(tensors: Tensors, convolution: Convolution, images: Images) -> Images:

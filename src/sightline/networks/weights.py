@@ -27,7 +27,7 @@ __all__ = [
     "find_cached",
     "find_file",
     "find_weights",
-    "read_normalisation",
+    "read_inherited",
     "refuse_unavailable",
 ]
 
@@ -146,8 +146,8 @@ def download_weights(network: NetworkFacts, weights: WeightsFile) -> Path:
         raise unavailable(network.name, weights.repository, error) from error
 
 
-def read_normalisation(file: Path) -> dict[str, tuple[float, ...]]:
-    """Return the ``mean`` and ``std`` in a run's ``model.safetensors``.
+def read_inherited(file: Path) -> dict[str, str | tuple[float, ...]]:
+    """Return the settings that a run's ``model.safetensors`` shows: ``mean``, ``std`` and ``features``.
 
     Raises:
         WeightsError: if it is damaged, or not from a run.
@@ -156,7 +156,9 @@ def read_normalisation(file: Path) -> dict[str, tuple[float, ...]]:
 
     try:
         with safe_open(file, framework="numpy") as tensors:
-            return {name: tuple(tensors.get_tensor(name).ravel().round(6).tolist()) for name in ("mean", "std")}
+            features = "stages" if "feature_scale" in tensors.keys() else "last"  # noqa: SIM118
+            spread = {name: tuple(tensors.get_tensor(name).ravel().round(6).tolist()) for name in ("mean", "std")}
+            return {**spread, "features": features}
     except SafetensorError as error:
         raise WeightsError("weights.mismatch", f"{file} is not from a run: {error}", "give the run itself") from error
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from sightline.errors import DeviceError
 from sightline.events import Event, Planned, StageEnded, StageStarted, Warned
 from sightline.networks.carried import carried_file
-from sightline.networks.weights import check_weights, read_normalisation
+from sightline.networks.weights import check_weights, read_inherited
 from sightline.pipeline.candidates import compare_networks, describe_obtainable
 from sightline.pipeline.engine import ENGINES, Engine, choose_engine, engine_of, refuse_for_head
 from sightline.pipeline.job import Job, refuse_repeats
@@ -25,7 +25,7 @@ from sightline.planning.recipe import Recipe
 from sightline.planning.settings import Chosen
 from sightline.runs.writer import refuse_name
 
-__all__ = ["Decided", "decide", "plan_job", "with_normalisation"]
+__all__ = ["Decided", "decide", "plan_job", "with_inherited"]
 
 # Seconds that decoding an image takes about, and export and report with their rehearsal; measured before the training.
 _DECODING, _CLOSING = {False: 2e-3, True: 1e-4}, 12.0
@@ -76,7 +76,7 @@ def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
     hardware = replace(hardware, engine_reason=reason)
     if earlier:
         check_weights(earlier.file)
-        earlier = with_normalisation(earlier)
+        earlier = with_inherited(earlier)
     found = yield from compare_networks(samples, looked.split, data, hardware, chosen)
     timed = {} if found is None else {"model": found}
     model = choose_model(recipe, job.options, data, hardware, earlier, timed)
@@ -137,11 +137,11 @@ def _choose_hardware(job: Job, engine: Engine) -> Generator[Event, None, tuple[H
     return hardware, recipe
 
 
-def with_normalisation(earlier: EarlierRun) -> EarlierRun:
-    """Return an earlier run with the mean and std of its weights, where a classifier's folder does not state them."""
+def with_inherited(earlier: EarlierRun) -> EarlierRun:
+    """Return an earlier run with what its weights show of their settings, which a classifier's folder doesn't state."""
     if "mean" in earlier.settings:
         return earlier
-    return replace(earlier, settings={**earlier.settings, **read_normalisation(earlier.file)})
+    return replace(earlier, settings={**earlier.settings, **read_inherited(earlier.file)})
 
 
 def _closing_guess(costs: Costs, data: DataFacts) -> float:

@@ -98,12 +98,13 @@ def _fit(trained: FrozenTrained, workbench: Workbench, session: Session, until: 
     computed = len(val_features) + len(features) - sum(known)
     if sum(known):
         yield Noted(f"Features: {sum(known):,} of {total:,} images are in the cache, and were not computed again.")
-    labels, even = samples.labels, settings.imbalance != "none"
-    fitting = fit_part(features, labels[train], order, val_features, labels[val], len(samples.classes), even=even)
-    head, metrics = yield from fitting
-    trained = replace(trained, network=trained.network.with_head(head.weight, head.bias))
+    labels, even, groups = samples.labels, settings.imbalance != "none", trained.network.feature_groups
+    head, metrics = yield from fit_part(
+        features, labels[train], order, val_features, labels[val], len(samples.classes), even=even, groups=groups
+    )
+    trained = replace(trained, network=trained.network.with_head(head.weight, head.bias, head.scale))
     trained.save(run, *metrics[2:])
-    answers = softmax(trained.logits(val_features), axis=1)
+    answers = softmax(head.logits(val_features), axis=1)
     yield ValidationMeasured(0, labels[val], answers.argmax(1), answers.max(1))
     seconds = time.monotonic() - start
     yield EpochEnded(0, 0, *metrics, 0.0, seconds, computed / max(1e-9, seconds), True)

@@ -21,7 +21,7 @@ from sightline.pipeline.fit_head import fit_head_alone
 from sightline.pipeline.frozen_trained import FrozenTrained
 from sightline.pipeline.workbench import Session, Workbench
 from sightline.pixels.limits import squares_at_once
-from sightline.planning.budget import FIT_SECONDS, SIDES, Costs, surety
+from sightline.planning.budget import SIDES, Costs, fit_seconds, surety
 from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.facts import EarlierRun, Hardware, NetworkFacts
 from sightline.planning.plan import Plan
@@ -84,7 +84,7 @@ class FrozenEngine:
         timing = time_runs(lambda: session.run(["features"], {INPUT: squares}), _LONGEST)
         feature = timing.seconds / count
         sides = tuple(side for side in SIDES if side <= settings.size) if is_carried(settings.model) else ()
-        fit = (train + val) * network.feature_size * classes * FIT_SECONDS
+        fit = fit_seconds(train + val, network.feature_groups, classes)
         return Costs(0.0, feature, feature, fit, sides, surety([timing]))
 
     def fit_memory(self, plan: Plan, classes: int, train: int) -> tuple[Plan, Warned | None]:

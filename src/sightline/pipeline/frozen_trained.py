@@ -71,7 +71,7 @@ class FrozenTrained:
         extracting = extract_frozen(
             self.network, samples, store, preprocess, rows, threads=threads, progress=(done, total), until=until
         )
-        return (yield from extracting)
+        return self.network.scaled((yield from extracting))
 
     def logits(self, features: Features) -> Features:
         """Return ``[N, K]`` of ``[N, D]``."""

@@ -14,7 +14,7 @@ from sightline.data.sources import describe_source
 from sightline.data.split import Split
 from sightline.errors import DeviceError, InputError, RunError
 from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
-from sightline.pipeline.decide import Decided, with_normalisation
+from sightline.pipeline.decide import Decided, with_inherited
 from sightline.pipeline.engine import ENGINES
 from sightline.pipeline.job import Job
 from sightline.pipeline.look import Looked, look
@@ -118,7 +118,7 @@ def _decide_again(
 ) -> Generator[Event, None, tuple[Decided, str]]:
     """Return the run's plan on the machine of now, and what differs from that of then, in words."""
     engine = ENGINES[plan.settings.engine]
-    earlier = None if looked.earlier is None else with_normalisation(looked.earlier)
+    earlier = None if looked.earlier is None else with_inherited(looked.earlier)
     yield StageStarted("Planning", engine.loading)
     try:
         hardware = engine.probe(plan.settings.device)

@@ -16,11 +16,11 @@ from sightline.text import duration
 
 __all__ = [
     "FINDER_STEPS",
-    "FIT_SECONDS",
     "SIDES",
     "Costs",
     "Widths",
     "estimate_seconds",
+    "fit_seconds",
     "fit_to_time",
     "least_training",
     "surety",
@@ -36,7 +36,8 @@ SIDES = (384, 288, 256, 224, 192, 160, 128, 96)  # of the input, in px, that a p
 # whole network at 160. So the input size of the head comes first: the largest that takes this share of the time.
 _HEAD_SHARE = 0.8
 FINDER_STEPS = 80  # of the search for a learning rate: 16 for each factor of ten
-FIT_SECONDS = 4e-8  # of fitting a head, per image, feature and class: 3,068 x 1,280 x 10 took 1 to 2
+_FIT_SECONDS = 4e-8  # of fitting a head, per image, feature and class: 3,068 x 1,280 x 10 took 1 to 2
+_NEAR_SHARE = 3 / 7  # of the strengths that are tried on the last group of features: as many are tried on all
 _PART = 0.5  # of an epoch of the whole network: the least that is begun
 # Epochs from pretrained weights and from scratch after which more time is not used: small sets are known by heart then.
 # Nothing else limits them: the schedule ends with the time, and a machine may turn out faster than it was measured.
@@ -92,6 +93,22 @@ def surety(timings: Sequence[Timing]) -> tuple[float, float]:
     """
     low = min((timing.fastest / timing.seconds for timing in timings), default=1.0)
     return low, max((timing.slowest / timing.seconds for timing in timings), default=1.0)
+
+
+def fit_seconds(images: int, groups: Sequence[int], classes: int) -> float:
+    """Estimate the seconds of fitting a head: on the last group of features, and where there are more, on all.
+
+    Args:
+        images: of training and validation.
+        groups: how many features come from each stage, and from the last layer.
+        classes: K.
+
+    Example:
+        >>> fit_seconds(3_068, (1_280,), 10) < fit_seconds(3_068, (112, 320, 1_280), 10) < 3
+        True
+    """
+    features = groups[-1] + (_NEAR_SHARE * sum(groups) if len(groups) > 1 else 0.0)
+    return images * features * classes * _FIT_SECONDS
 
 
 def fit_to_time(

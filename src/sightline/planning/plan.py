@@ -15,6 +15,7 @@ from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.decisions import Decision, Decisions
 from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts
 from sightline.planning.fast import head_rate_of, suggest_fast
+from sightline.planning.features import decide_features, refuse_features
 from sightline.planning.head_alone import mark_unused, suggest_head
 from sightline.planning.inputs import SMALL_SIDE, decide_data, decide_pixels
 from sightline.planning.learning import (
@@ -211,6 +212,7 @@ def make_plan(
     decide_pixels(decide, data, network, earlier)
     decide_augmentation(decide, data)
     decide_learning(decide, data, hardware, earlier)
+    decide_features(decide, network, earlier)
     origin = "default" if hardware.engine == "torch" else "hardware"  # what is usual need not be printed
     decide("engine", hardware.engine, origin, hardware.engine_reason)
     decide("device", hardware.device, "hardware", hardware.reason)
@@ -236,6 +238,7 @@ def _refuse_conflicts(settings: Settings) -> None:
     if settings.weights and not settings.pretrained:
         refuse_unused_weights()
     _refuse_shape(settings)
+    refuse_features(settings.features, settings.model)
     if settings.epochs == 0 and not settings.head_first:
         refuse_no_training()
     if settings.value_range and settings.value_range[0] >= settings.value_range[1]:

@@ -60,6 +60,10 @@ class Settings(BaseModel):
         ge=0, le=4096, description="channels of the first stage of our own networks; 0 for timm's, which are fixed"
     )
     depth: int = Field(ge=0, le=64, description="blocks per stage of our own networks; 0 for timm's, which are fixed")
+    features: Literal["last", "stages"] = Field(
+        default="last",
+        description="what the last layer sees: the body's last map, averaged, or those of its earlier stages too",
+    )
     dropout: float = Field(ge=0, lt=1, description="probability of dropping a feature before the last layer")
     stage_dropout: float = Field(ge=0, lt=1, description="dropout probability after each stage of our own networks")
     stochastic_depth: float = Field(

@@ -135,7 +135,7 @@ def _by_carried(
 
     require_extra("light", "embedding with a network")
     hardware = Hardware("cpu", cpu_name(), usable_threads(), "onnxruntime computes on the CPU", engine="onnxruntime")
-    options = Recipe(model=embedder.model, weights=embedder.weights or None, value_range=value_range)
+    options = Recipe(model=embedder.model, features="last", weights=embedder.weights or None, value_range=value_range)
     plan = make_plan(Recipe(), options, describe_data(samples, split), hardware, CARRIED)
     file = expand_home(embedder.weights) if embedder.weights else carried_file()
     network = build_frozen(plan.settings, len(samples.classes), file, is_run=False)
@@ -159,7 +159,8 @@ def _by_network(
 
     hardware = probe_hardware(None)
     network = describe_network(embedder.model)
-    options = Recipe(model=embedder.model, weights=embedder.weights or None, pretrained=True, value_range=value_range)
+    given = {"weights": embedder.weights or None, "value_range": value_range}
+    options = Recipe(model=embedder.model, features="last", pretrained=True, **given)
     plan = make_plan(Recipe(), options, describe_data(samples, split), hardware, network)
     weights, _ = yield from fetch_weights(plan.settings, network, samples.classes)
     _, store = yield from decode_images(samples, plan)

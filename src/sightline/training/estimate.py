@@ -10,7 +10,7 @@ import torch
 from sightline.errors import InputError
 from sightline.machine import Timing, time_runs
 from sightline.networks.network import Network
-from sightline.planning.budget import FIT_SECONDS, SIDES, Costs, surety
+from sightline.planning.budget import SIDES, Costs, fit_seconds, surety
 from sightline.planning.settings import Settings
 from sightline.training.batches import Batch
 from sightline.training.engines import choose_engine
@@ -65,7 +65,7 @@ def measure_costs(settings: Settings, classes: int, train: int, val: int) -> Cos
             feature = looking.seconds / some
         sure += [looking] if settings.head_first else []
         sides = _possible_sides(network, settings) if settings.time and settings.head_first else ()
-    fit = (train + val) * network.feature_size * classes * FIT_SECONDS
+    fit = fit_seconds(train + val, network.feature_groups, classes)
     return Costs(step, forward, feature, fit, sides, surety(sure), max((timing.waited for timing in sure), default=0.0))
 
 

@@ -132,7 +132,7 @@ def start_with_head(
     The features are yielded as ``FeaturesSeen`` once the head is fitted.
 
     Args:
-        network: its head is fitted in place.
+        network: its head is fitted in place, and with it how much the features of its stages count.
         train: the images that it is fitted on.
         val: images that help to choose the regularisation.
         precision: of the plan; with ``bf16`` the features are computed in it.
@@ -144,6 +144,8 @@ def start_with_head(
         WeightsError: if the features are not finite numbers.
     """
     total = len(train) + len(val)
+    if network.stages:
+        network.feature_scale.fill_(1)
     engine = choose_engine(network, total, train.preprocess.size, precision)
     val_features, known = yield from _infer(engine, network, val, total, 0)
     order, labels = np.arange(len(train)), train.labels
@@ -153,9 +155,13 @@ def start_with_head(
     train_features, more = yield from _infer(engine, network, train, total, len(val), until)
     if known + more:
         yield Noted(f"Features: {known + more:,} of {total:,} images are in the cache, and were not computed again.")
-    classes = network.head.out_features
-    head, metrics = yield from fit_part(train_features, labels, order, val_features, val.labels, classes, even=even)
+    classes, groups = network.head.out_features, network.feature_groups
+    head, metrics = yield from fit_part(
+        train_features, labels, order, val_features, val.labels, classes, even=even, groups=groups
+    )
     with torch.no_grad():
+        if head.scale is not None:
+            network.feature_scale.copy_(torch.from_numpy(head.scale))
         network.head.weight.copy_(torch.from_numpy(head.weight))
         network.head.bias.copy_(torch.from_numpy(head.bias))
     return metrics

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import warnings
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = ["STRENGTHS", "FittedHead", "fit_head", "fit_part", "mixed_order"]
 
 # Inverse regularisation strengths, strongest first: each fit starts from the one before it.
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+_BEFORE = 2  # strengths before the one that suits the last group of features, from which on all groups are tried
 _FOLDS = 5
 _ENOUGH_TO_CHOOSE = 200  # validation images from which on they choose alone
 # A fit costs about images x features x classes. Up to the first limit, folds cost a second; up to the second, one
@@ -44,16 +46,25 @@ class FittedHead:
         bias: ``[K] float32``.
         strength: scikit-learn's ``C`` that was chosen.
         loss: mean loss in nats that chose it.
+        scale: ``[D] float32`` that multiplies the features before the layer; None: they are one group, and stay as they
+            are.
+        rejected: the loss of all groups where the last one alone was chosen, and the other way round.
     """
 
     weight: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
     strength: float
     loss: float
+    scale: npt.NDArray[np.float32] | None = None
+    rejected: float = math.nan
+
+    def scaled(self, features: Features) -> Features:
+        """Return the ``[N, D]`` features that the layer takes."""
+        return features if self.scale is None else features * self.scale
 
     def logits(self, features: Features) -> npt.NDArray[np.float32]:
-        """Return ``[N, K]`` of ``[N, D]``."""
-        found: npt.NDArray[np.float32] = features.astype(np.float32) @ self.weight.T + self.bias
+        """Return ``[N, K]`` of ``[N, D]`` features before they are scaled."""
+        found: npt.NDArray[np.float32] = self.scaled(features).astype(np.float32) @ self.weight.T + self.bias
         return found
 
 
@@ -66,15 +77,18 @@ def fit_part(
     classes: int,
     *,
     even: bool = False,
+    groups: Sequence[int] = (),
 ) -> Generator[Noted | FeaturesSeen, None, tuple[FittedHead, Metrics]]:
     """Fit a head on the training images whose features could be computed in time.
+
+    The features are yielded as ``FeaturesSeen``, as the head takes them.
 
     Args:
         train: ``[M, D]`` features of the first M images of ``order``.
         train_labels: ``[N]`` of all training images.
         order: ``[N]`` positions, in which their features were computed.
         val, val_labels: ``[V, D]`` and ``[V]``.
-        classes, even: as for ``fit_head``.
+        classes, even, groups: as for ``fit_head``.
 
     Returns:
         The head, and (loss, accuracy) on training and on validation; losses in nats.
@@ -90,8 +104,10 @@ def fit_part(
         message = "the network's features are not finite numbers"
         raise WeightsError("weights.not-finite", message, "give other weights, or check mean and std")
     labels = train_labels[order]
-    head = fit_head(train, labels, val, val_labels, classes, even=even)
-    yield FeaturesSeen(order, train, val)
+    head = fit_head(train, labels, val, val_labels, classes, even=even, groups=groups)
+    if head.scale is not None:
+        yield Noted(_describe_choice(head, groups))
+    yield FeaturesSeen(order, head.scaled(train), head.scaled(val))
     return head, (*_measured(head, train, labels), *_measured(head, val, val_labels))
 
 
@@ -108,7 +124,14 @@ def mixed_order(labels: Labels, seed: int = 0) -> npt.NDArray[np.intp]:
 
 
 def fit_head(
-    train: Features, train_labels: Labels, val: Features, val_labels: Labels, classes: int, *, even: bool = False
+    train: Features,
+    train_labels: Labels,
+    val: Features,
+    val_labels: Labels,
+    classes: int,
+    *,
+    even: bool = False,
+    groups: Sequence[int] = (),
 ) -> FittedHead:
     """Fit a head on the features of training images; validation helps to choose the regularisation.
 
@@ -122,34 +145,113 @@ def fit_head(
     too little regularisation. So folds are blocks of neighbours in the order of the files, class by class: frames of a
     series and copies mostly have similar names.
 
+    Features may come in groups, of several stages of a network. Each is then scaled to the mean square of the last
+    one, and the head is fitted on that one alone and on all; the lower loss on the same held-out images chooses.
+
     Args:
         train, val: ``[N, D]`` and ``[M, D]`` features.
         train_labels, val_labels: their classes; a class without training images is never predicted.
         classes: K.
         even: give each class the same weight in the fit, however many images it has.
+        groups: how many features each group has, in their order; none or one: they are not scaled.
 
     Example:
         ``fit_head(features[:80], labels[:80], features[80:], labels[80:], 10).logits(others).argmax(1)``
     """
-    mean = train.mean(0)
-    scale = float(np.sqrt(((train - mean) ** 2).mean())) or 1.0
-    scaled, scaled_val = (train - mean) / scale, (val - mean) / scale
-    cost = scaled.size * classes
+    cost = train.size * classes
+    fitting = _Fitting(train_labels, val_labels, classes, even, cost <= _FOLDS_UP_TO)
     with _threads_for(cost):
-        fits = list(_fit_strengths(scaled, train_labels, classes, even))
-        sums = np.array([_loss_sum(fit, scaled_val, val_labels) for fit in fits])
-        count = len(val_labels)
-        if count < _ENOUGH_TO_CHOOSE and cost <= _FOLDS_UP_TO:
-            for kept, held in _folds(train_labels):
-                some = _fit_strengths(scaled[kept], train_labels[kept], classes, even)
-                sums += [_loss_sum(fit, scaled[held], train_labels[held]) for fit in some]
-                count += len(held)
-    best = int(sums.argmin())
-    weight, bias = fits[best]
-    weight = (weight / scale).astype(np.float32)
-    return FittedHead(
-        weight, (bias - weight @ mean).astype(np.float32), STRENGTHS[best], float(sums[best] / max(1, count))
-    )
+        if len(groups) < 2:
+            return fitting.run(train, val)
+        size, scale = groups[-1], _scale_of(train, groups)
+        alone = fitting.run(train[:, -size:], val[:, -size:])
+        both = fitting.run(train * scale, val * scale, STRENGTHS.index(alone.strength) - _BEFORE)
+    if both.loss < alone.loss:
+        return replace(both, scale=scale, rejected=alone.loss)
+    scale[:-size] = 0
+    weight = np.pad(alone.weight, ((0, 0), (train.shape[1] - size, 0)))
+    return replace(alone, weight=weight, scale=scale, rejected=both.loss)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fitting:
+    """What fits on different features of the same images share; ``has_folds``: folds may be held out too."""
+
+    train_labels: Labels
+    val_labels: Labels
+    classes: int
+    even: bool
+    has_folds: bool
+
+    def run(self, train: Features, val: Features, start: int = 0) -> FittedHead:
+        """Return the head of the strength with the lowest loss on held-out images.
+
+        Without folds, strengths are tried until the loss rises: it has one valley, and weaker ones take longest.
+
+        Args:
+            train, val: ``[N, D]`` and ``[M, D]``.
+            start: place of the first strength that is tried; stronger ones are where it turns out to be the best.
+        """
+        mean = train.mean(0)
+        scale = float(np.sqrt(((train - mean) ** 2).mean())) or 1.0
+        scaled, scaled_val = (train - mean) / scale, (val - mean) / scale
+        labels, count = self.train_labels, len(self.val_labels)
+        has_folds = self.has_folds and count < _ENOUGH_TO_CHOOSE
+        start = 0 if has_folds else max(0, start)
+        fits, losses = [], []
+        for fit in self._fit(scaled, labels, STRENGTHS[start:]):
+            fits.append(fit)
+            losses.append(_loss_sum(fit, scaled_val, self.val_labels))
+            if not has_folds and losses[-1] > losses[max(0, len(losses) - 2)]:
+                break
+        sums = np.array(losses)
+        for kept, held in _folds(labels) if has_folds else ():
+            some = self._fit(scaled[kept], labels[kept], STRENGTHS)
+            sums += [_loss_sum(fit, scaled[held], labels[held]) for fit in some]
+            count += len(held)
+        best = int(sums.argmin())
+        if best == 0 and start:
+            return self.run(train, val, start - _BEFORE)
+        weight, bias = fits[best]
+        weight = (weight / scale).astype(np.float32)
+        bias = (bias - weight @ mean).astype(np.float32)
+        return FittedHead(weight, bias, STRENGTHS[start + best], float(sums[best] / max(1, count)))
+
+    def _fit(
+        self, features: Features, labels: Labels, strengths: Sequence[float]
+    ) -> Iterator[tuple[Features, Features]]:
+        """Yield (weight ``[K, D]``, bias ``[K]``) for each strength, each fit starting from the one before."""
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+
+        present, weights = np.unique(labels), None
+        if self.even:
+            weights = np.array(class_weights(np.bincount(labels, minlength=self.classes).tolist()))[labels]
+        model: Any = LogisticRegression(max_iter=200, tol=1e-3, warm_start=True)
+        for strength in strengths:
+            model.C = strength
+            with warnings.catch_warnings():
+                # Stopping early costs a little accuracy of the fit, which the loss on held-out images accounts for.
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                model.fit(features, labels, weights)
+            yield _all_classes(model.coef_, model.intercept_, present, self.classes)
+
+
+def _scale_of(features: Features, groups: Sequence[int]) -> npt.NDArray[np.float32]:
+    """Return ``[D]`` that gives each group the root mean square deviation of the last one, whose scale is 1."""
+    parts = np.split(features.var(0, dtype=np.float64), np.cumsum(groups)[:-1])
+    spreads = [math.sqrt(part.mean()) for part in parts]
+    scales = [spreads[-1] / spread if spread else 0.0 for spread in spreads[:-1]]
+    return np.repeat(np.array([*scales, 1.0], np.float32), groups)
+
+
+def _describe_choice(head: FittedHead, groups: Sequence[int]) -> str:
+    """Return in words which groups of features a head was fitted on, and why."""
+    assert head.scale is not None
+    stages = f"features of {len(groups)} stages"
+    if head.scale[0]:
+        return f"Head: {stages}, held-out loss {head.loss:.3f}; of the last alone {head.rejected:.3f}."
+    return f"Head: features of the last stage alone, held-out loss {head.loss:.3f}; {stages} {head.rejected:.3f}."
 
 
 def _measured(head: FittedHead, features: Features, labels: Labels) -> tuple[float, float]:
@@ -169,23 +271,6 @@ def _threads_for(cost: int) -> Iterator[None]:
     is_one = cost <= _ONE_THREAD_UP_TO or usable_threads() <= _FEW_PROCESSORS
     with threadpool_limits(1 if is_one else None, user_api="blas"):
         yield
-
-
-def _fit_strengths(features: Features, labels: Labels, classes: int, even: bool) -> Iterator[tuple[Features, Features]]:
-    """Yield (weight ``[K, D]``, bias ``[K]``) for each strength, each fit starting from the one before."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    present = np.unique(labels)
-    weights = np.array(class_weights(np.bincount(labels, minlength=classes).tolist()))[labels] if even else None
-    model: Any = LogisticRegression(max_iter=200, tol=1e-3, warm_start=True)
-    for strength in STRENGTHS:
-        model.C = strength
-        with warnings.catch_warnings():
-            # Stopping early costs a little accuracy of the fit, which the loss on held-out images accounts for.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(features, labels, weights)
-        yield _all_classes(model.coef_, model.intercept_, present, classes)
 
 
 def _folds(labels: Labels) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
