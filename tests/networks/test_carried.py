@@ -100,7 +100,7 @@ def test_the_network_that_is_built_has_the_carried_weights_in_full_precision():
     assert state.keys() == stored.keys()
     assert all(torch.equal(state[name], torch.from_numpy(value).to(state[name])) for name, value in stored.items())
     assert {tensor.dtype for tensor in state.values()} == {torch.float32, torch.int64}
-    assert network.features(torch.rand(2, 3, 224, 224)).shape == (2, 1280)
+    assert network.features(torch.rand(2, 3, 224, 224)).shape == (2, 40 + 112 + 320 + 1280)
 
 
 def test_a_file_of_ones_own_is_taken_instead(tmp_path):

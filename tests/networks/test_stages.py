@@ -10,13 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sightline.errors import InputError, RunError
+from sightline.errors import InputError, RunError, WeightsError
 from sightline.networks.build import build_network
 from sightline.networks.folding import fold_batch_norms
 from sightline.networks.gradcam import grad_cam
 from sightline.networks.network import Network
 from sightline.networks.onnx_graph import Graph, trace_graph
-from sightline.networks.weights import read_inherited
+from sightline.networks.weights import StartWeights, read_inherited
 from sightline.runtime.onnx_session import INPUT, open_session
 from sightline.training.averaging import Average
 from sightline.training.layer_groups import layer_groups
@@ -27,7 +27,7 @@ SQUARES = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), np.uint8
 MODEL = "test_efficientnet"
 SETTINGS = {
     **{"size": SIZE, "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4), "seed": 0, "dropout": 0.0},
-    **{"stochastic_depth": 0.0, "features": "stages"},
+    **{"stochastic_depth": 0.0, "features": "stages", "width": 0, "depth": 0},
 }
 
 
@@ -135,3 +135,13 @@ def test_what_ships_is_opened_with_its_scale_and_not_as_another_network(tmp_path
     assert "feature_scale" not in plain.state_dict()  # so that runs of older versions are opened
     save_file(plain.state_dict(), file)
     assert read_inherited(file)["features"] == "last"
+
+
+def test_a_training_goes_on_from_a_run_with_its_scale_and_the_rows_of_its_head(tmp_path):
+    network, file = with_stages(), tmp_path / "model.safetensors"
+    save_file(network.state_dict(), file)
+    started = build_network(settings_of(), 2, StartWeights(file, {1: 3})).eval()
+    assert np.array_equal(features_of(started), features_of(network))
+    assert torch.equal(started.head.weight[1], network.head.weight[3])
+    with pytest.raises(WeightsError, match="does not fit"):
+        build_network(settings_of(features="last"), 2, StartWeights(file, {1: 3}))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import sightline
 from sightline import installation
@@ -93,6 +94,8 @@ def test_it_agrees_with_the_head_stage_of_torch(run, textures, tmp_path):
     assert np.array_equal(ours.argmax(1), theirs.argmax(1)) and np.abs(ours - theirs).max() < 1e-3
     for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
         assert run.history[name][0] == pytest.approx(torchs.history[name][0], abs=1e-4)
+    scale, other = (load_file(each.weights_file)["feature_scale"] for each in (run, torchs))
+    assert np.allclose(scale, other, rtol=1e-4) and scale[0]  # textures are told by earlier stages too
     assert ours.argmax(1).tolist() != [0] * len(ours) and run.metrics["accuracy"]["value"] > 0.6
 
 
@@ -172,6 +175,15 @@ def test_a_head_on_the_features_of_an_earlier_run(run, textures, tmp_path):
     theirs = np.load(torchs.features_file)
     assert np.allclose(features, theirs, atol=2e-2 * np.abs(theirs).max()) and features.std() > 0
     assert made.facts["export"]["max_difference"] < 1e-4
+
+
+def test_the_features_of_a_run_go_on_as_they_are_wherever_its_classifier_lies(run, textures, tmp_path):
+    folder = shutil.copytree(run.classifier_folder, tmp_path / "moved")
+    for weights in (run.folder, folder):
+        display = Display()
+        sightline.api.training.plan(textures, weights=str(weights), display=display, engine="onnxruntime")
+        (rows,) = (event.rows for event in display.events if isinstance(event, Planned))
+        assert next(row[1:3] for row in rows if row[0] == "features") == ("stages", "weights")
 
 
 def test_folds_test_each_image_once(textures, tmp_path, features):

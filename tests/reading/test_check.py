@@ -14,6 +14,7 @@ from sightline.data.drawn_shapes import draw_shape
 from sightline.data.split import make_split, make_split_of_nothing
 from sightline.errors import SightlineError
 from sightline.events import Warned
+from sightline.reading import frozen_features
 from sightline.reading.embed import Embedder, embed_samples
 from sightline.reading.source import DataChoices, inspect_source
 from sightline.steps import result_of
@@ -131,6 +132,31 @@ def test_a_network_sees_the_range_that_was_given(deep, own_weights):
     )
     spread = [float(np.linalg.norm(features - features.mean(0), axis=1).mean()) for features in (black, seen)]
     assert spread[1] > 5 * spread[0]
+
+
+@pytest.mark.e2e
+def test_the_carried_network_embeds_by_its_last_layer_and_keeps_what_a_training_needs(deep, monkeypatch):
+    import timm
+    import torch
+
+    seen, real = {}, frozen_features._compute
+
+    def compute(network, store, preprocess, rows, missing, threads):
+        squares = [preprocess.finish(image) for image in next(store.fetch([rows[missing]]))]
+        seen.update(squares=np.stack(squares), network=network)
+        return real(network, store, preprocess, rows, missing, threads)
+
+    monkeypatch.setattr(frozen_features, "_compute", compute)
+    samples = result_of(inspect_source(deep)).take(np.arange(2))
+    embedder, unsplit = Embedder("tf_efficientnet_lite0.in1k"), make_split_of_nothing(samples)
+    features = result_of(embed_samples(samples, unsplit, embedder, (0, 4095))).features
+    body = timm.create_model("tf_efficientnet_lite0", num_classes=0).eval()
+    own = seen["network"].tensors.items()
+    body.load_state_dict({name[5:]: torch.from_numpy(value) for name, value in own if name.startswith("body.")})
+    with torch.inference_mode():
+        wanted = body(torch.from_numpy(seen["squares"]).permute(0, 3, 1, 2).float() / 127.5 - 1).numpy()
+    assert features.shape == (2, 1280) and np.abs(features - wanted).max() < 1e-3 * np.abs(wanted).max()
+    assert seen["network"].feature_size == 1752  # which the cache keeps
 
 
 def test_weights_without_a_network_and_nothing_to_see_are_errors(photos, tmp_path, own_weights):

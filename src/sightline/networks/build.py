@@ -79,7 +79,7 @@ def _count_features(body: nn.Module, settings: Settings) -> int:
 
 
 def _load_earlier(network: Network, file: Path, rows: dict[int, int], settings: Settings) -> None:
-    """Load the body of an earlier run and the given rows of its head; mean and std are the plan's.
+    """Load the body of an earlier run, its features' scale and the given rows of its head; mean and std are the plan's.
 
     Raises:
         WeightsError: if the file is of another shape.
@@ -91,7 +91,7 @@ def _load_earlier(network: Network, file: Path, rows: dict[int, int], settings: 
     head = {name: ours[name].clone() for name in ("head.weight", "head.bias")}
     try:
         state = load_file(file)
-        body = {name: value for name, value in state.items() if name.startswith("body.")}
+        body = {name: value for name, value in state.items() if name.startswith(("body.", "feature_scale"))}
         for position, row in rows.items():
             for name, value in head.items():
                 value[position] = state[name][row]

@@ -37,7 +37,7 @@ SIDES = (384, 288, 256, 224, 192, 160, 128, 96)  # of the input, in px, that a p
 _HEAD_SHARE = 0.8
 FINDER_STEPS = 80  # of the search for a learning rate: 16 for each factor of ten
 _FIT_SECONDS = 4e-8  # of fitting a head, per image, feature and class: 3,068 x 1,280 x 10 took 1 to 2
-_NEAR_SHARE = 3 / 7  # of the strengths that are tried on the last group of features: as many are tried on all
+_ALL_SHARE = 0.85  # of the last group's seconds for each feature: on all groups fewer strengths are tried
 _PART = 0.5  # of an epoch of the whole network: the least that is begun
 # Epochs from pretrained weights and from scratch after which more time is not used: small sets are known by heart then.
 # Nothing else limits them: the schedule ends with the time, and a machine may turn out faster than it was measured.
@@ -107,7 +107,7 @@ def fit_seconds(images: int, groups: Sequence[int], classes: int) -> float:
         >>> fit_seconds(3_068, (1_280,), 10) < fit_seconds(3_068, (112, 320, 1_280), 10) < 3
         True
     """
-    features = groups[-1] + (_NEAR_SHARE * sum(groups) if len(groups) > 1 else 0.0)
+    features = groups[-1] + (_ALL_SHARE * sum(groups) if len(groups) > 1 else 0.0)
     return images * features * classes * _FIT_SECONDS
 
 

@@ -129,7 +129,10 @@ def _by_classifier(samples: Samples, classifier: Classifier) -> Generator[Event,
 def _by_carried(
     samples: Samples, split: Split, embedder: Embedder, value_range: Range | None
 ) -> Generator[Event, None, npt.NDArray[np.float32]]:
-    """Return features of the network that comes with Sightline; needs no torch."""
+    """Return features of the last layer of the network that comes with Sightline; needs no torch.
+
+    Those of its stages are computed beside them, as for a training, which finds all of them in the cache then.
+    """
     from sightline.networks.carried import carried_file
     from sightline.networks.frozen import build_frozen
 
@@ -143,8 +146,10 @@ def _by_carried(
         yield Noted(f"Weights: {CARRIED.name}, carried by Sightline; licence: {CARRIED.licence}.")
     samples, store = yield from decode_images(samples, plan)
     rows = np.flatnonzero(samples.is_ok)
-    features = np.full((len(samples), network.feature_size), np.nan, np.float32)
-    features[rows] = yield from extract_frozen(network, samples, store, plan.preprocess, rows, progress=(0, len(rows)))
+    found = yield from extract_frozen(network, samples, store, plan.preprocess, rows, progress=(0, len(rows)))
+    last = network.feature_groups[-1]
+    features = np.full((len(samples), last), np.nan, np.float32)
+    features[rows] = found[:, -last:]
     return features
 
 
