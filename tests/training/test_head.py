@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from sightline.events import FeaturesSeen, Noted
+from sightline.networks.build import build_network
 from sightline.networks.network import Network
 from sightline.networks.small_resnet import SmallResnet
-from sightline.steps import result_of
+from sightline.pixels.preprocess import Preprocess
+from sightline.steps import Steps, result_of
 from sightline.training import engines, head
 from sightline.training.head import start_with_head
 from sightline.training.loop import measure
@@ -105,6 +109,33 @@ def test_features_of_the_same_network_and_images_are_computed_once(make_batches,
     for _ in range(2):  # another network: nothing is known of it, and nothing kept unless that is wanted
         assert (result_of(head.extract_features(again, train, 240, 0)) != mixed.train).any()
     assert sum(looked) == 480
+
+
+def test_features_of_stages_are_computed_once_and_leave_the_stage_as_the_head_takes_them(make_batches, monkeypatch):
+    """The metrics are those of the network with its scale, and the cache has the features before they are scaled."""
+    looked, real = [], head.choose_engine
+
+    def counting(*given):
+        made = real(*given)
+        return made._replace(infer=lambda squares: looked.append(len(squares)) or made.infer(squares))
+
+    monkeypatch.setattr(head, "choose_engine", counting)
+    chosen = {"model": "test_efficientnet", "size": 32, "features": "stages", "seed": 0, "dropout": 0.0}
+    given = {"mean": (0.5,) * 3, "std": (0.2,) * 3, "stochastic_depth": 0.0}
+    network = build_network(SimpleNamespace(**chosen, **given), 2, None)
+    rules = {"side": (32, 32), "preprocess": Preprocess(size=32, resize=32)}
+    train, val = (known_contents(make_batches(n, seed=n, **rules), f"s{n} ") for n in (160, 20))
+    network.feature_scale.fill_(7)  # as of an earlier run
+    stage = Steps(start_with_head(network, train, val))
+    events = list(stage)
+    (seen,) = (event for event in events if isinstance(event, FeaturesSeen))
+    assert any("features of 4 stages" in event.message for event in events if isinstance(event, Noted))
+    scale = network.feature_scale.clone()
+    assert scale[-1] == 1 and scale[0] != 1 and sum(looked) == 180
+    found = result_of(head.extract_features(network, train, 160, 0))
+    assert sum(looked) == 180 and (found == seen.train).all() and torch.equal(network.feature_scale, scale)
+    loss, accuracy, _ = measure(network, val)
+    assert stage.result[2:] == (pytest.approx(loss, abs=1e-3), pytest.approx(accuracy))
 
 
 def test_features_that_a_limit_left_out_are_computed_the_next_time(make_batches, monkeypatch):

@@ -164,8 +164,7 @@ def _by_network(
 
     hardware = probe_hardware(None)
     network = describe_network(embedder.model)
-    given = {"weights": embedder.weights or None, "value_range": value_range}
-    options = Recipe(model=embedder.model, features="last", pretrained=True, **given)
+    options = Recipe(model=embedder.model, weights=embedder.weights or None, pretrained=True, value_range=value_range)
     plan = make_plan(Recipe(), options, describe_data(samples, split), hardware, network)
     weights, _ = yield from fetch_weights(plan.settings, network, samples.classes)
     _, store = yield from decode_images(samples, plan)
@@ -173,6 +172,7 @@ def _by_network(
     built = set_up_network(plan.settings, len(samples.classes), weights)
     batches = make_batches(plan, store, rows.tolist(), samples.labels[rows].tolist())
     found = yield from extract_features(built, batches, len(rows), 0, keep=True)
+    found = found[:, -built.feature_groups[-1] :]
     features = np.full((len(samples), found.shape[1]), np.nan, np.float32)
     features[rows] = found
     return features

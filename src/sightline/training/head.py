@@ -6,11 +6,12 @@ et al., arXiv 2202.10054).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from importlib.metadata import version
 
 import numpy as np
@@ -47,8 +48,25 @@ def extract_features(
     cache of features is not computed again. It stops at ``until``, by ``time.monotonic()``, with the features of the
     first images, at least one batch. They are kept in the cache with ``keep``, for a network that is used again.
     """
-    engine = choose_engine(network, total, batches.preprocess.size, precision)
-    return (yield from _infer(engine, network, batches, total, done, until, keep=keep))[0]
+    with _unscaled(network) as scale:
+        engine = choose_engine(network, total, batches.preprocess.size, precision)
+        found, _ = yield from _infer(engine, network, batches, total, done, until, keep=keep)
+    return found if scale is None else found * scale
+
+
+@contextlib.contextmanager
+def _unscaled(network: Network) -> Iterator[npt.NDArray[np.float32] | None]:
+    """Let the features of stages be those of the body, so that the cache's serve any head; yields their scale, or None
+    where a network has none."""
+    if network.stages is None:
+        yield None
+        return
+    scale = network.feature_scale.clone()
+    network.feature_scale.fill_(1)
+    try:
+        yield scale.cpu().numpy()
+    finally:
+        network.feature_scale.copy_(scale)
 
 
 def _infer(
