@@ -138,7 +138,7 @@ def _by_carried(
 
     require_extra("light", "embedding with a network")
     hardware = Hardware("cpu", cpu_name(), usable_threads(), "onnxruntime computes on the CPU", engine="onnxruntime")
-    options = Recipe(model=embedder.model, features="last", weights=embedder.weights or None, value_range=value_range)
+    options = Recipe(model=embedder.model, weights=embedder.weights or None, value_range=value_range)
     plan = make_plan(Recipe(), options, describe_data(samples, split), hardware, CARRIED)
     file = expand_home(embedder.weights) if embedder.weights else carried_file()
     network = build_frozen(plan.settings, len(samples.classes), file, is_run=False)
