@@ -12,6 +12,10 @@ two seeds and five epochs, and 3,068 with one seed; accuracy on images that chos
     all, norms learn (192 px)               1.0 less than its head
     ======================================  ============  =====================
 
+The rate of the two stages with frozen norms, at their end: 3e-4 84.0, 1e-3 84.8 of 425 photos of clothes; 92.4 and 90.0
+of 208 photos of ants and bees (three seeds), whose head reaches 94.1: they are among the classes of the pretraining.
+Halfway to the head it is 94.1 and 90.6. With 3,068 photos 5e-4 and 1e-3 gave 90.9 both.
+
 Halfway between the head and the fine-tuned network, where norms learn: 82.7 and 90.6, with a log loss of 0.53 and 0.27
 nats in place of 0.61 and 0.38 at the end.
 """

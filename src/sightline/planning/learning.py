@@ -33,11 +33,6 @@ _UNEVEN_REASON = (
     "from 62 to 66 %, and lowered that of all images from 83 to 82 %"
 )
 
-# Training images from which on a pretrained network may use a higher rate. With mobilenetv2 after a fitted head,
-# three epochs of 3,068 photos of clothes at 1e-4, 3e-4 and 1e-3 gave validation losses of 0.35, 0.30 and 0.31; with
-# 207 photos of ants and bees, 3e-4 lost five points of the head's accuracy on the test images.
-_MANY = 1_000
-
 # The highest learning rate of each optimiser: (our own networks, timm's from scratch, a head alone, a pretrained
 # network). AdamW: timm's recipes for batches of about a hundred; SGD: torchvision's; Muon: its authors' 0.02.
 _RATES = {
@@ -104,7 +99,7 @@ def decide_learning(decide: Decisions, data: DataFacts, hardware: Hardware, earl
     _decide_length(decide, count, hardware, earlier.name if earlier and known else "")
     _decide_early_sizes(decide)
     _decide_updates(decide)
-    _decide_rates(decide, count)
+    _decide_rates(decide)
     _decide_loss(decide, data)
     decide("select_by", "loss", "default", "the loss takes confidence into account, accuracy only the predicted class")
     metric = decide.value("select_by")
@@ -313,15 +308,15 @@ def _decide_updates(decide: Decisions) -> None:
         decide("clip_norm", 0.0, "default", "batch norms keep gradients in range")
 
 
-def _decide_rates(decide: Decisions, count: int) -> None:
+def _decide_rates(decide: Decisions) -> None:
     pretrained, frozen, optimizer = (decide.value(name) for name in ("pretrained", "freeze_body", "optimizer"))
     rates = _RATES.get(optimizer, _RATES["adamw"])  # another name is refused with the settings
     own, scratch, head, tuned = rates
     if frozen:
         decide("learning_rate", head, "default", "usual for a head")
-    elif pretrained and optimizer == "adamw" and decide.value("head_first") and count >= _MANY:
-        reason = f"{count:,} training images are enough for three times the cautious rate after a fitted head"
-        decide("learning_rate", 3 * tuned, "data", reason)
+    elif pretrained and optimizer == "adamw" and decide.value("head_first"):
+        reason = "three times the cautious rate: with a fitted head and frozen batch norms it gives more in few epochs"
+        decide("learning_rate", 3 * tuned, "default", reason)
     elif pretrained:
         decide("learning_rate", tuned, "default", "a tenth of a head's rate, so that pretrained features are kept")
     elif decide.value("model") in OWN_NETWORKS:
