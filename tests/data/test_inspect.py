@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sightline.data import facts_cache
 from sightline.data.facts_cache import stamp_of
 from sightline.data.inspect import inspect_samples, refuse_bad, refuse_too_many_bad
 from sightline.data.samples import Samples
@@ -173,7 +174,10 @@ def test_another_limit_of_pixels_is_no_reason_to_remember(photos: Path, monkeypa
     assert len(inspected(photos).errors) == 9
 
 
-def test_a_memory_that_another_process_holds_is_left_alone(photos: Path, cache: Path) -> None:
+def test_a_memory_that_another_process_holds_is_left_alone(
+    photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts_cache, "_PATIENCE", 0.2)
     inspected(photos)
     holder = sqlite3.connect(cache / "facts.sqlite", timeout=0)
     before = (cache / "facts.sqlite").stat().st_ino

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import no_network
+import sightline
+from sightline.cli.app import main
 
 pytestmark = pytest.mark.e2e
 SIGHTLINE = [sys.executable, "-m", "sightline"]
@@ -40,8 +42,11 @@ def test_the_demo_goes_the_whole_way(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_training_that_is_stopped_leaves_a_run_that_can_be_exported(colours, tmp_path, number, status) -> None:
+def test_a_training_that_is_stopped_leaves_a_run_that_can_be_exported(
+    colours, tmp_path, monkeypatch, capsys, number, status
+) -> None:
     command = [*SIGHTLINE, "train", str(colours), "--name", "stopped", "--epochs", "5000", "--patience", "0"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         said = next(line for line in process.stderr if line.startswith("epoch 2/"))
@@ -51,9 +56,12 @@ def test_a_training_that_is_stopped_leaves_a_run_that_can_be_exported(colours, t
     assert "Traceback" not in rest and "sightline export" in rest
     run = tmp_path / "runs" / "stopped"
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
-    exported = subprocess.run([*SIGHTLINE, "export", str(run)], cwd=tmp_path, capture_output=True, text=True)
-    assert exported.returncode == 0, exported.stderr
-    assert "Test accuracy" in exported.stdout
+    monkeypatch.setattr(sys, "argv", ["sightline", "export", str(run)])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    exported = capsys.readouterr()
+    assert not caught.value.code, exported.err
+    assert "Test accuracy" in exported.out
     assert {path.name for path in (run / "classifier").iterdir()} >= {"model.onnx", "model.safetensors"}
 
 
@@ -63,6 +71,13 @@ ON_TERMINAL = (
 )
 
 
+# One training with torch, whose epochs are shown; the others need no seconds to import it.
+NETWORK = ("--model", "small-cnn", "--epochs", "5")
+HEAD = ("--set", "engine=onnxruntime", "--size", "64")
+# What such a training shows in its middle, and what its log has when it is finished.
+SHOWN = {NETWORK: ("epoch 1/", "epoch 5/5"), HEAD: ("Training", "Training: ")}
+
+
 def finished(run: Path) -> str:
     """Return the log of a run that must be finished."""
     assert json.loads((run / "run.json").read_text())["status"] == "finished"
@@ -70,12 +85,13 @@ def finished(run: Path) -> str:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such terminals")
-@pytest.mark.parametrize("term", ["xterm", "dumb"])
-def test_a_terminal_that_is_closed_does_not_end_a_training(colours, tmp_path, term) -> None:
+@pytest.mark.parametrize(("term", "chosen"), [("xterm", NETWORK), ("dumb", HEAD)])
+def test_a_terminal_that_is_closed_does_not_end_a_training(colours, tmp_path, term, chosen) -> None:
     import pty
 
+    shown, logged = SHOWN[chosen]
     master, slave = pty.openpty()
-    train = [*SIGHTLINE, "train", str(colours), "--name", "alone", "--model", "small-cnn", "--epochs", "5"]
+    train = [*SIGHTLINE, "train", str(colours), "--name", "alone", *chosen]
     with subprocess.Popen(
         [sys.executable, "-c", ON_TERMINAL, *train, "--require", "accuracy>=0.01"],
         cwd=tmp_path,
@@ -87,34 +103,36 @@ def test_a_terminal_that_is_closed_does_not_end_a_training(colours, tmp_path, te
     ) as process:
         os.close(slave)
         said = b""
-        while b"epoch 1/" not in said:
+        while shown.encode() not in said:
             assert select.select([master], [], [], 120)[0], said
             said += os.read(master, 4096)
         os.close(master)  # hangs up: SIGHUP to the process, and nothing can be written any more
         assert process.wait(timeout=300) == 0
     log = finished(tmp_path / "runs" / "alone")
-    assert "epoch 5/5" in log and "Evaluating" in log
+    assert logged in log and "Evaluating" in log
 
 
 @pytest.mark.parametrize(("more", "status"), [([], 0), (["--json"], 0), (["--require", "accuracy>=0.9999"], 5)])
 def test_closed_pipes_do_not_end_a_training_and_its_exit_code_is_kept(colours, tmp_path, more, status) -> None:
-    command = [*SIGHTLINE, "train", str(colours), "--name", "alone", "--model", "small-cnn", "--epochs", "5", *more]
+    shown, logged = SHOWN[HEAD]
+    command = [*SIGHTLINE, "train", str(colours), "--name", "alone", *HEAD, *more]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert any(line.startswith("epoch 1/") for line in process.stderr)
+        assert any(line.startswith(shown) for line in process.stderr)
         process.stderr.close()
         process.stdout.close()
         assert process.wait(timeout=300) == status
     log = finished(tmp_path / "runs" / "alone")
-    assert "epoch 5/5" in log and "Evaluating" in log
+    assert logged in log and "Evaluating" in log
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 def test_a_training_that_is_killed_and_taken_up_again_ends_with_the_same_weights(colours, tmp_path) -> None:
     chosen = {"epochs": 12, "batch_size": 8, "width": 4, "threads": 1, "patience": 0, "ema": 0.9}
+    sightline.train(colours, out=tmp_path / "runs", name="whole", quiet=True, **chosen)
     command = [*SIGHTLINE, "train", str(colours)]
     for name, value in chosen.items():
         command += ["--set", f"{name}={value}"]
-    subprocess.run([*command, "--name", "whole"], cwd=tmp_path, check=True, capture_output=True)
     for epoch, number in ((3, signal.SIGTERM), (5, signal.SIGKILL)):
         with subprocess.Popen([*command, "--name", "cut", "--resume"], cwd=tmp_path, stderr=subprocess.PIPE) as process:
             next(line for line in process.stderr if line.startswith(f"epoch {epoch}/".encode()))

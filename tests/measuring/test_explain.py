@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import sys
 
 import numpy as np
 import pytest
 
+from finished import record_again
 from sightline.errors import InputError, ModelError
 from sightline.evaluation.result import evaluate_rows
-from sightline.events import Noted, Warned
+from sightline.events import Noted, StageEnded, Warned
 from sightline.measuring.evaluate import evaluate_samples
 from sightline.measuring.explain import Wish, choose_examples, explain_images, explain_some
 from sightline.networks.gradcam import grad_cam
@@ -159,6 +161,21 @@ def test_the_cross_check_takes_no_more_predictions_than_the_evaluation(copied_ru
     kept = copied_run.explanations
     assert len(kept.occlusion) == 2
     assert np.isnan(kept.agreement).tolist()[2:] == [True] * (len(kept.paths) - 2)
+
+
+def test_a_training_without_torch_is_explained_without_it(copied_run, measured, monkeypatch):
+    samples, rows, evaluation = measured
+    plan = copied_run.plan_file.read_text(encoding="utf-8")
+    copied_run.plan_file.write_text(
+        plan.replace('[engine]\nvalue = "torch"', '[engine]\nvalue = "onnxruntime"'), encoding="utf-8"
+    )
+    record_again(copied_run)
+    monkeypatch.setattr("sightline.measuring.explain.count_positions", lambda cells: len(rows) // 2)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    events = list(explain_some(RunWriter.open(copied_run), samples, rows, evaluation))
+    assert isinstance(events[-1], StageEnded), events
+    kept = copied_run.explanations
+    assert len(kept.occlusion) == 2 and kept.gradcam is None and not kept.layer
 
 
 def test_a_image_that_changed_since_is_left_out(copied_run, measured, tmp_path):

@@ -24,6 +24,7 @@ from sightline.pipeline.engine import choose_engine
 from sightline.reading import frozen_features
 from sightline.runs.folder import Run
 from sightline.runs.measured import read_measured
+from workers import make_once
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_figures")]
 
@@ -46,28 +47,30 @@ class Display:
         pass
 
 
-@pytest.fixture(scope="session")
-def textures(tmp_path_factory) -> Path:
-    """Three classes of 24 photos, 90 x 80 px: stripes of three widths, in any colour, with noise."""
+def write_textures(folder: Path) -> None:
     from PIL import Image
 
-    root = tmp_path_factory.mktemp("photos") / "textures"
     random = np.random.default_rng(0)
     for label, width in enumerate((3, 7, 17)):
-        (root / f"width {width}").mkdir(parents=True)
+        (folder / "textures" / f"width {width}").mkdir(parents=True)
         for number in range(24):
             phase, colours = random.integers(0, 20), random.integers(0, 256, (2, 3))
             stripes = ((np.arange(90) + phase) // width % 2)[None, :, None]
             pixels = np.where(stripes, *colours) + random.normal(0, 25, (80, 90, 3))
             Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(
-                root / f"width {width}" / f"{label}-{number}.png"
+                folder / "textures" / f"width {width}" / f"{label}-{number}.png"
             )
-    return root
+
+
+@pytest.fixture(scope="session")
+def textures(tmp_path_factory) -> Path:
+    """Three classes of 24 photos, 90 x 80 px: stripes of three widths, in any colour, with noise."""
+    return make_once(tmp_path_factory, "photos", write_textures) / "textures"
 
 
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("features")
+    return make_once(tmp_path_factory, "features", lambda folder: None)
 
 
 @pytest.fixture
@@ -78,8 +81,30 @@ def features(shared_cache, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def run(textures, tmp_path, features) -> Run:
-    return sightline.train(textures, out=tmp_path / "runs", name="head", **WITHOUT)
+def run(textures, tmp_path, tmp_path_factory, features) -> Run:
+    """A finished run of a head; a copy, to be changed at will."""
+    made = make_once(tmp_path_factory, "head", lambda out: sightline.train(textures, out=out, name="head", **WITHOUT))
+    return Run(shutil.copytree(made / "head", tmp_path / "runs" / "head"))
+
+
+@pytest.fixture
+def cut(textures, tmp_path, tmp_path_factory, features) -> Run:
+    """A run of the same head that was killed when it had saved its state; a copy."""
+
+    def kill(out: Path) -> None:
+        with pytest.raises(RuntimeError, match="killed"):
+            sightline.train(textures, out=out, name="cut", display=Display(CheckpointSaved), **WITHOUT)
+
+    made = make_once(tmp_path_factory, "cut-head", kill)
+    return Run(shutil.copytree(made / "cut", tmp_path / "runs" / "cut"))
+
+
+@pytest.fixture
+def small(textures, tmp_path, tmp_path_factory, features) -> Run:
+    """A run of a small network that torch trained: its body is cut from its graph; a copy."""
+    chosen = {"model": "small-resnet", "width": 8, "epochs": 1, "threads": 1, "quiet": True, "size": 32}
+    made = make_once(tmp_path_factory, "small", lambda out: sightline.train(textures, out=out, name="small", **chosen))
+    return Run(shutil.copytree(made / "small", tmp_path / "runs" / "small"))
 
 
 def digest(run: Run) -> str:
@@ -148,31 +173,24 @@ def test_new_images_alone_are_computed_and_those_that_were_tested(run, textures,
     assert set(computed) <= {*tested, *(name for name in names if "new-" in name)}
 
 
-def test_a_training_that_was_killed_goes_on_to_the_same_weights(run, textures, tmp_path):
-    with pytest.raises(RuntimeError, match="killed"):
-        sightline.train(textures, out=tmp_path / "runs", name="cut", display=Display(CheckpointSaved), **WITHOUT)
-    cut = Run(tmp_path / "runs" / "cut")
+def test_a_training_that_was_killed_goes_on_to_the_same_weights(run, cut, textures, tmp_path):
     assert cut.status == "interrupted"
     again = sightline.train(textures, out=tmp_path / "runs", name="cut", resume=True, quiet=True)
     assert again.status == "finished" and digest(again) == digest(run)
 
 
-def test_the_head_of_a_killed_training_can_be_exported(run, textures, tmp_path):
-    with pytest.raises(RuntimeError, match="killed"):
-        sightline.train(textures, out=tmp_path / "runs", name="cut", display=Display(CheckpointSaved), **WITHOUT)
-    made = sightline.export(tmp_path / "runs" / "cut", quiet=True)
+def test_the_head_of_a_killed_training_can_be_exported(run, cut):
+    made = sightline.export(cut, quiet=True)
     assert digest(made) == digest(run)
 
 
-def test_a_head_on_the_features_of_an_earlier_run(run, textures, tmp_path):
+def test_a_head_on_the_features_of_an_earlier_run(small, textures, tmp_path):
     """Of a network that torch trained too: its graph is its body."""
-    small = {"model": "small-resnet", "width": 8, "epochs": 1, "threads": 1, "quiet": True, "size": 32}
-    torchs = sightline.train(textures, out=tmp_path / "runs", name="small", **small)
     chosen = {name: value for name, value in WITHOUT.items() if name != "size"}
-    made = sightline.train(textures, out=tmp_path / "runs", name="on", weights=str(torchs.folder), **chosen)
+    made = sightline.train(textures, out=tmp_path / "runs", name="on", weights=str(small.folder), **chosen)
     assert made.plan.settings.model == "small-resnet" and made.plan.settings.size == 32
     features = np.load(made.features_file)
-    theirs = np.load(torchs.features_file)
+    theirs = np.load(small.features_file)
     assert np.allclose(features, theirs, atol=2e-2 * np.abs(theirs).max()) and features.std() > 0
     assert made.facts["export"]["max_difference"] < 1e-4
 
@@ -289,13 +307,6 @@ def _nothing():
     """Yield no event, and take no time."""
     return 0.0
     yield
-
-
-@pytest.fixture
-def small(textures, tmp_path, features) -> Run:
-    """A run of a small network that torch trained: its body is cut from its graph."""
-    small = {"model": "small-resnet", "width": 8, "epochs": 1, "threads": 1, "quiet": True, "size": 32}
-    return sightline.train(textures, out=tmp_path / "runs", name="small", **small)
 
 
 @pytest.mark.parametrize("chosen", [{"size": 96}, {"mean": (0.1, 0.1, 0.1)}, {"std": (0.3, 0.3, 0.3)}])

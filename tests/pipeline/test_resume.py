@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 import sightline
+from finished import write_colours
 from sightline.errors import InputError, RunError, WeightsError
 from sightline.events import Noted, Resumed, StepEnded, Warned
 from sightline.runs.folder import Run
 from sightline.runs.lock import lock_run
 from sightline.runs.safe_files import write_json
 from sightline.training import state
+from unrendered import leave_figures_unrendered
+from workers import make_once
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_figures")]
 
@@ -48,25 +51,52 @@ def table(path: Path, *columns: int) -> list[list[str]]:
     return [[row.split(",")[place] for place in columns] for row in path.read_text().splitlines()]
 
 
-@pytest.fixture
-def colours(colours, tmp_path):
-    """Return images of the test's own: some of these tests change them."""
-    return shutil.copytree(colours, tmp_path / "images" / "colours")
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A folder with ``images``, the run ``whole``, and ``cut``, which died at its fifth step; not to be changed.
+
+    The latter had saved its state after each step.
+    """
+
+    def train(folder: Path) -> None:
+        images = write_colours(folder / "images" / "colours", 40)
+        with pytest.MonkeyPatch.context() as patch:
+            leave_figures_unrendered(patch)
+            for name in ("SIGHTLINE_CACHE", "SIGHTLINE_STATE"):
+                patch.setenv(name, str(tmp_path_factory.mktemp("kept")))
+            sightline.train(images, out=folder, name="whole", **CHOSEN)
+            patch.setattr(state.TrainingState, "is_due", property(lambda self: True))
+            with pytest.raises(KilledError):
+                sightline.train(images, out=folder, name="cut", display=DieAt(4), **CHOSEN)
+
+    return make_once(tmp_path_factory, "resumed", train)
 
 
 @pytest.fixture
-def cut(colours, tmp_path, monkeypatch):
-    """Return a run that died at its fifth step, and had saved its state after each."""
-    monkeypatch.setattr(state.TrainingState, "is_due", property(lambda self: True))
-    with pytest.raises(KilledError):
-        sightline.train(colours, out=tmp_path, name="cut", display=DieAt(4), **CHOSEN)
-    return Run(tmp_path / "cut")
+def whole(trained) -> Run:
+    """The run that nothing stopped; not to be changed."""
+    return Run(trained / "whole")
 
 
-def test_it_ends_as_if_nothing_had_happened(colours, tmp_path, cut):
+@pytest.fixture
+def colours(trained, tmp_path) -> Path:
+    """Images of the test's own: some of these tests change them."""
+    return shutil.copytree(trained / "images" / "colours", tmp_path / "images" / "colours")
+
+
+@pytest.fixture
+def cut(trained, colours, tmp_path) -> Run:
+    """The run that died, as if it had been trained on the test's own images."""
+    run = Run(shutil.copytree(trained / "cut", tmp_path / "cut"))
+    facts = run.facts_file.read_text(encoding="utf-8")
+    assert str(trained / "images") in facts
+    run.facts_file.write_text(facts.replace(str(trained / "images"), str(tmp_path / "images")), encoding="utf-8")
+    return run
+
+
+def test_it_ends_as_if_nothing_had_happened(colours, tmp_path, whole, cut):
     assert cut.status == "interrupted"
     before = [path.stat().st_mtime_ns for path in sorted(Path(colours).rglob("*.png"))]
-    whole = sightline.train(colours, out=tmp_path, name="whole", **CHOSEN)
     display = DieAt(-1)
     again = sightline.train(colours, out=tmp_path, name="cut", resume=True, display=display)
     assert next(event for event in display.events if isinstance(event, Resumed)).step >= 4
@@ -171,8 +201,7 @@ def test_what_the_dead_process_left_is_swept(colours, tmp_path, cut):
     assert not stray.exists()
 
 
-def test_a_run_that_died_before_its_first_state_starts_anew(colours, tmp_path, cut):
-    whole = sightline.train(colours, out=tmp_path, name="whole", **CHOSEN)
+def test_a_run_that_died_before_its_first_state_starts_anew(colours, tmp_path, whole, cut):
     shutil.rmtree(cut.folder / "checkpoints")
     again = sightline.train(colours, out=tmp_path, name="cut", resume=True, quiet=True)
     assert digest(again) == digest(whole)

@@ -28,6 +28,7 @@ __all__ = ["FactsCache", "FileFacts", "open_database", "stamp_of"]
 
 _VERSION = 5  # raise it when decode.py, image_facts.py or duplicates.py change their results
 _FRESH_SECONDS = 2
+_PATIENCE = 10.0  # seconds that another process may keep the file to itself
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (place BLOB PRIMARY KEY, stamp BLOB, digest TEXT, row BLOB);
 CREATE TABLE IF NOT EXISTS pairs (contents BLOB PRIMARY KEY, pairs BLOB);
@@ -150,7 +151,7 @@ def open_database(file: Path, schema: str) -> sqlite3.Connection:
         OSError, sqlite3.Error: if the file can't be written.
     """
     for attempt in range(2):
-        database = sqlite3.connect(file, timeout=10)
+        database = sqlite3.connect(file, timeout=_PATIENCE)
         try:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=OFF")  # losing it only costs time

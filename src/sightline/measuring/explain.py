@@ -137,7 +137,8 @@ def explain_some(
     """Keep explanations of eight measured images in the run: the four worst mistakes and four typical right ones.
 
     What it costs is bounded: eight gradients, and for the cross-check by occlusion never more predictions than the
-    evaluation itself took, so some of the eight may go without. It never ends a run: what fails is a warning.
+    evaluation itself took, so some of the eight may go without. A training without torch is explained without it, even
+    where torch is installed. It never ends a run: what fails is a warning.
 
     Args:
         writer: of a run that has its classifier.
@@ -151,7 +152,11 @@ def explain_some(
     cells = next(enough, _CELLS[-1])
     try:
         classifier = run.classifier()
-        network = yield from _find_network(classifier, must=False)
+        if run.plan.settings.engine == "onnxruntime":  # loading torch for a few maps takes longer than such a training
+            network = None
+            yield Noted("By occlusion alone: the training went without torch.")
+        else:
+            network = yield from _find_network(classifier, must=False)
         most = len(rows) // count_positions(cells)  # images that are covered
         explained: list[Explained] = []
         kept: list[int] = []

@@ -7,6 +7,7 @@ allowed by their sha256, images as data. Class and file names are strangers' str
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import re
@@ -15,7 +16,7 @@ import time
 from collections.abc import Generator
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
 from sightline.installation import require_extra
@@ -31,6 +32,9 @@ from sightline.runs.moved import gone_images
 from sightline.runs.recorded import Recorded
 from sightline.runs.safe_files import write_text
 from sightline.text import count_of, p_value, printable, share, visible
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 __all__ = ["keep_together", "render_page", "render_report", "write_evaluation_page", "write_report"]
 
@@ -138,6 +142,18 @@ def keep_together(page: str) -> str:
 
 def render_page(template: str, **values: Any) -> str:
     """Return one offline page of a template and its values, with style, script and policy."""
+    folder = files("sightline.reporting") / "templates"
+    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {_allowed(style)}; script-src {_allowed(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return _environment().get_template(template).render(style=style, script=script, policy=policy, **values)
+
+
+@functools.cache
+def _environment() -> Environment:
+    """Return what makes pages of templates; it keeps them compiled, which takes longer than filling them in."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -156,13 +172,7 @@ def render_page(template: str, **values: Any) -> str:
     environment.filters["count_of"] = count_of
     environment.filters["count"] = lambda value: f"{value:,}"
     environment.filters["json"] = _as_json
-    folder = files("sightline.reporting") / "templates"
-    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-    policy = (
-        f"default-src 'none'; img-src data:; style-src {_allowed(style)}; script-src {_allowed(script)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    return environment.get_template(template).render(style=style, script=script, policy=policy, **values)
+    return environment
 
 
 def _as_json(value: Any) -> Any:
