@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
+from sightline import machine
 from sightline.data.samples import Samples
 from unrendered import leave_figures_unrendered
 
@@ -25,6 +26,7 @@ settings.register_profile(
 )
 settings.load_profile("sightline")
 
+RUNS, MORE_RUNS = machine._RUNS, machine._MORE_RUNS
 COLOURS = {"blue": (20, 40, 220), "green": (30, 200, 40), "red": (220, 30, 20)}
 
 
@@ -37,6 +39,25 @@ def no_wait_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: os.fstat(descriptor) and None)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def timed_once() -> Iterator[None]:
+    """What a training costs is timed once, not three to seven times: that is a tenth of a small training.
+
+    Commands in processes of their own do it as ever, and so do tests of the timing, with ``timed_as_ever``.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "_RUNS", 1)
+        patch.setattr(machine, "_MORE_RUNS", 1)
+        yield
+
+
+@pytest.fixture
+def timed_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a training costs is timed as users' commands do it."""
+    monkeypatch.setattr(machine, "_RUNS", RUNS)
+    monkeypatch.setattr(machine, "_MORE_RUNS", MORE_RUNS)
 
 
 @pytest.fixture(autouse=True)

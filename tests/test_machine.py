@@ -13,6 +13,8 @@ import pytest
 from sightline import machine
 from sightline.machine import usable_threads
 
+pytestmark = pytest.mark.usefixtures("timed_as_ever")
+
 
 @pytest.fixture
 def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

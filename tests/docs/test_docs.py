@@ -22,6 +22,7 @@ pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+TOUR = ROOT / "tests" / "e2e" / "tour.py"
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 
 
@@ -52,6 +53,9 @@ def test_the_commands_of_a_page_run(page, reader, monkeypatch, capsys):
     commands = [shlex.split(line, comments=True) for line in lines if line.startswith("sightline ")]
     assert commands
     for command in commands:
+        if command[1] == "selftest":  # the tour of all commands runs the same line: a quarter of a minute
+            assert " ".join(command[1:]) in TOUR.read_text(encoding="utf-8").splitlines()
+            continue
         # A page may leave the number of epochs out; for a test of its words, one is enough.
         has_epochs = command[1] == "train" and "engine=onnxruntime" not in command
         quick = ["--epochs", "1"] if has_epochs and "--epochs" not in command else []

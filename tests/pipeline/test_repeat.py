@@ -31,6 +31,7 @@ from sightline.reporting.page import render_report
 from sightline.runs.folder import Run, list_runs
 from sightline.runs.lookup import find_run
 from sightline.steps import result_of
+from unrendered import leave_figures_unrendered
 
 pytestmark = pytest.mark.e2e
 
@@ -50,6 +51,7 @@ def shared(tmp_path_factory, few):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SIGHTLINE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        leave_figures_unrendered(patch)
         out = tmp_path_factory.mktemp("runs")
         chosen = {"epochs": 2, "seed": 4, "track": ["tensorboard"], "display": Listener()}
         run = sightline.cross_validate(few, 3, out=out, name="cv", **chosen)
@@ -127,6 +129,7 @@ def test_seeds_and_plans_of_the_folds_differ_in_the_seed_alone(shared):
         assert "split.csv" in next(d.reason for d in part.plan.decisions if d.name == "split_seed")
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_page_says_that_it_measures_the_recipe(shared):
     _, run = shared
     page = run.report_file.read_text()

@@ -77,6 +77,7 @@ def test_a_class_that_train_lacks_is_a_finding_and_not_the_end(photos, tmp_path)
 
 
 @pytest.mark.e2e
+@pytest.mark.usefixtures("no_figures")
 def test_near_duplicates_across_a_given_split_are_left_out_of_the_headline(tmp_path):
     random = np.random.default_rng(0)
     data = tmp_path / "shapes"
@@ -183,6 +184,7 @@ def test_a_rule_for_groups_that_leaves_images_alone_is_said(photos):
 
 
 @pytest.mark.e2e
+@pytest.mark.usefixtures("no_figures")
 def test_groups_of_a_list_of_fixes_win_over_a_rule_and_the_run_keeps_the_list(colours, tmp_path):
     fixes = tmp_path / "fixes.csv"
     fixes.write_text(

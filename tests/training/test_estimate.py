@@ -14,6 +14,8 @@ from sightline.training.estimate import measure_costs
 
 ONE = Timing(1.0, 1.0, 1.0)
 
+pytestmark = pytest.mark.usefixtures("timed_as_ever")
+
 
 def estimate_seconds(settings, classes: int, train: int, val: int) -> float:
     return budget.estimate_seconds(settings, measure_costs(settings, classes, train, val), train, val)
