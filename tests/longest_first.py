@@ -23,7 +23,7 @@ LONGEST = (
     "::test_a_training_that_is_stopped_leaves_a_run",
     "::test_torchrun_is_joined",
     "::test_a_process_that_is_killed_is_named",
-    "::test_a_training_passes_over_the_defects",
+    "pipeline/test_selftest.py::",
     "::test_the_commands_of_a_page_run",
     "::test_closed_pipes_do_not_end_a_training",
     "::test_a_terminal_that_is_closed",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,25 +15,44 @@ from sightline.data.samples import Samples
 from sightline.events import StageStarted
 from sightline.pipeline import selftest
 from sightline.pipeline.selftest import Verdict, hash_tree, judge, run_selftest
+from unrendered import leave_figures_unrendered
+from workers import make_once
 
 
 def verdicts_of(folder: Path, **options: bool) -> list[Verdict]:
     return [event for event in run_selftest(folder, **options) if isinstance(event, Verdict)]
 
 
-def test_every_defect_is_said_by_name(tmp_path: Path) -> None:
-    verdicts = verdicts_of(tmp_path, quick=True)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], list[Verdict]]:
+    """Return (the stages, the verdicts) of the whole self-test."""
+
+    def run(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SIGHTLINE_CACHE", str(tmp_path_factory.mktemp("cache")))
+            leave_figures_unrendered(patch)
+            events = list(run_selftest(folder))
+        stages = [event.name for event in events if isinstance(event, StageStarted)]
+        verdicts = [asdict(event) for event in events if isinstance(event, Verdict)]
+        (folder / "said.json").write_text(json.dumps([stages, verdicts]), encoding="utf-8")
+
+    said = make_once(tmp_path_factory, "selftest", run) / "said.json"
+    stages, verdicts = json.loads(said.read_text(encoding="utf-8"))
+    return stages, [Verdict(**verdict) for verdict in verdicts]
+
+
+@pytest.mark.e2e
+def test_every_defect_is_said_by_name(whole: tuple[list[str], list[Verdict]]) -> None:
+    _, verdicts = whole
     assert len(verdicts) >= 46
     assert [verdict for verdict in verdicts if not verdict.ok] == []
 
 
-@pytest.mark.usefixtures("no_figures")
 @pytest.mark.e2e
-def test_a_training_passes_over_the_defects(tmp_path: Path) -> None:
-    events = list(run_selftest(tmp_path))
-    assert [event.name for event in events if isinstance(event, StageStarted)] == ["Making", "Checking", "Training"]
-    names = [event.name for event in events if isinstance(event, Verdict) and event.ok]
-    assert names[-5:] == [
+def test_a_training_passes_over_the_defects(whole: tuple[list[str], list[Verdict]]) -> None:
+    stages, verdicts = whole
+    assert stages == ["Making", "Checking", "Training"]
+    assert [verdict.name for verdict in verdicts if verdict.ok][-5:] == [
         "a training passes over the defects",
         "what can't be read is left out of it, and nothing else",
         "each file has a prediction, or an error",
