@@ -271,7 +271,7 @@ def test_balanced_sampling_shows_small_classes_as_often(plan_settings, make_batc
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_it_trains_in_every_precision_that_a_cpu_has(train, make_batches, precision):
-    network, _ = train(epochs=10, precision=precision)
+    network, _ = train(epochs=6, precision=precision)
     assert measure(network, make_batches(64, seed=2))[1] > 0.9
     assert network.head.weight.dtype == torch.float32
 
