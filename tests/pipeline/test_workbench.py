@@ -39,9 +39,10 @@ def test_a_network_is_trained_without_its_test_set(looked, tmp_path):
     workbench = result_of(set_up_workbench(found.samples, split, plan))
     facts = {"setbacks": []}
     writer = RunWriter.create(tmp_path / "runs", "fitted", "", facts)
-    best = result_of(fit(plan, workbench, Session(writer)))
+    trained = result_of(fit(plan, workbench, Session(writer)))
     writer.close()
-    assert best == writer.run.facts["best_epoch"] and len(writer.run.history["epoch"]) == 3
+    assert trained == plan and writer.run.facts["best_epoch"] in (0, 1, 2)
+    assert len(writer.run.history["epoch"]) == 3
     assert writer.run.best_checkpoint.is_dir() and not writer.run.metrics_file.exists()
     assert not writer.run.split_file.exists()
 
