@@ -313,11 +313,16 @@ HEAD_FITTED = "the head is fitted"
 
 @dataclass(frozen=True, slots=True)
 class TrainingStopped:
-    """The training ended, with the reason; ``HEAD_FITTED`` where there was no more to train."""
+    """The training ended, with the reason; ``HEAD_FITTED`` where there was no more to train.
+
+    Attributes:
+        share: of the way from the fitted head to the best epoch at which the network lies that is kept; 1: its own.
+    """
 
     reason: str
     best_epoch: int
     seconds: float
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,3 +231,15 @@ def test_a_notebook_gets_one_table_with_escaped_text():
     page = notebook.to_html()
     assert page.count("<table>") == 1 and "87.50 %" in page and "chosen by you" in page
     assert "<script>" not in page
+
+
+@pytest.mark.parametrize(
+    ("epoch", "share", "words"),
+    [
+        (4, 1.0, "the network of epoch 4 is kept"),
+        (4, 0.25, "the network 25% of the way to epoch 4 is kept"),
+        (0, 0.0, "the fitted head is kept"),
+    ],
+)
+def test_the_end_of_a_training_names_the_network_that_is_kept(epoch, share, words):
+    assert words in line_of(TrainingStopped("all epochs done", epoch, 1.0, share))

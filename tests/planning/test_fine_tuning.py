@@ -47,3 +47,8 @@ def test_what_contradicts_is_refused_with_both_names(chosen):
     first, second = chosen
     assert caught.value.code == "plan.conflict"
     assert first in caught.value.message and second in caught.value.message
+
+
+def test_a_whole_network_learns_from_few_images_at_the_cautious_rate():
+    assert settings().learning_rate == pytest.approx(3e-4)
+    assert settings("cuda:0").learning_rate == settings(thaw=0).learning_rate == pytest.approx(1e-4)

@@ -118,9 +118,11 @@ def test_a_crop_that_is_chosen_leaves_out_at_most_15_percent(aspect, is_upright)
     assert preprocess.kept_area(*(sides if is_upright else sides[::-1])) >= 0.845
 
 
-@pytest.mark.parametrize("count", [99, 100_000])
-def test_batch_norms_of_pretrained_networks_keep_their_statistics(count):
-    assert decide(network=LARGE, data=facts(300, train=count)).settings.freeze_norm
+def test_batch_norms_keep_their_statistics_after_a_fitted_head_and_under_a_thousand_images():
+    assert decide(network=LARGE, data=facts(300, train=100_000)).settings.freeze_norm
+    for count, is_frozen in ((999, True), (1000, False)):
+        plan = decide(Recipe(head_first=False), network=LARGE, data=facts(300, train=count))
+        assert plan.settings.freeze_norm is is_frozen
 
 
 def test_a_device_that_had_to_be_left_is_not_claimed():

@@ -85,7 +85,7 @@ def test_a_head_alone_has_no_epochs_to_add(plan) -> None:
         == "A head is fitted once: there are no epochs that more time would add. 40 s of the 1 min 0 s were not used."
     )
     none = more_time(course([0.1]), plan(epochs=(0, "time"), time=(60.0, "option")), ALL_EPOCHS_DONE, 59.5)
-    assert none == "There was no time for an epoch of the whole network: more time would allow some."
+    assert none == "There was no time for an epoch of fine-tuning: more time would allow some."
     small = more_time(
         course([0.1]), plan(epochs=(0, "unused"), size=(160, "time"), time=(9.0, "option")), HEAD_FITTED, 9
     )

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from sightline.events import Blended, EpochEnded, TrainingStopped
 from sightline.networks.build import build_network
 from sightline.steps import result_of
-from sightline.training.blending import LOOKED_AT, SHARES, blend, choose_share, count_validations, measure_fit
+from sightline.training.blending import LOOKED_AT, SHARES, Blend, blend, choose_share, count_validations, measure_fit
 from sightline.training.checkpoint import load_checkpoint
 from sightline.training.loop import train_network
 from sightline.training.measure import measure, predict_logits
@@ -54,7 +54,7 @@ def test_the_share_with_the_lowest_loss_at_its_best_temperature_is_kept(ends, ma
     for share in SHARES:
         candidate = copy.deepcopy(end)
         candidate.load_state_dict(blend(start.state_dict(), end.state_dict(), share))
-        losses[share] = measure_fit(candidate, val, 64)[0]
+        losses[share] = measure_fit(candidate, val, 64).loss
     assert found.loss == min(losses.values()) == losses[found.share]
     assert all(value.equal(before[name]) for name, value in end.state_dict().items())
     end.load_state_dict(weights)
@@ -72,9 +72,21 @@ def test_a_network_that_is_right_but_too_sure_is_not_worse_for_it(ends, make_bat
     one, other = measure_fit(start, val, 64), measure_fit(sure, val, 64)
     logits, labels = torch.from_numpy(predict_logits(sure, val)), torch.from_numpy(val.labels)
     best = minimize_scalar(lambda t: float(F.cross_entropy(logits / t, labels)), bounds=(0.25, 16), method="bounded")
-    assert other[0] == pytest.approx(one[0], rel=0.02)
-    assert other[0] == pytest.approx(best.fun, rel=0.02)
-    assert other[2] == one[2]
+    assert other.loss == pytest.approx(one.loss, rel=0.02)
+    assert other.loss == pytest.approx(best.fun, rel=0.02)
+    assert other.val_accuracy == one.val_accuracy
+
+
+def test_whoever_selects_by_accuracy_gets_the_share_that_is_most_often_right(ends, make_batches, monkeypatch):
+    _, start, end = ends
+    measured = {0.0: (0.5, 0.6), 0.25: (0.3, 0.7), 0.5: (0.4, 0.9), 0.75: (0.45, 0.9), 1.0: (0.6, 0.8)}
+    made = {share: Blend(share, loss, loss, accuracy) for share, (loss, accuracy) in measured.items()}
+    monkeypatch.setattr("sightline.training.blending.measure_fit", lambda n, v, k, share: made[share])
+    found = [
+        result_of(choose_share(end, start.state_dict(), make_batches(8), 8, metric))[0].share
+        for metric in ("loss", "accuracy")
+    ]
+    assert found == [0.25, 0.5]
 
 
 def test_at_most_so_many_validation_images_are_looked_at(ends, make_batches, monkeypatch):
@@ -100,6 +112,7 @@ def test_fine_tuning_that_harms_leaves_the_fitted_head(plan_settings, make_batch
     assert measure(network, val)[1] >= start.val_accuracy - 1e-9
     kept = next(event for event in events if isinstance(event, Blended))
     assert stopped.best_epoch == (kept.epoch if kept.share else 0)
+    assert stopped.share == kept.share
     assert load_checkpoint(tmp_path / "best")[1]["epoch"] == stopped.best_epoch
 
 

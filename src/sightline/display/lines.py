@@ -96,8 +96,9 @@ def _text_of(event: Event) -> str | None:
             return _epoch_line(event)
         case Blended():
             return _blend_line(event)
-        case TrainingStopped(reason, best_epoch, _):
-            kept = f"the network of epoch {best_epoch} is kept" if best_epoch else "the fitted head is kept"
+        case TrainingStopped(reason, best_epoch, _, way):
+            where = f"of epoch {best_epoch}" if way == 1 else f"{way:.0%} of the way to epoch {best_epoch}"
+            kept = f"the network {where} is kept" if best_epoch else "the fitted head is kept"
             return f"Training stopped: {reason}; {kept}" if reason != HEAD_FITTED else None
         case RunEnded(folder, headline):
             return f"{headline}\nRun {folder}"
@@ -109,10 +110,10 @@ def _text_of(event: Event) -> str | None:
 
 def _blend_line(event: Blended) -> str:
     if not event.share:
-        return f"Blending: kept is the fitted head, by its validation loss; val accuracy {share(event.val_accuracy)}"
+        return f"Blending: kept is the fitted head; val accuracy {share(event.val_accuracy)}"
     where = f"{event.share:.0%} of the way from the fitted head to epoch {event.epoch}"
     where = where if event.share < 1 else f"epoch {event.epoch} itself"
-    return f"Blending: kept is {where}, by its validation loss; val accuracy {share(event.val_accuracy)}"
+    return f"Blending: kept is {where}; val accuracy {share(event.val_accuracy)}"
 
 
 def _epoch_line(event: EpochEnded) -> str:

@@ -126,7 +126,7 @@ class Keeper:
                 self.writer.forget_after(epoch, step)
                 if self.session.differs and "not_exact_since" not in self.writer.run.facts:
                     self.writer.update(not_exact_since=step, not_exact_because=self.session.differs)
-            case TrainingStopped(reason, best_epoch, _):
+            case TrainingStopped(reason, best_epoch):
                 self.writer.update(stopped=reason, best_epoch=best_epoch)
             case PartsRaised(step, parts):
                 self.writer.update(parts_raised={"step": step, "parts": parts})

@@ -38,7 +38,7 @@ _HEAD_SHARE = 0.8
 FINDER_STEPS = 80  # of the search for a learning rate: 16 for each factor of ten
 _FIT_SECONDS = 4e-8  # of fitting a head, per image, feature and class: 3,068 x 1,280 x 10 took 1 to 2
 _ALL_SHARE = 0.85  # of the last group's seconds for each feature: on all groups fewer strengths are tried
-_PART = 0.5  # of an epoch of the whole network: the least that is begun
+_PART = 0.5  # of an epoch of fine-tuning: the least that is begun
 # Epochs from pretrained weights and from scratch after which more time is not used: small sets are known by heart then.
 # Nothing else limits them: the schedule ends with the time, and a machine may turn out faster than it was measured.
 _MOST = {True: 10, False: 160}
@@ -236,7 +236,7 @@ def _fit_size(
     each = costs.scaled((side / settings.size) ** 2).epoch(settings, counts["train"], counts["val"])
     epochs = _fit_epochs(settings, each, left - heads[side])
     if heads[side] + _PART * each > left:
-        epochs = {"epochs": (0, f"no time for an epoch of the whole network, which takes {duration(each)}")}
+        epochs = {"epochs": (0, f"no time for an epoch of fine-tuning, which takes {duration(each)}")}
     return {"size": (side, reason), **epochs}
 
 

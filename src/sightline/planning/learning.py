@@ -8,7 +8,7 @@ from typing import NoReturn
 from sightline.errors import InputError
 from sightline.planning.decisions import Decisions
 from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts
-from sightline.planning.fine_tuning import decide_fine_tuning
+from sightline.planning.fine_tuning import FEW, decide_fine_tuning
 from sightline.planning.own_networks import OWN_NETWORKS
 from sightline.planning.settings import Chosen, Settings
 
@@ -99,7 +99,7 @@ def decide_learning(decide: Decisions, data: DataFacts, hardware: Hardware, earl
     _decide_length(decide, count, hardware, earlier.name if earlier and known else "")
     _decide_early_sizes(decide)
     _decide_updates(decide)
-    _decide_rates(decide)
+    _decide_rates(decide, count)
     _decide_loss(decide, data)
     decide("select_by", "loss", "default", "the loss takes confidence into account, accuracy only the predicted class")
     metric = decide.value("select_by")
@@ -231,13 +231,11 @@ def _decide_length(decide: Decisions, count: int, hardware: Hardware, head_of: s
     else:
         reason = _HEAD_REASON if pretrained else "no pretrained features to fit a head on"
         decide("head_first", pretrained, "network", reason)
-    decide_fine_tuning(decide, hardware)
+    decide_fine_tuning(decide, count, hardware)
     if pretrained and hardware.device == "cpu":
-        decide(
-            "epochs", 4, "hardware", "a few epochs of the whole network after the fitted head; they are slow on a CPU"
-        )
+        decide("epochs", 4, "hardware", "a few epochs after the fitted head; they are slow on a CPU")
     elif pretrained:
-        decide("epochs", 12, "hardware", "epochs of the whole network after the fitted head")
+        decide("epochs", 12, "hardware", "epochs after the fitted head")
     else:
         epochs = 40 if count < 4_000 else 20 if count < 20_000 else 12
         decide("epochs", epochs, "data", f"{count:,} training images from scratch")
@@ -308,14 +306,14 @@ def _decide_updates(decide: Decisions) -> None:
         decide("clip_norm", 0.0, "default", "batch norms keep gradients in range")
 
 
-def _decide_rates(decide: Decisions) -> None:
+def _decide_rates(decide: Decisions, count: int) -> None:
     pretrained, frozen, optimizer = (decide.value(name) for name in ("pretrained", "freeze_body", "optimizer"))
     rates = _RATES.get(optimizer, _RATES["adamw"])  # another name is refused with the settings
     own, scratch, head, tuned = rates
     if frozen:
         decide("learning_rate", head, "default", "usual for a head")
-    elif pretrained and optimizer == "adamw" and decide.value("head_first"):
-        reason = "three times the cautious rate: with a fitted head and frozen batch norms it gives more in few epochs"
+    elif pretrained and optimizer == "adamw" and decide.value("head_first") and (decide.value("thaw") or count >= FEW):
+        reason = "three times the cautious rate: after a fitted head it gives more in few epochs"
         decide("learning_rate", 3 * tuned, "default", reason)
     elif pretrained:
         decide("learning_rate", tuned, "default", "a tenth of a head's rate, so that pretrained features are kept")

@@ -110,7 +110,7 @@ class Settings(BaseModel):
     )
     batch_size: int = Field(ge=1, le=65_536, description="images per step")
     accumulate: int = Field(ge=1, le=4096, description="parts in which a batch goes through the network")
-    head_first: bool = Field(description="fit the head on frozen features before training the whole network")
+    head_first: bool = Field(description="fit the head on frozen features before fine-tuning")
     freeze_body: bool = Field(description="train the head only")
     freeze_norm: bool = Field(description="keep the batch norms' running statistics as they are")
     unfreeze_every: float = Field(

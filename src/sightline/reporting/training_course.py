@@ -148,7 +148,7 @@ def _more_than_a_head(plan: Plan) -> str:
     """Return in words what more time would add where a head alone was trained."""
     timed = {one.name: one.value for one in plan.decisions if one.origin == "time"}
     if "epochs" in timed:
-        return "There was no time for an epoch of the whole network: more time would allow some."
+        return "There was no time for an epoch of fine-tuning: more time would allow some."
     if "size" in timed:
         return f"A head is fitted once. More time may allow a larger input than {timed['size']} px."
     return "A head is fitted once: there are no epochs that more time would add."

@@ -36,14 +36,18 @@ class Blend:
 
     Attributes:
         share: of the way to the fine-tuned one; 0: the fitted head, 1: the fine-tuned network.
-        loss: on validation, in nats, at the temperature that fits best; it chose the share.
-        val_loss, val_accuracy: on validation, as they are measured after each epoch.
+        loss: in nats, at the temperature that fits best.
+        val_loss, val_accuracy: without a temperature; all three on at most ``LOOKED_AT`` validation images.
     """
 
     share: float
     loss: float
     val_loss: float
     val_accuracy: float
+
+    def score(self, select_by: str) -> tuple[float, float]:
+        """Return what is lowest for the best network, by ``loss`` or ``accuracy``; the loss decides between equals."""
+        return (self.loss if select_by == "loss" else -self.val_accuracy), self.loss
 
 
 def blend(start: Weights, end: Weights, share: float) -> dict[str, Tensor]:
@@ -61,12 +65,12 @@ def blend(start: Weights, end: Weights, share: float) -> dict[str, Tensor]:
 
 
 def choose_share(
-    network: Network, start: Weights, val: Batches, at_once: int
+    network: Network, start: Weights, val: Batches, at_once: int, select_by: str = "loss"
 ) -> Generator[Progressed, None, tuple[Blend, dict[str, Tensor]]]:
     """Return the best blend of a fitted head with a fine-tuned network, and its weights.
 
-    The lowest validation loss wins, at the temperature that fits each candidate best, as what ships gets a temperature
-    too: without it a network that is right more often, but too sure, would lose. For the same loss the fitted head
+    The lowest loss on validation wins, at the temperature that fits each candidate best, as what ships gets one too:
+    without it a network that is right more often, but too sure, would lose. For the same loss the fitted head
     wins, then the candidate that is nearest to it.
 
     Args:
@@ -74,14 +78,15 @@ def choose_share(
         start: the weights with the fitted head.
         val: the images that choose; at most ``LOOKED_AT`` of them are looked at.
         at_once: images that go through the network at once, where the engine does not decide it.
+        select_by: ``loss``, or ``accuracy``, of which the highest wins.
     """
     end = {name: value.detach().clone() for name, value in network.state_dict().items()}
     candidate, found = copy.deepcopy(network).requires_grad_(False), []
     for done, share in enumerate(SHARES, 1):
         candidate.load_state_dict(blend(start, end, share))
-        found.append(Blend(share, *measure_fit(candidate, val, at_once)))
+        found.append(measure_fit(candidate, val, at_once, share))
         yield Progressed(done, len(SHARES), "networks")
-    best = min(found, key=lambda one: (one.loss, one.share))
+    best = min(found, key=lambda one: (one.score(select_by), one.share))
     return best, blend(start, end, best.share)
 
 
@@ -95,13 +100,10 @@ def count_validations(images: int) -> float:
     return len(SHARES) * min(1.0, LOOKED_AT / max(1, images))
 
 
-def measure_fit(network: Network, val: Batches, at_once: int) -> tuple[float, float, float]:
-    """Return (loss at the temperature that fits best, loss without one, accuracy) on at most ``LOOKED_AT`` images.
-
-    Losses are in nats; arguments as for ``choose_share``.
-    """
+def measure_fit(network: Network, val: Batches, at_once: int, share: float = 1.0) -> Blend:
+    """Return how well a network does on validation; arguments as for ``choose_share``, and the network's share."""
     some = val.take(np.sort(mixed_order(val.labels)[:LOOKED_AT])) if len(val) > LOOKED_AT else val
     logits = predict_logits(network, some, at_once)
     fitted = fit_temperature(logits, some.labels)
     loss = min(fitted.loss_before, fitted.loss_after)
-    return loss, fitted.loss_before, float((logits.argmax(1) == some.labels).mean())
+    return Blend(share, loss, fitted.loss_before, float((logits.argmax(1) == some.labels).mean()))

@@ -150,12 +150,12 @@ def train_network(
         raise diverged("no epoch had a finite validation loss")
     if progress.step and (settings.clip_norm or settings.clip_value):
         yield Noted(f"The gradient was clipped in {part_of(progress.clipped, progress.step, 'step')}.")
-    best_epoch = progress.best_epoch
+    best_epoch, share = progress.best_epoch, 1.0
     if settings.blend and progress.step and group.rank == 0 and (folder / "head").is_dir():
-        best_epoch = yield from _blend(training, state)
+        best_epoch, share = yield from _blend(training, state)
     if group.rank == 0:
         network.load_state_dict(load_checkpoint(training.best)[0]["model"])
-    yield TrainingStopped(progress.reason, best_epoch, time.monotonic() - start)
+    yield TrainingStopped(progress.reason, best_epoch, time.monotonic() - start, share)
     return False
 
 
@@ -318,24 +318,25 @@ def _validate(training: _Training, state: TrainingState, since: float, speed: fl
     return is_best
 
 
-def _blend(training: _Training, state: TrainingState) -> Generator[Event, None, int]:
-    """Keep the best network between the fitted head and the last epoch as the best one; returns its epoch.
+def _blend(training: _Training, state: TrainingState) -> Generator[Event, None, tuple[int, float]]:
+    """Keep the best network between the fitted head and the last epoch as the best one; returns its epoch and share.
 
     An epoch before the last that is better than all between stays the best.
     """
     start, last = time.monotonic(), state.progress.epoch - 1
     head, network = load_checkpoint(training.folder / "head")[0]["model"], state.average.network
-    found, weights = yield from choose_share(network, head, training.val, training.at_once)
+    select_by = training.settings.select_by
+    found, weights = yield from choose_share(network, head, training.val, training.at_once, select_by)
     if 0 < state.progress.best_epoch < last:
         network.load_state_dict(load_checkpoint(training.best)[0]["model"])
-        if measure_fit(network, training.val, training.at_once)[0] < found.loss:
-            return state.progress.best_epoch
+        if measure_fit(network, training.val, training.at_once).score(select_by) < found.score(select_by):
+            return state.progress.best_epoch, 1.0
     epoch = last if found.share else 0
     network.load_state_dict(weights)
     _save_network(training, "best", network, epoch, found.val_loss, found.val_accuracy)
     yield Blended(found.share, epoch, found.val_loss, found.val_accuracy, time.monotonic() - start)
     yield CheckpointSaved(str(training.best), epoch, found.val_loss)
-    return epoch
+    return epoch, found.share
 
 
 def _save_network(training: _Training, name: str, network: Network, epoch: int, loss: float, accuracy: float) -> None:
