@@ -237,7 +237,7 @@ def test_a_notebook_gets_one_table_with_escaped_text():
     ("epoch", "share", "words"),
     [
         (4, 1.0, "the network of epoch 4 is kept"),
-        (4, 0.25, "the network 25% of the way to epoch 4 is kept"),
+        (4, 0.25, "the network 25 % of the way to epoch 4 is kept"),
         (0, 0.0, "the fitted head is kept"),
     ],
 )

@@ -97,7 +97,7 @@ def _text_of(event: Event) -> str | None:
         case Blended():
             return _blend_line(event)
         case TrainingStopped(reason, best_epoch, _, way):
-            where = f"of epoch {best_epoch}" if way == 1 else f"{way:.0%} of the way to epoch {best_epoch}"
+            where = f"of epoch {best_epoch}" if way == 1 else f"{share(way, 0)} of the way to epoch {best_epoch}"
             kept = f"the network {where} is kept" if best_epoch else "the fitted head is kept"
             return f"Training stopped: {reason}; {kept}" if reason != HEAD_FITTED else None
         case RunEnded(folder, headline):
@@ -111,7 +111,7 @@ def _text_of(event: Event) -> str | None:
 def _blend_line(event: Blended) -> str:
     if not event.share:
         return f"Blending: kept is the fitted head; val accuracy {share(event.val_accuracy)}"
-    where = f"{event.share:.0%} of the way from the fitted head to epoch {event.epoch}"
+    where = f"{share(event.share, 0)} of the way from the fitted head to epoch {event.epoch}"
     where = where if event.share < 1 else f"epoch {event.epoch} itself"
     return f"Blending: kept is {where}; val accuracy {share(event.val_accuracy)}"
 

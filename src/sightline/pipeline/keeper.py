@@ -81,7 +81,7 @@ class Keeper:
             return words
         epochs, found = count_of(len(accuracies) - 1, "epoch"), self.writer.run.facts.get("blend", {})
         if 0 < found.get("share", 0) < 1:
-            where = f"{found['share']:.0%} of the way to epoch {found['epoch']}"
+            where = f"{share(found['share'], 0)} of the way to epoch {found['epoch']}"
             return f"{words}; {epochs}, {share(found['val_accuracy'])} {where}"
         select_by = self.plan.settings.select_by
         if not best:

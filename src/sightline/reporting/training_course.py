@@ -74,7 +74,7 @@ def _describe_blend(facts: dict[str, Any]) -> dict[str, Any]:
     found = facts.get("blend")
     if not found:
         return {}
-    words = f"the weights {found['share']:.0%} of the way from the fitted head to those of epoch {found['epoch']}"
+    words = f"the weights {share(found['share'], 0)} of the way from the fitted head to those of epoch {found['epoch']}"
     if found["share"] in (0, 1):
         words = f"the network of epoch {found['epoch']}" if found["share"] else "the fitted head, with no other change"
     return {"words": words, "accuracy": found["val_accuracy"]}
