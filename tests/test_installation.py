@@ -236,3 +236,13 @@ def test_a_library_that_does_not_import_is_named_and_leads_to_the_doctor(monkeyp
 def test_the_doctor_tells_how_threads_wait_and_memory_is_kept(rows) -> None:
     row = rows(WELL)["process"]
     assert row.ok and row.detail == set_up_process().describe() and row.detail
+
+
+@pytest.mark.parametrize(
+    ("driver", "platform", "may_be"),
+    [(None, "linux", False), ("/usr/bin/nvidia-smi", "linux", True), (None, "darwin", True)],
+)
+def test_a_gpu_may_be_there_where_its_driver_is_or_on_a_mac(monkeypatch, driver, platform: str, may_be: bool) -> None:
+    monkeypatch.setattr(installation, "gpu_driver", lambda: driver)
+    monkeypatch.setattr(installation.sys, "platform", platform)
+    assert installation.may_have_gpu() is (may_be or Path("/dev/kfd").exists())

@@ -160,6 +160,11 @@ def gpu_driver() -> str | None:
     return which("nvidia-smi")
 
 
+def may_have_gpu() -> bool:
+    """Whether torch may find a GPU on this machine; torch is not asked, and where it is not sure, the answer is yes."""
+    return gpu_driver() is not None or Path("/dev/kfd").exists() or sys.platform == "darwin"
+
+
 def diagnose() -> list[Diagnosis]:
     """Look at Python, the extras, torch with torchvision, CUDA and the cache; nothing is changed.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from sightline.checks.copies import (
     find_leaks,
     find_near_conflicts,
     find_near_copies,
+    find_uncompared,
     find_versions,
 )
 
@@ -54,6 +57,14 @@ def test_an_exact_leak_is_not_told_twice(subject):
     found = find_leaks(subject(LABELS, near=[(2, 32)], given=GIVEN, digests=digests))
     assert [finding.code for finding in found] == ["leak"]
     assert found[0].cases[0].paths == ("00032.png", "00000.png", "00002.png")
+
+
+def test_pairs_that_there_was_no_time_to_compare_are_recorded_with_a_cure(subject):
+    known = subject(LABELS)
+    assert find_uncompared(known) == []
+    (finding,) = find_uncompared(replace(known, samples=replace(known.samples, uncompared=(30, 1_200))))
+    assert finding.severity == "note" and finding.message.startswith("1,170 of 1,200 pairs")
+    assert finding.cure.startswith("sightline check ")
 
 
 def test_versions_are_told_by_their_originals_and_proposed_as_groups(subject):

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from scenes import round_thing, scene
-from sightline.data.duplicates import find_candidates, find_duplicates
+from sightline.data.duplicates import find_duplicates
 from sightline.data.inspect import inspect_samples
 from sightline.data.samples import Samples
 from sightline.data.similarity import ComparedImage, compare
@@ -120,20 +120,6 @@ def test_a_image_that_went_away_is_compared_with_nothing(tmp_path):
     assert len(result_of(find_duplicates(samples)).near) == 0
 
 
-def test_candidates_of_many_images_are_the_same_within_cells(tmp_path, monkeypatch):
-    images = {f"{'ab'[k % 2]}/{k}.png": scene(k, 32) for k in range(60)}
-    for k in range(10):
-        images[f"a/copy{k}.jpg"] = ImageOps.mirror(scene(k, 32)) if k % 2 else scene(k, 32)
-    samples = folder_of(tmp_path / "set", images)
-    rows = np.arange(len(samples))
-    whole = find_candidates(samples, rows)
-    monkeypatch.setattr("sightline.data.duplicates._CELL", 20)
-    parts = find_candidates(samples, rows)
-    copies = {tuple(pair) for pair in whole.tolist() if "copy" in "".join(samples.paths[list(pair)])}
-    assert len(copies) >= 10
-    assert copies <= {tuple(pair) for pair in parts.tolist()}
-
-
 def contents_of(samples: Samples) -> set[frozenset[str]]:
     return {frozenset(pair) for pair in samples.digests[samples.near].tolist()}
 
@@ -168,6 +154,68 @@ def test_a_film_does_not_hide_the_copies_of_other_images(tmp_path):
     samples = result_of(find_duplicates(folder_of(tmp_path / "set", images)))
     found = {frozenset(pair) for pair in samples.paths[samples.near].tolist()}
     assert {frozenset((f"b/{k}.png", f"b/{k}-again.jpg")) for k in range(1, 21)} <= found
+
+
+class Clock:
+    """The time, which advances by a second whenever it is looked at."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 1
+        return self.now
+
+
+def copies_in_parts(root: Path, side: int) -> Samples:
+    """Six copies within train, and six of images of train in test."""
+    images = {f"train/{'ab'[k % 2]}/{k:02d}.png": scene(k, side) for k in range(16)}
+    images |= {f"train/a/again{k}.jpg": jpeg(scene(k, side)) for k in range(6)}
+    images |= {f"test/{'ab'[k % 2]}/again{k}.jpg": jpeg(scene(k, side)) for k in range(6, 12)}
+    return folder_of(root, images)
+
+
+def paths_of(samples: Samples) -> set[frozenset[str]]:
+    return {frozenset(pair) for pair in samples.paths[samples.near].tolist()}
+
+
+def test_a_time_that_suffices_changes_nothing(tmp_path):
+    samples = copies_in_parts(tmp_path / "set", 64)
+    whole = result_of(find_duplicates(samples, folder=tmp_path / "one"))
+    timed = result_of(find_duplicates(samples, folder=tmp_path / "two", seconds=1e6))
+    np.testing.assert_array_equal(timed.near, whole.near)
+    np.testing.assert_array_equal(timed.doubtful, whole.doubtful)
+    assert len(whole.near) == 12 and timed.uncompared[0] == whole.uncompared[0] == 0
+
+
+@pytest.mark.parametrize("side", [24, 64], ids=["outlines", "details too"])
+def test_without_time_for_all_pairs_those_with_the_test_come_first_and_nothing_is_kept(tmp_path, monkeypatch, side):
+    samples = copies_in_parts(tmp_path / "set", side)
+    whole = result_of(find_duplicates(samples, folder=tmp_path / "one"))
+    monkeypatch.setattr("sightline.data.duplicates._TOGETHER", 1)
+    monkeypatch.setattr("sightline.data.duplicates._AHEAD", 1)
+    monkeypatch.setattr("sightline.data.duplicates._CONFIRMED", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr("sightline.data.duplicates.time", Clock())
+        some = result_of(find_duplicates(samples, folder=tmp_path / "two", seconds=16))
+    with_test = {pair for pair in paths_of(whole) if sum(path.startswith("test/") for path in pair) == 1}
+    assert len(with_test) == 6 and with_test <= paths_of(some) < paths_of(whole)
+    left, every = some.uncompared
+    assert left > 0 and len(some.near) + len(some.doubtful) + left <= every
+    again = result_of(find_duplicates(samples, folder=tmp_path / "two"))
+    assert paths_of(again) == paths_of(whole) and again.uncompared == (0, every)
+
+
+@pytest.mark.parametrize("seconds", [0, 5])
+def test_pairs_whose_details_there_was_no_time_to_compare_are_no_duplicates(tmp_path, monkeypatch, seconds):
+    samples = copies_in_parts(tmp_path / "set", 64)
+    monkeypatch.setattr("sightline.data.duplicates._TOGETHER", 1)
+    monkeypatch.setattr("sightline.data.duplicates._CONFIRMED", 1)
+    monkeypatch.setattr("sightline.data.duplicates._CORRELATING", 1e6 if seconds else 0)
+    monkeypatch.setattr("sightline.data.duplicates.time", Clock())
+    found = result_of(find_duplicates(samples, folder=tmp_path / "one", seconds=seconds))
+    assert len(found.near) == len(found.doubtful) == 0
+    assert found.uncompared[0] == (12 if seconds else found.uncompared[1])
 
 
 def test_the_order_of_files_does_not_matter(tmp_path):

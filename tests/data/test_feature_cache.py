@@ -23,6 +23,24 @@ def test_what_was_put_comes_back_bit_for_bit_in_another_process_too(tmp_path):
     assert found[-1] is None and np.array_equal(np.stack(found[:-1]), ROWS[::-1])
 
 
+def test_known_features_are_counted_under_their_rules(tmp_path):
+    with FeatureCache(tmp_path, "lite0 224", 8, 10**6) as cache:
+        cache.put(NAMES[:700], ROWS[:700])
+        assert cache.count(NAMES) == 700 and cache.count([]) == 0
+    with FeatureCache(tmp_path, "lite0 192", 8, 10**6) as cache:
+        assert cache.count(NAMES) == 0
+
+
+def test_without_room_or_a_file_nothing_is_kept(tmp_path, monkeypatch):
+    assert feature_cache.keeps_features()
+    monkeypatch.setenv("SIGHTLINE_CACHE_LIMIT", "0")
+    assert not feature_cache.keeps_features() and feature_cache.count_cached({}, 8, NAMES[:3]) == 0
+    monkeypatch.delenv("SIGHTLINE_CACHE_LIMIT")
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "file"))
+    assert not feature_cache.keeps_features()
+
+
 def test_other_rules_find_nothing(tmp_path):
     with FeatureCache(tmp_path, "lite0 224", 8, 10**6) as cache:
         cache.put(NAMES[:3], ROWS[:3])

@@ -35,6 +35,7 @@ SETTINGS = SimpleNamespace(
     seed=0,
     dropout=0.0,
     stochastic_depth=0.0,
+    mirrored=False,
 )
 BUNDLE = Bundle(
     classes=("ant", "bee", "wasp"),

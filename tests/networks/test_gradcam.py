@@ -262,6 +262,15 @@ def test_the_network_is_left_as_it_was():
     assert not any(module._forward_hooks for module in network.modules())
 
 
+def test_a_mirrored_network_is_explained_by_its_look_at_the_image_itself():
+    network = network_of(SmallFast(32, 8), side=(32, 32)).eval()
+    images, classes = make_images(3, 32), np.array([0, 1, 2])
+    maps = grad_cam(network, images, classes).maps
+    network.mirrored = True
+    np.testing.assert_array_equal(grad_cam(network, images, classes).maps, maps)
+    assert network.mirrored
+
+
 def test_a_network_without_a_map_is_named():
     body = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 5), nn.ReLU())
     with pytest.raises(ModelError) as caught:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import onnxruntime
 import pytest
 import timm
 import torch
@@ -10,6 +12,7 @@ from safetensors.torch import save_file
 from sightline.errors import InputError, WeightsError
 from sightline.networks.build import build_network
 from sightline.networks.describe import describe_network
+from sightline.networks.onnx_graph import Graph, trace_graph
 from sightline.networks.weights import StartWeights, download_weights, find_weights
 from sightline.planning.facts import DataFacts, Hardware
 from sightline.planning.plan import make_plan
@@ -71,7 +74,7 @@ def test_the_same_seed_gives_the_same_network_and_another_does_not(model):
 
 
 def test_normalisation_is_inside():
-    network = build_network(settings_for("small-fast"), 2, None).eval()
+    network = build_network(settings_for("small-fast", mirrored=False), 2, None).eval()
     images = torch.rand(2, 3, 32, 32)
     assert torch.allclose(network.features(images), network.body((images - 0.5) / 0.25))
 
@@ -180,3 +183,32 @@ def test_without_network_the_error_names_the_ways_on(hub):
     assert caught.value.code == "weights.unavailable"
     for way in ("--weights", "--no-pretrained", "--model tf_efficientnet_lite0.in1k"):
         assert way in caught.value.cure
+
+
+def test_a_mirrored_network_answers_an_image_and_its_mirror_image_alike():
+    """In training each look counts alone; after it the mean of the features is what the head sees."""
+    plain = build_network(settings_for("small-fast", mirrored=False, width=8), 3, None).eval()
+    both = build_network(settings_for("small-fast", mirrored=True, width=8), 3, None).eval()
+    images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = (plain.features(images) + plain.features(images.flip(3))) / 2
+        torch.testing.assert_close(both.features(images), expected)
+        torch.testing.assert_close(both(images), both(images.flip(3)))
+        assert not plain(images).allclose(plain(images.flip(3)))
+        both.train()
+        plain.train()
+        torch.testing.assert_close(both(images), plain(images))
+
+
+def test_what_is_exported_of_a_mirrored_network_is_mirrored_too():
+    network = build_network(settings_for("small-fast", mirrored=True, width=8), 3, None).eval()
+    session = onnxruntime.InferenceSession(trace_graph(Graph(network), 32))
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    probabilities, mirrored = (session.run(None, {"pixels": some})[0] for some in (pixels, pixels[:, :, ::-1].copy()))
+    np.testing.assert_allclose(probabilities, mirrored, atol=1e-6)
+    np.testing.assert_allclose(probabilities, Graph(network).answer(pixels)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(("chosen", "is_mirrored"), [({}, True), ({"flip": 0}, False), ({"model": "small-cnn"}, False)])
+def test_small_fast_is_mirrored_where_a_mirror_changes_no_class(chosen, is_mirrored):
+    assert settings_for(**{"model": "small-fast", **chosen}).mirrored is is_mirrored

@@ -27,7 +27,7 @@ SQUARES = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), np.uint8
 MODEL = "test_efficientnet"
 SETTINGS = {
     **{"size": SIZE, "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4), "seed": 0, "dropout": 0.0},
-    **{"stochastic_depth": 0.0, "features": "stages", "width": 0, "depth": 0},
+    **{"stochastic_depth": 0.0, "features": "stages", "width": 0, "depth": 0, "mirrored": False},
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 import sightline
 from finished import write_colours
@@ -116,8 +117,11 @@ def test_evaluating_other_images_keeps_figures_and_answers(finished_run: Run, tm
     foreign = evaluation.metrics["unknown"]["foreign"]
     assert (foreign["count"], foreign["count_bad"]) == (6, 0)
     novelty = finished_run.classifier().predict(sorted((other / "red").iterdir())).novelty
+    known = finished_run.classifier().predict(sorted(other.glob("*/*"))).novelty
     assert foreign["new"]["value"] == np.mean(novelty > 1) != np.mean(novelty < 1)
-    assert 0.2 < foreign["auroc_novelty"] < 0.9  # they are of the known kind
+    truth = np.repeat([True, False], [len(novelty), len(known)])
+    assert foreign["auroc_novelty"] == pytest.approx(roc_auc_score(truth, [*novelty, *known]))
+    assert foreign["auroc_novelty"] < 0.9  # they are of the known kind
     assert evaluation.metrics["count_evaluations"] == 1
     with pytest.raises(sightline.errors.RunError, match="not empty"):
         sightline.evaluate(finished_run.folder, other, out=tmp_path / "kept", quiet=True)

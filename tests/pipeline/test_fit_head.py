@@ -283,9 +283,16 @@ def test_the_engine_follows_what_is_installed(monkeypatch):
 
 
 def test_with_little_time_the_head_is_fitted_on_some_images(textures, tmp_path, monkeypatch):
-    """The clock of the stage runs out after the first batch of training images; validation is always computed."""
-    from sightline.pipeline import fit_head
+    """The clock of the stage runs out after the first batch of training images; validation is always computed.
 
+    Torch is installed, and left out as it would have no time.
+    """
+    from sightline.pipeline import fit_head, head_work
+    from sightline.pipeline.torch_engine import TorchEngine
+
+    monkeypatch.setattr(head_work, "may_have_gpu", lambda: False)
+    monkeypatch.setattr(head_work, "why_head_alone", lambda *given: "too short for torch")
+    monkeypatch.setattr(TorchEngine, "fit", None)
     monkeypatch.setattr(fit_head, "rehearse_finish", lambda *given: _nothing())
     monkeypatch.setattr(fit_head, "_refuse_too_short", lambda *given: None)
     real = fit_head.FrozenTrained.extract
@@ -295,11 +302,12 @@ def test_with_little_time_the_head_is_fitted_on_some_images(textures, tmp_path, 
 
     monkeypatch.setattr(fit_head.FrozenTrained, "extract", extract)
     display = Display()
-    made = sightline.train(
-        textures, out=tmp_path, name="short", time=900, display=display, **{**WITHOUT, "quiet": False}
-    )
+    made = sightline.train(textures, out=tmp_path, name="short", time=900, display=display, size=96, threads=1)
     (noted,) = (e.message for e in display.events if isinstance(e, Noted) and "to keep the time limit" in e.message)
     assert "of 50 training images" in noted and made.status == "finished"
+    engine = next(made for made in made.plan.decisions if made.name == "engine")
+    assert (engine.value, engine.origin, engine.reason) == ("onnxruntime", "time", "too short for torch")
+    assert "torch" not in made.facts["versions"] and "no time for torch" in made.report_file.read_text()
     assert json.loads((made.folder / "run.json").read_text())["best_epoch"] == 0
 
 

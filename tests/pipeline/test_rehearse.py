@@ -1,4 +1,4 @@
-"""What is reserved for the end of a run, and which training is too long for what is left."""
+"""Which training is too long for what is left before the end of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from sightline.errors import InputError
 from sightline.networks.describe import describe_network
 from sightline.pipeline import fit
-from sightline.pipeline.rehearse import reserve_factor
 from sightline.planning.budget import Costs
 from sightline.planning.facts import DataFacts, Hardware
 from sightline.planning.plan import make_plan
@@ -30,10 +29,3 @@ def test_a_head_that_was_begun_is_fitted_on_some_images_where_there_is_no_time_f
     alone = settings.model_copy(update={"head_first": False})
     with pytest.raises(InputError, match="too short"):  # a step and validation
         fit._refuse_too_short(alone, costs, 5_000, 20, time.monotonic() + 9.1)
-
-
-def test_the_busier_the_machine_the_more_is_reserved_for_the_end():
-    factors = [reserve_factor(waited, 2.0) for waited in (-1.0, 0.0, 0.5, 2.0, 1e9)]
-    assert factors[0] == factors[1] == pytest.approx(1.2)  # threads that ended take their waiting along
-    assert factors == sorted(factors) and factors[-1] == pytest.approx(1.8)
-    assert reserve_factor(0.0, 0.0) == pytest.approx(1.2)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from sightline.errors import DataError, UnreadableImage
 from sightline.pixels import cache
-from sightline.pixels.cache import Known, PixelStore, open_store
+from sightline.pixels.cache import Known, PixelStore, has_store, open_store
 from sightline.pixels.decode import decode_image
 from sightline.pixels.preprocess import Preprocess
 
@@ -90,6 +90,14 @@ def test_a_found_store_decodes_nothing(images, stores, monkeypatch: pytest.Monke
     monkeypatch.setattr(Preprocess, "decode", lambda *_, **__: pytest.fail("decoded again"))
     _, yielded = finish(open_store(images, digests_of(images), SMALL, stores))
     assert yielded == []
+
+
+def test_a_store_is_seen_under_its_own_preprocessing_alone(images, stores) -> None:
+    assert not has_store(digests_of(images), SMALL, stores)
+    opened(images, stores)
+    assert has_store(digests_of(images), SMALL, stores)
+    assert not has_store(digests_of(images), replace(SMALL, resize=SMALL.resize + 1), stores)
+    assert not has_store(digests_of(images)[::-1], SMALL, stores)
 
 
 def test_the_store_is_read_only(images, stores) -> None:

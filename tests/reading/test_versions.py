@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,9 @@ from scenes import VERSIONS, scene
 from sightline.data.split import find_units, make_split
 from sightline.errors import InputError
 from sightline.events import Noted, StageEnded, Warned
-from sightline.reading import versions
+from sightline.reading import time_limit, versions
 from sightline.reading.source import DataChoices, inspect_source
+from sightline.reading.time_limit import TimeLimit
 
 _ORIGINALS = 10
 
@@ -134,13 +137,45 @@ def test_unreadable_since_inspection_is_no_crash(augmented, tmp_path):
     ("wanted", "limit", "bounds"),
     [
         ("auto", 0, (2_000, 20_000)),
-        ("auto", 60, (600, 150)),
-        ("auto", 3_600, (2_000, 9_000)),
+        ("auto", 60, (300, 75)),
+        ("auto", 3_600, (2_000, 4_500)),
         ("all", 60, (50_000,) * 2),
     ],
 )
 def test_a_time_limit_bounds_the_search(wanted, limit, bounds):
     assert versions._bounds(wanted, 50_000, limit) == bounds
+
+
+def test_a_search_that_is_late_is_told_and_not_kept_and_a_check_spares_it(augmented, monkeypatch):
+    root, _ = augmented
+    late = TimeLimit(600, time.monotonic())
+    monkeypatch.setattr("sightline.reading.source.SEARCH_SHARE", -1.0)
+    samples, events = looked(root, limit=late)
+    (warned,) = [event for event in events if isinstance(event, Warned) and event.code == "data.versions-unsearched"]
+    assert "were not searched" in warned.message and warned.cure.startswith(f"sightline check {root} first")
+    assert not len(samples.versions)
+    whole, _ = looked(root)
+    again, events = looked(root, limit=late)
+    np.testing.assert_array_equal(again.versions, whole.versions)
+    assert len(whole.versions) and not [event for event in events if isinstance(event, Warned)]
+
+
+def test_without_time_for_all_images_what_the_likeliest_show_is_kept(augmented, monkeypatch):
+    root, _ = augmented
+    monkeypatch.setattr(versions, "_LOOKED_AT", 14)
+    whole, _ = looked(root)
+    monkeypatch.setattr(versions, "_METHOD", -1)  # nothing is known of it
+    searches = []
+
+    def until(ends, steps):
+        searches.append(ends)
+        return time_limit.until(-1.0 if len(searches) == 2 else ends, steps)
+
+    monkeypatch.setattr(versions, "until", until)
+    samples, events = looked(root, limit=TimeLimit(600, time.monotonic()))
+    assert len(searches) == 2 and 0 < len(samples.versions) < len(whole.versions)
+    (warned,) = [event for event in events if isinstance(event, Warned)]
+    assert warned.code == "data.versions-unsearched" and "14 of 18" in warned.message and "check" in warned.cure
 
 
 def test_where_no_image_can_be_read_the_size_is_not_the_reason(tmp_path):

@@ -90,6 +90,8 @@ def test_a_head_alone_has_no_epochs_to_add(plan) -> None:
         course([0.1]), plan(epochs=(0, "unused"), size=(160, "time"), time=(9.0, "option")), HEAD_FITTED, 9
     )
     assert "a larger input than 160 px" in small
+    timed = {"engine": ("onnxruntime", "time"), "size": (288, "time"), "time": (60.0, "option")}
+    assert "no time for torch" in more_time(course([0.1]), plan(epochs=(0, "unused"), **timed), HEAD_FITTED, 50)
 
 
 def test_an_interrupted_training_is_no_finished_one(plan) -> None:

@@ -31,8 +31,8 @@ EACH = {
     "trivialaugment": {"policy": "trivialaugment"},
 }
 ALL = {name: value for chosen in EACH.values() for name, value in chosen.items()}
-# Decided with them, and tested in files of their own: they change labels too, or the test images.
-ELSEWHERE = {"mixup", "cutmix", "views"}
+# Decided with them, and tested in files of their own: they change labels too, or images that are predicted.
+ELSEWHERE = {"mixup", "cutmix", "mirrored", "views"}
 
 
 def change(images, settings, step: int = 0, epoch: int = 0):
@@ -41,8 +41,9 @@ def change(images, settings, step: int = 0, epoch: int = 0):
 
 def test_every_random_change_that_a_plan_decides_is_tested_here():
     decide = Decisions(Recipe(), Recipe())
+    decide("model", "small-fast", "default", "a network")
     decide_augmentation(decide, DataFacts(("ant", "bee"), {"train": 64}, 16, 1.0))
-    assert set(decide.values) == {*ALL, *ELSEWHERE}
+    assert set(decide.values) == {"model", *ALL, *ELSEWHERE}
 
 
 @pytest.mark.parametrize("row", CHANGES, ids=lambda row: row.__name__)

@@ -8,12 +8,22 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize_scalar
+from scipy.stats import ttest_rel
 from torch.nn import functional as F
 
 from sightline.events import Blended, EpochEnded, TrainingStopped
 from sightline.networks.build import build_network
 from sightline.steps import result_of
-from sightline.training.blending import LOOKED_AT, SHARES, Blend, blend, choose_share, count_validations, measure_fit
+from sightline.training.blending import (
+    LOOKED_AT,
+    SHARES,
+    Blend,
+    blend,
+    choose_share,
+    count_validations,
+    is_surely_better,
+    measure_fit,
+)
 from sightline.training.checkpoint import load_checkpoint
 from sightline.training.loop import train_network
 from sightline.training.measure import measure, predict_logits
@@ -46,20 +56,70 @@ def test_a_blend_lies_on_the_straight_line_and_keeps_counters(ends):
 
 
 def test_the_share_with_the_lowest_loss_at_its_best_temperature_is_kept(ends, make_batches):
-    _, start, end = ends
+    """Seen from a start that is worse than all others: each of them is surely better then."""
+    _, end, start = ends
+    with torch.no_grad():
+        start.head.weight.mul_(-1)
+        start.head.bias.mul_(-1)
     val = make_batches(60)
     before = {name: value.clone() for name, value in end.state_dict().items()}
     found, weights = result_of(choose_share(end, start.state_dict(), val, 64))
-    losses = {}
+    costs = {}
     for share in SHARES:
         candidate = copy.deepcopy(end)
         candidate.load_state_dict(blend(start.state_dict(), end.state_dict(), share))
-        losses[share] = measure_fit(candidate, val, 64).loss
+        costs[share] = measure_fit(candidate, val, 64)
+    surely = [share for share in SHARES if share and is_surely_better(costs[share].losses, costs[0.0].losses)]
+    losses = {share: costs[share].loss for share in (0.0, *surely)}
     assert found.loss == min(losses.values()) == losses[found.share]
     assert all(value.equal(before[name]) for name, value in end.state_dict().items())
     end.load_state_dict(weights)
     loss, accuracy, _ = measure(end, val)
     assert (found.val_loss, found.val_accuracy) == pytest.approx((loss, accuracy), rel=1e-5)
+
+
+def made_blend(share: float, losses: list[float], misses: list[float] | None = None) -> Blend:
+    """Return what is measured of a network with these losses and misses on validation images."""
+    costs = np.array(losses)
+    wrong = (costs > 0.69).astype(float) if misses is None else np.array(misses)
+    return Blend(share, costs.mean(), costs.mean(), 1 - wrong.mean(), costs, wrong)
+
+
+@pytest.mark.parametrize(("times", "kept"), [(1, 0.0), (20, 1.0)])
+def test_on_few_images_the_fitted_head_stays_and_on_many_the_better_one_wins(
+    ends, make_batches, monkeypatch, times, kept
+):
+    _, start, end = ends
+    head = [0.1, 0.9, 0.5, 0.8, 0.2, 0.7]
+    tuned = [0.4, 0.2, 0.6, 0.3, 0.4, 0.5]  # 0.13 nats better on average, and worse on half of the images
+    made = {share: made_blend(share, (tuned if share == 1 else head) * times) for share in SHARES}
+    monkeypatch.setattr("sightline.training.blending.measure_fit", lambda n, v, k, share: made[share])
+    assert result_of(choose_share(end, start.state_dict(), make_batches(8), 8))[0].share == kept
+
+
+def test_an_earlier_epoch_wins_only_where_it_is_surely_better_than_the_head(ends, make_batches, monkeypatch):
+    _, start, end = ends
+    for earlier, is_kept in (([0.2] * 20, True), ([0.49] * 19 + [0.6], False)):
+        made = {share: made_blend(share, [0.5, 0.4, 0.6, 0.5] * 5) for share in SHARES}
+        answers = iter([*made.values(), made_blend(1.0, earlier)])
+        monkeypatch.setattr("sightline.training.blending.measure_fit", lambda *_, answers=answers: next(answers))
+        found = result_of(
+            choose_share(end, start.state_dict(), make_batches(8), 8, earlier=copy.deepcopy(end).state_dict())
+        )
+        assert (found[1] is None) is is_kept
+        assert found[0].share == (1.0 if is_kept else 0.0)
+
+
+def test_surely_better_is_a_paired_test(ends):
+    random = np.random.default_rng(0)
+    for gain in np.linspace(-0.1, 0.3, 30):
+        one, other = random.normal(0, 1, 40), random.normal(gain, 1, 40)
+        p = ttest_rel(other, one, alternative="greater").pvalue
+        assert is_surely_better(one, other) is bool(p < 0.1)
+    null = [is_surely_better(random.normal(0, 1, 25), random.normal(0, 1, 25)) for _ in range(2_000)]
+    assert 0.07 < np.mean(null) < 0.13
+    assert not is_surely_better(np.zeros(30), np.zeros(30))
+    assert not is_surely_better(np.zeros(1), np.ones(1))
 
 
 def test_a_network_that_is_right_but_too_sure_is_not_worse_for_it(ends, make_batches):
@@ -79,14 +139,17 @@ def test_a_network_that_is_right_but_too_sure_is_not_worse_for_it(ends, make_bat
 
 def test_whoever_selects_by_accuracy_gets_the_share_that_is_most_often_right(ends, make_batches, monkeypatch):
     _, start, end = ends
-    measured = {0.0: (0.5, 0.6), 0.25: (0.3, 0.7), 0.5: (0.4, 0.9), 0.75: (0.45, 0.9), 1.0: (0.6, 0.8)}
-    made = {share: Blend(share, loss, loss, accuracy) for share, (loss, accuracy) in measured.items()}
+    measured = {0.0: (0.5, 40), 0.5: (0.3, 30), 1.0: (0.4, 10)}  # loss, wrong ones of a hundred
+    made = {
+        share: made_blend(share, [loss - 0.01, loss + 0.01] * 50, [1.0] * wrong + [0.0] * (100 - wrong))
+        for share, (loss, wrong) in measured.items()
+    }
     monkeypatch.setattr("sightline.training.blending.measure_fit", lambda n, v, k, share: made[share])
     found = [
         result_of(choose_share(end, start.state_dict(), make_batches(8), 8, metric))[0].share
         for metric in ("loss", "accuracy")
     ]
-    assert found == [0.25, 0.5]
+    assert found == [0.5, 1.0]
 
 
 def test_at_most_so_many_validation_images_are_looked_at(ends, make_batches, monkeypatch):

@@ -28,6 +28,7 @@ from sightline.checks.copies import (
     find_leaks,
     find_near_conflicts,
     find_near_copies,
+    find_uncompared,
     find_versions,
 )
 from sightline.checks.finding import SEVERITIES, Finding, Findings
@@ -63,6 +64,7 @@ CHECKS: tuple[Callable[[Subject], list[Finding]], ...] = (
     find_copies,
     find_near_copies,
     find_doubtful_pairs,
+    find_uncompared,
     find_odd_sizes,
     find_odd_aspects,
     find_wrong_extensions,

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from sightline.checks.finding import Finding, Severity
 from sightline.checks.subject import Subject
+from sightline.data.duplicates import describe_uncompared
 from sightline.data.fixes import Fix
 from sightline.data.samples import Samples
 from sightline.data.split import find_twins, find_units
@@ -22,6 +23,7 @@ __all__ = [
     "find_leaks",
     "find_near_conflicts",
     "find_near_copies",
+    "find_uncompared",
     "find_versions",
 ]
 
@@ -144,6 +146,14 @@ def find_doubtful_pairs(subject: Subject) -> list[Finding]:
     cases = subject.cases_together(groups, _names(subject, groups))
     cure = "look at each: they count as two images; if it is one, put both into one group (train --fixes), or keep one"
     return [Finding("near-question", "note", message, cases, cure)]
+
+
+def find_uncompared(subject: Subject) -> list[Finding]:
+    """Pairs that may be near-duplicates, and that a time limit left no time to compare."""
+    if not subject.samples.uncompared[0]:
+        return []
+    message, cure = describe_uncompared(subject.samples, subject.options)
+    return [Finding("near-unsearched", "note", message, (), cure)]  # a training has warned of it by then
 
 
 def find_versions(subject: Subject) -> list[Finding]:

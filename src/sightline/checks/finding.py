@@ -46,6 +46,7 @@ CODES = (
     "copies",
     "near-copies",
     "near-question",
+    "near-unsearched",
     "odd-size",
     "odd-aspect",
     "wrong-extension",

@@ -23,7 +23,7 @@ from sightline.caches import cache_folder, cache_limit
 from sightline.data.facts_cache import open_database
 from sightline.events import Progressed
 
-__all__ = ["Computed", "FeatureCache", "cached_features"]
+__all__ = ["Computed", "FeatureCache", "cached_features", "count_cached", "keeps_features"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS features (image BLOB PRIMARY KEY, row BLOB, bytes INTEGER, used INTEGER);
@@ -110,6 +110,22 @@ class FeatureCache:
                 self._execute(older, [today, *some, today])
         return [self._unpacked(found.get(key, b"")) for key in keys]
 
+    @property
+    def is_open(self) -> bool:
+        """Whether anything is kept here."""
+        return self._database is not None
+
+    def count(self, digests: Sequence[str]) -> int:
+        """Return of how many images features are known, of those whose content has these sha256."""
+        keys, found = [self._key(digest) for digest in digests], 0
+        with self._forgiving():
+            for start in range(0, len(keys), _AT_ONCE):
+                some = keys[start : start + _AT_ONCE]
+                marks = ",".join("?" * len(some))
+                rows = self._execute(f"SELECT COUNT(*) FROM features WHERE image IN ({marks})", some)
+                found += rows[0][0] if rows else 0
+        return found
+
     def put(self, digests: Sequence[str], features: npt.NDArray[np.float32]) -> None:
         """Store features ``[N, D]`` of images whose content has these sha256; rows that are not finite are left out."""
         if self._database is None:
@@ -178,8 +194,7 @@ def cached_features(
         until: by ``time.monotonic()``, when to stop; at least one part is computed.
         keep: whether what is computed is kept, and not only what is known looked up.
     """
-    limit = round(_SHARE * cache_limit())
-    with FeatureCache(cache_folder() / "features", json.dumps(rules, sort_keys=True), size, limit) as cache:
+    with _open_cache(rules, size) as cache:
         found = cache.get(digests)
         missing = np.array([place for place, row in enumerate(found) if row is None], np.intp)
         done += len(digests) - len(missing)
@@ -200,6 +215,27 @@ def cached_features(
             if keep:
                 _keep(cache, digests, found, waiting)
     return found
+
+
+def count_cached(rules: dict[str, Any], size: int, digests: Sequence[str]) -> int:
+    """Return of how many images the features are in the cache.
+
+    Args:
+        rules, size, digests: as for ``cached_features``.
+    """
+    with _open_cache(rules, size) as cache:
+        return cache.count(digests)
+
+
+def keeps_features() -> bool:
+    """Whether features are kept on this machine: there is room for them, and their file can be written."""
+    with _open_cache({}, 0) as cache:
+        return cache.is_open
+
+
+def _open_cache(rules: dict[str, Any], size: int) -> FeatureCache:
+    limit = round(_SHARE * cache_limit())
+    return FeatureCache(cache_folder() / "features", json.dumps(rules, sort_keys=True), size, limit)
 
 
 def _keep(cache: FeatureCache, digests: Sequence[str], found: list[Features | None], computed: list[int]) -> None:

@@ -108,14 +108,14 @@ def _extrema(differences: Floats) -> Iterator[tuple[int, Places, Places, Floats]
     """Yield (level, rows, columns, strength) of extrema in place and scale that are no edges."""
     width = differences.shape[2]
     flat = differences.reshape(len(differences), -1)
-    around = (np.arange(-1, 2)[:, None] * width + np.arange(-1, 2)).ravel()
+    around = (np.arange(-1, 2)[:, None] * width + np.arange(-1, 2)).reshape(-1, 1)
     strong = np.abs(differences[:, 1:-1, 1:-1]) > _FAINT
     for level in range(1, len(differences) - 1):
         rows, columns = np.nonzero(strong[level])
         places = (rows + 1) * width + columns + 1
         for other in (level, level - 1, level + 1):  # few are left after the first
-            own, theirs = flat[level, places], flat[other][places[:, None] + around]
-            is_extreme = (own >= theirs.max(1, initial=-1)) | (own <= theirs.min(1, initial=1))
+            own, theirs = flat[level].take(places), flat[other].take(around + places)
+            is_extreme = (own >= theirs.max(0, initial=-1)) | (own <= theirs.min(0, initial=1))
             places = places[is_extreme]
         d = flat[level]
         centre = 2 * d[places]
@@ -134,7 +134,7 @@ def _sample(gradient: Sequence[Floats], rows: Floats, columns: Floats) -> tuple[
     down, across = np.rint(rows).astype(np.intp), np.rint(columns).astype(np.intp)
     is_inside = (down >= 0) & (down < height) & (across >= 0) & (across < width)
     places = np.where(is_inside, down * width + across, 0)
-    first, second = (part.ravel()[places] * is_inside for part in gradient)
+    first, second = (part.ravel().take(places) * is_inside for part in gradient)
     return first, second
 
 
@@ -146,6 +146,10 @@ _SHARES = np.clip(1 - np.abs((_LATTICE / 4 + 1.5)[:, None] - np.arange(4)), 0, 1
 _PLACES = np.einsum("ri,cj->rcij", _SHARES, _SHARES).reshape(256, 16)
 
 
+# The bins on either side of each, around the circle.
+_BEFORE, _AFTER = np.arange(_BINS) - 1, np.arange(1, _BINS + 1) % _BINS
+
+
 def _directions(gradient: Sequence[Floats], rows: Places, columns: Places, sigma: float) -> tuple[Places, Floats]:
     """Return (place of the keypoint, angle) of each strong direction; a keypoint may have two."""
     step = 4.5 * sigma / 8
@@ -155,8 +159,8 @@ def _directions(gradient: Sequence[Floats], rows: Places, columns: Places, sigma
     keys = bins + _BINS * np.arange(len(rows))[:, None]
     tally = np.bincount(keys.ravel(), weight.ravel(), _BINS * len(rows)).reshape(-1, _BINS).astype(np.float64)
     for _ in range(3):
-        tally = (np.roll(tally, 1, 1) + tally + np.roll(tally, -1, 1)) / 3
-    before, after = np.roll(tally, 1, 1), np.roll(tally, -1, 1)
+        tally = (tally.take(_BEFORE, 1) + tally + tally.take(_AFTER, 1)) / 3
+    before, after = tally.take(_BEFORE, 1), tally.take(_AFTER, 1)
     is_peak = (tally > before) & (tally >= after) & (tally >= 0.8 * tally.max(1, keepdims=True))
     places, peaks = np.nonzero(is_peak)
     low, middle, high = (one[places, peaks] for one in (before, tally, after))
@@ -175,11 +179,12 @@ def _describe(gradient: Sequence[Floats], rows: Places, columns: Places, angles:
     turn = (np.arctan2(down, across) - angles[:, None]) * (8 / (2 * np.pi))
     whole = np.floor(turn)
     part = (turn - whole).astype(np.float32)
-    first = whole.astype(np.intp) % 8
-    layers = np.zeros((len(rows), 256, 8), np.float32)
-    np.put_along_axis(layers, first[..., None], (weight * (1 - part))[..., None].astype(np.float32), 2)
-    np.put_along_axis(layers, (first[..., None] + 1) % 8, (weight * part)[..., None].astype(np.float32), 2)
-    found = np.einsum("ksd,sp->kpd", layers, _PLACES, optimize=True).reshape(-1, 128)
+    first = whole.astype(np.intp) & 7
+    layers = np.zeros(8 * first.size, np.float32)  # [K, 256, 8]
+    start = np.arange(0, len(layers), 8).reshape(first.shape)
+    layers[start + first] = weight * (1 - part)
+    layers[start + (first + 1 & 7)] = weight * part
+    found = np.tensordot(_PLACES, layers.reshape(-1, 256, 8), (0, 1)).transpose(1, 0, 2).reshape(-1, 128)
     found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
     np.minimum(found, 0.2, out=found)
     found /= np.maximum(found.sum(1, keepdims=True), 1e-9)

@@ -41,6 +41,7 @@ class Samples:
         units: ``[N] str``: equal for images that stay together, as a run recorded it; empty: alone, or not known.
         near: ``[M, 2] intp``: pairs of positions of near-duplicates: files that differ but show the same image.
         doubtful: ``[M, 2] intp``: pairs whose outlines are those of near-duplicates, and whose details are not.
+        uncompared: (pairs that look like near-duplicates and that there was no time to compare, all such pairs).
         versions: ``[M, 2] intp``: pairs of positions of versions of one original: turned, shifted, zoomed, recoloured.
         extra: the further columns of a table, by name: ``[N] str`` each.
         errors: position -> reason, for images that can't be read.
@@ -67,6 +68,7 @@ class Samples:
     units: npt.NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
     near: npt.NDArray[np.intp] = field(default_factory=lambda: np.empty((0, 2), np.intp))
     doubtful: npt.NDArray[np.intp] = field(default_factory=lambda: np.empty((0, 2), np.intp))
+    uncompared: tuple[int, int] = (0, 0)
     versions: npt.NDArray[np.intp] = field(default_factory=lambda: np.empty((0, 2), np.intp))
     extra: dict[str, npt.NDArray[np.object_]] = field(default_factory=dict)
     errors: dict[int, str] = field(default_factory=dict)

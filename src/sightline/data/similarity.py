@@ -22,7 +22,7 @@ Views = npt.NDArray[np.complex64]
 
 _FAINT = 0.001  # weaker edges, on a scale of 0 to 1, are noise
 _LEAST_SIDE = 16  # smaller images have too little detail to tell a copy from a similar image
-_AT_ONCE = 16  # pairs: their products stay in the processor's cache
+_AT_ONCE = 16  # pairs or images: what is computed of them stays in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -68,29 +68,37 @@ class Comparison:
         both = np.stack([twice * np.cos(angle), -twice * np.sin(angle)], 1)
         return both.reshape(-1, len(down)).astype(np.float32)
 
-    def transform(self, grey: Image.Image) -> Views:
-        """Return ``[V, F]`` spectra of unit length: of the centre at each scale, and last of the mirrored image."""
+    def transform(self, greys: Sequence[Image.Image]) -> Views:
+        """Return ``[N, V, F]`` spectra of unit length: of each centre at each scale, and last of the mirrored image.
+
+        Several images are transformed at once: small ones would take longer to be handed over than to be transformed.
+        """
         from scipy.fft import irfft2, rfft2  # several times as fast as numpy's
 
-        views = self._middles(grey)
-        stack = np.concatenate([views, views[:1, :, ::-1]])
-        edges = irfft2(rfft2(stack) * self.mask, stack.shape[1:])
-        most = np.abs(edges).mean((1, 2), keepdims=True)
-        whole = rfft2(np.clip(edges, -most, most) * self.window)
-        spectra = whole.reshape(len(stack), -1).take(self.in_band, 1)
-        power = 2 * (spectra.real**2 + spectra.imag**2).sum(1, keepdims=True)  # of both halves
-        spectra[most.ravel() < _FAINT] = 0
+        views = self._middles(greys)
+        stack = np.concatenate([views, views[:, :1, :, ::-1]], 1)
+        edges = irfft2(rfft2(stack) * self.mask, stack.shape[2:])
+        most = np.abs(edges).mean((2, 3), keepdims=True)
+        np.clip(edges, -most, most, out=edges)
+        edges *= self.window
+        whole = rfft2(edges)
+        spectra = whole.reshape(*stack.shape[:2], -1).take(self.in_band, 2)
+        power = 2 * (spectra.real**2 + spectra.imag**2).sum(2, keepdims=True)  # of both halves
+        spectra[most[:, :, 0, 0] < _FAINT] = 0
         return np.asarray(spectra / np.sqrt(np.maximum(power, 1e-9)), np.complex64)
 
-    def _middles(self, grey: Image.Image) -> npt.NDArray[np.float32]:
-        """Return ``[scales, side, side]``: the centre of the image at each scale."""
-        side = self.side
-        column = Image.new("L", (side, side * len(self.scales)))  # read as an array once: each time takes a while
-        for place, scale in enumerate(self.scales):
-            x, y = grey.width * (1 - scale) / 2, grey.height * (1 - scale) / 2
-            box = (x, y, grey.width - x, grey.height - y)
-            column.paste(grey.resize((side, side), Image.Resampling.BILINEAR, box=box), (0, place * side))
-        return np.asarray(column, np.float32).reshape(-1, side, side) / np.float32(255)
+    def _middles(self, greys: Sequence[Image.Image]) -> npt.NDArray[np.float32]:
+        """Return ``[N, scales, side, side]``: the centre of each image at each scale."""
+        side, count = self.side, len(self.scales)
+        column = Image.new("L", (side, side * count * len(greys)))  # read as an array once: each time takes a while
+        for place, grey in enumerate(greys):
+            for number, scale in enumerate(self.scales, place * count):
+                x, y = grey.width * (1 - scale) / 2, grey.height * (1 - scale) / 2
+                box = (x, y, grey.width - x, grey.height - y)
+                column.paste(grey.resize((side, side), Image.Resampling.BILINEAR, box=box), (0, number * side))
+        views = np.asarray(column).astype(np.float32).reshape(-1, count, side, side)
+        views /= np.float32(255)
+        return views
 
     def correlate(self, ones: Views, others: Views) -> npt.NDArray[np.float32]:
         """Return ``[P]``: the best correlation of the edges of two images over all shifts, -1 to 1.
@@ -119,27 +127,24 @@ class ComparedImage:
 
     Attributes:
         side: short side of the image, in pixels; 0 where it can't be read.
+        grey: the image in grey, no larger than the comparisons need; a single pixel where it can't be read.
+        spectra: of the comparisons that were made.
     """
 
     def __init__(self, place: Place, value_range: Range | None = None) -> None:
         self.side = 0
-        self._views: dict[Comparison, Views] = {}
+        self.grey = Image.new("L", (1, 1))
+        self.spectra: dict[Comparison, Views] = {}
         most = 4 * COMPARISONS[-1].side
         try:
             pixels = decode_image(place, value_range=value_range, least_side=most)
         except UnreadableImage:
             return
         self.side = min(pixels.shape[:2])
-        grey = Image.fromarray(pixels).convert("L")
-        if max(grey.size) > most:
-            grey = grey.resize((min(most, grey.width), min(most, grey.height)), Image.Resampling.BOX)
-        self._grey = grey
-
-    def spectra(self, comparison: Comparison) -> Views:
-        """Return the spectra that a comparison needs."""
-        if comparison not in self._views:
-            self._views[comparison] = comparison.transform(self._grey)
-        return self._views[comparison]
+        self.grey = Image.fromarray(pixels).convert("L")
+        if max(self.grey.size) > most:
+            size = min(most, self.grey.width), min(most, self.grey.height)
+            self.grey = self.grey.resize(size, Image.Resampling.BOX)
 
 
 def compare(pairs: Sequence[tuple[ComparedImage, ComparedImage]], pool: Executor) -> npt.NDArray[np.float32]:
@@ -175,11 +180,20 @@ def correlations(
         comparison: of ``COMPARISONS``.
         pool: whose threads compute the spectra.
     """
-    images = {id(image): image for pair in pairs for image in pair}
-    list(pool.map(lambda image: image.spectra(comparison), images.values()))
+    _transform_all([image for pair in pairs for image in pair], comparison, pool)
     found = [np.zeros(0, np.float32)]
     for start in range(0, len(pairs), _AT_ONCE):
         some = pairs[start : start + _AT_ONCE]
-        ones, others = (np.stack([pair[side].spectra(comparison) for pair in some]) for side in (0, 1))
+        ones, others = (np.stack([pair[side].spectra[comparison] for pair in some]) for side in (0, 1))
         found.append(comparison.correlate(ones, others))
     return np.concatenate(found)
+
+
+def _transform_all(images: Sequence[ComparedImage], comparison: Comparison, pool: Executor) -> None:
+    """Compute the spectra of each image that has none yet."""
+    missing = list({id(image): image for image in images if comparison not in image.spectra}.values())
+    tasks = [missing[start : start + _AT_ONCE] for start in range(0, len(missing), _AT_ONCE)]
+    views = pool.map(comparison.transform, [[image.grey for image in task] for task in tasks])
+    for task, found in zip(tasks, views, strict=True):
+        for image, spectra in zip(task, found, strict=True):
+            image.spectra[comparison] = spectra

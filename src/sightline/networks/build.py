@@ -36,7 +36,7 @@ def build_network(settings: Settings, classes: int, weights: StartWeights | None
     """Build the planned network; the same seed gives the same weights.
 
     Args:
-        settings: of the plan; model, its shape, features and dropouts, size, mean, std and seed are used.
+        settings: of the plan; model, its shape, features, mirrored, dropouts, size, mean, std and seed are used.
         classes: number of classes.
         weights: a file with timm's names, or of an earlier run; None for random weights.
 
@@ -56,7 +56,9 @@ def build_network(settings: Settings, classes: int, weights: StartWeights | None
     feature_size = _count_features(body, settings)
     stages = find_stages(body, settings.size, settings.model) if settings.features == "stages" else None
     torch.manual_seed(settings.seed)  # so that the head's initial weights do not depend on the body
-    network = Network(body, feature_size, classes, settings.mean, settings.std, settings.dropout, stages)
+    network = Network(
+        body, feature_size, classes, settings.mean, settings.std, settings.dropout, stages, settings.mirrored
+    )
     if isinstance(body, SmallFast):
         scale_head(network.head)
     if weights is not None and weights.rows is not None:

@@ -255,12 +255,14 @@ def _windows_of(module: nn.Module, inputs: tuple[object, ...], output: Tensor) -
 
 
 @contextlib.contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Set a network to evaluation mode, and restore the mode of each module afterwards."""
-    modes = [(module, module.training) for module in network.modules()]
+def _evaluating(network: Network) -> Iterator[None]:
+    """Set a network to evaluation mode, and to one look at each image; restore all of that afterwards."""
+    modes, mirrored = [(module, module.training) for module in network.modules()], network.mirrored
     network.eval()
+    network.mirrored = False
     try:
         yield
     finally:
+        network.mirrored = mirrored
         for module, is_training in modes:
             module.training = is_training

@@ -20,6 +20,8 @@ class Network(nn.Module):
         mean, std: per channel, for pixels scaled to 0..1.
         dropout: probability of dropping a feature before the head, in training.
         stages: maps of the body whose averages are features too, before those of the last layer; None: none.
+        mirrored: outside of training, features are the mean of those of an image and of its mirror image; logits, which
+            are linear in them, are so too.
 
     Attributes:
         feature_size: D, of all features.
@@ -37,10 +39,12 @@ class Network(nn.Module):
         std: tuple[float, ...],
         dropout: float = 0.0,
         stages: Stages | None = None,
+        mirrored: bool = False,
     ) -> None:
         super().__init__()
         self.body = body
         self.stages = stages
+        self.mirrored = mirrored
         self.feature_groups = (*(stages.channels if stages else ()), feature_size)
         self.feature_size = sum(self.feature_groups)
         self.dropout = nn.Dropout(dropout)
@@ -56,12 +60,17 @@ class Network(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """Return ``[N, D]`` features of ``[N, 3, H, W]`` images with values from 0 to 1."""
         normalised = (images - self.mean) / self.std
-        if self.stages is None:
-            features: Tensor = self.body(normalised)
-            return features
-        return staged_features(self.body, normalised, self.stages) * self.feature_scale
+        if self.training or not self.mirrored:
+            return self._features_of(normalised)
+        return (self._features_of(normalised) + self._features_of(normalised.flip(3))) / 2
 
     def forward(self, images: Tensor) -> Tensor:
         """Return ``[N, K]`` logits of ``[N, 3, H, W]`` images with values from 0 to 1."""
         logits: Tensor = self.head(self.dropout(self.features(images)))
         return logits
+
+    def _features_of(self, normalised: Tensor) -> Tensor:
+        if self.stages is None:
+            features: Tensor = self.body(normalised)
+            return features
+        return staged_features(self.body, normalised, self.stages) * self.feature_scale

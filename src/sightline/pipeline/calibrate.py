@@ -30,12 +30,10 @@ from sightline.evaluation.shift import LabelledPredictions
 from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
 from sightline.pipeline.trained import Trained
 from sightline.pipeline.workbench import Workbench
+from sightline.planning.ending import MOST_REFERENCES, SHARE_OF_TIME
 from sightline.planning.plan import Plan
 
-__all__ = ["MOST_REFERENCES", "SHARE_OF_TIME", "Calibrated", "calibrate"]
-
-MOST_REFERENCES = 2_000  # training images whose features are looked at, for the means of classes and what is near
-SHARE_OF_TIME = 0.05  # of a time limit, for that
+__all__ = ["Calibrated", "calibrate"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sightline.errors import DeviceError
 from sightline.events import Event, Planned, StageEnded, StageStarted, Warned
@@ -13,22 +14,21 @@ from sightline.networks.carried import carried_file
 from sightline.networks.weights import check_weights, read_inherited
 from sightline.pipeline.candidates import compare_networks, describe_obtainable
 from sightline.pipeline.engine import ENGINES, Engine, choose_engine, engine_of, refuse_for_head
+from sightline.pipeline.head_work import find_work, judge_time
 from sightline.pipeline.job import Job, refuse_repeats
 from sightline.pipeline.look import Looked, look
 from sightline.pipeline.probe import probe_changes, warn_of_harm
-from sightline.planning.budget import Costs, estimate_seconds, fit_to_time, least_training, too_short
+from sightline.planning.budget import Costs, closing_seconds, estimate_seconds, fit_to_time, least_training, too_short
 from sightline.planning.facts import DataFacts, EarlierRun, Hardware, NetworkFacts
+from sightline.planning.head_in_time import HeadWork
 from sightline.planning.inputs import SMALL_SIDE
 from sightline.planning.own_networks import OWN_NETWORKS
 from sightline.planning.plan import Plan, choose_model, make_plan
 from sightline.planning.recipe import Recipe
-from sightline.planning.settings import Chosen
+from sightline.planning.settings import Chosen, Settings
 from sightline.runs.writer import refuse_name
 
 __all__ = ["Decided", "decide", "plan_job", "with_inherited"]
-
-# Seconds that decoding an image takes about, and export and report with their rehearsal; measured before the training.
-_DECODING, _CLOSING = {False: 2e-3, True: 1e-4}, 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +57,25 @@ def plan_job(job: Job) -> Generator[Event, None, Plan]:
     return (yield from decide(job, looked)).plan
 
 
-def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
-    """Decide every setting from data, machine and network. Test images have no part in it but by their number."""
+def decide(job: Job, looked: Looked, *, is_trained: bool = True) -> Generator[Event, None, Decided]:
+    """Decide every setting from data, machine and network. Test images have no part in it but by their number.
+
+    Args:
+        job: what is asked for.
+        looked: at its data.
+        is_trained: whether a training follows; else a time limit does not change what computes it.
+    """
     chosen, samples, earlier = job.chosen, looked.samples, looked.earlier
     name, reason = choose_engine(chosen, earlier)
-    engine = ENGINES[name]
     _refuse_damaged_package(chosen, looked.data)
-    if job.folds:  # what trains in one fold is tested in another
-        data = replace(looked.data, not_probed="in folds every image is a test image")
-    elif name != "torch":
-        data = replace(looked.data, not_probed="a head on frozen features is trained without augmentation")
-    else:
-        data = yield from probe_changes(samples, looked.split, looked.data, chosen)
+    timed: dict[str, tuple[Any, str]] = {}
+    work = None
+    if name == "torch" and is_trained:
+        why, work = judge_time(job, looked)
+        if why:
+            name, timed = "onnxruntime", {"engine": ("onnxruntime", why)}
+    engine = ENGINES[name]
+    data = yield from _probe(job, looked, name)
 
     yield StageStarted("Planning", engine.loading)
     start = time.monotonic()
@@ -78,7 +85,7 @@ def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
         check_weights(earlier.file)
         earlier = with_inherited(earlier)
     found = yield from compare_networks(samples, looked.split, data, hardware, chosen)
-    timed = {} if found is None else {"model": found}
+    timed |= {} if found is None else {"model": found}
     model = choose_model(recipe, job.options, data, hardware, earlier, timed)
     if chosen.get("weights") and not earlier and str(model.value) not in OWN_NETWORKS:
         engine.refuse_weights(str(model.value), str(chosen["weights"]))
@@ -87,29 +94,63 @@ def decide(job: Job, looked: Looked) -> Generator[Event, None, Decided]:
     plan = make_plan(recipe, job.options, data, hardware, network, earlier, timed)
     classes = len(samples.classes)
     plan, warning = engine.fit_memory(plan, classes, counts["train"])
-    costs = engine.measure(plan, classes, counts["train"], counts["val"], earlier)
+    work = None if name == "torch" else work
+    costs = work.costs if work else engine.measure(plan, classes, counts["train"], counts["val"], earlier)
     limit = math.inf
     if plan.settings.time:
-        left = job.seconds_left(plan.settings.time) - _closing_guess(costs, data)
-        if left <= 0:
-            raise too_short(
-                plan.settings.time, left, least_training(plan.settings, costs, counts["train"], counts["val"])
-            )
-        timed |= fit_to_time(plan.settings, costs, counts, left, {**recipe.chosen, **job.options.chosen})
+        work = work or (None if name == "torch" else find_work(plan, costs, looked))
+        fitting, limit = _fit_to_limit(job, plan.settings, costs, data, work)
+        timed |= fitting
         before = plan.settings
         plan = make_plan(recipe, job.options, data, hardware, network, earlier, timed)
         plan, warning = engine.fit_memory(plan, classes, counts["train"])
-        costs, limit = costs.of(before, plan.settings), left
+        costs = costs.of(before, plan.settings)
     if warning:
         yield warning
     yield StageEnded("Planning", f"{plan.settings.model} on {hardware.device}", time.monotonic() - start)
-    seconds = estimate_seconds(plan.settings, costs, counts["train"], counts["val"])
-    times = job.repeats[1] if job.repeats else 1
-    least, most = (min(seconds * factor, limit) * times for factor in costs.sure)
-    around = time.monotonic() - job.started + times * _closing_guess(costs, data)
-    yield Planned(plan.rows(), min(seconds, limit) * times, least, most, around, costs.waited)
+    yield _estimate(job, plan, costs, limit, data, work)
     yield from warn_of_harm(plan.settings, data, chosen)
     return Decided(plan, hardware, network, costs)
+
+
+def _fit_to_limit(
+    job: Job, settings: Settings, costs: Costs, data: DataFacts, work: HeadWork | None
+) -> tuple[dict[str, tuple[Any, str]], float]:
+    """Return (setting -> (value, reason) that a time limit decides, the seconds that are left for the training)."""
+    left = job.seconds_left(settings.time)
+    if work is not None:
+        found = work.fit(left, job.chosen)
+        return found, left - work.around(found["size"][0])
+    left -= _closing_guess(costs, data)
+    if left <= 0:
+        sides = () if "size" in job.chosen else costs.sides
+        smallest = settings.model_copy(update={"size": min(sides, default=settings.size)})
+        least = least_training(settings, costs.of(settings, smallest), data.counts["train"], data.counts["val"])
+        raise too_short(settings.time, left, least)
+    return fit_to_time(settings, costs, data.counts, left, job.chosen), left
+
+
+def _estimate(job: Job, plan: Plan, costs: Costs, limit: float, data: DataFacts, work: HeadWork | None) -> Planned:
+    """Return the plan with what it will take; ``limit``: seconds that are left for the training."""
+    settings, times = plan.settings, job.repeats[1] if job.repeats else 1
+    if work is None:
+        seconds = estimate_seconds(settings, costs, data.counts["train"], data.counts["val"])
+        closing = _closing_guess(costs, data)
+    else:
+        seconds, closing = work.head(settings.size), work.around(settings.size)
+    least, most = (min(seconds * factor, limit) * times for factor in costs.sure)
+    around = time.monotonic() - job.started + times * closing
+    return Planned(plan.rows(), min(seconds, limit) * times, least, most, around, costs.waited)
+
+
+def _probe(job: Job, looked: Looked, engine: str) -> Generator[Event, None, DataFacts]:
+    """Return the facts of the data, with what classes survive where images are changed in this training."""
+    if job.folds:  # what trains in one fold is tested in another
+        return replace(looked.data, not_probed="in folds every image is a test image")
+    is_head = job.chosen.get("epochs") == 0 and job.chosen.get("views", 1) <= 1
+    if engine != "torch" or is_head:
+        return replace(looked.data, not_probed="a head on frozen features is trained without augmentation")
+    return (yield from probe_changes(looked.samples, looked.split, looked.data, job.chosen))
 
 
 def _refuse_damaged_package(chosen: Chosen, data: DataFacts) -> None:
@@ -147,5 +188,5 @@ def with_inherited(earlier: EarlierRun) -> EarlierRun:
 def _closing_guess(costs: Costs, data: DataFacts) -> float:
     """Return about how many seconds decoding, export, evaluation and report take; the training measures that again."""
     counts = data.counts
-    decoding = _DECODING[data.median_short_side <= SMALL_SIDE] * sum(counts.values())
-    return _CLOSING + decoding + 1.5 * (counts.get("test", 0) or counts["val"]) * costs.forward
+    fixed = closing_seconds(sum(counts.values()), data.median_short_side)
+    return fixed + 1.5 * (counts.get("test", 0) or counts["val"]) * costs.forward

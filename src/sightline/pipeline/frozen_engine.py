@@ -24,6 +24,7 @@ from sightline.pixels.limits import squares_at_once
 from sightline.planning.budget import SIDES, Costs, fit_seconds, surety
 from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.facts import EarlierRun, Hardware, NetworkFacts
+from sightline.planning.head_in_time import LARGEST
 from sightline.planning.plan import Plan
 from sightline.planning.settings import Chosen, Settings
 from sightline.runs.folder import Run
@@ -83,9 +84,10 @@ class FrozenEngine:
         squares = np.zeros((count, settings.size, settings.size, 3), np.uint8)
         timing = time_runs(lambda: session.run(["features"], {INPUT: squares}), _LONGEST)
         feature = timing.seconds / count
-        sides = tuple(side for side in SIDES if side <= settings.size) if is_carried(settings.model) else ()
+        largest = max(settings.size, LARGEST)
+        sides = tuple(side for side in SIDES if side <= largest) if is_carried(settings.model) else ()
         fit = fit_seconds(train + val, network.feature_groups, classes)
-        return Costs(0.0, feature, feature, fit, sides, surety([timing]))
+        return Costs(0.0, feature, feature, fit, sides, surety([timing]), timing.waited)
 
     def fit_memory(self, plan: Plan, classes: int, train: int) -> tuple[Plan, Warned | None]:
         """Return the plan: features take little memory."""

@@ -20,13 +20,11 @@ from sightline.evaluation.result import Evaluation
 from sightline.events import Event, FeaturesSeen, Noted, StageEnded, StageStarted
 from sightline.pipeline.torch_trained import TorchTrained
 from sightline.pipeline.workbench import Workbench
+from sightline.planning.ending import COMPARED_FROM, COMPARING_SHARE
 from sightline.planning.plan import Plan
 from sightline.runs.folder import Run
 
-__all__ = ["COMPARED_FROM", "COMPARING_SHARE", "compare_with_head", "expect_more_data", "say_more_data"]
-
-COMPARED_FROM = 240.0  # seconds: under a shorter limit the time is worth more for the training
-COMPARING_SHARE = 0.03  # of a time limit, for looking at measured images with the head alone
+__all__ = ["compare_with_head", "expect_more_data", "say_more_data"]
 
 
 def expect_more_data(seen: FeaturesSeen, samples: Samples, split: Split, seed: int) -> LearningCurve | None:

@@ -20,6 +20,7 @@ from sightline.planning.facts import DataFacts, EarlierRun, describe_data
 from sightline.planning.learning import refuse_chosen
 from sightline.planning.settings import Chosen
 from sightline.reading.source import DataChoices, inspect_source
+from sightline.reading.time_limit import TimeLimit
 from sightline.reading.weights import refuse_absent
 from sightline.runs.earlier import find_earlier
 from sightline.text import count_of
@@ -70,7 +71,8 @@ def look(job: Job, *, needs_weights: bool = True) -> Generator[Event, None, tupl
     if needs_weights:
         refuse_absent(chosen, earlier)
     choices = reading_of(chosen)
-    samples = yield from inspect_source(job.source, choices, limit=chosen.get("time", 0))
+    limit = TimeLimit(chosen["time"], job.started) if chosen.get("time") else None
+    samples = yield from inspect_source(job.source, choices, limit=limit)
     refuse_bad(samples, chosen.get("on_bad", "skip"))
     splits = _make_splits(samples, job, chosen)
     split = splits[0]

@@ -32,7 +32,7 @@ def preview_job(job: Job, count: int) -> Generator[Event, None, Figure]:
     if not 1 <= count <= MOST:
         raise InputError("preview.count", f"a preview can't show {count} images", f"give a count from 1 to {MOST}")
     looked, _ = yield from look(job)
-    deciding = Steps(decide(job, looked))
+    deciding = Steps(decide(job, looked, is_trained=False))
     for event in deciding:  # nothing is trained, so no time is told
         yield replace(event, seconds=None) if isinstance(event, Planned) else event
     plan = deciding.result.plan

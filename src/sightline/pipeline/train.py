@@ -60,8 +60,7 @@ def _train(job: Job, processes: Processes, stages: list[StageEnded]) -> Generato
         yield Noted(f"{before.folder} is finished: there is nothing to continue, and nothing was changed.")
         return before
     name = _engine_of(before, job)
-    engine = ENGINES[name]
-    require_extra(engine.extra, "training")
+    require_extra(ENGINES[name].extra, "training")
     refuse_repeats(job)
     refuse_for_head(job, name)
     if before is None:
@@ -69,6 +68,7 @@ def _train(job: Job, processes: Processes, stages: list[StageEnded]) -> Generato
     cache_limit()  # a wrong one is reported before anything is done
     begun = yield from _begin(job, before, processes)
     looked, decided, plan = begun.looked, begun.decided, begun.decided.plan
+    engine = ENGINES[plan.settings.engine]  # without torch where a time limit is too short for it
     size = processes.count(plan.settings.device)
     weights, origin = None, ("", "")
     if before is None or not has_state(before):  # a saved state holds all weights

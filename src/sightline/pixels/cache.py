@@ -31,7 +31,7 @@ from sightline.pixels.preprocess import Preprocess
 from sightline.pixels.storage import Index, NoRoom, StoreWriter, discard, make_room, read_store, sweep
 from sightline.pixels.stream import Decoder, Failure, Positions, in_tasks, reason_of, run_ahead
 
-__all__ = ["Known", "PixelStore", "open_store", "pixel_rules"]
+__all__ = ["Known", "PixelStore", "has_store", "open_store", "pixel_rules"]
 
 _VERSION = 2  # raise it when decode.py or preprocess.py change the pixels
 _MEMORY_BYTES = 256 * 2**20  # of images that are kept in memory while the others are streamed
@@ -219,6 +219,11 @@ def open_store(
     return PixelStore(
         flat, index, errors, decoder=decoder, fallback=fallback, is_too_large=is_too_large, digests=digests
     )
+
+
+def has_store(digests: Sequence[str], preprocess: Preprocess, folder: Path) -> bool:
+    """Whether the folder holds a store of these images, by its name alone; arguments as for ``open_store``."""
+    return (folder / _key(digests, preprocess)).is_dir()
 
 
 def pixel_rules(preprocess: Preprocess) -> dict[str, Any]:

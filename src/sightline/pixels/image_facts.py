@@ -111,9 +111,11 @@ def _sharpness(image: Image.Image) -> float:
     Source: J. L. Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000.
     """
     width, height = image.size
-    longest = _LONGEST * min(width, height)  # of a very long image, the middle
-    left, top = max(0, (width - longest) // 2), max(0, (height - longest) // 2)
-    grey = image.crop((left, top, left + min(width, longest), top + min(height, longest))).convert("L")
+    longest = _LONGEST * min(width, height)
+    if max(width, height) > longest:  # of a very long image, the middle
+        left, top = max(0, (width - longest) // 2), max(0, (height - longest) // 2)
+        image = image.crop((left, top, left + min(width, longest), top + min(height, longest)))
+    grey = image.convert("L")
     scale = _SHARPNESS_SIDE / min(grey.size)
     if scale < 1:
         grey = grey.resize((max(1, round(grey.width * scale)), max(1, round(grey.height * scale))))

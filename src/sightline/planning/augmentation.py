@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from sightline.planning.decisions import Decisions
 from sightline.planning.facts import DataFacts, Survival
 from sightline.planning.inputs import SMALL_SIDE
+from sightline.planning.own_networks import SMALL_NETWORK
 from sightline.planning.settings import Chosen, Settings
 
 __all__ = ["changes_to_probe", "decide_augmentation", "harmful_choices"]
@@ -16,8 +17,13 @@ _DIRECTIONS = ("left", "right", "text", "letter", "digit", "sign", "arrow")
 
 
 def decide_augmentation(decide: Decisions, data: DataFacts) -> None:
-    """Decide every random change of the training images, and how many views are averaged at the end."""
+    """Decide every random change of the training images, and how many views of an image are averaged."""
     _decide_mirror(decide, data)
+    if decide.value("model") == SMALL_NETWORK and decide.value("flip"):
+        reason = "on small images right more often, and a prediction still takes a millisecond or two"
+        decide("mirrored", True, "network", reason)
+    else:
+        decide("mirrored", False, "default", "a prediction looks at an image once")
     is_small = data.median_short_side <= SMALL_SIDE
     if is_small:
         decide("translate", 0.0625, "default", "small random shifts; the border is filled by reflection")

@@ -10,6 +10,7 @@ from typing import Any
 from sightline.errors import InputError
 from sightline.machine import Timing
 from sightline.planning.fast import usual_epochs
+from sightline.planning.inputs import SMALL_SIDE
 from sightline.planning.own_networks import SMALL_NETWORK
 from sightline.planning.settings import Settings
 from sightline.text import duration
@@ -19,25 +20,29 @@ __all__ = [
     "SIDES",
     "Costs",
     "Widths",
+    "closing_seconds",
     "estimate_seconds",
     "fit_seconds",
     "fit_to_time",
     "least_training",
     "surety",
     "too_short",
+    "too_short_to_read",
 ]
 
 # Width, and the epochs from which on it pays, for a set that would get eight epochs without a limit. Measured on
 # CIFAR-10: at equal time, more width beats more epochs from there on.
 _WIDTHS = ((32, 2), (48, 3), (64, 4), (96, 9), (128, 14), (192, 24))
 _USUAL = 8
-SIDES = (384, 288, 256, 224, 192, 160, 128, 96)  # of the input, in px, that a pretrained network is tried at
+SIDES = (384, 288, 256, 224, 208, 192, 176, 160, 144, 128, 112, 96)  # px, that a pretrained network is tried at
 # Features of smaller images are much worse: on photos of clothes, a head at 224 px was better than two epochs of the
 # whole network at 160. So the input size of the head comes first: the largest that takes this share of the time.
 _HEAD_SHARE = 0.8
 FINDER_STEPS = 80  # of the search for a learning rate: 16 for each factor of ten
 _FIT_SECONDS = 4e-8  # of fitting a head, per image, feature and class: 3,068 x 1,280 x 10 took 1 to 2
 _ALL_SHARE = 0.85  # of the last group's seconds for each feature: on all groups fewer strengths are tried
+# Seconds that decoding an image takes about, and export and report with their rehearsal; measured before the training.
+_DECODING, _CLOSING = {False: 2e-3, True: 1e-4}, 12.0
 _PART = 0.5  # of an epoch of fine-tuning: the least that is begun
 # Epochs from pretrained weights and from scratch after which more time is not used: small sets are known by heart then.
 # Nothing else limits them: the schedule ends with the time, and a machine may turn out faster than it was measured.
@@ -130,10 +135,6 @@ def fit_to_time(
     """
     if settings.model == SMALL_NETWORK and not settings.pretrained and "width" not in fixed:
         return _fit_width(settings, costs, counts, left)
-    if settings.engine == "onnxruntime":
-        found = _fit_size(settings, costs, counts, left, fixed)
-        del found["epochs"]
-        return found
     if settings.head_first:
         return _fit_size(settings, costs, counts, left, fixed)
     return _fit_epochs(settings, costs.epoch(settings, counts["train"], counts["val"]), left)
@@ -265,6 +266,31 @@ def least_training(settings: Settings, costs: Costs, train: int, val: int) -> fl
     if settings.engine == "onnxruntime":
         return head
     return val * costs.forward + (head if settings.head_first else costs.step)
+
+
+def closing_seconds(images: int, short_side: int) -> float:
+    """Return about how many seconds decoding, export and report take, whatever is trained.
+
+    Args:
+        images: of all parts.
+        short_side: the median of the images, in px.
+
+    Example:
+        >>> closing_seconds(60_000, 32)
+        18.0
+    """
+    return _CLOSING + _DECODING[short_side <= SMALL_SIDE] * images
+
+
+def too_short_to_read(limit: float, needed: float, reading: float, why: str) -> InputError:
+    """Return the error for a limit that is too short before any training; seconds, of which reading takes a part."""
+    message = (
+        f"--time {duration(limit)} is too short: this machine needs at least {duration(needed)} without any training"
+    )
+    cure = f"give --time {math.ceil(2 * needed)}s"
+    if needed - reading < limit:
+        cure += "; or run sightline check on the data first: what it reads is kept"
+    return InputError("plan.time", f"{message} ({why})", cure)
 
 
 def too_short(limit: float, left: float, needed: float) -> InputError:

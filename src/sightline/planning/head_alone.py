@@ -10,7 +10,7 @@ from sightline.planning.recipe import UNUSED
 from sightline.planning.settings import Chosen
 from sightline.text import did_you_mean
 
-__all__ = ["mark_unused", "refuse_torch_settings", "suggest_head"]
+__all__ = ["is_of_head_alone", "mark_unused", "refuse_torch_settings", "suggest_head"]
 
 _OF_BODY = ("size", "mean", "std")  # what the graph of an earlier run was made for
 _MISTYPED = 0.8  # likeness from which on a name was meant to be the carried network's
@@ -52,6 +52,22 @@ def mark_unused(decide: Decisions) -> None:
             decide.replace(name, made.value, UNUSED, made.reason)
 
 
+def is_of_head_alone(chosen: Chosen) -> bool:
+    """Whether a head alone has every chosen setting, and no other network than the carried one was asked for.
+
+    Example:
+        >>> is_of_head_alone({"time": 60.0, "seed": 1}), is_of_head_alone({"epochs": 2})
+        (True, False)
+    """
+    if chosen.get("weights") or not is_carried(str(chosen.get("model") or CARRIED.name)):
+        return False
+    return not any(_is_of_torch(name, value) for name, value in chosen.items())
+
+
+def _is_of_torch(name: str, value: object) -> bool:
+    return name not in _KEPT and value != _FIXED.get(name, ...)
+
+
 def refuse_torch_settings(chosen: Chosen, earlier: EarlierRun | None, why: str, cure: str) -> None:
     """Raise ``InputError`` for a chosen setting that a head alone does not have.
 
@@ -65,7 +81,7 @@ def refuse_torch_settings(chosen: Chosen, earlier: EarlierRun | None, why: str, 
         >>> refuse_torch_settings({"seed": 1, "epochs": 0}, None, "torch is not installed", "install it")
     """
     for name, value in chosen.items():
-        if name not in _KEPT and value != _FIXED.get(name, ...):
+        if _is_of_torch(name, value):
             message = f"{name} = {value!r}, but {why}: {_WITHOUT}"
             raise InputError("plan.needs-torch", message, f"leave out {name}; or {cure}")
     model = str(chosen.get("model") or CARRIED.name)

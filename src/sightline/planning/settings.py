@@ -182,6 +182,10 @@ class Settings(BaseModel):
     )
     mixup: float = Field(ge=0, le=10, description="alpha of the share in which two images are mixed; 0: none")
     cutmix: float = Field(ge=0, le=10, description="alpha of the share of a patch from another image; 0: none")
+    mirrored: bool = Field(
+        default=False,
+        description="a prediction is the mean of those of an image and of its mirror image",
+    )
     views: int = Field(ge=1, le=10, description="views averaged in a second evaluation of the test images")
 
     engine: Literal["torch", "onnxruntime"] = Field(

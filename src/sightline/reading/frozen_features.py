@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sightline.data.feature_cache import Computed, cached_features
+from sightline.data.feature_cache import Computed, cached_features, count_cached
 from sightline.data.samples import Samples
 from sightline.events import Progressed
 from sightline.pixels.cache import PixelStore, pixel_rules
@@ -21,7 +21,7 @@ from sightline.runtime.onnx_session import INPUT, open_session
 if TYPE_CHECKING:
     from sightline.networks.frozen import FrozenNetwork
 
-__all__ = ["extract_frozen"]
+__all__ = ["count_extracted", "extract_frozen"]
 
 Features = npt.NDArray[np.float32]
 
@@ -49,19 +49,30 @@ def extract_frozen(
         progress: images that are done already, and of how many.
         until: by ``time.monotonic()``, when to stop, with the features of the first images; at least one batch.
     """
-    rules = {"body": hashlib.sha256(network.body).hexdigest(), **pixel_rules(preprocess)}
 
     def compute(missing: npt.NDArray[np.intp]) -> Computed:
         return _compute(network, store, preprocess, rows, missing, threads)
 
     digests = samples.digests[rows].tolist()
     done, total = progress
+    rules = _rules(network, preprocess)
     found = yield from cached_features(
         rules, network.feature_size, digests, compute, total=total, done=done, until=until
     )
     first = next((place for place, row in enumerate(found) if row is None), len(found))
     known = [row for row in found[:first] if row is not None]
     return np.stack(known) if known else np.zeros((0, network.feature_size), np.float32)
+
+
+def count_extracted(
+    network: FrozenNetwork, samples: Samples, preprocess: Preprocess, rows: npt.NDArray[np.intp]
+) -> int:
+    """Return of how many of these images the features are in the cache; arguments as for ``extract_frozen``."""
+    return count_cached(_rules(network, preprocess), network.feature_size, samples.digests[rows].tolist())
+
+
+def _rules(network: FrozenNetwork, preprocess: Preprocess) -> dict[str, Any]:
+    return {"body": hashlib.sha256(network.body).hexdigest(), **pixel_rules(preprocess)}
 
 
 def _compute(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from sightline.data.choices import FindingChoices
-from sightline.data.duplicates import find_duplicates
+from sightline.data.duplicates import describe_uncompared, find_duplicates
 from sightline.data.fixes import EXCLUDED, apply_fixes, describe_fixes, read_fixes
 from sightline.data.folders import FOREIGN, left_out_by
 from sightline.data.groups import assign_groups
@@ -22,6 +22,7 @@ from sightline.errors import InputError
 from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
 from sightline.planning.settings import check_names
 from sightline.reading.progress import compared, counted
+from sightline.reading.time_limit import COMPARING_SHARE, SEARCH_SHARE, TimeLimit, read_in_time, refuse_without_time
 from sightline.reading.versions import find_versions
 from sightline.steps import Steps
 from sightline.text import count_of
@@ -113,7 +114,7 @@ def inspect_source(
     strict: bool = True,
     compare: bool = True,
     least_classes: int = 2,
-    limit: float = 0,
+    limit: TimeLimit | None = None,
 ) -> Generator[Event, None, Samples]:
     """Find the images of a source, decode each once, and find those that show one image.
 
@@ -123,7 +124,10 @@ def inspect_source(
         strict: whether a class that train lacks is an error, or a finding.
         compare: whether near-duplicates and versions are looked for.
         least_classes: as for ``read_samples``.
-        limit: seconds that a training may take; 0: no limit.
+        limit: of the training that comes after it; None: no limit.
+
+    Raises:
+        InputError: as soon as it is sure that the limit is too short to read the images and end the training.
     """
     fixes = read_fixes(choices.fixes) if choices.fixes else []
     finding = choices.finding  # refused before anything is fetched
@@ -131,7 +135,8 @@ def inspect_source(
     yield StageStarted("Reading", describe_source(source))
     start = time.monotonic()
     found = read_samples(fetched, strict=strict, least_classes=least_classes, choices=finding)
-    samples = yield from counted(inspect_samples(found, value_range=choices.value_range), len(found))
+    reading = inspect_samples(found, value_range=choices.value_range)
+    samples = yield from counted(read_in_time(reading, len(found), limit), len(found))
     # Fixes of single images win over a rule for all names; an excluded image needs no group.
     samples = apply_fixes(samples, [fix for fix in fixes if fix.action != "group"])
     excluded = {fix.path for fix in fixes if fix.action == "exclude"}
@@ -145,14 +150,34 @@ def inspect_source(
         yield Noted(f"Fixes of {choices.fixes}: {describe_fixes(fixes)}.")
     if choices.group:
         yield from describe_groups(samples, choices.group)
+    if limit:
+        refuse_without_time(samples, limit)
     if compare:
-        yield StageStarted("Comparing", "looking for copies that differ as files")
-        start = time.monotonic()
-        samples = yield from compared(find_duplicates(samples, value_range=choices.value_range))
-        pairs = count_of(len(samples.near), "pair")
-        yield StageEnded("Comparing", f"{pairs} of near-duplicates", time.monotonic() - start)
-        samples = yield from find_versions(samples, choices.versions, value_range=choices.value_range, limit=limit)
+        samples = yield from _compare(samples, choices, limit)
     return samples
+
+
+def _compare(samples: Samples, choices: DataChoices, limit: TimeLimit | None) -> Generator[Event, None, Samples]:
+    """Find near-duplicates and versions; where a limit is given, in a share of it, and say what was left out."""
+    yield StageStarted("Comparing", "looking for copies that differ as files")
+    start = time.monotonic()
+    shares = (COMPARING_SHARE, SEARCH_SHARE)
+    comparing, both = (share * limit.seconds if limit else math.inf for share in shares)
+    finding = find_duplicates(samples, value_range=choices.value_range, seconds=comparing)
+    samples = yield from compared(finding)
+    pairs = count_of(len(samples.near), "pair")
+    yield StageEnded("Comparing", f"{pairs} of near-duplicates", time.monotonic() - start)
+    if samples.uncompared[0]:
+        yield Warned("data.near-unsearched", *describe_uncompared(samples, choices.options()))
+    return (
+        yield from find_versions(
+            samples,
+            choices.versions,
+            value_range=choices.value_range,
+            limit=limit.seconds if limit else 0,
+            ends=start + both,
+        )
+    )
 
 
 def _describe_skipped(samples: Samples) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import shlex
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
@@ -33,6 +35,7 @@ from sightline.pixels.limits import squares_at_once
 from sightline.pixels.modes import Range
 from sightline.pixels.stream import run_ahead
 from sightline.reading.progress import compared
+from sightline.reading.time_limit import until
 from sightline.runtime.onnx_session import INPUT, open_session
 from sightline.text import count_of
 
@@ -43,7 +46,7 @@ Features = npt.NDArray[np.float32]
 
 _SIDE = 96  # of the network's input: neighbours at 224 px are hardly better, and cost five times as much
 _LOOKED_AT, _ALL = 2_000, 20_000  # images that are looked at first, and that are searched in full
-_LOOKED_AT_A_SECOND, _ALL_A_SECOND = 10, 2.5  # of a time limit: about a tenth of it, on one slow core
+_LOOKED_AT_A_SECOND, _ALL_A_SECOND = 5, 1.25  # of a time limit: about a twentieth of it, on one slow core
 _COMMON, _COMMON_SHARE = 10, 0.01  # versions among the likeliest pairs from which on all images are searched
 _METHOD = 4  # raise it when the result changes
 
@@ -52,7 +55,8 @@ _METHOD = 4  # raise it when the result changes
 class _Found:
     """The pairs that were found, as positions, and among how many images.
 
-    ``is_whole``: all were searched; ``is_cut``: they ought to be; ``is_unclear``: what agrees need not be versions.
+    ``is_whole``: all were searched; ``is_cut``: they ought to be; ``is_unclear``: what agrees need not be
+    versions; ``is_late``: there was no time for more.
     """
 
     pairs: Rows
@@ -60,10 +64,16 @@ class _Found:
     is_whole: bool
     is_cut: bool
     is_unclear: bool
+    is_late: bool = False
 
 
 def find_versions(
-    samples: Samples, wanted: str = "auto", *, value_range: Range | None = None, limit: float = 0
+    samples: Samples,
+    wanted: str = "auto",
+    *,
+    value_range: Range | None = None,
+    limit: float = 0,
+    ends: float = math.inf,
 ) -> Generator[Event, None, Samples]:
     """Return samples with ``versions`` filled.
 
@@ -75,6 +85,7 @@ def find_versions(
         wanted: ``auto``; ``all``: all pairs of all images; ``off``: nothing.
         value_range: (low, high) of 16-bit, 32-bit and float images.
         limit: seconds that a training may take, which bounds what ``auto`` does; 0: no limit.
+        ends: by ``time.monotonic()``, when ``auto`` gives up what it has not found; then nothing is kept.
     """
     rows = matchable(samples)
     if wanted == "off" or len(rows) < 2:
@@ -86,18 +97,16 @@ def find_versions(
     first, most = _bounds(wanted, len(rows), limit)
     with FactsCache(cache_folder(), f"versions {_METHOD} {value_range}") as cache:
         names = [samples.classes[label] for label in samples.labels[rows]]
-        table = [*samples.digests[rows], *names, f"{wanted} {first} {most}"]
-        known = cache.get_pairs(table)
-        if known is None:
-            found = yield from _search(samples, rows, wanted, first, most, value_range)
-            cache.put_pairs(
-                table,
-                np.concatenate(
-                    [[[found.looked_at, found.is_whole + 2 * found.is_cut + 4 * found.is_unclear]], found.pairs]
-                ),
-            )
-        else:
-            found = _Found(known[1:], int(known[0, 0]), *(bool(known[0, 1] & flag) for flag in (1, 2, 4)))
+        table = [*samples.digests[rows], *names]
+        bounds = dict.fromkeys((_bounds(wanted, len(rows), 0), (first, most)))  # without a limit more is searched
+        found = next(filter(None, (_get(cache, table, wanted, *each) for each in bounds)), None)
+        if found is None:
+            last = math.inf if wanted == "all" else ends
+            found = yield from _search(samples, rows, wanted, first, most, value_range, last)
+            if not found.is_late:
+                flags = found.is_whole + 2 * found.is_cut + 4 * found.is_unclear
+                known = np.concatenate([[[found.looked_at, flags]], found.pairs])
+                cache.put_pairs([*table, f"{wanted} {first} {most}"], known)
     samples = replace(samples, versions=rows[found.pairs])
     yield StageEnded("Searching", _in_words(found, len(rows)), time.monotonic() - start)
     if found.is_cut:
@@ -105,8 +114,25 @@ def find_versions(
             f"{count_of(len(np.unique(found.pairs)), 'image')} are versions of one original among "
             f"{found.looked_at:,} of {len(rows):,} that were looked at; the others were not searched"
         )
-        yield Warned("data.versions-unsearched", message, "add --versions all: it takes longer, and is kept")
+        yield Warned("data.versions-unsearched", message, _how_to_search(samples, found))
+    elif found.is_late:
+        message = "versions of one original were not searched, to keep the time limit"
+        yield Warned("data.versions-unsearched", message, _how_to_search(samples, found))
     return samples
+
+
+def _how_to_search(samples: Samples, found: _Found) -> str:
+    if found.is_late:
+        return f"sightline check {shlex.quote(samples.source)} first: what it finds is kept, and costs no training time"
+    return "add --versions all: it takes longer, and is kept"
+
+
+def _get(cache: FactsCache, table: list[str], wanted: str, first: int, most: int) -> _Found | None:
+    """Return what was found before within these bounds; None where nothing is kept."""
+    known = cache.get_pairs([*table, f"{wanted} {first} {most}"])
+    if known is None:
+        return None
+    return _Found(known[1:], int(known[0, 0]), *(bool(known[0, 1] & flag) for flag in (1, 2, 4)))
 
 
 def _why_none(samples: Samples) -> str:
@@ -129,26 +155,37 @@ def _bounds(wanted: str, count: int, limit: float) -> tuple[int, int]:
 
 
 def _search(
-    samples: Samples, rows: Rows, wanted: str, first: int, most: int, value_range: Range | None
+    samples: Samples, rows: Rows, wanted: str, first: int, most: int, value_range: Range | None, ends: float
 ) -> Generator[Event, None, _Found]:
-    """Return the pairs as positions in ``rows``."""
+    """Return the pairs as positions in ``rows``: the likeliest of some, and where several are versions, of all."""
+    found = yield from until(
+        ends, _search_among(samples, rows, sample_rows(samples, rows, first), wanted == "all", value_range)
+    )
+    if found is None:
+        return _Found(np.empty((0, 2), np.intp), 0, False, False, False, is_late=True)
+    is_common = len(found.pairs) >= max(1, min(_COMMON, round(_COMMON_SHARE * found.looked_at)))
+    if found.is_unclear or found.is_whole or not is_common:
+        return found
+    if len(rows) > most:
+        return replace(found, is_cut=True)
+    whole = yield from until(ends, _search_among(samples, rows, rows, True, value_range))
+    return whole or replace(found, is_cut=True, is_late=True)
+
+
+def _search_among(
+    samples: Samples, rows: Rows, some: Rows, is_thorough: bool, value_range: Range | None
+) -> Generator[Event, None, _Found]:
+    """Return what is found among some of the rows: of all pairs, or of the likeliest."""
     place = np.zeros(len(samples), np.intp)
     place[rows] = np.arange(len(rows))
-    some, pairs, ranks = yield from _propose(samples, sample_rows(samples, rows, first), value_range)
-    chosen = np.ones(len(pairs), bool) if wanted == "all" else screen_versions(pairs, len(some))
-    confirm = partial(confirm_versions, samples, value_range=value_range)
-    found = yield from compared(confirm(some, pairs[chosen], ranks[chosen]))
-    is_whole = bool(chosen.all()) and len(some) == len(rows)
+    read, pairs, ranks = yield from _propose(samples, some, value_range)
+    chosen = np.ones(len(pairs), bool) if is_thorough else screen_versions(pairs, len(read))
+    confirming = confirm_versions(samples, read, pairs[chosen], ranks[chosen], value_range=value_range)
+    found = yield from compared(confirming)
+    is_whole = is_thorough or (bool(chosen.all()) and len(read) == len(rows))
     if found is None:
-        return _Found(np.empty((0, 2), np.intp), len(some), is_whole, False, True)
-    is_common = len(found) >= max(1, min(_COMMON, round(_COMMON_SHARE * len(some))))
-    if is_common and not is_whole and len(rows) <= most:
-        some, pairs, ranks = yield from _propose(samples, rows, value_range)
-        found = yield from compared(confirm(some, pairs, ranks))
-        is_whole = True
-        if found is None:
-            return _Found(np.empty((0, 2), np.intp), len(some), is_whole, False, True)
-    return _Found(place[some[found]], len(some), is_whole, is_common and not is_whole, False)
+        return _Found(np.empty((0, 2), np.intp), len(read), is_whole, False, True)
+    return _Found(place[read[found]], len(read), is_whole, False, False)
 
 
 def _propose(
@@ -201,6 +238,8 @@ def _in_words(found: _Found, count: int) -> str:
     of = f"{found.looked_at:,} images" if found.looked_at == count else f"a sample of {found.looked_at:,} images"
     if found.is_unclear:
         return f"can't be told among {of}: most of them lie over each other (one form, one place, or one original)"
+    if not found.looked_at and found.is_late:
+        return "given up: there was no time for it"
     if not len(found.pairs):
         return f"none among {of}" if found.is_whole else f"none in the likeliest pairs of {of} (--versions all: of all)"
     images = len(np.unique(found.pairs))

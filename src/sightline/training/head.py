@@ -128,7 +128,9 @@ def _infer_all(
 
 def _fingerprint(network: Network) -> str:
     """Return what the features of a network depend on besides the image: its layers and numbers, and who computes."""
-    found = hashlib.sha256(f"{network.body!r} torch {torch.__version__} onnxruntime {version('onnxruntime')}".encode())
+    looks = " mirrored" if network.mirrored else ""
+    library = f"torch {torch.__version__} onnxruntime {version('onnxruntime')}{looks}"
+    found = hashlib.sha256(f"{network.body!r} {library}".encode())
     for name, tensor in sorted(network.state_dict().items()):
         if not name.startswith("head."):
             found.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())

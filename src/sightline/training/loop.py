@@ -41,7 +41,7 @@ from sightline.networks.network import Network
 from sightline.planning.settings import Settings
 from sightline.text import part_of
 from sightline.training.batches import Batch, Batches, as_images
-from sightline.training.blending import choose_share, measure_fit
+from sightline.training.blending import choose_share
 from sightline.training.checkpoint import keep_best_of, load_checkpoint, save_checkpoint
 from sightline.training.find_rate import find_rate
 from sightline.training.head import start_with_head
@@ -321,16 +321,15 @@ def _validate(training: _Training, state: TrainingState, since: float, speed: fl
 def _blend(training: _Training, state: TrainingState) -> Generator[Event, None, tuple[int, float]]:
     """Keep the best network between the fitted head and the last epoch as the best one; returns its epoch and share.
 
-    An epoch before the last that is better than all between stays the best.
+    An epoch before the last that is better than all between stays the best, where it is surely better than the head.
     """
     start, last = time.monotonic(), state.progress.epoch - 1
     head, network = load_checkpoint(training.folder / "head")[0]["model"], state.average.network
     select_by = training.settings.select_by
-    found, weights = yield from choose_share(network, head, training.val, training.at_once, select_by)
-    if 0 < state.progress.best_epoch < last:
-        network.load_state_dict(load_checkpoint(training.best)[0]["model"])
-        if measure_fit(network, training.val, training.at_once).score(select_by) < found.score(select_by):
-            return state.progress.best_epoch, 1.0
+    earlier = load_checkpoint(training.best)[0]["model"] if 0 < state.progress.best_epoch < last else None
+    found, weights = yield from choose_share(network, head, training.val, training.at_once, select_by, earlier)
+    if weights is None:
+        return state.progress.best_epoch, 1.0
     epoch = last if found.share else 0
     network.load_state_dict(weights)
     _save_network(training, "best", network, epoch, found.val_loss, found.val_accuracy)
