@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.data import facts_cache
+from sightline.data import facts_cache, inspect
 from sightline.data.facts_cache import stamp_of
 from sightline.data.inspect import inspect_samples, refuse_bad, refuse_too_many_bad
 from sightline.data.samples import Samples
@@ -263,3 +264,19 @@ def test_a_single_bad_image_may_end_it_on_request(table: Callable[..., Samples])
     with pytest.raises(DataError, match="--on-bad fail allows none"):
         refuse_bad(samples, "fail")
     refuse_bad(table([0, 1]), "fail")
+
+
+@pytest.mark.parametrize(("side", "is_one"), [(32, True), (200, False)])
+def test_small_images_are_read_by_one_thread(tmp_path: Path, side: int, is_one: bool, monkeypatch) -> None:
+    for number in range(150):
+        (tmp_path / "set" / f"{number % 2}").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (side, side), (number, 0, 0)).save(tmp_path / "set" / f"{number % 2}" / f"{number}.png")
+    used, measure = set(), inspect.measure_reduced
+    monkeypatch.setattr(
+        inspect, "measure_reduced", lambda images: (used.add((threading.get_ident(), len(images))), measure(images))[1]
+    )
+    samples, yielded = finish(inspect_samples(read_samples(tmp_path / "set"), threads=3, folder=tmp_path / "cache"))
+    assert yielded[-1] == len(samples) == 150
+    assert samples.is_ok.all()
+    later = {thread for thread, count in used if count > 8}
+    assert (len(later) == 1) == is_one

@@ -13,7 +13,7 @@ from scipy.ndimage import laplace
 from corpus import cases
 from sightline.errors import UnreadableImage
 from sightline.pixels.decode import decode_image, read_both, read_header
-from sightline.pixels.image_facts import MIRROR, measure_image
+from sightline.pixels.image_facts import MIRROR, measure_image, measure_reduced, reduce_image
 
 
 def encode(image: Image.Image, kind: str = "PNG", **options) -> bytes:
@@ -102,3 +102,18 @@ def test_reading_both_at_once_is_reading_one_after_the_other(case):
     header, pixels = read_both(case.data)
     assert header == wanted[0]
     np.testing.assert_array_equal(pixels, wanted[1])
+
+
+def test_many_images_at_once_are_measured_as_each_alone():
+    sizes = [(32, 32), (90, 70), (32, 32), (2, 9), (300, 400), (90, 70), (700, 8)]
+    files = [encode(make_image(seed, size)) for seed, size in enumerate(sizes)]
+    files.append(encode(Image.new("RGB", (50, 50))))  # flat
+    together = measure_reduced([reduce_image(data) for data in files])
+    for row, data in zip(together, files, strict=True):
+        alone = measure_image(data)
+        for name in alone.dtype.names:
+            if alone[name].dtype.kind == "f":
+                np.testing.assert_allclose(row[name], alone[name], atol=1e-5, err_msg=name)
+            else:
+                assert row[name] == alone[name], name
+    assert len(measure_reduced([])) == 0

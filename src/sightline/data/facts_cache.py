@@ -26,7 +26,7 @@ from sightline.pixels.image_facts import FACTS
 
 __all__ = ["FactsCache", "FileFacts", "open_database", "stamp_of"]
 
-_VERSION = 5  # raise it when decode.py, image_facts.py or duplicates.py change their results
+_VERSION = 6  # raise it when decode.py, image_facts.py or duplicates.py change their results
 _FRESH_SECONDS = 2
 _PATIENCE = 10.0  # seconds that another process may keep the file to itself
 _SCHEMA = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -23,13 +23,14 @@ from sightline.machine import usable_threads
 from sightline.pixels.containers import Place
 from sightline.pixels.deadline import refuse_stopped
 from sightline.pixels.file_bytes import read_bytes
-from sightline.pixels.image_facts import FACTS, measure_image
-from sightline.pixels.stream import decoding_threads
+from sightline.pixels.image_facts import FACTS, Reduced, measure_reduced, reduce_image
+from sightline.pixels.stream import decoding_threads, threads_for
 
 __all__ = ["MAX_BAD_SHARE", "has_too_many_bad", "inspect_samples", "refuse_bad", "refuse_too_many_bad"]
 
 MAX_BAD_SHARE = 0.01
 _CHUNK = 64
+_FIRST = 8  # files that tell how many threads are best for the others
 
 
 def inspect_samples(
@@ -53,26 +54,36 @@ def inspect_samples(
     digests: list[str] = []
     errors: dict[int, str] = {}
     facts = np.zeros(len(samples), FACTS)
-    files = samples.files
-    with (
-        FactsCache(folder or cache_folder(), f"{value_range or ''} {_rules()}") as cache,
-        decoding_threads(threads, "inspect") as pool,
-    ):
-        chunks = (files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK))
-        waiting = [_Chunk.start(chunk, cache, pool, value_range) for chunk in islice(chunks, 2 * threads)]
-        while waiting:
-            for known in waiting.pop(0).finish(cache):
-                if isinstance(known, FileFacts):
-                    facts[len(digests)] = known.row
+    with FactsCache(folder or cache_folder(), f"{value_range or ''} {_rules()}") as cache:
+        for known in _measure_all(samples.files, cache, threads, value_range):
+            for one in known:
+                if isinstance(one, FileFacts):
+                    facts[len(digests)] = one.row
                 else:
-                    errors[len(digests)] = known[1]
-                digests.append(known.digest if isinstance(known, FileFacts) else known[0])
+                    errors[len(digests)] = one[1]
+                digests.append(one.digest if isinstance(one, FileFacts) else one[0])
             yield len(digests)
-            waiting += [_Chunk.start(chunk, cache, pool, value_range) for chunk in islice(chunks, 1)]
     return replace(samples, digests=np.array(digests, object), facts=facts, errors={**samples.errors, **errors})
 
 
 Measured = FileFacts | tuple[str, str]  # the latter: sha256 and reason of a file that can't be read
+
+
+def _measure_all(
+    files: Sequence[Place], cache: FactsCache, threads: int, value_range: tuple[float, float] | None
+) -> Iterator[list[Measured]]:
+    """Yield what each file shows, some files at a time, in order; the first ones tell how many threads are best."""
+    with decoding_threads(1, "inspect") as pool:
+        measured = _Chunk.start(files[:_FIRST], cache, pool, value_range).finish(cache)
+    yield measured
+    pixels = np.array([one.row["width"] * one.row["height"] for one in measured if isinstance(one, FileFacts)], int)
+    threads = threads_for(pixels, threads)
+    with decoding_threads(threads, "inspect") as pool:
+        chunks = (files[start : start + _CHUNK] for start in range(_FIRST, len(files), _CHUNK))
+        waiting = [_Chunk.start(chunk, cache, pool, value_range) for chunk in islice(chunks, 2 * threads)]
+        while waiting:
+            yield waiting.pop(0).finish(cache)
+            waiting += [_Chunk.start(chunk, cache, pool, value_range) for chunk in islice(chunks, 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +106,7 @@ class _Chunk:
         known = cache.get(places)
         new = [place for place, one in zip(places, known, strict=True) if one is None]
         stamps = {place: stamp_of(place) for place in new}
-        return cls(places, known, stamps, pool.submit(lambda: [_measure(place, value_range) for place in new]))
+        return cls(places, known, stamps, pool.submit(_measure, new, value_range))
 
     def finish(self, cache: FactsCache) -> list[Measured]:
         fresh = dict(zip(self.stamps, self.fresh.result(), strict=True))
@@ -103,12 +114,20 @@ class _Chunk:
         return [one or fresh[place] for place, one in zip(self.places, self.known, strict=True)]
 
 
-def _measure(place: Place, value_range: tuple[float, float] | None) -> Measured:
+def _measure(places: Sequence[Place], value_range: tuple[float, float] | None) -> list[Measured]:
+    """Return what each file shows, or why it can't be read."""
+    read = [_read(place, value_range) for place in places]
+    rows = iter(measure_reduced([found for _, found in read if isinstance(found, Reduced)]))
+    return [(digest, found) if isinstance(found, str) else FileFacts(digest, next(rows)) for digest, found in read]
+
+
+def _read(place: Place, value_range: tuple[float, float] | None) -> tuple[str, Reduced | str]:
+    """Return (sha256, what is measured or the reason why the file can't be read)."""
     data = b""
     try:
         refuse_stopped(str(place))
         data = read_bytes(place)
-        return FileFacts(_digest(data), measure_image(data, name=str(place), value_range=value_range))
+        return _digest(data), reduce_image(data, name=str(place), value_range=value_range)
     except UnreadableImage as error:
         return _digest(data), error.reason
 

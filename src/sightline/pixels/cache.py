@@ -29,7 +29,7 @@ from sightline.pixels.containers import Place
 from sightline.pixels.decode import RGB
 from sightline.pixels.preprocess import Preprocess
 from sightline.pixels.storage import Index, NoRoom, StoreWriter, discard, make_room, read_store, sweep
-from sightline.pixels.stream import Decoder, Failure, Positions, in_tasks, reason_of, run_ahead
+from sightline.pixels.stream import Decoder, Failure, Positions, in_tasks, reason_of, run_ahead, threads_for
 
 __all__ = ["Known", "PixelStore", "has_store", "open_store", "pixel_rules"]
 
@@ -193,6 +193,8 @@ def open_store(
         known: facts from inspection; without them, too many images are noticed only while writing.
     """
     threads = threads or usable_threads()
+    if known is not None:
+        threads = threads_for(np.asarray(known.widths, np.int64) * known.heights, threads)
     decoder = Decoder(paths, digests, preprocess, threads)
     target = folder / _key(digests, preprocess)
     was_there = target.exists()
