@@ -191,7 +191,8 @@ def _edge_spread(greys: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     flat = np.minimum(edges, 127, out=edges).astype(np.float32).reshape(len(greys), -1)
     mean = np.add.reduce(flat, 1, np.float64) / flat.shape[1]
     square = np.array([row @ row for row in flat], np.float64) / flat.shape[1]
-    return np.sqrt(np.maximum(0.0, square - mean * mean)) / 255
+    spread: npt.NDArray[np.float64] = np.sqrt(np.maximum(0.0, square - mean * mean)) / 255
+    return spread
 
 
 def _signatures(luma: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
