@@ -30,7 +30,7 @@ from sightline.data.similarity import COMPARISONS, ComparedImage, compare, corre
 from sightline.machine import usable_threads
 from sightline.pixels.containers import Place
 from sightline.pixels.modes import Range
-from sightline.pixels.stream import decoding_threads
+from sightline.pixels.stream import decoding_threads, threads_for
 
 __all__ = ["describe_uncompared", "find_duplicates", "in_order_of_use"]
 
@@ -132,6 +132,7 @@ def _search(
     pairs = in_order_of_use(likely, len(rows))
     load = lru_cache(maxsize=1_024)(partial(ComparedImage, value_range=value_range))
     sides = np.minimum(samples.widths, samples.heights)[rows]
+    threads = threads_for(samples.widths.astype(np.int64) * samples.heights, threads)
     is_whole = True
     with threadpool_limits(1, user_api="blas"), decoding_threads(threads, "compare") as pool:  # products are small
         bar = _bars(samples, rows, sides, pairs, load, pool)

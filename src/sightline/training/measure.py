@@ -21,6 +21,7 @@ from sightline.training.update import logits_of
 __all__ = ["SMALL", "measure", "measure_start", "predict_logits"]
 
 SMALL = 64  # px: up to here no engine is faster than the network itself
+_START = 1_000  # training images that tell what a network does before it learns
 
 Predicted = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]  # predicted class, its probability
 StartMetrics = tuple[float, float, float, float]
@@ -78,7 +79,7 @@ def measure_start(
     network: Network, train: Batches, val: Batches, seed: int, at_once: int = INFERENCE_BATCH
 ) -> tuple[StartMetrics, int]:
     """Return (loss and accuracy on some training images and on validation, the number of those images)."""
-    parts = -(-min(len(val), len(train)) // at_once)
+    parts = -(-min(len(val), len(train), _START) // at_once)
     some = itertools.islice(train.shuffled(at_once, seed, 0), parts)
     images = [(batch.images, batch.labels) for batch in some]
     metrics = (*_compared(*_logits_of(network, iter(images)))[:2], *measure(network, val, at_once)[:2])
