@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sightline.api.measuring import evaluate, explain
     from sightline.api.reviewing import compare
     from sightline.api.training import cross_validate, export, preview, repeat, train
+    from sightline.api.tuning import tune
     from sightline.errors import SightlineError
     from sightline.planning.recipe import Recipe
     from sightline.reporting.plots import (
@@ -54,6 +55,7 @@ __all__ = [
     "preview",
     "repeat",
     "train",
+    "tune",
 ]
 
 turn_off_telemetry()
@@ -81,6 +83,7 @@ _HOME = {
     "preview": "sightline.api.training",
     "repeat": "sightline.api.training",
     "train": "sightline.api.training",
+    "tune": "sightline.api.tuning",
 }
 
 

@@ -37,6 +37,7 @@ __all__ = [
     "StepEnded",
     "StepFailed",
     "TrainingStopped",
+    "TrialEnded",
     "ValidationMeasured",
     "Warned",
 ]
@@ -326,6 +327,27 @@ class TrainingStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class TrialEnded:
+    """One trial of a search ended.
+
+    Attributes:
+        number: of the trial; 0 is mostly the plain recipe.
+        state: ``complete``, ``pruned``, ``failed`` or ``lost``.
+        result: the validation accuracy, or why there is none, in words.
+        settings: what it tried, in words.
+        seconds: that it took.
+        is_best: whether it is the best so far.
+    """
+
+    number: int
+    state: str
+    result: str
+    settings: str
+    seconds: float
+    is_best: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnded:
     """The run is finished; ``headline`` is the main result in words, ``folder`` contains everything."""
 
@@ -355,5 +377,6 @@ Event = (
     | CheckpointSaved
     | Blended
     | TrainingStopped
+    | TrialEnded
     | RunEnded
 )

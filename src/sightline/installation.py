@@ -34,6 +34,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "tensorboard": ("tensorboard",),
     "mlflow": ("mlflow",),
     "wandb": ("wandb",),
+    "tune": ("optuna",),
 }
 
 # Extras that nobody needs who has no such data, and what they add.
@@ -45,6 +46,7 @@ _ADDED = {
     "tensorboard": "--track tensorboard",
     "mlflow": "--track mlflow",
     "wandb": "--track wandb",
+    "tune": "sightline tune, the search for better settings",
 }
 
 _TORCH_PROBE = """

@@ -27,6 +27,7 @@ DISTRIBUTIONS = packages_distributions()
 ROOMS = {
     **dict.fromkeys(("pixels", "runtime", "display", "cli"), ""),  # whoever only predicts
     **dict.fromkeys(("networks", "training", "exporting"), "train"),
+    "tuning": "tune",
 }
 # Files that read a format or serve a tracker, which has an extra of its own.
 OWN = {

@@ -45,6 +45,7 @@ PUBLIC = [
     "preview",
     "repeat",
     "train",
+    "tune",
 ]
 
 

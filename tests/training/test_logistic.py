@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from sightline.steps import Steps
 from sightline.training import logistic
-from sightline.training.logistic import STRENGTHS, FittedHead, fit_head, fit_part, mixed_order
+from sightline.training.logistic import STRENGTHS, FittedHead, HeadFit, fit_head, fit_part, mixed_order
 
 
 def blobs(classes: int, seed: int = 0):
@@ -166,7 +166,7 @@ def test_what_was_chosen_is_said_with_both_losses_and_later_stages_get_the_featu
     informative, words
 ):
     x, y, groups = groups_of(informative)
-    steps = Steps(fit_part(x[:160], y[:160], np.arange(160), x[160:], y[160:], 2, groups=groups))
+    steps = Steps(fit_part(x[:160], y[:160], np.arange(160), x[160:], y[160:], HeadFit(2, groups=groups)))
     noted, seen = list(steps)
     head, metrics = steps.result
     assert words in noted.message and f"{head.loss:.3f}" in noted.message and f"{head.rejected:.3f}" in noted.message

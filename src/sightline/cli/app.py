@@ -31,6 +31,7 @@ from sightline.cli.robustness import robustness
 from sightline.cli.runs import runs
 from sightline.cli.selftest import selftest
 from sightline.cli.train import train
+from sightline.cli.tune import tune
 from sightline.cli.verify import verify
 from sightline.errors import SightlineError
 from sightline.process_settings import set_up_process
@@ -42,6 +43,7 @@ VERBS = (
     check,
     preview,
     train,
+    tune,
     predict,
     evaluate,
     explain,

@@ -27,6 +27,7 @@ from sightline.events import (
     StepEnded,
     StepFailed,
     TrainingStopped,
+    TrialEnded,
     ValidationMeasured,
     Warned,
 )
@@ -100,6 +101,9 @@ def _text_of(event: Event) -> str | None:
             where = f"of epoch {best_epoch}" if way == 1 else f"{share(way, 0)} of the way to epoch {best_epoch}"
             kept = f"the network {where} is kept" if best_epoch else "the fitted head is kept"
             return f"Training stopped: {reason}; {kept}" if reason != HEAD_FITTED else None
+        case TrialEnded(number, _, result, settings, seconds, is_best):
+            best = "  best" if is_best else ""
+            return f"trial {number:<3}  {result}  {duration(seconds)}{best}  {settings}"
         case RunEnded(folder, headline):
             return f"{headline}\nRun {folder}"
         case Progressed() | StepEnded() | StepFailed() | StateSaving() | CheckpointSaved() | PartsRaised():

@@ -137,15 +137,21 @@ def describe_trust(evaluation: Evaluation, classifier: Classifier) -> Evaluation
 
 
 def count_evaluations(
-    evaluation: Evaluation, samples: Samples, rows: npt.NDArray[np.intp]
+    evaluation: Evaluation, samples: Samples, rows: npt.NDArray[np.intp], *, is_counted: bool = True
 ) -> Generator[Event, None, Evaluation]:
-    """Count this evaluation of the images, and warn where many classifiers were evaluated on them."""
+    """Count this evaluation of the images, and warn where many classifiers were evaluated on them.
+
+    Args:
+        evaluation: of the images at ``rows`` of ``samples``.
+        is_counted: False where it can't have a part in a choice: the classifier beside the one that ships.
+    """
     names = np.array(evaluation.predictions.classes, object)[evaluation.labels]
     test_set = fingerprint_of(zip(samples.digests[rows].tolist(), names.tolist(), strict=True))
     # By its answers: a file that differs in a threshold or a date alone is the same classifier.
     order = np.argsort(samples.digests[rows].astype(str), kind="stable")
     answers = np.round(evaluation.predictions.probabilities[order].astype(np.float64), 4)
-    count = count_evaluation(test_set, hashlib.sha256(np.nan_to_num(answers, nan=-1.0).tobytes()).hexdigest())
+    digest = hashlib.sha256(np.nan_to_num(answers, nan=-1.0).tobytes()).hexdigest()
+    count = count_evaluation(test_set, digest if is_counted else None)
     if count is not None and count >= MANY_EVALUATIONS:
         message = f"{count} classifiers were evaluated on these images: the best result is too optimistic"
         cure = "choose by validation metrics, and keep new images for the end"

@@ -28,7 +28,7 @@ from sightline.planning.recipe import Recipe
 from sightline.planning.settings import Chosen, Settings
 from sightline.runs.writer import refuse_name
 
-__all__ = ["Decided", "decide", "plan_job", "with_inherited"]
+__all__ = ["Decided", "decide", "decide_again", "plan_job", "with_inherited"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,16 @@ class Decided:
         plan: the settings, each with its origin and reason.
         hardware: the machine.
         network: facts of the planned network.
+        data: what the plan was decided from; of the test images it has the count alone.
+        recipe: the job's, as far as this machine follows it.
         costs: measured for the plan on this machine; None where no time limit needs them.
     """
 
     plan: Plan
     hardware: Hardware
     network: NetworkFacts
+    data: DataFacts
+    recipe: Recipe
     costs: Costs | None = None
 
 
@@ -110,7 +114,28 @@ def decide(job: Job, looked: Looked, *, is_trained: bool = True) -> Generator[Ev
     yield StageEnded("Planning", f"{plan.settings.model} on {hardware.device}", time.monotonic() - start)
     yield _estimate(job, plan, costs, limit, data, work)
     yield from warn_of_harm(plan.settings, data, chosen)
-    return Decided(plan, hardware, network, costs)
+    return Decided(plan, hardware, network, data, recipe, costs)
+
+
+def decide_again(options: Recipe, looked: Looked, decided: Decided) -> Generator[Event, None, Decided]:
+    """Decide other options for the same data on the same machine; nothing is probed or measured again.
+
+    Args:
+        options: all choices typed for this training.
+        looked: at the data.
+        decided: for the first training on them.
+    """
+    earlier = with_inherited(looked.earlier) if looked.earlier else None
+    hardware, data, recipe = decided.hardware, decided.data, decided.recipe
+    engine, network = ENGINES[decided.plan.settings.engine], decided.network
+    model = str(choose_model(recipe, options, data, hardware, earlier).value)
+    if model not in (network.name, decided.plan.settings.model):
+        network = engine.describe(model, earlier)
+    plan = make_plan(recipe, options, data, hardware, network, earlier)
+    plan, warning = engine.fit_memory(plan, len(looked.samples.classes), data.counts["train"])
+    if warning:
+        yield warning
+    return Decided(plan, hardware, network, data, recipe)
 
 
 def _fit_to_limit(

@@ -103,7 +103,13 @@ def _export_again(run: Run, formats: tuple[str, ...]) -> Generator[Event, None, 
 
 
 def finish(
-    writer: RunWriter, plan: Plan, workbench: Workbench, split: Split, formats: tuple[str, ...] = ("onnx",)
+    writer: RunWriter,
+    plan: Plan,
+    workbench: Workbench,
+    split: Split,
+    formats: tuple[str, ...] = ("onnx",),
+    *,
+    is_counted: bool = True,
 ) -> Generator[Event, None, str]:
     """Export the best epoch, evaluate what was exported, and write both down; returns the headline.
 
@@ -113,6 +119,7 @@ def finish(
         workbench: that it was trained on.
         split: the whole one. This step alone has the test images, when nothing is left to choose.
         formats: of ``FORMATS``, that are written.
+        is_counted: whether this counts as an evaluation of the test images, see ``count_evaluations``.
     """
     run, samples, store = writer.run, workbench.samples, workbench.store
     calibrated = yield from _export(writer, plan, workbench, formats)
@@ -121,7 +128,7 @@ def finish(
     evaluation = (yield from measured).with_part(split.headline)
     evaluation = judge_evaluation(evaluation, calibrated, classifier, samples, rows)
     if split.headline == "test":
-        evaluation = yield from count_evaluations(evaluation, samples, rows)
+        evaluation = yield from count_evaluations(evaluation, samples, rows, is_counted=is_counted)
         evaluation = yield from compare_with_validation(evaluation, calibrated, samples, split)
     evaluation = without_torn_groups(evaluation, samples, split)
     train = split.rows("train")

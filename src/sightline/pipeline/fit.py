@@ -49,7 +49,8 @@ def fit(plan: Plan, workbench: Workbench, session: Session) -> Generator[Event, 
 
     writer, processes = session.writer, session.processes
     training = _set_up(plan, workbench)
-    _keep_views(writer, training.train, plan.settings, len(workbench.samples.classes))
+    if not session.is_trial:
+        _keep_views(writer, training.train, plan.settings, len(workbench.samples.classes))
     pace = yield from _find_pace(plan, workbench, session, training)
     yield StageStarted("Training", plan.settings.model)
     start = time.monotonic()

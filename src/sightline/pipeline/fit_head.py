@@ -32,7 +32,7 @@ from sightline.pixels.limits import squares_at_once
 from sightline.planning.budget import too_short
 from sightline.planning.plan import Plan
 from sightline.steps import Steps
-from sightline.training.logistic import fit_part, mixed_order
+from sightline.training.logistic import HeadFit, fit_part, mixed_order
 
 __all__ = ["fit_head_alone"]
 
@@ -99,11 +99,11 @@ def _fit(trained: FrozenTrained, workbench: Workbench, session: Session, until: 
     if sum(known):
         yield Noted(f"Features: {sum(known):,} of {total:,} images are in the cache, and were not computed again.")
     labels, even, groups = samples.labels, settings.imbalance != "none", trained.network.feature_groups
-    head, metrics = yield from fit_part(
-        features, labels[train], order, val_features, labels[val], len(samples.classes), even=even, groups=groups
-    )
+    how = HeadFit(len(samples.classes), even, groups, settings.head_strength)
+    head, metrics = yield from fit_part(features, labels[train], order, val_features, labels[val], how)
     trained = replace(trained, network=trained.network.with_head(head.weight, head.bias, head.scale))
-    trained.save(run, *metrics[2:])
+    if not session.is_trial:
+        trained.save(run, *metrics[2:])
     answers = softmax(head.logits(val_features), axis=1)
     yield ValidationMeasured(0, labels[val], answers.argmax(1), answers.max(1))
     seconds = time.monotonic() - start

@@ -60,6 +60,8 @@ class Keeper:
             self._keep(event)
             try:
                 yield event
+                if self.session.is_trial:
+                    continue
                 if isinstance(event, FeaturesSeen):
                     yield self._expect_more(event)
                 if isinstance(event, ValidationMeasured):

@@ -137,7 +137,8 @@ def _decide_again(
     limited = plan.settings.time > 0
     costs = engine.measure(plan, classes, counts["train"], counts["val"], earlier) if limited else None
     yield StageEnded("Planning", f"as {run.folder} was planned", 0.0)
-    return Decided(plan, hardware, engine.describe(plan.settings.model, earlier), costs), differs
+    network = engine.describe(plan.settings.model, earlier)
+    return Decided(plan, hardware, network, looked.data, Recipe(), costs), differs
 
 
 def has_state(run: Run) -> bool:

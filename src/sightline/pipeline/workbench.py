@@ -56,6 +56,7 @@ class Session:
         resume: continue from the saved state.
         differs: why going on can't be bit for bit; empty where it is.
         processes: those that train beside this one; None: none.
+        is_trial: whether it is one trial of a search, of which nothing is kept but its validation metrics.
     """
 
     writer: RunWriter
@@ -63,6 +64,7 @@ class Session:
     resume: bool = False
     differs: str = ""
     processes: Processes | None = None
+    is_trial: bool = False
 
 
 @dataclass(frozen=True, slots=True)

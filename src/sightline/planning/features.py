@@ -26,6 +26,7 @@ def decide_features(decide: Decisions, network: NetworkFacts, earlier: EarlierRu
     Raises:
         InputError: if an earlier run's network is to have others than it was trained with.
     """
+    decide("head_strength", 0.0, "default", "the strength with the lowest loss on held-out images")
     if earlier:
         used = earlier.settings.get("features", "last")
         if decide("features", used, "weights", f"as in {earlier.name}") != used:

@@ -26,7 +26,20 @@ _FIXED = {
 }
 # Settings of data, pixels and evaluation mean what they mean with torch.
 _KEPT = {
-    *("model", "features", "weights", "size", "resize", "fit", "interpolation", "mean", "std", "draft", "value_range"),
+    *(
+        "model",
+        "features",
+        "head_strength",
+        "weights",
+        "size",
+        "resize",
+        "fit",
+        "interpolation",
+        "mean",
+        "std",
+        "draft",
+        "value_range",
+    ),
     *("on_bad", "group", "fixes", "versions", "layout", "skip", "resplit", "follow_links", "val_share"),
     *("test_share", "train_share", "select_on_val", "seed", "split_seed"),
     *("time", "imbalance", "views", "engine", "threads"),

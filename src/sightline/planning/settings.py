@@ -64,6 +64,13 @@ class Settings(BaseModel):
         default="last",
         description="what the last layer sees: the body's last map, averaged, or those of its earlier stages too",
     )
+    head_strength: float = Field(
+        default=0.0,
+        ge=0,
+        le=10_000,
+        description="how freely the fitted head may follow the training images (scikit-learn's C); "
+        "0: by held-out images",
+    )
     dropout: float = Field(ge=0, lt=1, description="probability of dropping a feature before the last layer")
     stage_dropout: float = Field(ge=0, lt=1, description="dropout probability after each stage of our own networks")
     stochastic_depth: float = Field(

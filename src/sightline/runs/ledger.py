@@ -38,12 +38,12 @@ def fingerprint_of(rows: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256(repr(sorted(rows)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def count_evaluation(test_set: str, classifier: str) -> int | None:
+def count_evaluation(test_set: str, classifier: str | None) -> int | None:
     """Note that a classifier was evaluated on a set; returns how many were so far, this one included.
 
     Args:
         test_set: of ``fingerprint_of``.
-        classifier: a digest of its answers to them.
+        classifier: a digest of its answers to them; None: this evaluation chooses nothing, and does not count.
 
     Returns:
         None where the file can't be written: counting must not stop an evaluation.
@@ -54,7 +54,7 @@ def count_evaluation(test_set: str, classifier: str) -> int | None:
         with FileLock(path.with_suffix(".lock"), timeout=_PATIENCE):
             evaluations = _read(path)
             known = evaluations.setdefault(test_set, [])
-            if classifier not in known:
+            if classifier is not None and classifier not in known:
                 known.append(classifier)
                 write_json(path, {"schema_version": 2, "evaluations": evaluations})
             return len(known)

@@ -39,7 +39,15 @@ from sightline.runs.safe_files import (
 from sightline.runs.targets import refuse_folder_target
 from sightline.text import csv_text
 
-__all__ = ["RunWriter", "clear_stillborn", "keep_evaluation", "numbered_folder", "refuse_name", "sweep_finished"]
+__all__ = [
+    "RunWriter",
+    "clear_stillborn",
+    "keep_evaluation",
+    "numbered_folder",
+    "refuse_name",
+    "stem_of",
+    "sweep_finished",
+]
 
 
 class RunWriter:
@@ -260,7 +268,7 @@ def sweep_finished(run: Run) -> None:
 
 def numbered_folder(parent: Path, name: str) -> Path:
     """Make and return ``parent/NAME-01``, or the first number that is free."""
-    stem = _stem(name)
+    stem = stem_of(name)
     parent.mkdir(parents=True, exist_ok=True)
     for number in range(1, 10_000):
         folder = parent / f"{stem}-{number:02d}"
@@ -324,13 +332,13 @@ def refuse_name(parent: str | Path, name: str | None) -> None:
         raise _exists(folder)
 
 
-def _stem(name: str) -> str:
+def stem_of(name: str) -> str:
     """Return a name as a part of a folder's: letters, marks and digits of any script, ``_`` and ``-``, in NFC.
 
     Every file system takes these; of its 255 bytes 40 letters need 160 at most.
 
     Example:
-        >>> _stem("K\u00e4fer & Co."), _stem("???")
+        >>> stem_of("K\u00e4fer & Co."), stem_of("???")
         ('K\xe4fer-Co', 'data')
     """
     letters = unicodedata.normalize("NFC", name)
@@ -352,7 +360,7 @@ def _make_folder(parent: Path, name: str | None, data_name: str) -> Path:
         except FileExistsError as error:
             raise _exists(folder) from error
         return folder
-    stem = _stem(data_name)
+    stem = stem_of(data_name)
     for number in range(1, 10_000):
         folder = parent / f"{datetime.now():%Y-%m-%d}-{stem}-{number:02d}"
         try:

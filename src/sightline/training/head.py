@@ -25,7 +25,7 @@ from sightline.pixels.cache import pixel_rules
 from sightline.steps import Steps
 from sightline.training.batches import Batches
 from sightline.training.engines import Engine, choose_engine
-from sightline.training.logistic import fit_part, mixed_order
+from sightline.training.logistic import HeadFit, fit_part, mixed_order
 
 __all__ = ["extract_features", "start_with_head"]
 
@@ -146,6 +146,7 @@ def start_with_head(
     until: float = math.inf,
     *,
     even: bool = False,
+    strength: float = 0.0,
 ) -> Generator[Progressed | Noted | FeaturesSeen, None, tuple[float, float, float, float]]:
     """Fit the head on frozen features; returns (loss, accuracy) on training and on validation, losses in nats.
 
@@ -158,7 +159,7 @@ def start_with_head(
         precision: of the plan; with ``bf16`` the features are computed in it.
         until: by ``time.monotonic()``, when to stop computing features of training images; the head is then fitted on
             a random part of them.
-        even: as for ``fit_head``.
+        even, strength: as for ``fit_head``.
 
     Raises:
         WeightsError: if the features are not finite numbers.
@@ -175,10 +176,8 @@ def start_with_head(
     train_features, more = yield from _infer(engine, network, train, total, len(val), until)
     if known + more:
         yield Noted(f"Features: {known + more:,} of {total:,} images are in the cache, and were not computed again.")
-    classes, groups = network.head.out_features, network.feature_groups
-    head, metrics = yield from fit_part(
-        train_features, labels, order, val_features, val.labels, classes, even=even, groups=groups
-    )
+    how = HeadFit(network.head.out_features, even, network.feature_groups, strength)
+    head, metrics = yield from fit_part(train_features, labels, order, val_features, val.labels, how)
     with torch.no_grad():
         if head.scale is not None:
             network.feature_scale.copy_(torch.from_numpy(head.scale))

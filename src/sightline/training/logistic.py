@@ -17,7 +17,7 @@ from sightline.events import FeaturesSeen, Noted
 from sightline.machine import usable_threads
 from sightline.training.imbalance import class_weights
 
-__all__ = ["STRENGTHS", "FittedHead", "fit_head", "fit_part", "mixed_order"]
+__all__ = ["STRENGTHS", "FittedHead", "HeadFit", "fit_head", "fit_part", "mixed_order"]
 
 # Inverse regularisation strengths, strongest first: each fit starts from the one before it.
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -68,16 +68,23 @@ class FittedHead:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class HeadFit:
+    """How a head is fitted: ``classes``, ``even``, ``groups`` and ``strength`` as for ``fit_head``."""
+
+    classes: int
+    even: bool = False
+    groups: Sequence[int] = ()
+    strength: float = 0.0
+
+
 def fit_part(
     train: Features,
     train_labels: Labels,
     order: npt.NDArray[np.intp],
     val: Features,
     val_labels: Labels,
-    classes: int,
-    *,
-    even: bool = False,
-    groups: Sequence[int] = (),
+    how: HeadFit,
 ) -> Generator[Noted | FeaturesSeen, None, tuple[FittedHead, Metrics]]:
     """Fit a head on the training images whose features could be computed in time.
 
@@ -88,7 +95,7 @@ def fit_part(
         train_labels: ``[N]`` of all training images.
         order: ``[N]`` positions, in which their features were computed.
         val, val_labels: ``[V, D]`` and ``[V]``.
-        classes, even, groups: as for ``fit_head``.
+        how: it is fitted.
 
     Returns:
         The head, and (loss, accuracy) on training and on validation; losses in nats.
@@ -104,9 +111,10 @@ def fit_part(
         message = "the network's features are not finite numbers"
         raise WeightsError("weights.not-finite", message, "give other weights, or check mean and std")
     labels = train_labels[order]
-    head = fit_head(train, labels, val, val_labels, classes, even=even, groups=groups)
+    fitted: dict[str, Any] = {"even": how.even, "groups": how.groups, "strength": how.strength}
+    head = fit_head(train, labels, val, val_labels, how.classes, **fitted)
     if head.scale is not None:
-        yield Noted(_describe_choice(head, groups))
+        yield Noted(_describe_choice(head, how.groups))
     yield FeaturesSeen(order, head.scaled(train), head.scaled(val))
     return head, (*_measured(head, train, labels), *_measured(head, val, val_labels))
 
@@ -132,6 +140,7 @@ def fit_head(
     *,
     even: bool = False,
     groups: Sequence[int] = (),
+    strength: float = 0.0,
 ) -> FittedHead:
     """Fit a head on the features of training images; validation helps to choose the regularisation.
 
@@ -154,18 +163,21 @@ def fit_head(
         classes: K.
         even: give each class the same weight in the fit, however many images it has.
         groups: how many features each group has, in their order; none or one: they are not scaled.
+        strength: scikit-learn's ``C``; 0: the one of ``STRENGTHS`` that suits held-out images best.
 
     Example:
         ``fit_head(features[:80], labels[:80], features[80:], labels[80:], 10).logits(others).argmax(1)``
     """
     cost = train.size * classes
-    fitting = _Fitting(train_labels, val_labels, classes, even, cost <= _FOLDS_UP_TO)
+    strengths = (strength,) if strength else STRENGTHS
+    has_folds = cost <= _FOLDS_UP_TO and (not strength or len(groups) > 1)  # one head needs no choice
+    fitting = _Fitting(train_labels, val_labels, classes, even, has_folds, strengths)
     with _threads_for(cost):
         if len(groups) < 2:
             return fitting.run(train, val)
         size, scale = groups[-1], _scale_of(train, groups)
         alone = fitting.run(train[:, -size:], val[:, -size:])
-        both = fitting.run(train * scale, val * scale, STRENGTHS.index(alone.strength) - _BEFORE)
+        both = fitting.run(train * scale, val * scale, strengths.index(alone.strength) - _BEFORE)
     if both.loss < alone.loss:
         return replace(both, scale=scale, rejected=alone.loss)
     scale[:-size] = 0
@@ -182,6 +194,7 @@ class _Fitting:
     classes: int
     even: bool
     has_folds: bool
+    strengths: Sequence[float]
 
     def run(self, train: Features, val: Features, start: int = 0) -> FittedHead:
         """Return the head of the strength with the lowest loss on held-out images.
@@ -199,14 +212,14 @@ class _Fitting:
         has_folds = self.has_folds and count < _ENOUGH_TO_CHOOSE
         start = 0 if has_folds else max(0, start)
         fits, losses = [], []
-        for fit in self._fit(scaled, labels, STRENGTHS[start:]):
+        for fit in self._fit(scaled, labels, self.strengths[start:]):
             fits.append(fit)
             losses.append(_loss_sum(fit, scaled_val, self.val_labels))
             if not has_folds and losses[-1] > losses[max(0, len(losses) - 2)]:
                 break
         sums = np.array(losses)
         for kept, held in _folds(labels) if has_folds else ():
-            some = self._fit(scaled[kept], labels[kept], STRENGTHS)
+            some = self._fit(scaled[kept], labels[kept], self.strengths)
             sums += [_loss_sum(fit, scaled[held], labels[held]) for fit in some]
             count += len(held)
         best = int(sums.argmin())
@@ -215,7 +228,7 @@ class _Fitting:
         weight, bias = fits[best]
         weight = (weight / scale).astype(np.float32)
         bias = (bias - weight @ mean).astype(np.float32)
-        return FittedHead(weight, bias, STRENGTHS[start + best], float(sums[best] / max(1, count)))
+        return FittedHead(weight, bias, self.strengths[start + best], float(sums[best] / max(1, count)))
 
     def _fit(
         self, features: Features, labels: Labels, strengths: Sequence[float]

@@ -234,7 +234,9 @@ def _start(training: _Training) -> Generator[Event, None, EpochEnded]:
     if settings.head_first:
         until = training.pace.head_until()
         even = settings.imbalance != "none"
-        reached = yield from start_with_head(network, train, val, settings.precision, until, even=even)
+        strength = settings.head_strength
+        fitting = start_with_head(network, train, val, settings.precision, until, even=even, strength=strength)
+        reached = yield from fitting
         count = len(train) + len(val)
     else:
         reached, count = measure_start(network, train, val, settings.seed, training.at_once)

@@ -1,0 +1,83 @@
+"""How long a search may go on: its end, and what must be kept for training and measuring the winner."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from sightline.errors import InputError
+from sightline.text import duration
+from sightline.tuning.outcome import Outcome
+
+__all__ = ["Budget"]
+
+_SPARE = 1.2  # factor on what was seen, for what is still to come
+_SURE = 0.6  # share of the estimate below which a limit is refused
+_WORTH = 0.6  # share of a usual trial's time below which no other one is begun
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The time of a search.
+
+    Attributes:
+        started: by ``time.monotonic()``, when the command began.
+        limit: seconds for all of it; 0: none.
+        before: seconds that the search took before it was stopped.
+        plain: estimated seconds of the plain recipe's training.
+        closing: estimated seconds of export, evaluation and report of a run.
+    """
+
+    started: float
+    limit: float
+    before: float
+    plain: float
+    closing: float
+
+    def spent(self) -> float:
+        """Return the seconds that the search took so far, before a stop too."""
+        return self.before + time.monotonic() - self.started
+
+    def left(self) -> float:
+        """Return the seconds to the end; infinite without a limit."""
+        return self.limit - self.spent() if self.limit else math.inf
+
+    def refuse_too_short(self) -> None:
+        """Raise ``InputError`` where there is no time for two trials, and for the winner beside the plain recipe."""
+        need = 4 * self.plain + 2 * self.closing
+        if self.before or self.left() >= _SURE * need:
+            return
+        message = (
+            f"{duration(self.limit)} are too short for a search: reading took {duration(self.spent())}, a trial takes "
+            f"about {duration(self.plain)}, and in the end the winner and the plain recipe are trained again"
+        )
+        minutes = math.ceil((self.spent() + need + 6 * self.plain) / 60)
+        cure = f"give --time {minutes}m, or make trials shorter, for example with --epochs 1"
+        raise InputError("tune.time", message, cure)
+
+    def reserve(self, outcomes: Sequence[Outcome], running: float = 0.0) -> float:
+        """Return the seconds that must be left for the end.
+
+        Args:
+            outcomes: of the trials so far.
+            running: seconds of the one that runs, which may become the best.
+        """
+        plain = next((one.seconds for one in outcomes if one.is_plain and one.state == "complete"), self.plain)
+        done = [one for one in outcomes if one.state == "complete" and not one.is_plain]
+        best = max(done, key=lambda one: one.score or 0.0).seconds if done else 0.0
+        return _SPARE * (plain + max(best, running) + 2 * self.closing)
+
+    def is_over(self, outcomes: Sequence[Outcome], running: float) -> bool:
+        """Whether a trial must stop that has been running for so many seconds."""
+        return self.left() < self.reserve(outcomes, running)
+
+    def has_time_for(self, outcomes: Sequence[Outcome]) -> bool:
+        """Whether another trial can be begun; the plain recipe's always can."""
+        done = [one.seconds for one in outcomes if one.state in ("complete", "pruned") and one.seconds]
+        if not done:
+            return True
+        usual = median(done)
+        return self.left() - self.reserve(outcomes, usual) > _WORTH * usual

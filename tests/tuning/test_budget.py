@@ -1,0 +1,55 @@
+"""What a search keeps of its time for the end, and when a trial is worth beginning."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import pytest
+
+from sightline.errors import InputError
+from sightline.tuning.budget import Budget
+from sightline.tuning.outcome import Outcome
+
+
+def budget(limit: float, *, before: float = 0.0, plain: float = 10.0, closing: float = 20.0) -> Budget:
+    return Budget(time.monotonic(), limit, before, plain, closing)
+
+
+PLAIN = Outcome(0, "complete", is_plain=True, score=0.5, seconds=12.0)
+BEST = Outcome(1, "complete", score=0.7, seconds=30.0)
+SLOW = Outcome(2, "complete", score=0.6, seconds=90.0)
+
+
+def test_the_end_is_the_plain_recipe_and_the_best_and_what_follows_both() -> None:
+    made = budget(1000)
+    assert made.reserve([]) == pytest.approx(1.2 * (10 + 40))
+    assert made.reserve([PLAIN, BEST, SLOW]) == pytest.approx(1.2 * (12 + 30 + 40))  # the slow one is not the best
+    assert made.reserve([PLAIN, BEST], running=100) == pytest.approx(1.2 * (12 + 100 + 40))  # it may become the best
+
+
+def test_a_trial_is_begun_where_there_is_time_for_most_of_one() -> None:
+    assert budget(0).has_time_for([PLAIN, BEST, SLOW]) and math.isinf(budget(0).left())
+    assert budget(20).has_time_for([])  # the plain recipe always
+    need = 1.2 * (12 + 30 + 40) + 0.6 * 21
+    assert budget(need + 5).has_time_for([PLAIN, BEST])
+    assert not budget(need - 5).has_time_for([PLAIN, BEST])
+
+
+def test_a_trial_that_runs_is_stopped_where_its_own_end_would_come_too_late() -> None:
+    made = budget(200)
+    assert not made.is_over([PLAIN, BEST], 50)
+    assert made.is_over([PLAIN, BEST], 120)
+
+
+def test_time_before_a_stop_counts() -> None:
+    assert budget(100, before=60).left() == pytest.approx(40, abs=1)
+
+
+def test_too_short_a_time_is_refused_with_one_that_is_enough() -> None:
+    with pytest.raises(InputError, match=r"30 s are too short for a search: .* a trial takes about 10 s") as caught:
+        budget(30).refuse_too_short()
+    assert caught.value.code == "tune.time" and "--time 3m" in caught.value.cure
+    budget(180).refuse_too_short()
+    budget(30, before=1).refuse_too_short()  # a search that goes on has trials to end with
+    budget(0).refuse_too_short()

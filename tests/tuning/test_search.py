@@ -1,0 +1,268 @@
+"""A search the whole way, without torch: what it tries, what it keeps, what it goes on with, what it ships."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import sightline
+from sightline.errors import InputError, StopRequested, TrainingError
+from sightline.events import Event, TrialEnded
+from sightline.runs.folder import Run, list_runs
+from sightline.runs.lookup import find_run
+from sightline.tuning import search, trial
+from sightline.tuning.outcome import Outcome
+from sightline.tuning.table import read_search, read_trials
+from unrendered import leave_figures_unrendered
+
+pytestmark = pytest.mark.e2e
+
+QUICK: dict[str, Any] = {"engine": "onnxruntime", "size": 32, "quiet": True}
+SPACE = {"head_strength": {"low": 1e-4, "high": 1.0, "log": True}, "imbalance": ["none", "class_weights"]}
+SHAPES = ("bars", "dots", "plain")
+
+
+def write_shapes(root: Path, count: int, seed: int = 0) -> Path:
+    """Write class folders of noisy patterns, which a head tells apart mostly."""
+    random = np.random.default_rng(seed)
+    for place, name in enumerate(SHAPES):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            pixels = random.normal(128, 55, (40, 40, 3))
+            pixels[:: (place + 2) * 2] += 60
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(root / name / f"{number:03d}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("shapes")
+    for part, count, seed in (("train", 20, 1), ("val", 20, 2), ("test", 15, 3)):
+        write_shapes(root / part, count, seed)
+    return root
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_drawing(tmp_path_factory: pytest.TempPathFactory) -> Generator[None, None, None]:
+    with pytest.MonkeyPatch.context() as patch:
+        leave_figures_unrendered(patch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def cached(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def one_cache(cached: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Features of the same images are computed once for all tests; the ledger is of each test."""
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(cached))
+    monkeypatch.setenv("SIGHTLINE_STATE", str(tmp_path / "state"))
+
+
+def tune(data: Path, out: Path, **more: Any) -> Run:
+    return sightline.tune(data, out=out, **{**QUICK, "trials": 4, "space": SPACE, "name": "found", **more})
+
+
+def trials_of(out: Path, name: str = "found") -> list[Outcome]:
+    return read_trials(out / "searches" / name)
+
+
+def compared(outcomes: list[Outcome]) -> list[tuple[Any, ...]]:
+    return [(one.number, one.state, dict(one.settings), one.score, one.loss) for one in outcomes]
+
+
+def test_what_a_search_leaves(shapes: Path, tmp_path: Path) -> None:
+    run = tune(shapes, tmp_path, trials=6)
+    trials, facts = trials_of(tmp_path), read_search(tmp_path / "searches" / "found")
+    assert [one.number for one in trials] == list(range(6)) and trials[0].is_plain
+    assert all(one.state == "complete" and 0 <= (one.score or 0) <= 1 for one in trials)
+    assert facts["status"] == "finished" and facts["run"] == "found" == run.folder.name
+    scores = np.load(tmp_path / "searches" / "found" / "scores.npy", allow_pickle=False)
+    assert scores.mean(1).tolist() == pytest.approx([one.score for one in trials])
+    assert find_run("latest", folder=tmp_path).folder == run.folder
+    assert run.classifier().predict([shapes / "test" / "bars" / "000.png"])[0].error is None
+    assert run.facts["search"]["ships"] == "plain"  # so few images show no lead that is more than luck
+    beside = [one for one in list_runs(tmp_path) if one.folder != run.folder]
+    assert [one.folder.name for one in beside] == ([] if facts["verdict"]["best"] == 0 else ["found-best"])
+    assert run.metrics["count_evaluations"] == 1
+    assert not (tmp_path / "searches" / "found" / "scratch").exists()
+    recipe = sightline.Recipe.from_toml(tmp_path / "searches" / "found" / "best.toml")
+    assert recipe.chosen["size"] == 32
+
+
+def test_the_plain_recipe_is_what_train_does(shapes: Path, tmp_path: Path) -> None:
+    run = tune(shapes, tmp_path, trials=2)
+    trained = sightline.train(shapes, out=tmp_path, name="trained", **QUICK)
+    assert trials_of(tmp_path)[0].score == pytest.approx(trained.history["val_accuracy"][0])
+    if run.facts["search"]["role"] == "plain":
+        assert run.metrics["accuracy"] == trained.metrics["accuracy"]
+
+
+def test_test_images_have_no_part_in_a_search(shapes: Path, tmp_path: Path) -> None:
+    """Neither their labels nor their pixels."""
+    tune(shapes, tmp_path / "a")
+    other = shutil.copytree(shapes, tmp_path / "other")
+    folders = [other / "test" / name for name in SHAPES]
+    folders[0].rename(other / "test" / "x")  # labels turn round
+    for before, after in ((folders[1], folders[0]), (folders[2], folders[1]), (other / "test" / "x", folders[2])):
+        before.rename(after)
+    random = np.random.default_rng(9)
+    for file in sorted((other / "test").rglob("*.png")):
+        Image.fromarray(random.integers(0, 255, (40, 40, 3), np.uint8)).save(file)
+    tune(other, tmp_path / "b")
+    found = [read_search(tmp_path / place / "searches" / "found")["verdict"] for place in ("a", "b")]
+    assert compared(trials_of(tmp_path / "a")) == compared(trials_of(tmp_path / "b"))
+    assert found[0] == found[1]
+
+
+def test_the_same_call_changes_nothing_and_a_larger_budget_goes_on(shapes: Path, tmp_path: Path) -> None:
+    tune(shapes, tmp_path, trials=3)
+    before = compared(trials_of(tmp_path))
+    assert tune(shapes, tmp_path, trials=3).folder.name == "found"
+    assert compared(trials_of(tmp_path)) == before
+    run = tune(shapes, tmp_path, trials=5)
+    assert run.folder.name == "found-2" and len(trials_of(tmp_path)) == 5
+    assert compared(trials_of(tmp_path))[:3] == before
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"space": {"imbalance": ["none", "class_weights"]}}, "head_strength was .* and is not there now"),
+        ({"fit": "pad"}, "the settings: fit was not there, and is pad"),
+        ({"size": 48}, "the settings: size was 32, and is 48"),
+    ],
+)
+def test_another_search_of_that_name_is_refused_and_new_is_beside_it(
+    shapes: Path, tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    tune(shapes, tmp_path, trials=2)
+    with pytest.raises(InputError, match=words) as caught:
+        tune(shapes, tmp_path, trials=2, **change)
+    assert caught.value.code == "tune.differs" and "--new" in caught.value.cure
+    run = tune(shapes, tmp_path, trials=2, new=True, **change)
+    assert run.folder.name == "found-2"
+    assert trials_of(tmp_path, "found") and trials_of(tmp_path, "found-2")
+
+
+def test_other_images_are_refused(shapes: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(shapes, tmp_path / "data")
+    tune(data, tmp_path, trials=2)
+    (data / "train" / "bars" / "000.png").unlink()
+    with pytest.raises(InputError, match="the data's fingerprint was"):
+        tune(data, tmp_path, trials=2)
+
+
+def test_a_trial_that_fails_is_kept_with_its_reason(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = trial.decide_again
+
+    def decide(options: Any, *rest: Any) -> Generator[Event, None, Any]:
+        if options.chosen.get("imbalance") == "class_weights":
+            raise TrainingError("training.diverged", "the loss is not finite", "a lower rate")
+        return (yield from real(options, *rest))
+
+    monkeypatch.setattr(trial, "decide_again", decide)
+    monkeypatch.setattr(search, "_LEAST_FAILED", 100)
+    tune(shapes, tmp_path, trials=12, sampler="random")
+    failed = [one for one in trials_of(tmp_path) if one.state == "failed"]
+    assert failed and all(one.settings["imbalance"] == "class_weights" for one in failed)
+    assert failed[0].reason == "training.diverged: the loss is not finite" and failed[0].score is None
+    assert any(one.state == "complete" and not one.is_plain for one in trials_of(tmp_path))
+
+
+def test_a_space_in_which_most_trials_fail_stops_early(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decide(*_: Any) -> Generator[Event, None, Any]:
+        yield from ()
+        raise InputError("plan.conflict", "these don't go together", "choose")
+
+    monkeypatch.setattr(trial, "decide_again", decide)
+    with pytest.raises(
+        InputError, match=r"5 of 5 trials failed, 5 of them with: plan\.conflict: these don't"
+    ) as caught:
+        tune(shapes, tmp_path, trials=40)
+    assert caught.value.code == "tune.failing" and len(trials_of(tmp_path)) == 6
+    assert read_search(tmp_path / "searches" / "found")["status"] == "failed"
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, StopRequested])
+def test_a_stop_loses_the_running_trial_alone_and_the_same_call_goes_on(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
+) -> None:
+    real, calls = search.measure_trial, Counter[str]()
+
+    def measure(*arguments: Any) -> Generator[Event, None, Outcome]:
+        calls["made"] += 1
+        if calls["made"] == 3:
+            raise stop(2)
+        return (yield from real(*arguments))
+
+    monkeypatch.setattr(search, "measure_trial", measure)
+    with pytest.raises((KeyboardInterrupt, SystemExit, StopRequested)):
+        tune(shapes, tmp_path, trials=5)
+    before = trials_of(tmp_path)
+    assert [one.state for one in before] == ["complete", "complete", "lost"]
+    assert read_search(tmp_path / "searches" / "found")["status"] == "interrupted"
+    tune(shapes, tmp_path, trials=5)
+    after = trials_of(tmp_path)
+    assert compared(after)[:2] == compared(before)[:2]
+    assert Counter(one.state for one in after) == {"complete": 5, "lost": 1}
+    again = next(one for one in after if one.retry_of == 2)
+    assert again.settings == after[2].settings and again.state == "complete"
+
+
+def test_a_space_of_few_combinations_ends_when_all_were_tried(shapes: Path, tmp_path: Path) -> None:
+    tune(shapes, tmp_path, trials=40, space={"imbalance": ["none", "class_weights"], "features": ["last", "stages"]})
+    trials = trials_of(tmp_path)
+    assert len({json.dumps(dict(one.settings)) for one in trials}) == 4 and len(trials) < 40
+    same = [one for one in trials if one.reason.startswith("the same settings")]
+    assert all(one.seconds == 0 for one in same)
+
+
+def test_a_line_a_trial(shapes: Path, tmp_path: Path) -> None:
+    events: list[Event] = []
+
+    class Listener:
+        show, close = events.append, lambda self: None
+
+    tune(shapes, tmp_path, trials=3, display=Listener())
+    told = [event for event in events if isinstance(event, TrialEnded)]
+    assert [event.number for event in told] == [0, 1, 2]
+    assert told[0].settings == "the plain recipe" and told[0].is_best
+    assert "head_strength" in told[1].settings and told[1].result.endswith("%")
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({"trials": None}, "tune.budget"),
+        ({"trials": 0}, "tune.budget"),
+        ({"trials": 1}, "tune.budget"),
+        ({"sampler": "tpa"}, "tune.sampling"),
+        ({"space": {"head_strenght": [0.1, 1.0]}}, "tune.unknown-setting"),
+        ({"space": {"rotate": [0.0, 10.0]}}, "plan.needs-torch"),
+        ({"space": {"augmentation": [0.5, 1.0]}}, "plan.needs-torch"),
+        ({"space": {"size": [32, 64]}}, "tune.space"),  # given as an option too
+        ({"storage": "postgres"}, "tune.storage"),
+        ({"storage": "sqlite:////nowhere/at/all.db"}, "tune.storage"),
+        ({"storage": "mysql://me@localhost/x"}, "tune.storage"),
+    ],
+)
+def test_what_is_refused(shapes: Path, tmp_path: Path, more: dict[str, Any], code: str) -> None:
+    with pytest.raises(InputError) as caught:
+        tune(shapes, tmp_path, **more)
+    assert caught.value.code == code and caught.value.cure
+    assert not list_runs(tmp_path)
