@@ -17,6 +17,7 @@ from sightline.reporting.explanations import explanations
 from sightline.reporting.images_seen import data, seen
 from sightline.reporting.more_data import more_data
 from sightline.reporting.performance import all_metrics, classes, confusion, mistakes, slices
+from sightline.reporting.search import search
 from sightline.reporting.training_course import training
 from sightline.reporting.validation import validation_and_test
 from sightline.reporting.verdicts import measured, repeated, verdict
@@ -65,6 +66,7 @@ SECTIONS = (
     Section("map", "Map of the images", embedding_map),
     Section("metrics", "All metrics", all_metrics),
     Section("more_data", "More images", more_data),
+    Section("search", "Search for settings", search),
     Section("training", "Training", training),
     Section("seen", "What the network sees", seen),
     Section("data", "Data", data),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sightline.evaluation.learning_curve import LearningCurve
     from sightline.evaluation.shift import LabelledPredictions
     from sightline.planning.plan import Plan
+    from sightline.runs.search_record import SearchRecord
 
 __all__ = ["LOCK_FILE", "RUNS_FOLDER", "Run", "list_runs"]
 
@@ -205,6 +206,11 @@ class Run:
         return self.folder / "evaluation" / "robustness.json"
 
     @property
+    def search_file(self) -> Path:
+        """``search.json``: the search that the run came from."""
+        return self.folder / "search.json"
+
+    @property
     def learning_curve_file(self) -> Path:
         """``learning_curve.json``: what more training images would be expected to give."""
         return self.folder / "learning_curve.json"
@@ -329,6 +335,16 @@ class Run:
             return None
         with named_damage(self.robustness_file, self.folder):
             return Robustness.from_dict(read_json(self.robustness_file))
+
+    @property
+    def search(self) -> SearchRecord | None:
+        """``search.json``; None for a run that no search made."""
+        from sightline.runs.search_record import SearchRecord
+
+        if not self.search_file.is_file():
+            return None
+        with named_damage(self.search_file, self.folder):
+            return SearchRecord.from_dict(read_json(self.search_file))
 
     @property
     def learning_curve(self) -> LearningCurve | None:

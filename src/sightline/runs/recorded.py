@@ -19,6 +19,7 @@ from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
 from sightline.runs.kept_images import Explanations, Views
 from sightline.runs.measured import Measured, read_measured
+from sightline.runs.search_record import SearchRecord
 
 __all__ = ["Recorded"]
 
@@ -153,6 +154,11 @@ class Recorded:
     def validation(self) -> LabelledPredictions | None:
         """``evaluation/validation.npz``."""
         return self.run.validation
+
+    @cached_property
+    def search(self) -> SearchRecord | None:
+        """``search.json``."""
+        return self.run.search
 
     @cached_property
     def robustness(self) -> Robustness | None:

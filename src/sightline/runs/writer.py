@@ -9,7 +9,7 @@ import re
 import shutil
 import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -178,6 +178,10 @@ class RunWriter:
     def write_robustness(self, measured: Robustness) -> None:
         """Write ``evaluation/robustness.json``."""
         write_json(self.run.robustness_file, measured.to_dict())
+
+    def write_search(self, search: Mapping[str, Any]) -> None:
+        """Write ``search.json``, with the fields of :class:`~sightline.runs.search_record.SearchRecord`."""
+        write_json(self.run.search_file, {"schema_version": 1, **search})
 
     def write_learning_curve(self, curve: LearningCurve) -> None:
         """Write ``learning_curve.json``."""
