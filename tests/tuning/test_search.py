@@ -100,6 +100,26 @@ def test_what_a_search_leaves(shapes: Path, tmp_path: Path) -> None:
     assert recipe.chosen["size"] == 32
 
 
+def test_the_run_keeps_the_trials_for_its_report(shapes: Path, tmp_path: Path) -> None:
+    run = tune(shapes, tmp_path, trials=10)
+    kept, trials = run.search, trials_of(tmp_path)
+    assert kept is not None
+    assert [(one.number, one.state, one.score) for one in kept.trials] == [
+        (one.number, one.state, pytest.approx(one.score)) for one in trials
+    ]
+    assert kept.sentence == run.facts["search"]["sentence"]
+    assert set(kept.space) == set(SPACE)
+    different = len({one.score for one in trials}) > 1
+    assert sum(kept.importance.values()) == pytest.approx(1 if different else 0, abs=1e-3)
+    assert 'id="search"' in run.report_file.read_text(encoding="utf-8")
+
+
+def test_one_process_draws_the_same_trials_again(shapes: Path, tmp_path: Path) -> None:
+    first, second = (tune(shapes, tmp_path / name, trials=5) for name in ("one", "other"))
+    drawn = [[(row.number, dict(row.settings)) for row in run.search.trials] for run in (first, second)]  # type: ignore[union-attr]
+    assert drawn[0] == drawn[1]
+
+
 def test_the_plain_recipe_is_what_train_does(shapes: Path, tmp_path: Path) -> None:
     run = tune(shapes, tmp_path, trials=2)
     trained = sightline.train(shapes, out=tmp_path, name="trained", **QUICK)

@@ -80,8 +80,8 @@ def tune(
 ) -> None:
     """Search for better settings than a recipe's.
 
-    Trials are measured on validation images. The best is trained again and measured once on the test images, beside the plain recipe. The same command goes on
-    with a search that was stopped.
+    Trials are measured on validation images. The best is trained again and measured once on the test images, beside
+    the plain recipe. The same command goes on with a search that was stopped.
 
     Examples:
         sightline tune photos/ --trials 30

@@ -52,8 +52,8 @@ def draw_search(run: Recorded, theme: str = "light") -> Figure | None:
     low = min(100 * trial.reached for trial in search.complete)
     _leave_low_out(axes, low, float(best[-1]), [100 * trial.reached for trial in stopped])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    beside = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 5}
-    axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9, **beside)
+    below = (0.5, -0.2)
+    axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9, loc="upper center", bbox_to_anchor=below, ncols=5)
     paint(axes, INK[theme])
     leave_room(figure, 0.6, 0.85)
     return figure

@@ -34,7 +34,7 @@ from sightline.tuning.folders import SearchFolder, find_folder
 from sightline.tuning.job import SearchJob, refuse_search
 from sightline.tuning.outcome import Outcome, settings_words
 from sightline.tuning.space import STRENGTH, Space, describe_space
-from sightline.tuning.study import Asked, Study, open_storage
+from sightline.tuning.study import JOURNAL, Asked, Study, open_storage, without_password
 from sightline.tuning.table import read_search, write_best, write_search, write_trials
 from sightline.tuning.trial import Bench, measure_trial
 from sightline.tuning.verdict import Verdict, judge
@@ -188,7 +188,7 @@ def _asks_for_more(search: SearchJob, before: Mapping[str, Any]) -> bool:
 def _described(state: _Search) -> dict[str, Any]:
     search, settings = state.search, state.bench.decided.plan.settings
     return {
-        "storage": search.storage or str(state.study.folder / "journal.log"),
+        "storage": without_password(search.storage) if search.storage else str(state.study.folder / JOURNAL),
         "study": state.study.name,
         "sampler": search.sampler,
         "pruner": _pruner(search, settings),
@@ -315,7 +315,7 @@ def _end(state: _Search, split: Split) -> Generator[Event, None, Run]:
     counts = dict(Counter(outcome.state for outcome in state.study.outcomes()))
     about = {"id": state.facts["id"], "name": place.name, "folder": os.path.relpath(place.folder, state.search.job.out)}
     facts = {**about, **verdict.to_dict(), "trials": counts}
-    final = Final(state.search.plain, name, split, facts)
+    final = Final(state.search.plain, name, split, facts, _recorded(state, verdict))
     run, beside, words = yield from train_finals(state.bench, verdict, final)
     if words:
         yield Noted(f"On the measured images: {words}")
@@ -329,6 +329,14 @@ def _end(state: _Search, split: Split) -> Generator[Event, None, Run]:
         yield Warned("run.over-time", over, cure)
     yield RunEnded(str(run.folder), f"{run.facts['headline']}; {time.monotonic() - start:.0f} s after the search")
     return run
+
+
+def _recorded(state: _Search, verdict: Verdict) -> dict[str, Any]:
+    """Return what the run keeps of the search, for its report."""
+    trials = [outcome.to_dict() for outcome in state.study.outcomes() if outcome.state != "running"]
+    kept = [{name: value for name, value in trial.items() if name not in ("hits", "worker")} for trial in trials]
+    known = {"name": state.place.name, "seconds": round(state.budget.spent(), 1), **_described(state)}
+    return {**known, **verdict.to_dict(), "importance": state.study.importance(), "trials": kept}
 
 
 def _write_best(state: _Search, verdict: Verdict) -> None:

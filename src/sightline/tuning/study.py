@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-__all__ = ["JOURNAL", "Asked", "Study", "open_storage", "study_names"]
+__all__ = ["JOURNAL", "Asked", "Study", "open_storage", "study_names", "without_password"]
 
 JOURNAL = "journal.log"
 _FACTS, _OUTCOME, _PLAIN, _WORKER, _RETRY = "sightline", "outcome", "plain", "worker", "retry_of"
+_LEAST_FOR_IMPORTANCE = 8  # complete trials: of fewer, a forest knows nothing
 _LOST = "its process was stopped or killed"
 
 
@@ -71,18 +72,19 @@ def open_storage(folder: Path, url: str) -> BaseStorage:
         return RDBStorage(url)
     except ModuleNotFoundError as error:
         cure = f"install the driver: pip install {_driver(str(error.name))}"
-        raise InputError("tune.storage", f"{_without_password(url)} needs the package {error.name}", cure) from error
+        raise InputError("tune.storage", f"{without_password(url)} needs the package {error.name}", cure) from error
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, OptunaError, ValueError, OSError) as error:
         reason = one_line(getattr(error, "orig", None) or error.__cause__ or error)
         cure = "check the address, and that the server runs: sqlite:///tune.db, postgresql+psycopg://USER@HOST/NAME"
-        raise InputError("tune.storage", f"{_without_password(url)} can't be reached: {reason}", cure) from error
+        raise InputError("tune.storage", f"{without_password(url)} can't be reached: {reason}", cure) from error
 
 
 def _driver(module: str) -> str:
     return {"psycopg2": "psycopg2-binary", "psycopg": "'psycopg[binary]'", "MySQLdb": "mysqlclient"}.get(module, module)
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """Return the URL of a database as it may be shown and kept."""
     import sqlalchemy
 
     try:
@@ -145,7 +147,9 @@ class Study:
         trials = len(self._study.get_trials(deepcopy=False))
         with _quiet():
             # A search that goes on must not draw again what it drew from the same seed before.
-            self._study.sampler = make_sampler(sampler, self.space, seed + 1000 * trials + os.getpid() % 1000)
+            # Nor must processes that begin together; a search by one process is repeated by its seed.
+            own = os.getpid() % 1000 if self.count_alive() else 0
+            self._study.sampler = make_sampler(sampler, self.space, seed + 1000 * trials + own)
             self._study.pruner = make_pruner(pruner, epochs)
 
     def close(self) -> None:
@@ -159,6 +163,24 @@ class Study:
 
         waiting = optuna.trial.TrialState.WAITING
         return [self._outcome(trial) for trial in self._trials() if trial.state != waiting]
+
+    def importance(self) -> dict[str, float]:
+        """Return dial -> share of the differences between complete trials that it explains; empty where they are few.
+
+        F. Hutter et al., An efficient approach for assessing hyperparameter importance, ICML 2014.
+        """
+        import optuna
+
+        complete = [trial for trial in self._trials() if trial.state == optuna.trial.TrialState.COMPLETE]
+        if len(complete) < _LEAST_FOR_IMPORTANCE or len({trial.value for trial in complete}) == 1:
+            return {}
+        try:
+            with _quiet():
+                evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+                shares = optuna.importance.get_param_importances(self._study, evaluator=evaluator)
+        except (ValueError, RuntimeError):  # the trials don't share a space, or vary in nothing
+            return {}
+        return {name: round(float(share), 4) for name, share in shares.items()}
 
     def ask(self, most: int | None, plain: Mapping[str, Any]) -> Asked | None:
         """Return the next trial, or None: there are ``most``, or every combination was tried.

@@ -40,12 +40,14 @@ class Final:
         name: of the run that ships; the other one has it with ``-plain`` or ``-best``.
         split: the whole one.
         facts: of the search, that the runs record.
+        record: of the search with its trials, as :class:`~sightline.runs.search_record.SearchRecord` reads it.
     """
 
     job: Job
     name: str
     split: Split
     facts: dict[str, Any]
+    record: dict[str, Any]
 
 
 def train_finals(bench: Bench, verdict: Verdict, final: Final) -> Generator[Event, None, tuple[Run, Run | None, str]]:
@@ -89,6 +91,7 @@ def _train(
     plan = decided.plan
     with kept_status(writer):
         writer.write_plan(plan.to_toml())
+        writer.write_search(final.record)
         yield RunStarted(str(writer.run.folder))
         whole = record_data(writer, plan, bench.looked, workbench, final.split)
         yield from ENGINES[plan.settings.engine].fit(plan, workbench, Session(writer))
