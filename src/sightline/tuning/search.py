@@ -252,7 +252,12 @@ def _try_one(state: _Search, asked: Asked) -> Generator[Event, None, Outcome]:
     values = {} if asked.is_plain else asked.settings
     folder = state.place.folder / "scratch" / f"trial-{asked.number}"
     try:
-        return study.tell(asked, (yield from measure_trial(state.bench, values, folder, watch)))
+        steps = Steps(measure_trial(state.bench, values, folder, watch))
+        for event in steps:
+            yield event
+            if isinstance(event, StageEnded):  # images were decoded as this trial sees them
+                yield StageStarted("Searching", f"trial {asked.number}")
+        return study.tell(asked, steps.result)
     except BaseException as error:
         reason = (
             "it was stopped"
