@@ -130,3 +130,17 @@ def test_a_cache_that_keeps_nothing_is_noticed(found, monkeypatch):
     monkeypatch.setenv("SIGHTLINE_CACHE_LIMIT", "0")
     plan = make_plan(Recipe(), Recipe(time=600.0), found.data, FrozenEngine().probe(None), CARRIED)
     assert not find_work(plan, SECONDS, found).has_cache
+
+
+def test_a_chosen_short_side_bounds_the_side_that_is_cropped_from_it(found, monkeypatch):
+    """A crop of 288 px can't be cut from images whose short side is scaled to 232."""
+    monkeypatch.setattr(FrozenEngine, "measure", lambda self, *more: replace(SECONDS, sides=(288, 256, 224, 96)))
+    chosen = {"time": 3600.0, "engine": "onnxruntime", "fit": "crop", "resize": 232}
+    (planned,) = (event for event in decide(job(found, **chosen), found) if isinstance(event, Planned))
+    values = {name: value for name, value, _, _ in planned.rows}
+    assert (values["size"], values["resize"]) == ("224", "232")
+    plan = make_plan(Recipe(), Recipe(**chosen), found.data, FrozenEngine().probe(None), CARRIED)
+    folders: list[object] = []
+    monkeypatch.setattr(head_work, "has_store", lambda digests, preprocess, folder: folders.append(preprocess))
+    find_work(plan, replace(SECONDS, sides=(224, 96)), found)
+    assert [(made.size, made.resize) for made in folders] == [(224, 232), (96, 232)]

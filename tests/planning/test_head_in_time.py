@@ -108,3 +108,13 @@ def test_torch_is_taken_from_a_limit_on_at_which_half_an_epoch_fits(feature):
 def test_a_head_alone_that_was_asked_for_needs_no_torch_however_long_the_limit():
     assert "no epochs" in why_head_alone(work(), settings("torch", epochs=0), 1e6)
     assert not why_head_alone(work(), settings("torch"), 1e6)
+
+
+def test_validation_is_computed_whole_however_few_images_the_head_is_fitted_on():
+    """Half of the images are for validation: features of a third of all would leave none for the head."""
+    counts = {"train": 3_000, "val": 3_000, "measured": 400, "all": 6_400}
+    made = replace(work(), counts=counts)
+    images = made.head(96) - made.costs.fit
+    with pytest.raises(InputError):
+        made.fit(made.around(96) + (made.costs.fit + 0.4 * images) / 0.95)
+    assert made.fit(made.around(96) + (made.costs.fit + 0.55 * images) / 0.95)["size"][0] == 96

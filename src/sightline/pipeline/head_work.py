@@ -75,6 +75,8 @@ def find_work(plan: Plan, costs: Costs, looked: Looked) -> HeadWork:
         looked: at the data.
     """
     samples, counts, settings = looked.samples, looked.data.counts, plan.settings
+    if settings.fit == "crop" and _has_chosen_resize(plan):  # no larger side can be cut from it
+        costs = replace(costs, sides=tuple(side for side in costs.sides if side <= settings.resize))
     folder, digests, known, stored = cache_folder() / "pixels", samples.digests.tolist(), {}, []
     for side in costs.sides or (settings.size,):
         preprocess = _at_side(plan, side)
@@ -97,7 +99,13 @@ def find_work(plan: Plan, costs: Costs, looked: Looked) -> HeadWork:
 def _at_side(plan: Plan, side: int) -> Preprocess:
     """Return the plan's preprocessing at another side of the input; a crop keeps its share of the image."""
     before = plan.preprocess
-    return replace(before, size=side, resize=max(side, round(before.resize * side / before.size)))
+    resize = before.resize if _has_chosen_resize(plan) else round(before.resize * side / before.size)
+    return replace(before, size=side, resize=max(side, resize))
+
+
+def _has_chosen_resize(plan: Plan) -> bool:
+    """Whether a person chose the short side before the crop: then it stays, whatever the side of the input."""
+    return any(made.name == "resize" and made.origin in ("option", "recipe") for made in plan.decisions)
 
 
 def _count_known(plan: Plan, side: int, preprocess: Preprocess, looked: Looked) -> int:

@@ -108,9 +108,14 @@ class HeadWork:
         return {"size": (side, words)}
 
     def _fit_least(self, left: float, side: int) -> tuple[int, str]:
-        """Return (the fastest side, reason) where a head on a third of the images is fitted in time, as for ``fit``."""
-        fitting = self.costs.fit * max(1.0, self.drawing / DRAWING)
-        least = (fitting + _LEAST * (self.head(side) - fitting)) / _SURE
+        """Return (the fastest side, reason) where a head on a third of the images is fitted in time, as for ``fit``.
+
+        All of validation is among them.
+        """
+        fitting, known = self.costs.fit * max(1.0, self.drawing / DRAWING), self.known.get(side, 0)
+        missing = max(1, self.counts["train"] + self.counts["val"] - known)
+        share = max(_LEAST, (self.counts["val"] - known) / missing)
+        least = (fitting + share * (self.head(side) - fitting)) / _SURE
         if least + self.around(side) > left:
             raise too_short(self.settings.time, left - self.around(side), least)
         words = f"the fastest: features of all images would take {duration(self.head(side) - fitting)}, and all else "
