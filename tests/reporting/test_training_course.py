@@ -92,6 +92,9 @@ def test_a_head_alone_has_no_epochs_to_add(plan) -> None:
     assert "a larger input than 160 px" in small
     timed = {"engine": ("onnxruntime", "time"), "size": (288, "time"), "time": (60.0, "option")}
     assert "no time for torch" in more_time(course([0.1]), plan(epochs=(0, "unused"), **timed), HEAD_FITTED, 50)
+    for origin in ("option", "recipe"):  # nobody wants epochs, however much time there is
+        asked = more_time(course([0.1]), plan(epochs=(0, origin), **timed), HEAD_FITTED, 50)
+        assert "torch" not in asked and "a larger input than 288 px" in asked
 
 
 def test_an_interrupted_training_is_no_finished_one(plan) -> None:

@@ -147,7 +147,7 @@ def more_time(history: dict[str, list[float]], plan: Plan, reason: str, seconds:
 def _more_than_a_head(plan: Plan) -> str:
     """Return in words what more time would add where a head alone was trained."""
     timed = {one.name: one.value for one in plan.decisions if one.origin == "time"}
-    if "engine" in timed:
+    if "engine" in timed and not any(one.name == "epochs" and one.origin in _WHOSE for one in plan.decisions):
         return "There was no time for torch to fine-tune the network: more time would allow it."
     if "epochs" in timed:
         return "There was no time for an epoch of fine-tuning: more time would allow some."
