@@ -21,6 +21,7 @@ check {images} --embeddings {run}
 train {images} --plan
 train {images} --name fine --model small-fast --epochs 1 --set seed=3 --track tensorboard
 train {images} --name head --model tf_efficientnet_lite0.in1k --set engine=onnxruntime --set size=64
+tune {images} --name tuned --trials 2 --set engine=onnxruntime --set size=64
 preview {images} --out preview.png --count 2
 predict latest {image}
 predict {run} {images}

@@ -75,6 +75,13 @@ def test_the_history_has_every_trial_at_its_accuracy(searched):
     np.testing.assert_allclose(line.get_ydata(), 70 + np.arange(12))
 
 
+@pytest.mark.parametrize("draw", [draw_search, draw_importance, draw_settings, draw_two_settings])
+def test_figures_are_drawn_in_both_themes(searched, draw):
+    run = searched(record(USUAL))
+    inks = [draw(run, theme).axes[0].xaxis.label.get_color() for theme in ("light", "dark")]
+    assert inks[0] != inks[1]
+
+
 def test_importance_is_as_recorded_and_the_largest_on_top(searched):
     axes = draw_importance(searched(record(USUAL))).axes[0]
     assert [bar.get_width() for bar in axes.patches] == [30, 70]

@@ -30,7 +30,7 @@ _FIXED = {
     **dict.fromkeys(("val_share", "test_share", "split_seed", "select_on_val", "resplit", "on_bad"), _OTHER_IMAGES),
     **dict.fromkeys(("group", "fixes", "versions", "layout", "skip", "follow_links", "value_range"), _OTHER_IMAGES),
     **dict.fromkeys(("engine", "device", "threads", "precision", "compile"), _THIS_MACHINE),
-    "seed": "a search over seeds finds the luckiest one: give --seeds to see how much they matter",
+    "seed": "a search over seeds finds the luckiest one: sightline train --seeds 5 shows how much they matter",
     "weights": "all trials start from the same weights; search over model, or start a search for each",
     "pretrained": "all trials start from the same weights; search over model, or start a search for each",
     "time": "the budget is of the search: give --time",
