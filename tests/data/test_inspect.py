@@ -7,6 +7,7 @@ import io
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -280,3 +281,37 @@ def test_small_images_are_read_by_one_thread(tmp_path: Path, side: int, is_one: 
     assert samples.is_ok.all()
     later = {thread for thread, count in used if count > 8}
     assert (len(later) == 1) == is_one
+
+
+def test_photos_are_read_by_all_threads_whatever_comes_before_them_and_thumbnails_by_one(tmp_path, monkeypatch):
+    """Thumbnails, then photos, then thumbnails: each chunk tells how many threads read the next ones."""
+    order = (("a", 40, 40), ("b", 120, 100), ("c", 160, 40))
+    for name, count, side in order:
+        (tmp_path / name).mkdir()
+        for k in range(count):
+            Image.new("RGB", (side, side), (k % 256, side, 0)).save(tmp_path / name / f"{k:03d}.png")
+    readers: dict[str, list[int]] = {"a": [], "b": [], "c": []}
+    real = inspect._measure
+
+    def measure(places, value_range):
+        readers[places[-1].parent.name].append(threading.get_ident())
+        time.sleep(0.02)
+        return real(places, value_range)
+
+    monkeypatch.setattr(inspect, "_measure", measure)
+    monkeypatch.setattr(inspect, "_CHUNK", 8)
+    samples = inspected(tmp_path, threads=4)
+    assert len(samples.digests) == 320 and not samples.errors
+    assert samples.widths.tolist() == [40] * 40 + [100] * 120 + [40] * 160
+    assert len(set(readers["a"])) == 1 and len(set(readers["b"])) > 1
+    assert len(set(readers["c"][-2:])) == 1
+
+
+def test_what_must_be_read_is_what_the_cache_lacks(photos: Path, monkeypatch) -> None:
+    monkeypatch.setattr("sightline.data.facts_cache._FRESH_SECONDS", -1)
+    found = read_samples(photos)
+    assert inspect.find_unread(found, 2).tolist() == list(range(2, len(found)))
+    samples = inspected(photos)
+    assert inspect.find_unread(found).tolist() == sorted(samples.errors)  # what can't be read is tried again
+    os.utime(found.files[3], (1, 1))
+    assert 3 in inspect.find_unread(found) and 3 not in inspect.find_unread(found, 4)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from scenes import scene
+from sightline.data.samples import Samples
 from sightline.errors import InputError
 from sightline.events import StageStarted, Warned
 from sightline.pipeline.job import Job
 from sightline.pipeline.look import look
+from sightline.pixels.image_facts import FACTS
 from sightline.planning.recipe import Recipe
-from sightline.reading import time_limit
+from sightline.reading import source, time_limit
 from sightline.reading.source import inspect_source
-from sightline.reading.time_limit import TimeLimit, read_in_time, until
+from sightline.reading.time_limit import TimeLimit, read_in_time, spare_seconds, until
 from sightline.steps import Steps, result_of
 
 
@@ -59,6 +62,68 @@ def test_reading_within_the_limit_is_read_to_its_end(monkeypatch, seconds, total
     images = Images(monkeypatch, seconds)
     steps = Steps(read_in_time(images.read(total), total, limit))
     assert list(steps)[-1] == total and steps.result == "read"
+
+
+def test_images_that_are_known_take_no_time_and_are_not_counted_at_the_pace_of_new_ones(monkeypatch):
+    """Of 60,000 images, 2,000 new ones come first: the others were read before, by a check."""
+    images, asked = Images(monkeypatch, 0.5), []
+
+    def read():
+        for done in range(100, 60_001, 100):
+            images.now += 0.5 if done <= 2_000 else 0.001
+            yield done
+        return "read"
+
+    def find_unread(first: int):
+        asked.append(first)
+        return np.arange(first, 2_000)
+
+    assert result_of(read_in_time(read(), 60_000, TimeLimit(60, 0), find_unread)) == "read"
+    assert asked == [1_100]  # 5.5 s, and once
+    images.now = 0.0
+    with pytest.raises(InputError, match="is too short"):  # and where they are not known, it is refused as before
+        result_of(read_in_time(images.read(60_000), 60_000, TimeLimit(60, 0), lambda first: np.arange(first, 60_000)))
+
+
+def test_a_training_that_goes_on_is_not_refused_for_slow_reading(monkeypatch):
+    images = Images(monkeypatch, 0.5)
+    limit = TimeLimit(60, 0, is_new=False)
+    assert result_of(read_in_time(images.read(60_000), 60_000, limit)) == "read"
+    time_limit.refuse_without_time(photos(600), limit)
+
+
+def photos(count: int) -> Samples:
+    """Inspected photos of 300 px, by their facts alone."""
+    facts = np.zeros(count, FACTS)
+    facts["width"] = facts["height"] = 300
+    names = np.array([f"{k}.jpg" for k in range(count)], object)
+    return Samples(Path("photos"), "photos", ("a",), names, np.zeros(count, np.int64), facts=facts)
+
+
+def test_searching_takes_a_third_at_most_of_what_the_end_of_a_training_leaves(monkeypatch):
+    """Reading took 40 of 60 seconds, and 1,000 photos need 14 at the end."""
+    monkeypatch.setattr(time_limit, "time", SimpleNamespace(monotonic=lambda: 40.0))
+    assert spare_seconds(photos(1_000), TimeLimit(60, 0)) == pytest.approx((20 - 14) / 3)
+    assert spare_seconds(photos(9_000), TimeLimit(60, 0)) == 0
+    asked = {}
+
+    def find(samples, *, value_range, seconds):
+        asked["near"] = seconds
+        return samples
+        yield
+
+    def search(samples, wanted, *, ends, **more):
+        asked["both"] = ends
+        return samples
+        yield
+
+    monkeypatch.setattr(source, "time", SimpleNamespace(monotonic=lambda: 40.0))
+    monkeypatch.setattr(source, "find_duplicates", find)
+    monkeypatch.setattr(source, "find_versions", search)
+    result_of(source._compare(photos(1_000), source.DataChoices(), TimeLimit(60, 0)))
+    assert (asked["near"], asked["both"]) == (pytest.approx(1), pytest.approx(42))
+    result_of(source._compare(photos(1_000), source.DataChoices(), TimeLimit(600, 0)))
+    assert (asked["near"], asked["both"]) == (60, 130)  # a tenth, and 15 %
 
 
 def test_a_limit_that_leaves_nothing_after_reading_is_refused_before_images_are_compared(tmp_path):

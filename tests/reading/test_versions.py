@@ -154,6 +154,9 @@ def test_a_search_that_is_late_is_told_and_not_kept_and_a_check_spares_it(augmen
     (warned,) = [event for event in events if isinstance(event, Warned) and event.code == "data.versions-unsearched"]
     assert "were not searched" in warned.message and warned.cure.startswith(f"sightline check {root} first")
     assert not len(samples.versions)
+    _, events = looked(root, DataChoices(value_range=(0, 255), skip=("c",)), limit=late)  # another set, found elsewhere
+    cures = [event.cure for event in events if isinstance(event, Warned) and event.code == "data.versions-unsearched"]
+    assert cures[0].startswith(f"sightline check {root} --range 0,255 --skip c first")
     whole, _ = looked(root)
     again, events = looked(root, limit=late)
     np.testing.assert_array_equal(again.versions, whole.versions)

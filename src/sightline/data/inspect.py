@@ -8,10 +8,11 @@ import shlex
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import PIL
 
 from sightline.caches import cache_folder
@@ -26,11 +27,18 @@ from sightline.pixels.file_bytes import read_bytes
 from sightline.pixels.image_facts import FACTS, Reduced, measure_reduced, reduce_image
 from sightline.pixels.stream import decoding_threads, threads_for
 
-__all__ = ["MAX_BAD_SHARE", "has_too_many_bad", "inspect_samples", "refuse_bad", "refuse_too_many_bad"]
+__all__ = [
+    "MAX_BAD_SHARE",
+    "find_unread",
+    "has_too_many_bad",
+    "inspect_samples",
+    "refuse_bad",
+    "refuse_too_many_bad",
+]
 
 MAX_BAD_SHARE = 0.01
 _CHUNK = 64
-_FIRST = 8  # files that tell how many threads are best for the others
+_FIRST = 8  # files that are read first, to know how many threads are best for the next
 
 
 def inspect_samples(
@@ -54,7 +62,7 @@ def inspect_samples(
     digests: list[str] = []
     errors: dict[int, str] = {}
     facts = np.zeros(len(samples), FACTS)
-    with FactsCache(folder or cache_folder(), f"{value_range or ''} {_rules()}") as cache:
+    with _open_cache(value_range, folder) as cache:
         for known in _measure_all(samples.files, cache, threads, value_range):
             for one in known:
                 if isinstance(one, FileFacts):
@@ -66,24 +74,40 @@ def inspect_samples(
     return replace(samples, digests=np.array(digests, object), facts=facts, errors={**samples.errors, **errors})
 
 
+def find_unread(
+    samples: Samples, first: int = 0, *, value_range: tuple[float, float] | None = None, folder: Path | None = None
+) -> npt.NDArray[np.intp]:
+    """Return the positions of the files from ``first`` on that are not in the cache; arguments as for inspecting."""
+    with _open_cache(value_range, folder) as cache:
+        known = cache.get(samples.files[first:])
+    return np.array([place for place, one in enumerate(known, first) if one is None], np.intp)
+
+
+def _open_cache(value_range: tuple[float, float] | None, folder: Path | None) -> FactsCache:
+    return FactsCache(folder or cache_folder(), f"{value_range or ''} {_rules()}")
+
+
 Measured = FileFacts | tuple[str, str]  # the latter: sha256 and reason of a file that can't be read
 
 
 def _measure_all(
     files: Sequence[Place], cache: FactsCache, threads: int, value_range: tuple[float, float] | None
 ) -> Iterator[list[Measured]]:
-    """Yield what each file shows, some files at a time, in order; the first ones tell how many threads are best."""
-    with decoding_threads(1, "inspect") as pool:
-        measured = _Chunk.start(files[:_FIRST], cache, pool, value_range).finish(cache)
-    yield measured
-    pixels = np.array([one.row["width"] * one.row["height"] for one in measured if isinstance(one, FileFacts)], int)
-    threads = threads_for(pixels, threads)
-    with decoding_threads(threads, "inspect") as pool:
-        chunks = (files[start : start + _CHUNK] for start in range(_FIRST, len(files), _CHUNK))
-        waiting = [_Chunk.start(chunk, cache, pool, value_range) for chunk in islice(chunks, 2 * threads)]
+    """Yield what each file shows, some files at a time, in order; each chunk tells how many threads read the next.
+
+    One thread reads small images fastest, and others may follow: a folder of thumbnails comes before one of photos.
+    """
+    ends = [min(_FIRST, len(files)), *range(_FIRST + _CHUNK, len(files) + _CHUNK, _CHUNK)]
+    chunks = (files[start:end] for start, end in pairwise([0, *ends]))
+    with decoding_threads(1, "inspect") as alone, decoding_threads(threads, "inspect") as together:
+        waiting = [_Chunk.start(chunk, cache, alone, value_range) for chunk in islice(chunks, 1)]
         while waiting:
-            yield waiting.pop(0).finish(cache)
-            waiting += [_Chunk.start(chunk, cache, pool, value_range) for chunk in islice(chunks, 1)]
+            measured = waiting.pop(0).finish(cache)
+            yield measured
+            rows = [one.row for one in measured if isinstance(one, FileFacts)]
+            count = threads_for(np.array([row["width"] * row["height"] for row in rows], np.int64), threads)
+            pool, more = (alone if count == 1 else together), max(0, 2 * count - len(waiting))
+            waiting += [_Chunk.start(chunk, cache, pool, value_range) for chunk in islice(chunks, more)]
 
 
 @dataclass(frozen=True, slots=True)

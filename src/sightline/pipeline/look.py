@@ -71,7 +71,7 @@ def look(job: Job, *, needs_weights: bool = True) -> Generator[Event, None, tupl
     if needs_weights:
         refuse_absent(chosen, earlier)
     choices = reading_of(chosen)
-    limit = TimeLimit(chosen["time"], job.started) if chosen.get("time") else None
+    limit = TimeLimit(chosen["time"], job.started, is_new=not job.resume) if chosen.get("time") else None
     samples = yield from inspect_source(job.source, choices, limit=limit)
     refuse_bad(samples, chosen.get("on_bad", "skip"))
     splits = _make_splits(samples, job, chosen)

@@ -7,6 +7,7 @@ import shlex
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 from sightline.data.choices import FindingChoices
@@ -14,7 +15,7 @@ from sightline.data.duplicates import describe_uncompared, find_duplicates
 from sightline.data.fixes import EXCLUDED, apply_fixes, describe_fixes, read_fixes
 from sightline.data.folders import FOREIGN, left_out_by
 from sightline.data.groups import assign_groups
-from sightline.data.inspect import inspect_samples
+from sightline.data.inspect import find_unread, inspect_samples
 from sightline.data.links import FOLLOW, describe_links
 from sightline.data.samples import Samples
 from sightline.data.sources import Source, describe_source, fetch_source, read_samples
@@ -22,7 +23,14 @@ from sightline.errors import InputError
 from sightline.events import Event, Noted, Progressed, StageEnded, StageStarted, Warned
 from sightline.planning.settings import check_names
 from sightline.reading.progress import compared, counted
-from sightline.reading.time_limit import COMPARING_SHARE, SEARCH_SHARE, TimeLimit, read_in_time, refuse_without_time
+from sightline.reading.time_limit import (
+    COMPARING_SHARE,
+    SEARCH_SHARE,
+    TimeLimit,
+    read_in_time,
+    refuse_without_time,
+    spare_seconds,
+)
 from sightline.reading.versions import find_versions
 from sightline.steps import Steps
 from sightline.text import count_of
@@ -136,7 +144,8 @@ def inspect_source(
     start = time.monotonic()
     found = read_samples(fetched, strict=strict, least_classes=least_classes, choices=finding)
     reading = inspect_samples(found, value_range=choices.value_range)
-    samples = yield from counted(read_in_time(reading, len(found), limit), len(found))
+    unread = partial(find_unread, found, value_range=choices.value_range)
+    samples = yield from counted(read_in_time(reading, len(found), limit, unread), len(found))
     # Fixes of single images win over a rule for all names; an excluded image needs no group.
     samples = apply_fixes(samples, [fix for fix in fixes if fix.action != "group"])
     excluded = {fix.path for fix in fixes if fix.action == "exclude"}
@@ -161,8 +170,10 @@ def _compare(samples: Samples, choices: DataChoices, limit: TimeLimit | None) ->
     """Find near-duplicates and versions; where a limit is given, in a share of it, and say what was left out."""
     yield StageStarted("Comparing", "looking for copies that differ as files")
     start = time.monotonic()
-    shares = (COMPARING_SHARE, SEARCH_SHARE)
-    comparing, both = (share * limit.seconds if limit else math.inf for share in shares)
+    comparing = both = math.inf
+    if limit:
+        spare = spare_seconds(samples, limit)
+        comparing, both = min(COMPARING_SHARE * limit.seconds, spare / 2), min(SEARCH_SHARE * limit.seconds, spare)
     finding = find_duplicates(samples, value_range=choices.value_range, seconds=comparing)
     samples = yield from compared(finding)
     pairs = count_of(len(samples.near), "pair")
@@ -176,6 +187,7 @@ def _compare(samples: Samples, choices: DataChoices, limit: TimeLimit | None) ->
             value_range=choices.value_range,
             limit=limit.seconds if limit else 0,
             ends=start + both,
+            options=choices.options(),
         )
     )
 

@@ -74,6 +74,7 @@ def find_versions(
     value_range: Range | None = None,
     limit: float = 0,
     ends: float = math.inf,
+    options: str = "",
 ) -> Generator[Event, None, Samples]:
     """Return samples with ``versions`` filled.
 
@@ -86,6 +87,7 @@ def find_versions(
         value_range: (low, high) of 16-bit, 32-bit and float images.
         limit: seconds that a training may take, which bounds what ``auto`` does; 0: no limit.
         ends: by ``time.monotonic()``, when ``auto`` gives up what it has not found; then nothing is kept.
+        options: of reading the images, as they are typed.
     """
     rows = matchable(samples)
     if wanted == "off" or len(rows) < 2:
@@ -114,16 +116,18 @@ def find_versions(
             f"{count_of(len(np.unique(found.pairs)), 'image')} are versions of one original among "
             f"{found.looked_at:,} of {len(rows):,} that were looked at; the others were not searched"
         )
-        yield Warned("data.versions-unsearched", message, _how_to_search(samples, found))
+        is_cut_by_time = found.is_late or (bool(limit) and len(rows) <= _ALL)
+        yield Warned("data.versions-unsearched", message, _how_to_search(samples, options, is_cut_by_time))
     elif found.is_late:
         message = "versions of one original were not searched, to keep the time limit"
-        yield Warned("data.versions-unsearched", message, _how_to_search(samples, found))
+        yield Warned("data.versions-unsearched", message, _how_to_search(samples, options, True))
     return samples
 
 
-def _how_to_search(samples: Samples, found: _Found) -> str:
-    if found.is_late:
-        return f"sightline check {shlex.quote(samples.source)} first: what it finds is kept, and costs no training time"
+def _how_to_search(samples: Samples, options: str, is_cut_by_time: bool) -> str:
+    if is_cut_by_time:
+        checking = f"sightline check {shlex.quote(samples.source)}{options}"
+        return f"{checking} first: what it finds is kept, and costs no training time"
     return "add --versions all: it takes longer, and is kept"
 
 
