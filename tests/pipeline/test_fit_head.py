@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -315,6 +316,25 @@ def _nothing():
     """Yield no event, and take no time."""
     return 0.0
     yield
+
+
+def test_features_that_are_known_need_no_time(run, textures, tmp_path, monkeypatch):
+    """An image takes 20 s here: too long for a single one in the second that is left, and none must be computed."""
+    from sightline.pipeline import fit_head, head_work
+    from sightline.pipeline.frozen_engine import FrozenEngine
+    from sightline.planning.budget import Costs
+
+    def rehearse(run, plan, workbench, trained):
+        now = time.monotonic()
+        return job_ends - now - 1.0
+        yield
+
+    job_ends = time.monotonic() + 90_000
+    monkeypatch.setattr(FrozenEngine, "measure", lambda self, *more: Costs(0.0, 20.0, 20.0, 0.1, (96,)))
+    monkeypatch.setattr(fit_head, "rehearse_finish", rehearse)
+    monkeypatch.setattr(head_work, "time_drawing", lambda: 0.6)
+    made = sightline.train(textures, out=tmp_path / "runs", name="known", time=90_000, **WITHOUT)
+    assert made.status == "finished"
 
 
 @pytest.mark.parametrize("chosen", [{"size": 96}, {"mean": (0.1, 0.1, 0.1)}, {"std": (0.3, 0.3, 0.3)}])

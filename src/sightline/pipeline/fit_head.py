@@ -60,7 +60,7 @@ def fit_head_alone(plan: Plan, workbench: Workbench, session: Session) -> Genera
     if not math.isinf(session.ends):
         closing = yield from rehearse_finish(session.writer.run, plan, workbench, trained)
         until = session.ends - closing
-        _refuse_too_short(plan, workbench, until)
+        _refuse_too_short(trained, workbench, until)
     yield StageStarted("Training", f"a head on features of {settings.model}")
     start = time.monotonic()
     keeper = Keeper(plan, workbench, session)
@@ -69,14 +69,15 @@ def fit_head_alone(plan: Plan, workbench: Workbench, session: Session) -> Genera
     return plan
 
 
-def _refuse_too_short(plan: Plan, workbench: Workbench, until: float) -> None:
-    """Raise ``InputError`` where there is no time for a head."""
-    split, costs = workbench.split, workbench.costs
+def _refuse_too_short(trained: FrozenTrained, workbench: Workbench, until: float) -> None:
+    """Raise ``InputError`` where there is no time for a head; what is in the cache takes none."""
+    settings, costs = trained.plan.settings, workbench.costs
     assert costs is not None
     left = until - time.monotonic()
-    least = (len(split.rows("val")) + squares_at_once(plan.settings.size)) * costs.feature + costs.fit
+    train, val = (trained.count_missing(workbench, workbench.split.rows(part)) for part in ("train", "val"))
+    least = (val + min(train, squares_at_once(settings.size))) * costs.feature + costs.fit
     if left < least:
-        raise too_short(plan.settings.time, left, least)
+        raise too_short(settings.time, left, least)
 
 
 def _fit(trained: FrozenTrained, workbench: Workbench, session: Session, until: float) -> Generator[Event, None, None]:

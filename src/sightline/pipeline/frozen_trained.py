@@ -16,7 +16,7 @@ from sightline.networks.frozen import FrozenNetwork
 from sightline.pipeline.trained import Features
 from sightline.pipeline.workbench import Workbench
 from sightline.planning.plan import Plan
-from sightline.reading.frozen_features import extract_frozen
+from sightline.reading.frozen_features import count_extracted, extract_frozen
 from sightline.runs.checkpoint_files import read_checkpoint, write_checkpoint
 from sightline.runs.folder import Run
 
@@ -72,6 +72,10 @@ class FrozenTrained:
             self.network, samples, store, preprocess, rows, threads=threads, progress=(done, total), until=until
         )
         return self.network.scaled((yield from extracting))
+
+    def count_missing(self, workbench: Workbench, rows: npt.NDArray[np.intp]) -> int:
+        """Return of how many images the features are not in the cache."""
+        return len(rows) - count_extracted(self.network, workbench.samples, self.plan.preprocess, rows)
 
     def logits(self, features: Features) -> Features:
         """Return ``[N, K]`` of ``[N, D]``."""
