@@ -7,12 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from scenes import round_thing, scene
+from sightline.data import duplicates
 from sightline.data.duplicates import find_duplicates
 from sightline.data.inspect import inspect_samples
 from sightline.data.samples import Samples
@@ -65,6 +67,31 @@ def test_planted_copies_are_found_and_nothing_else(tmp_path, side):
     samples = result_of(find_duplicates(folder_of(tmp_path / "set", images)))
     found = {frozenset((samples.paths[one], samples.paths[other])) for one, other in samples.near}
     assert found == wanted
+
+
+def test_slow_files_are_opened_no_longer_than_there_is_time(tmp_path, monkeypatch):
+    """An image takes a second to open: whether random pairs or likely ones come first, a few seconds are a few."""
+    images = {f"{'ab'[k % 2]}/{k:03d}.png": scene(k % 70, 24 + k // 70) for k in range(140)}
+    samples, now = folder_of(tmp_path / "set", images), [0.0]
+    monkeypatch.setattr(duplicates, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def opened(place, value_range=None):
+        now[0] += 1.0
+        return ComparedImage(place, value_range)
+
+    monkeypatch.setattr(duplicates, "ComparedImage", opened)
+    for seconds in (10.0, 150.0):
+        now[0] = 0.0
+        found = result_of(find_duplicates(samples, seconds=seconds))
+        assert now[0] <= seconds + 2 * duplicates._OPENED and found.uncompared[0] > 0
+    assert len(result_of(find_duplicates(samples)).near) == 70
+
+
+def test_pairs_with_the_given_test_come_first_and_validation_is_the_test_where_there_is_none():
+    rows, pairs = np.arange(4), np.array([[0, 1], [0, 2], [1, 2], [2, 3]])
+    for parts in (["train", "train", "val", "val"], ["train", "val", "test", "test"]):
+        samples = SimpleNamespace(given=np.array(parts, object))
+        assert duplicates._change_headline(samples, rows, pairs).tolist() == [False, True, True, False]
 
 
 def test_exact_copies_are_not_the_matter_here(tmp_path):
@@ -192,7 +219,8 @@ def test_a_time_that_suffices_changes_nothing(tmp_path):
 def test_without_time_for_all_pairs_those_with_the_test_come_first_and_nothing_is_kept(tmp_path, monkeypatch, side):
     samples = copies_in_parts(tmp_path / "set", side)
     whole = result_of(find_duplicates(samples, folder=tmp_path / "one"))
-    monkeypatch.setattr("sightline.data.duplicates._TOGETHER", 1)
+    monkeypatch.setattr("sightline.data.duplicates._TIMED", 1)
+    monkeypatch.setattr("sightline.data.duplicates._OPENED", 200)
     monkeypatch.setattr("sightline.data.duplicates._AHEAD", 1)
     monkeypatch.setattr("sightline.data.duplicates._CONFIRMED", 1)
     with monkeypatch.context() as patch:
@@ -209,7 +237,8 @@ def test_without_time_for_all_pairs_those_with_the_test_come_first_and_nothing_i
 @pytest.mark.parametrize("seconds", [0, 5])
 def test_pairs_whose_details_there_was_no_time_to_compare_are_no_duplicates(tmp_path, monkeypatch, seconds):
     samples = copies_in_parts(tmp_path / "set", 64)
-    monkeypatch.setattr("sightline.data.duplicates._TOGETHER", 1)
+    monkeypatch.setattr("sightline.data.duplicates._TIMED", 1)
+    monkeypatch.setattr("sightline.data.duplicates._OPENED", 200)
     monkeypatch.setattr("sightline.data.duplicates._CONFIRMED", 1)
     monkeypatch.setattr("sightline.data.duplicates._CORRELATING", 1e6 if seconds else 0)
     monkeypatch.setattr("sightline.data.duplicates.time", Clock())

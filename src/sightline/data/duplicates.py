@@ -26,7 +26,7 @@ from sightline.data.facts_cache import FactsCache
 from sightline.data.overlay import LEAST_PLACES, LEAST_SIDE, OverlaidImage, agreement, open_overlaid
 from sightline.data.samples import Samples
 from sightline.data.similar_signatures import find_candidates
-from sightline.data.similarity import COMPARISONS, ComparedImage, compare, correlations
+from sightline.data.similarity import COMPARISONS, ComparedImage, Comparison, compare, correlations
 from sightline.machine import usable_threads
 from sightline.pixels.containers import Place
 from sightline.pixels.modes import Range
@@ -44,6 +44,8 @@ _SAME_OUTLINE = 0.95  # correlation of two images with hardly any details from w
 _OTHER_LABEL = 0.08  # margin above the bar for images of different classes, which are seldom the same image
 _RANDOM_PAIRS = 200
 _TOGETHER = 256  # pairs whose images are opened before they are compared
+# Where time is short, fewer: 512 large photos take longer to open than there is time in all. And of random pairs.
+_TIMED, _OPENED = 32, 32
 _CONFIRMED = 64  # pairs whose details are compared before the time is looked at
 _AHEAD = 2_048  # pairs of nearly one likelihood, which are compared in the order that opens the fewest images
 _CORRELATING = 0.5  # of the time that there is; the rest is for details
@@ -135,14 +137,18 @@ def _search(
     threads = threads_for(samples.widths.astype(np.int64) * samples.heights, threads)
     is_whole = True
     with threadpool_limits(1, user_api="blas"), decoding_threads(threads, "compare") as pool:  # products are small
-        bar = _bars(samples, rows, sides, pairs, load, pool)
+        bar = _bars(samples, rows, sides, pairs, partial(_correlations_of, samples, load, pool, ends))
+        if bar is None:
+            return _Found(pairs[:0], pairs[:0], (len(pairs), len(pairs)), is_whole)
         # Where random pairs correlate fully, no pair can exceed them.
         pairs, bar = pairs[bar < 1], bar[bar < 1]
-        is_first = (samples.given[rows] == "test")[pairs].sum(1) == 1  # they change the headline
+        is_first = _change_headline(samples, rows, pairs)
         fits = np.full(len(pairs), np.nan)
         start = time.monotonic()
-        order = np.arange(len(pairs)) if math.isinf(seconds) else _likeliest_first(pairs, likely, is_first)
-        for some in (order[at : at + _TOGETHER] for at in range(0, len(order), _TOGETHER)):
+        order, together = np.arange(len(pairs)), _TOGETHER
+        if not math.isinf(seconds):
+            order, together = _likeliest_first(pairs, likely, is_first), _TIMED
+        for some in (order[at : at + together] for at in range(0, len(order), together)):
             if time.monotonic() > start + _CORRELATING * (ends - start):
                 break
             both = _load_pairs(samples, rows[pairs[some]], load, pool)
@@ -166,6 +172,12 @@ def _search(
     return _Found(alike[agrees], alike[~agrees & ~is_open], uncompared, is_whole)
 
 
+def _change_headline(samples: Samples, rows: Pairs, pairs: Pairs) -> npt.NDArray[np.bool_]:
+    """Return which pairs join an image of the given test set and one of another part; val is the test where none is."""
+    measured = "test" if (samples.given == "test").any() else "val"
+    return np.asarray((samples.given[rows] == measured)[pairs].sum(1) == 1)
+
+
 def _likeliest_first(pairs: Pairs, likely: Pairs, is_first: npt.NDArray[np.bool_]) -> Pairs:
     """Return the order in which pairs are compared where there is no time for all.
 
@@ -186,16 +198,42 @@ def _bars(
     rows: Pairs,
     sides: npt.NDArray[np.int32],
     pairs: Pairs,
-    load: Callable[[Place], ComparedImage],
-    pool: Executor,
-) -> npt.NDArray[np.float64]:
-    """Return the correlation that each pair must exceed: more, where the images are of different classes."""
+    correlate: Callable[[Comparison, Pairs], npt.NDArray[np.float32] | None],
+) -> npt.NDArray[np.float64] | None:
+    """Return the correlation that each pair must exceed: more, where the images are of different classes.
+
+    None where there was no time to find it.
+    """
     labels = _labels_of(samples, rows)
     level_of = (sides[pairs].min(1) >= COMPARISONS[1].side).astype(int)
     large = [rows, rows[sides >= COMPARISONS[1].side]]
-    bars = {level: _bar(samples, large[level], level, load, pool) for level in np.unique(level_of).tolist()}
-    bar = np.array([bars[level] for level in level_of.tolist()])
+    bar = np.zeros(len(pairs))
+    for level in np.unique(level_of).tolist():
+        found = _bar(large[level], COMPARISONS[level], correlate)
+        if found is None:
+            return None
+        bar[level_of == level] = found
     return np.asarray(bar + _OTHER_LABEL * (labels[pairs[:, 0]] != labels[pairs[:, 1]]))
+
+
+def _correlations_of(
+    samples: Samples,
+    load: Callable[[Place], ComparedImage],
+    pool: Executor,
+    ends: float,
+    comparison: Comparison,
+    pairs: Pairs,
+) -> npt.NDArray[np.float32] | None:
+    """Return the correlations of pairs ``[M, 2]`` of positions in ``samples``, of those that can be read.
+
+    None where the time ends before, by ``time.monotonic()``.
+    """
+    both: list[tuple[ComparedImage, ComparedImage]] = []
+    for start in range(0, len(pairs), _OPENED):
+        if time.monotonic() > ends:
+            return None
+        both += _load_pairs(samples, pairs[start : start + _OPENED], load, pool)
+    return correlations([(one, other) for one, other in both if one.side and other.side], comparison, pool)
 
 
 def _load_pairs(
@@ -275,25 +313,26 @@ def in_order_of_use(pairs: Pairs, count: int) -> Pairs:
     return np.asarray(pairs[np.lexsort((ends[:, 0], ends[:, 1]))])
 
 
-def _bar(samples: Samples, rows: Pairs, level: int, load: Callable[[Place], ComparedImage], pool: Executor) -> float:
-    """Return the correlation that a pair must exceed, from those of random pairs.
+def _bar(
+    rows: Pairs, comparison: Comparison, correlate: Callable[[Comparison, Pairs], npt.NDArray[np.float32] | None]
+) -> float | None:
+    """Return the correlation that a pair must exceed, from those of random pairs; None where there was no time.
 
     Digits, icons and X-rays are similar by nature; there, only a much higher correlation means a duplicate. Copies
     among the random pairs must not raise the bar: centre and spread are those of the lower part.
 
     Args:
-        samples: inspected.
         rows: positions of one image of each content that is large enough for the comparison.
-        level: of the comparison.
-        load: opens an image.
-        pool: whose threads open images.
+        comparison: of ``COMPARISONS``.
+        correlate: returns the correlations of pairs of positions in it.
     """
-    comparison, random = COMPARISONS[level], np.random.default_rng(0)
+    random = np.random.default_rng(0)
     if len(rows) < 3:
         return comparison.same
     drawn = random.integers(0, len(rows), (_RANDOM_PAIRS, 2))
-    both = _load_pairs(samples, rows[drawn[drawn[:, 0] != drawn[:, 1]]], load, pool)
-    fits = correlations([(one, other) for one, other in both if one.side and other.side], comparison, pool)
+    fits = correlate(comparison, rows[drawn[drawn[:, 0] != drawn[:, 1]]])
+    if fits is None:
+        return None
     if len(fits) < 20:
         return comparison.same
     low, centre = np.quantile(fits, (0.05, 0.3))
