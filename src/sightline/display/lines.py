@@ -115,10 +115,10 @@ def _text_of(event: Event) -> str | None:
 def _blend_line(event: Blended) -> str:
     if not event.share:
         why = "no epoch is better than it by more than chance"
-        return f"Blending: kept is the fitted head: {why}; val accuracy {share(event.val_accuracy)}"
-    where = f"{share(event.share, 0)} of the way from the fitted head to epoch {event.epoch}"
+        return f"Blending: the fitted head is kept, as {why}; val accuracy {share(event.val_accuracy)}"
+    where = f"the network {share(event.share, 0)} of the way from the fitted head to epoch {event.epoch}"
     where = where if event.share < 1 else f"epoch {event.epoch} itself"
-    return f"Blending: kept is {where}; val accuracy {share(event.val_accuracy)}"
+    return f"Blending: {where} is kept; val accuracy {share(event.val_accuracy)}"
 
 
 def _epoch_line(event: EpochEnded) -> str:

@@ -172,7 +172,8 @@ def _probe(job: Job, looked: Looked, engine: str) -> Generator[Event, None, Data
     """Return the facts of the data, with what classes survive where images are changed in this training."""
     if job.folds:  # what trains in one fold is tested in another
         return replace(looked.data, not_probed="in folds every image is a test image")
-    is_head = job.chosen.get("epochs") == 0 and job.chosen.get("views", 1) <= 1
+    # Of the network of an earlier run, predictions may be mirrored too: then it matters what a mirror does to classes.
+    is_head = job.chosen.get("epochs") == 0 and job.chosen.get("views", 1) <= 1 and looked.earlier is None
     if engine != "torch" or is_head:
         return replace(looked.data, not_probed="a head on frozen features is trained without augmentation")
     return (yield from probe_changes(looked.samples, looked.split, looked.data, job.chosen))
