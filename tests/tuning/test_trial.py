@@ -1,0 +1,116 @@
+"""One trial: what it is measured on, what it leaves, and how it is stopped; with torch and without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sightline
+from sightline.pipeline.decide import decide
+from sightline.pipeline.job import Job
+from sightline.pipeline.look import look
+from sightline.planning.recipe import Recipe
+from sightline.steps import result_of
+from sightline.tuning import trial
+from sightline.tuning.outcome import Outcome, unpack_hits
+from sightline.tuning.trial import Bench, measure_trial
+
+CHOSEN: dict[str, Any] = {"model": "small-cnn", "epochs": 2, "size": 16, "seed": 1, "versions": "off"}
+
+
+def never(epoch: int | None, accuracy: float) -> tuple[str, str]:
+    return "", ""
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Bench:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIGHTLINE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        job = Job(colours, options=Recipe(**CHOSEN))
+        looked, _ = result_of(look(job))
+        return Bench(job.options, looked, result_of(decide(job, looked)))
+
+
+def measured(bench: Bench, folder: Path, values: dict[str, Any], watch: Any = never) -> Outcome:
+    return result_of(measure_trial(bench, values, folder / "trial-1", watch))
+
+
+def test_a_trial_reaches_what_the_same_training_reaches(
+    bench: Bench, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_figures: None
+) -> None:
+    found = measured(bench, tmp_path, {"learning_rate": 0.003, "dropout": 0.1})
+    run = sightline.train(colours, out=tmp_path, name="same", quiet=True, **CHOSEN, learning_rate=0.003, dropout=0.1)
+    history, best = run.history["val_accuracy"], int(run.facts["best_epoch"])
+    assert found.score == pytest.approx(history[best]) and found.epoch == best
+    assert list(found.course) == pytest.approx(history[1:], abs=1e-6)
+    assert found.loss == pytest.approx(run.history["val_loss"][best])
+    assert unpack_hits(found.hits, len(bench.val)).mean() == pytest.approx(found.score)
+    assert not (tmp_path / "trial-1").exists()
+
+
+def test_no_test_image_is_in_reach(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[np.ndarray] = []
+    real = trial.ENGINES["torch"].fit
+
+    class Engine:
+        def fit(self, plan: Any, workbench: Any, session: Any) -> Any:
+            seen.append(workbench.split.parts)
+            return real(plan, workbench, session)
+
+    monkeypatch.setitem(trial.ENGINES, "torch", Engine())
+    assert measured(bench, tmp_path, {}).state == "complete"
+    assert set(seen[0].tolist()) == {"train", "val", ""}
+
+
+def test_a_trial_that_is_behind_stops_after_that_epoch(bench: Bench, tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def watch(epoch: int | None, accuracy: float) -> tuple[str, str]:
+        asked.extend([epoch] if epoch else [])
+        return ("pruned", "behind") if epoch == 1 else ("", "")
+
+    found = measured(bench, tmp_path, {"dropout": 0.2}, watch)
+    assert (found.state, found.reason, found.score, asked) == ("pruned", "behind", None, [1])
+    assert len(found.course) == 1 and not (tmp_path / "trial-1").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"learning_rate": 90.0, "optimizer": "sgd", "clip_norm": 0.0}, "training.diverged"),
+        ({"stochastic_depth": 0.5}, "plan.conflict: stochastic_depth"),
+    ],
+)
+def test_what_can_t_be_trained_is_an_outcome(bench: Bench, tmp_path: Path, values: dict[str, Any], reason: str) -> None:
+    found = measured(bench, tmp_path, values)
+    if reason == "training.diverged" and found.state == "complete":
+        pytest.fail("this rate was meant to diverge")
+    assert found.state == "failed" and found.reason.startswith(reason), found
+    assert found.score is None and not (tmp_path / "trial-1").exists()
+
+
+def test_images_are_decoded_once_for_all_trials(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured(bench, tmp_path, {})
+    monkeypatch.setattr(trial, "set_up_workbench", lambda *_: pytest.fail("images were decoded again"))
+    assert measured(bench, tmp_path, {"dropout": 0.3}).state == "complete"
+
+
+def test_nothing_of_a_run_is_made_but_what_a_trial_needs(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No images of random changes, no mistakes, no learning curve."""
+    files: set[str] = set()
+
+    def watch(epoch: int | None, accuracy: float) -> tuple[str, str]:
+        if epoch:
+            files.update(
+                path.relative_to(tmp_path / "trial-1").as_posix() for path in (tmp_path / "trial-1").rglob("*")
+            )
+        return "", ""
+
+    measured(bench, tmp_path, {}, watch)
+    assert "run.json" in files
+    assert not {"data/augmented.npz", "learning_curve.json", "plan.toml"} & files
