@@ -71,19 +71,23 @@ def test_planted_copies_are_found_and_nothing_else(tmp_path, side):
 
 def test_slow_files_are_opened_no_longer_than_there_is_time(tmp_path, monkeypatch):
     """An image takes a second to open: whether random pairs or likely ones come first, a few seconds are a few."""
-    images = {f"{'ab'[k % 2]}/{k:03d}.png": scene(k % 70, 24 + k // 70) for k in range(140)}
+    scenes = [scene(k, 40) for k in range(70)]
+    scenes += [one.resize((44, 44)) for one in scenes]
+    images = {f"{'ab'[k % 2]}/{k:03d}.png": one for k, one in enumerate(scenes)}
     samples, now = folder_of(tmp_path / "set", images), [0.0]
-    monkeypatch.setattr(duplicates, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    with monkeypatch.context() as patch:
+        patch.setattr(duplicates, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
-    def opened(place, value_range=None):
-        now[0] += 1.0
-        return ComparedImage(place, value_range)
+        def opened(place, value_range=None):
+            now[0] += 1.0
+            return ComparedImage(place, value_range)
 
-    monkeypatch.setattr(duplicates, "ComparedImage", opened)
-    for seconds in (10.0, 150.0):
-        now[0] = 0.0
-        found = result_of(find_duplicates(samples, seconds=seconds))
-        assert now[0] <= seconds + 2 * duplicates._OPENED and found.uncompared[0] > 0
+        patch.setattr(duplicates, "ComparedImage", opened)
+        for seconds, pairs in ((10.0, 200), (60.0, 15)):
+            now[0] = 0.0
+            patch.setattr(duplicates, "_RANDOM_PAIRS", pairs)
+            found = result_of(find_duplicates(samples, seconds=seconds))
+            assert now[0] <= seconds + 2 * duplicates._OPENED and found.uncompared[0] > 0
     assert len(result_of(find_duplicates(samples)).near) == 70
 
 
