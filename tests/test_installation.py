@@ -239,10 +239,21 @@ def test_the_doctor_tells_how_threads_wait_and_memory_is_kept(rows) -> None:
 
 
 @pytest.mark.parametrize(
-    ("driver", "platform", "may_be"),
-    [(None, "linux", False), ("/usr/bin/nvidia-smi", "linux", True), (None, "darwin", True)],
+    ("driver", "device", "platform", "may_be"),
+    [
+        (None, "", "linux", False),
+        ("/usr/bin/nvidia-smi", "", "linux", True),
+        (None, "kfd", "linux", True),
+        (None, "dxg", "linux", True),
+        (None, "", "darwin", True),
+    ],
 )
-def test_a_gpu_may_be_there_where_its_driver_is_or_on_a_mac(monkeypatch, driver, platform: str, may_be: bool) -> None:
+def test_a_gpu_may_be_there_where_its_driver_or_device_is_or_on_a_mac(
+    monkeypatch, tmp_path: Path, driver, device: str, platform: str, may_be: bool
+) -> None:
+    if device:
+        (tmp_path / device).touch()
     monkeypatch.setattr(installation, "gpu_driver", lambda: driver)
+    monkeypatch.setattr(installation, "_GPU_DEVICES", tuple(tmp_path / one.name for one in installation._GPU_DEVICES))
     monkeypatch.setattr(installation.sys, "platform", platform)
-    assert installation.may_have_gpu() is (may_be or Path("/dev/kfd").exists())
+    assert installation.may_have_gpu() is may_be

@@ -153,6 +153,9 @@ def import_library(name: str) -> ModuleType:
         ) from error
 
 
+_GPU_DEVICES = Path("/dev/kfd"), Path("/dev/dxg")  # of AMD's driver; of Linux inside Windows
+
+
 def gpu_driver() -> str | None:
     """Return how an NVIDIA driver shows itself on this machine, or None; torch is not asked."""
     if Path("/proc/driver/nvidia/version").exists():
@@ -164,7 +167,7 @@ def gpu_driver() -> str | None:
 
 def may_have_gpu() -> bool:
     """Whether torch may find a GPU on this machine; torch is not asked, and where it is not sure, the answer is yes."""
-    return gpu_driver() is not None or Path("/dev/kfd").exists() or sys.platform == "darwin"
+    return gpu_driver() is not None or any(device.exists() for device in _GPU_DEVICES) or sys.platform == "darwin"
 
 
 def diagnose() -> list[Diagnosis]:

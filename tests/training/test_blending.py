@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize_scalar
-from scipy.stats import ttest_rel
+from scipy.stats import t, ttest_rel
 from torch.nn import functional as F
 
 from sightline.events import Blended, EpochEnded, TrainingStopped
@@ -122,6 +123,32 @@ def test_surely_better_is_a_paired_test(ends):
     assert not is_surely_better(np.zeros(1), np.ones(1))
 
 
+def test_images_of_one_unit_are_one_witness():
+    """The oracle is statsmodels' cluster-robust error; a null of repeated images is called better as rarely as it may."""
+    import statsmodels.api as sm
+
+    random = np.random.default_rng(0)
+    for gain in np.linspace(-0.1, 0.4, 20):
+        units = random.integers(0, 12, 60)
+        gains = gain + random.normal(0, 0.4, 12)[units] + random.normal(0, 0.1, 60)
+        count = len(np.unique(units))
+        fit = sm.OLS(gains, np.ones(60)).fit(
+            cov_type="cluster", cov_kwds={"groups": units, "use_correction": False}, use_t=True
+        )
+        error = fit.bse[0] * np.sqrt(count / (count - 1))
+        p = 1 - t.cdf(gains.mean() / error, count - 1)
+        assert is_surely_better(np.zeros(60), gains, units) is bool(p < 0.1)
+    null = [np.repeat(random.normal(0, 1, 20), 6) for _ in range(2_000)]
+    assert 0.07 < np.mean([is_surely_better(np.zeros(120), one, np.repeat(np.arange(20), 6)) for one in null]) < 0.13
+    assert not is_surely_better(np.zeros(6), np.ones(6), np.zeros(6, np.int64))
+
+
+def test_units_of_validation_images_reach_the_choice(ends, make_batches):
+    _, start, _ = ends
+    val = replace(make_batches(60), units=np.arange(60) // 3)
+    assert measure_fit(start, val, 64).units.tolist() == (np.arange(60) // 3).tolist()
+
+
 def test_a_network_that_is_right_but_too_sure_is_not_worse_for_it(ends, make_batches):
     _, start, _ = ends
     val = make_batches(400)
@@ -161,7 +188,7 @@ def test_at_most_so_many_validation_images_are_looked_at(ends, make_batches, mon
     )
     measure_fit(start, make_batches(LOOKED_AT + 20), 64)
     assert asked == [LOOKED_AT]
-    assert count_validations(LOOKED_AT + 20) < count_validations(10) == len(SHARES)
+    assert count_validations(LOOKED_AT + 20) < count_validations(10) == len(SHARES) + 1
 
 
 def test_fine_tuning_that_harms_leaves_the_fitted_head(plan_settings, make_batches, tmp_path):

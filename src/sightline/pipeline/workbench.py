@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sightline.data.samples import Samples
 from sightline.data.split import Split, selection_rows
+from sightline.data.units import number_units
 from sightline.events import Event
 from sightline.pipeline.processes import Processes
 from sightline.pixels.cache import PixelStore
@@ -102,11 +103,13 @@ def set_up_training(plan: Plan, workbench: Workbench) -> Training:
 
     samples, split = workbench.samples, workbench.split
     network = set_up_network(plan.settings, len(samples.classes), workbench.weights)
+    chosen_on = selection_rows(split, samples.labels)
     train, val = (
         make_batches(plan, workbench.store, rows.tolist(), samples.labels[rows].tolist())
-        for rows in (split.rows("train"), selection_rows(split, samples.labels))
+        for rows in (split.rows("train"), chosen_on)
     )
-    return Training(network, train, val)
+    units = number_units(samples, chosen_on) if plan.settings.blend else None
+    return Training(network, train, replace(val, units=units))
 
 
 def readable(split: Split, samples: Samples) -> Split:

@@ -51,6 +51,8 @@ class Batches:
         device: device of the batches.
         resident: ``[N, H, W, 3] uint8``, the part's images on the device; None where they are copied there batch
             by batch.
+        units: ``[N]``, equal for images that are one witness together, as ``data.units.number_units`` returns them;
+            None: each is one by itself.
     """
 
     store: PixelStore
@@ -59,6 +61,7 @@ class Batches:
     preprocess: Preprocess
     device: torch.device
     resident: Tensor | None = None
+    units: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -66,7 +69,8 @@ class Batches:
     def take(self, chosen: npt.NDArray[np.intp]) -> Batches:
         """Return the batches of these positions only."""
         resident = None if self.resident is None else self.resident[torch.from_numpy(chosen).to(self.device)]
-        return replace(self, rows=self.rows[chosen], labels=self.labels[chosen], resident=resident)
+        units = None if self.units is None else self.units[chosen]
+        return replace(self, rows=self.rows[chosen], labels=self.labels[chosen], resident=resident, units=units)
 
     def squares_in_order(self, size: int) -> Iterator[Tensor]:
         """Yield ``[B, H, W, 3] uint8`` images as in evaluation, each once, in the order of the store."""

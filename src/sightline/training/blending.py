@@ -56,6 +56,7 @@ class Blend:
         val_loss, val_accuracy: without a temperature; all three on at most ``LOOKED_AT`` validation images.
         losses: ``[N]`` of these images, at that temperature.
         misses: ``[N]``, 1 where the answer is wrong, else 0.
+        units: ``[N]``, equal for images that are one witness together; None: each is one by itself.
     """
 
     share: float
@@ -64,6 +65,7 @@ class Blend:
     val_accuracy: float
     losses: npt.NDArray[np.float64]
     misses: npt.NDArray[np.float64]
+    units: npt.NDArray[np.int64] | None = None
 
     def score(self, select_by: str) -> tuple[float, float]:
         """Return what is lowest for the best network, by ``loss`` or ``accuracy``; the loss decides between equals."""
@@ -125,40 +127,53 @@ def choose_share(
         found.append(measure_fit(candidate, val, at_once))
         yield Progressed(count, count, "networks")
     head = found[0]
-    better = [one for one in found[1:] if is_surely_better(one.costs(select_by), head.costs(select_by))]
+    better = [one for one in found[1:] if is_surely_better(one.costs(select_by), head.costs(select_by), head.units)]
     best = min([head, *better], key=lambda one: (one.score(select_by), one.share))
     return best, None if earlier is not None and best is found[-1] else blend(start, end, best.share)
 
 
-def is_surely_better(costs: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> bool:
+def is_surely_better(
+    costs: npt.NDArray[np.float64], others: npt.NDArray[np.float64], units: npt.NDArray[np.int64] | None = None
+) -> bool:
     """Whether a network costs less than another by more than chance explains: by a one-sided paired t test.
+
+    Images of one unit (a group, copies, versions) are one witness: their gains are added up, and units vary (the
+    cluster-robust error of a mean, as of K.-Y. Liang and S. Zeger, Biometrika 73, 1986).
 
     Args:
         costs, others: ``[N]`` of the same images, for instance their losses.
+        units: ``[N]``, equal for images of one unit; None: each is one by itself.
 
     Example:
         >>> is_surely_better(np.array([0.1, 0.2, 0.3]), np.array([0.2, 0.4, 0.3]))
         False
         >>> is_surely_better(np.array([0.1, 0.2, 0.3] * 9), np.array([0.2, 0.4, 0.3] * 9))
         True
+        >>> is_surely_better(np.array([0.1, 0.2, 0.3] * 9), np.array([0.2, 0.4, 0.3] * 9), np.arange(27) % 3)
+        False
     """
     from scipy.stats import t
 
     gains = others - costs
-    if len(gains) < 2 or not gains.mean() > 0:
+    if not len(gains) or not gains.mean() > 0:
         return False
-    error = gains.std(ddof=1) / np.sqrt(len(gains))
-    return bool(gains.mean() > t.ppf(_SURE, len(gains) - 1) * error)
+    numbers = np.arange(len(gains)) if units is None else np.unique(units, return_inverse=True)[1]
+    sums = np.bincount(numbers, gains - gains.mean())
+    count = len(sums)
+    if count < 2:
+        return False
+    error = np.sqrt(count / (count - 1) * (sums**2).sum()) / len(gains)
+    return bool(gains.mean() > t.ppf(_SURE, count - 1) * error)
 
 
 def count_validations(images: int) -> float:
-    """Return what ``choose_share`` costs, in validations of so many images.
+    """Return what ``choose_share`` costs at most, in validations of so many images: an earlier epoch may be one more.
 
     Example:
         >>> count_validations(500), count_validations(4_000)
-        (3.0, 0.75)
+        (4.0, 1.0)
     """
-    return len(SHARES) * min(1.0, LOOKED_AT / max(1, images))
+    return (len(SHARES) + 1) * min(1.0, LOOKED_AT / max(1, images))
 
 
 def measure_fit(network: Network, val: Batches, at_once: int, share: float = 1.0) -> Blend:
@@ -171,4 +186,4 @@ def measure_fit(network: Network, val: Batches, at_once: int, share: float = 1.0
     loss = min(fitted.loss_before, fitted.loss_after)
     misses = (logits.argmax(1) != some.labels).astype(np.float64)
     losses = image_losses(some.labels, softmax(logits / fitted.temperature, axis=1))
-    return Blend(share, loss, fitted.loss_before, 1 - float(misses.mean()), losses, misses)
+    return Blend(share, loss, fitted.loss_before, 1 - float(misses.mean()), losses, misses, some.units)
