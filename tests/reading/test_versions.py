@@ -11,6 +11,7 @@ from scenes import VERSIONS, scene
 from sightline.data.split import find_units, make_split
 from sightline.errors import InputError
 from sightline.events import Noted, StageEnded, Warned
+from sightline.planning.budget import closing_seconds
 from sightline.reading import time_limit, versions
 from sightline.reading.source import DataChoices, inspect_source
 from sightline.reading.time_limit import TimeLimit
@@ -161,6 +162,31 @@ def test_a_search_that_is_late_is_told_and_not_kept_and_a_check_spares_it(augmen
     again, events = looked(root, limit=late)
     np.testing.assert_array_equal(again.versions, whole.versions)
     assert len(whole.versions) and not [event for event in events if isinstance(event, Warned)]
+
+
+def test_all_is_an_order_that_a_time_limit_refuses_before_it_is_over(augmented, monkeypatch):
+    root, _ = augmented
+    monkeypatch.setattr(versions, "_METHOD", -2)  # nothing is known of it
+    limit = TimeLimit(600, time.monotonic())
+    monkeypatch.setattr("sightline.reading.source.latest_end", lambda samples, limit: time.monotonic() - 1)
+    with pytest.raises(InputError) as caught:
+        looked(root, DataChoices(versions="all"), limit=limit)
+    assert caught.value.code == "plan.time" and "--versions all" in caught.value.message
+    assert caught.value.cure.startswith(f"sightline check {root} --versions all first")
+    monkeypatch.undo()
+    monkeypatch.setattr(versions, "_METHOD", -2)
+    whole, _ = looked(root, DataChoices(versions="all"))  # as the cure says: what it finds is kept
+    monkeypatch.setattr("sightline.reading.source.latest_end", lambda samples, limit: time.monotonic() - 1)
+    again, _ = looked(root, DataChoices(versions="all"), limit=limit)
+    np.testing.assert_array_equal(again.versions, whole.versions)
+
+
+def test_what_every_training_ends_with_bounds_an_ordered_search(augmented):
+    samples, _ = looked(augmented[0], DataChoices(versions="off"))
+    limit = TimeLimit(600, 1_000.0)
+    closing = closing_seconds(len(samples), int(np.median(np.minimum(samples.widths, samples.heights))))
+    assert time_limit.latest_end(samples, limit) == pytest.approx(1_600 - closing)
+    assert time_limit.latest_end(samples, TimeLimit(600, 1_000.0, is_new=False)) == float("inf")
 
 
 def test_without_time_for_all_images_what_the_likeliest_show_is_kept(augmented, monkeypatch):

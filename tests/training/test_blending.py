@@ -124,7 +124,7 @@ def test_surely_better_is_a_paired_test(ends):
 
 
 def test_images_of_one_unit_are_one_witness():
-    """The oracle is statsmodels' cluster-robust error; a null of repeated images is called better as rarely as it may."""
+    """statsmodels is the oracle; a null of repeated images is called better as rarely as it may be."""
     import statsmodels.api as sm
 
     random = np.random.default_rng(0)

@@ -27,6 +27,7 @@ from sightline.reading.time_limit import (
     COMPARING_SHARE,
     SEARCH_SHARE,
     TimeLimit,
+    latest_end,
     read_in_time,
     refuse_without_time,
     spare_seconds,
@@ -170,10 +171,11 @@ def _compare(samples: Samples, choices: DataChoices, limit: TimeLimit | None) ->
     """Find near-duplicates and versions; where a limit is given, in a share of it, and say what was left out."""
     yield StageStarted("Comparing", "looking for copies that differ as files")
     start = time.monotonic()
-    comparing = both = math.inf
+    comparing = ends = math.inf
     if limit:
         spare = spare_seconds(samples, limit)
         comparing, both = min(COMPARING_SHARE * limit.seconds, spare / 2), min(SEARCH_SHARE * limit.seconds, spare)
+        ends = latest_end(samples, limit) if choices.versions == "all" else start + both
     finding = find_duplicates(samples, value_range=choices.value_range, seconds=comparing)
     samples = yield from compared(finding)
     pairs = count_of(len(samples.near), "pair")
@@ -186,7 +188,7 @@ def _compare(samples: Samples, choices: DataChoices, limit: TimeLimit | None) ->
             choices.versions,
             value_range=choices.value_range,
             limit=limit.seconds if limit else 0,
-            ends=start + both,
+            ends=ends,
             options=choices.options(),
         )
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ __all__ = [
     "COMPARING_SHARE",
     "SEARCH_SHARE",
     "TimeLimit",
+    "latest_end",
     "read_in_time",
     "refuse_without_time",
     "spare_seconds",
@@ -135,6 +137,12 @@ def refuse_without_time(samples: Samples, limit: TimeLimit) -> None:
 def spare_seconds(samples: Samples, limit: TimeLimit) -> float:
     """Return what may be spent on searching where little is left: the most goes to the training and its end."""
     return _SPARED * max(0.0, limit.left - _closing(samples))
+
+
+def latest_end(samples: Samples, limit: TimeLimit) -> float:
+    """Return when what was ordered before a training must be over, by ``time.monotonic()``: what every one ends with
+    needs the rest; infinite for a training that goes on, which is not refused."""
+    return limit.started + limit.seconds - _closing(samples) if limit.is_new else math.inf
 
 
 def _closing(samples: Samples) -> float:

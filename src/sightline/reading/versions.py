@@ -26,7 +26,7 @@ from sightline.data.versions import (
     sample_rows,
     screen_versions,
 )
-from sightline.errors import UnreadableImage
+from sightline.errors import InputError, UnreadableImage
 from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
 from sightline.machine import usable_threads
 from sightline.pixels.containers import Place
@@ -37,7 +37,7 @@ from sightline.pixels.stream import run_ahead
 from sightline.reading.progress import compared
 from sightline.reading.time_limit import until
 from sightline.runtime.onnx_session import INPUT, open_session
-from sightline.text import count_of
+from sightline.text import count_of, duration
 
 __all__ = ["find_versions"]
 
@@ -88,6 +88,9 @@ def find_versions(
         limit: seconds that a training may take, which bounds what ``auto`` does; 0: no limit.
         ends: by ``time.monotonic()``, when ``auto`` gives up what it has not found; then nothing is kept.
         options: of reading the images, as they are typed.
+
+    Raises:
+        InputError: if ``all``, which is an order, takes longer.
     """
     rows = matchable(samples)
     if wanted == "off" or len(rows) < 2:
@@ -103,8 +106,9 @@ def find_versions(
         bounds = dict.fromkeys((_bounds(wanted, len(rows), 0), (first, most)))  # without a limit more is searched
         found = next(filter(None, (_get(cache, table, wanted, *each) for each in bounds)), None)
         if found is None:
-            last = math.inf if wanted == "all" else ends
-            found = yield from _search(samples, rows, wanted, first, most, value_range, last)
+            found = yield from _search(samples, rows, wanted, first, most, value_range, ends)
+            if found.is_late and wanted == "all":
+                raise _too_short(samples, limit, options)
             if not found.is_late:
                 flags = found.is_whole + 2 * found.is_cut + 4 * found.is_unclear
                 known = np.concatenate([[[found.looked_at, flags]], found.pairs])
@@ -129,6 +133,12 @@ def _how_to_search(samples: Samples, options: str, is_cut_by_time: bool) -> str:
         checking = f"sightline check {shlex.quote(samples.source)}{options}"
         return f"{checking} first: what it finds is kept, and costs no training time"
     return "add --versions all: it takes longer, and is kept"
+
+
+def _too_short(samples: Samples, limit: float, options: str) -> InputError:
+    message = f"--time {duration(limit)} is too short: --versions all leaves no time for training and its end"
+    checking = f"sightline check {shlex.quote(samples.source)}{options}"
+    return InputError("plan.time", message, f"{checking} first: what it finds is kept; or --versions auto")
 
 
 def _get(cache: FactsCache, table: list[str], wanted: str, first: int, most: int) -> _Found | None:
