@@ -35,6 +35,8 @@ SETTINGS = SimpleNamespace(
     seed=0,
     dropout=0.0,
     stochastic_depth=0.0,
+    kernel_size=0,
+    dense_units=0,
     mirrored=False,
 )
 BUNDLE = Bundle(

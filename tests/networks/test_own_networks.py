@@ -61,6 +61,31 @@ def test_width_and_depth_are_those_of_the_plan(model):
     assert count(deep) > count(small) and deep.feature_size == small.feature_size
 
 
+@pytest.mark.parametrize("model", BODIES)
+def test_the_side_of_the_stages_filters_is_that_of_the_plan(model):
+    usual, wide = (build_network(settings_for(model, width=8, **more), 2, None) for more in ({}, {"kernel_size": 5}))
+    sides = [[layer.kernel_size[0] for layer in network.body.stages.modules() if isinstance(layer, torch.nn.Conv2d)
+              and layer.stride == (1, 1)] for network in (usual, wide)]  # fmt: skip
+    assert (
+        set(sides[0]) == {OWN_NETWORKS[model].kernel_size} and set(sides[1]) == {5} and len(sides[0]) == len(sides[1])
+    )
+    assert wide.eval()(torch.rand(2, 3, 32, 32)).shape == (2, 2) and wide.feature_size == usual.feature_size
+
+
+@pytest.mark.parametrize("model", BODIES)
+def test_a_plan_from_before_there_were_filters_and_units_gives_the_same_network(model):
+    now = settings_for(model, width=8)
+    before = Settings(**now.model_dump(exclude={"kernel_size", "dense_units"}))
+    assert (before.kernel_size, before.dense_units) == (0, 0) != (now.kernel_size, now.dense_units)
+    states = [build_network(settings, 3, None).state_dict() for settings in (now, before)]
+    assert all(torch.equal(states[0][name], states[1].pop(name)) for name in states[0]) and not states[1]
+
+
+def test_the_dense_layer_follows_the_width_unless_chosen():
+    assert settings_for("small-cnn").dense_units == 128 and settings_for("small-cnn", width=8).dense_units == 32
+    assert build_network(settings_for("small-cnn", width=8, dense_units=50), 2, None).feature_size == 50
+
+
 @pytest.mark.parametrize("model", NEW)
 def test_the_same_seed_gives_the_same_network_and_another_does_not(model):
     first, again, other = (build_network(settings_for(model, seed=s, width=8), 2, None) for s in (1, 1, 2))
@@ -84,14 +109,16 @@ def test_a_convnext_block_computes_what_timms_does():
             assert torch.allclose(ours(images.contiguous(memory_format=memory)), theirs(images), atol=1e-5)
 
 
-def test_the_cnn_is_the_published_one():
+@pytest.mark.parametrize("chosen", [{}, {"kernel_size": 5, "dense_units": 200}])
+def test_the_cnn_is_the_published_one(chosen):
+    kernel, units = chosen.get("kernel_size", 3), chosen.get("dense_units", 128)
     layers: list[torch.nn.Module] = []
     for inputs, outputs in ((3, 32), (32, 64), (64, 128)):
-        layers += [torch.nn.Conv2d(inputs, outputs, 3, padding="same"), torch.nn.ReLU()]
+        layers += [torch.nn.Conv2d(inputs, outputs, kernel, padding="same"), torch.nn.ReLU()]
         layers += [torch.nn.MaxPool2d(2), torch.nn.Dropout(0.3)]
-    layers += [torch.nn.Flatten(), torch.nn.Linear(2048, 128), torch.nn.ReLU()]
-    keras = torch.nn.Sequential(*layers, torch.nn.Dropout(0.5), torch.nn.Linear(128, 10))
-    network = build_network(settings_for("small-cnn"), 10, None)
+    layers += [torch.nn.Flatten(), torch.nn.Linear(2048, units), torch.nn.ReLU()]
+    keras = torch.nn.Sequential(*layers, torch.nn.Dropout(0.5), torch.nn.Linear(units, 10))
+    network = build_network(settings_for("small-cnn", **chosen), 10, None)
     assert (network.body.stages[3].p, network.dropout.p) == (0.3, 0.5)
     for theirs, ours in zip(keras.parameters(), network.parameters(), strict=True):
         theirs.data.copy_(ours.data)
@@ -158,11 +185,20 @@ def test_a_network_without_blocks_refuses_to_skip_them(model):
     assert caught.value.code == "plan.conflict" and "stochastic_depth=0" in caught.value.cure
 
 
-@pytest.mark.parametrize("chosen", [{"width": 32}, {"depth": 2}, {"stage_dropout": 0.1}])
+@pytest.mark.parametrize(
+    "chosen", [{"width": 32}, {"depth": 2}, {"kernel_size": 3}, {"dense_units": 64}, {"stage_dropout": 0.1}]
+)
 def test_the_shape_of_timms_networks_is_theirs(chosen):
     with pytest.raises(InputError) as caught:
         settings_for("resnet18", **chosen)
     assert caught.value.code == "plan.conflict" and f"{next(iter(chosen))}=0" in caught.value.cure
+
+
+@pytest.mark.parametrize("model", ["small-fast", "small-resnet", "small-convnext"])
+def test_a_network_without_a_dense_layer_refuses_its_units(model):
+    with pytest.raises(InputError, match="does not support dense_units") as caught:
+        settings_for(model, dense_units=64)
+    assert caught.value.cure == "give --set dense_units=0, or --model small-cnn"
 
 
 @pytest.mark.parametrize("name", ["width", "depth"])
@@ -173,7 +209,8 @@ def test_a_network_of_ours_without_layers_is_refused(name):
 
 @pytest.mark.parametrize("model", NEW)
 def test_the_exported_file_decides_as_the_network(model, tmp_path):
-    settings = settings_for(model, width=8, size=20, stochastic_depth=0.0 if model == "small-cnn" else 0.2)
+    more = {"dense_units": 24} if model == "small-cnn" else {"stochastic_depth": 0.2}
+    settings = settings_for(model, width=8, size=20, kernel_size=5, **more)
     network = build_network(settings, 3, None)
     network.train()(torch.rand(16, 3, 20, 20))  # batch norms with statistics other than 0 and 1
     rules = Preprocess(size=20, resize=20)

@@ -28,6 +28,7 @@ MODEL = "test_efficientnet"
 SETTINGS = {
     **{"size": SIZE, "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4), "seed": 0, "dropout": 0.0},
     **{"stochastic_depth": 0.0, "features": "stages", "width": 0, "depth": 0, "mirrored": False},
+    **{"kernel_size": 0, "dense_units": 0},
 }
 
 

@@ -37,7 +37,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_figures")]
 
 # One epoch that changes next to nothing: what the new network says is what the earlier one said.
 STILL = {"epochs": 1, "learning_rate": 1e-12, "freeze_norm": True, "flip": 0.0, "translate": 0.0}
-SHAPE = {"model": "small-resnet", "width": 8, "size": 24, "mean": (0.4, 0.5, 0.6), "std": (0.2, 0.25, 0.3)}
+SHAPE = {
+    **{"model": "small-resnet", "width": 8, "kernel_size": 5, "size": 24},
+    **{"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.25, 0.3)},
+}
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +112,7 @@ def test_every_way_to_name_a_run_finds_it(form, earlier):
 def test_the_same_classes_go_on_with_the_same_network(earlier, colours, tmp_path):
     run, notes = drive(train_job(job_of(colours, tmp_path, earlier.folder)))
     settings, before = run.plan.settings, earlier.plan.settings
-    for name in ("model", "width", "depth", "size", "mean", "std", "interpolation"):
+    for name in ("model", "width", "depth", "kernel_size", "size", "mean", "std", "interpolation"):
         assert getattr(settings, name) == getattr(before, name)
         assert "first" in next(d.reason for d in run.plan.decisions if d.name == name)
     assert said(run, colours) == pytest.approx(said(earlier, colours), abs=1e-4)

@@ -121,7 +121,7 @@ def test_features_of_stages_are_computed_once_and_leave_the_stage_as_the_head_ta
 
     monkeypatch.setattr(head, "choose_engine", counting)
     chosen = {"model": "test_efficientnet", "size": 32, "features": "stages", "seed": 0, "dropout": 0.0}
-    given = {"mean": (0.5,) * 3, "std": (0.2,) * 3, "stochastic_depth": 0.0, "mirrored": False}
+    given = {"mean": (0.5,) * 3, "std": (0.2,) * 3, "stochastic_depth": 0.0, "mirrored": False, "kernel_size": 0}
     network = build_network(SimpleNamespace(**chosen, **given), 2, None)
     rules = {"side": (32, 32), "preprocess": Preprocess(size=32, resize=32)}
     train, val = (known_contents(make_batches(n, seed=n, **rules), f"s{n} ") for n in (160, 20))

@@ -41,8 +41,9 @@ def measured(bench: Bench, folder: Path, values: dict[str, Any], watch: Any = ne
 def test_a_trial_reaches_what_the_same_training_reaches(
     bench: Bench, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_figures: None
 ) -> None:
-    found = measured(bench, tmp_path, {"learning_rate": 0.003, "dropout": 0.1})
-    run = sightline.train(colours, out=tmp_path, name="same", quiet=True, **CHOSEN, learning_rate=0.003, dropout=0.1)
+    values = {"learning_rate": 0.003, "dropout": 0.1, "width": 16, "kernel_size": 5, "dense_units": 24}
+    found = measured(bench, tmp_path, values)
+    run = sightline.train(colours, out=tmp_path, name="same", quiet=True, **CHOSEN, **values)
     history, best = run.history["val_accuracy"], int(run.facts["best_epoch"])
     assert found.score == pytest.approx(history[best]) and found.epoch == best
     assert list(found.course) == pytest.approx(history[1:], abs=1e-6)

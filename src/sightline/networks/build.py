@@ -25,10 +25,12 @@ __all__ = ["BODIES", "build_network", "refuse_unfit_file"]
 # Our own networks: from settings to a module from [N, 3, H, W] to [N, feature_size]. A new one is a row here and
 # one in ``planning.own_networks``.
 BODIES: dict[str, Callable[[Settings], Any]] = {
-    "small-fast": lambda s: SmallFast(s.size, s.width, s.depth),
-    "small-resnet": lambda s: SmallResnet(s.size, s.width, s.depth, s.stage_dropout, s.stochastic_depth),
-    "small-convnext": lambda s: SmallConvnext(s.size, s.width, s.depth, s.stage_dropout, s.stochastic_depth),
-    "small-cnn": lambda s: SmallCnn(s.size, s.width, s.depth, s.stage_dropout),
+    "small-fast": lambda s: SmallFast(s.size, s.width, s.depth, s.kernel_size),
+    "small-resnet": lambda s: SmallResnet(s.size, s.width, s.depth, s.stage_dropout, s.stochastic_depth, s.kernel_size),
+    "small-convnext": lambda s: SmallConvnext(
+        s.size, s.width, s.depth, s.stage_dropout, s.stochastic_depth, s.kernel_size
+    ),
+    "small-cnn": lambda s: SmallCnn(s.size, s.width, s.depth, s.stage_dropout, s.kernel_size, s.dense_units),
 }
 
 
@@ -100,10 +102,12 @@ def _load_earlier(network: Network, file: Path, rows: dict[int, int], settings: 
         network.load_state_dict({**body, **head, "mean": ours["mean"], "std": ours["std"]})
     except (RuntimeError, KeyError, IndexError, SafetensorError, OSError) as error:
         text = one_line(error, 300)
-        shape = f"size = {settings.size}, width = {settings.width}, depth = {settings.depth}"
+        shape = ", ".join(f"{part} = {getattr(settings, part)}" for part in ("size", "width", "depth", "kernel_size"))
+        if settings.dense_units:
+            shape += f", dense_units = {settings.dense_units}"
         message = f"{file} does not fit {settings.model} with {shape}: {text}"
         raise WeightsError(
-            "weights.mismatch", message, "use the size, width and depth of the run that the weights come from"
+            "weights.mismatch", message, "use the size and the shape of the run that the weights come from"
         ) from error
 
 

@@ -114,6 +114,8 @@ def _count_own(name: str) -> int:
         "size": 32,
         "width": own.width,
         "depth": own.depth,
+        "kernel_size": own.kernel_size,
+        "dense_units": own.dense_units * own.width,
         "stage_dropout": 0.0,
         "stochastic_depth": 0.0,
     }

@@ -16,9 +16,11 @@ class SmallCnn(nn.Module):
 
     Args:
         size: side of the input, in pixels, at least 8; the size of the dense layer depends on it.
-        width: channels of the first stage; each further one doubles them, and the dense layer has those of the last.
+        width: channels of the first stage; each further one doubles them.
         depth: convolutions per stage.
         stage_dropout: probability of dropping a value after each stage.
+        kernel_size: side of the filters, odd; 0: 3.
+        dense_units: of the dense layer; 0: as many as the last stage has channels.
 
     Attributes:
         feature_size: length of the features.
@@ -28,19 +30,28 @@ class SmallCnn(nn.Module):
         128
     """
 
-    def __init__(self, size: int, width: int, depth: int, stage_dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        size: int,
+        width: int,
+        depth: int,
+        stage_dropout: float = 0.0,
+        kernel_size: int = 3,
+        dense_units: int = 0,
+    ) -> None:
         super().__init__()
+        kernel = kernel_size or 3
         stages: list[nn.Module] = []
         inputs, side = 3, size
         for stage in range(_STAGES):
             channels = width * 2**stage
             for _ in range(depth):
-                stages += [nn.Conv2d(inputs, channels, 3, padding=1), nn.ReLU()]
+                stages += [nn.Conv2d(inputs, channels, kernel, padding=kernel // 2), nn.ReLU()]
                 inputs = channels
             stages += [nn.MaxPool2d(2), nn.Dropout(stage_dropout)]
             side //= 2
         self.stages = nn.Sequential(*stages)
-        self.feature_size = inputs
+        self.feature_size = dense_units or inputs
         self.dense = nn.Sequential(nn.Flatten(), nn.Linear(inputs * side * side, self.feature_size), nn.ReLU())
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:

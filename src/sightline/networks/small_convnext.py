@@ -26,6 +26,7 @@ class SmallConvnext(nn.Module):
         depth: blocks per stage.
         stage_dropout: probability of dropping a value after each stage.
         stochastic_depth: probability of skipping the last block; it rises to this from 0 at the first.
+        kernel_size: side of the depthwise filters, odd; 0: the paper's 7.
 
     Attributes:
         feature_size: length of the features.
@@ -36,7 +37,13 @@ class SmallConvnext(nn.Module):
     """
 
     def __init__(
-        self, size: int, width: int, depth: int, stage_dropout: float = 0.0, stochastic_depth: float = 0.0
+        self,
+        size: int,
+        width: int,
+        depth: int,
+        stage_dropout: float = 0.0,
+        stochastic_depth: float = 0.0,
+        kernel_size: int = 7,
     ) -> None:
         super().__init__()
         patch = 2 if size <= 32 else 4
@@ -48,7 +55,8 @@ class SmallConvnext(nn.Module):
             before: list[nn.Module] = []
             if stage:
                 before = [_ChannelNorm(channels // 2), nn.Conv2d(channels // 2, channels, 2, stride=2)]
-            blocks = [_Block(channels, rate) for rate in rates[stage * depth : (stage + 1) * depth]]
+            own_rates = rates[stage * depth : (stage + 1) * depth]
+            blocks = [_Block(channels, rate, kernel=kernel_size or 7) for rate in own_rates]
             stages.append(nn.Sequential(*before, *blocks, nn.Dropout(stage_dropout)))
         self.stages = nn.Sequential(*stages)
         self.feature_size = width * 2 ** (_STAGES - 1)
@@ -76,11 +84,11 @@ class _ChannelNorm(nn.LayerNorm):
 
 
 class _Block(nn.Module):
-    """Depthwise 7x7, layer norm, four times the channels and back, layer scale, residual."""
+    """Depthwise 7x7 unless chosen otherwise, layer norm, four times the channels and back, layer scale, residual."""
 
-    def __init__(self, channels: int, rate: float, scale: float = 0.1) -> None:
+    def __init__(self, channels: int, rate: float, scale: float = 0.1, kernel: int = 7) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(channels, channels, 7, padding=3, groups=channels)
+        self.depthwise = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)
         self.norm = nn.LayerNorm(channels, eps=1e-6)
         self.widen = nn.Linear(channels, 4 * channels)
         self.narrow = nn.Linear(4 * channels, channels)

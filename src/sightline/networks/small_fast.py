@@ -32,6 +32,7 @@ class SmallFast(nn.Module):
             where ``size`` is over 40), so that the first steps can run on smaller copies.
         width: channels of the first stage; the others have twice as many.
         depth: convolutions a stage, 2 or more; from the third on, they are residual.
+        kernel_size: side of the stages' filters, odd; 0: 3.
 
     Attributes:
         feature_size: length of the features, twice the width.
@@ -42,14 +43,14 @@ class SmallFast(nn.Module):
         (torch.Size([5, 32]), 32)
     """
 
-    def __init__(self, size: int, width: int = 64, depth: int = 2) -> None:
+    def __init__(self, size: int, width: int = 64, depth: int = 2, kernel_size: int = 3) -> None:
         super().__init__()
         kernel, stride = (4, 2) if size > _BIG else (2, 1)
         self.stem = nn.Conv2d(3, _STEM, kernel, stride, bias=False)
         self.stem.weight.requires_grad_(False)
         self.act = nn.SiLU(inplace=True)
         channels = (_STEM, width, 2 * width, 2 * width)
-        self.stages = nn.Sequential(*(_Stage(a, b, depth) for a, b in itertools.pairwise(channels)))
+        self.stages = nn.Sequential(*(_Stage(*pair, depth, kernel_size or 3) for pair in itertools.pairwise(channels)))
         self.feature_size = 2 * width
 
     def forward(self, images: Tensor) -> Tensor:
@@ -65,12 +66,12 @@ class SmallFast(nn.Module):
 class _Stage(nn.Module):
     """Convolution, halving, norm, activation; then more convolutions at that resolution."""
 
-    def __init__(self, inputs: int, outputs: int, depth: int) -> None:
+    def __init__(self, inputs: int, outputs: int, depth: int, kernel: int) -> None:
         super().__init__()
-        self.widen = _identity_like(inputs, outputs)
+        self.widen = _identity_like(inputs, outputs, kernel)
         self.pool = nn.MaxPool2d(2)  # before norm and activation, which then process a quarter of the values
         self.norm = _norm(outputs)
-        self.refine = nn.ModuleList(_identity_like(outputs, outputs) for _ in range(depth - 1))
+        self.refine = nn.ModuleList(_identity_like(outputs, outputs, kernel) for _ in range(depth - 1))
         self.refine_norms = nn.ModuleList(_norm(outputs) for _ in range(depth - 1))
         self.act = nn.SiLU(inplace=True)
 
@@ -82,9 +83,9 @@ class _Stage(nn.Module):
         return x
 
 
-def _identity_like(inputs: int, outputs: int) -> nn.Conv2d:
-    """Return a 3x3 convolution whose first outputs copy the inputs; further ones have random weights."""
-    convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+def _identity_like(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
+    """Return a convolution whose first outputs copy the inputs; further ones have random weights."""
+    convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
     with torch.no_grad():
         nn.init.dirac_(convolution.weight[: min(inputs, outputs)])
     return convolution

@@ -14,9 +14,9 @@ __all__ = ["SmallResnet"]
 class SmallResnet(nn.Module):
     """A stem, and stages of a convolution, a halving of the resolution and residual blocks of two convolutions.
 
-    Each convolution is 3x3 and followed by batch norm and ReLU; each stage doubles the channels. The layout is
-    that of ResNet-9 (D. Page, "How to train your ResNet"), with residual blocks in every stage; the blocks are
-    those of K. He et al. (arXiv 1512.03385).
+    Each convolution, 3x3 unless chosen otherwise, is followed by batch norm and ReLU; each stage doubles the
+    channels. The layout is that of ResNet-9 (D. Page, "How to train your ResNet"), with residual blocks in every
+    stage; the blocks are those of K. He et al. (arXiv 1512.03385).
 
     Args:
         size: side of the input, in pixels; there are three stages up to 32 px, and four above.
@@ -24,6 +24,7 @@ class SmallResnet(nn.Module):
         depth: residual blocks per stage.
         stage_dropout: probability of dropping a value after each stage.
         stochastic_depth: probability of skipping the last block; it rises to this from 0 at the first.
+        kernel_size: side of the filters, odd; 0: 3.
 
     Attributes:
         feature_size: length of the features.
@@ -34,17 +35,24 @@ class SmallResnet(nn.Module):
     """
 
     def __init__(
-        self, size: int, width: int, depth: int, stage_dropout: float = 0.0, stochastic_depth: float = 0.0
+        self,
+        size: int,
+        width: int,
+        depth: int,
+        stage_dropout: float = 0.0,
+        stochastic_depth: float = 0.0,
+        kernel_size: int = 3,
     ) -> None:
         super().__init__()
+        kernel = kernel_size or 3
         count = 3 if size <= 32 else 4
         rates = rising(stochastic_depth, count * depth)
-        self.stem = _convolution(3, width)
+        self.stem = _convolution(3, width, kernel)
         stages = []
         for stage in range(count):
             channels = width * 2 ** (stage + 1)
-            blocks = [_Block(channels, rate) for rate in rates[stage * depth : (stage + 1) * depth]]
-            narrow = _convolution(channels // 2, channels)
+            blocks = [_Block(channels, rate, kernel) for rate in rates[stage * depth : (stage + 1) * depth]]
+            narrow = _convolution(channels // 2, channels, kernel)
             stages.append(nn.Sequential(narrow, nn.MaxPool2d(2), *blocks, nn.Dropout(stage_dropout)))
         self.stages = nn.Sequential(*stages)
         self.feature_size = width * 2**count
@@ -56,9 +64,9 @@ class SmallResnet(nn.Module):
 
 
 class _Block(nn.Module):
-    def __init__(self, channels: int, rate: float) -> None:
+    def __init__(self, channels: int, rate: float, kernel: int) -> None:
         super().__init__()
-        self.convolutions = nn.Sequential(_convolution(channels, channels), _convolution(channels, channels))
+        self.convolutions = nn.Sequential(*(_convolution(channels, channels, kernel) for _ in range(2)))
         self.skip = skip_at_random(rate)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,9 +74,9 @@ class _Block(nn.Module):
         return y
 
 
-def _convolution(inputs: int, outputs: int) -> nn.Sequential:
+def _convolution(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
     layers = OrderedDict[str, nn.Module]()
-    layers["conv"] = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+    layers["conv"] = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
     layers["norm"] = nn.BatchNorm2d(outputs)
     layers["act"] = nn.ReLU()
     return nn.Sequential(layers)

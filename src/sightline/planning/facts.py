@@ -112,8 +112,8 @@ class EarlierRun:
         classes: its classes, in the order of its head's rows.
         source: where its own start came from, in words.
         licence: of that start, which is inherited.
-        settings: what its weights are made for: size, interpolation, mean, std, width, depth, features, as far as
-            known.
+        settings: what its weights are made for: size, interpolation, mean, std, width, depth, kernel_size,
+            dense_units, features, as far as known.
         seen: ``train`` or ``val`` -> sha256 of the images that trained it, or chose its epoch; those of the runs
             that it started from itself are among them.
         is_traced: whether ``seen`` is all of them: a classifier outside its run names none.

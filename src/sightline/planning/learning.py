@@ -77,17 +77,26 @@ def decide_network(decide: Decisions, network: NetworkFacts, earlier: EarlierRun
         "std": (network.std, expects if network.has_weights else "spread of 0..1"),
         "width": (own.width if own else 0, shape),
         "depth": (own.depth if own else 0, shape),
+        "kernel_size": (own.kernel_size if own else 0, shape),
     }
     for name, (value, reason) in suggested.items():
-        if earlier and name in earlier.settings:
-            decide(name, earlier.settings[name], "weights", f"as in {earlier.name}")
-        else:
-            decide(name, value, "network", reason)
+        _inherit(decide, name, value, reason, earlier)
+    units = own.dense_units * decide.value("width") if own else 0
+    reason = "as many as the last stage has channels" if units else "this network has no such layer"
+    _inherit(decide, "dense_units", units, reason, earlier)
     dropout, stage_dropout = (own.dropout, own.stage_dropout) if own else (0.0, 0.0)
     decide("dropout", dropout, "network", "part of this network" if dropout else "not needed in short trainings")
     reason = "part of this network" if stage_dropout else "not needed in short trainings"
     decide("stage_dropout", stage_dropout, "network", reason)
     decide("stochastic_depth", 0.0, "default", "not needed in short trainings")
+
+
+def _inherit(decide: Decisions, name: str, value: object, reason: str, earlier: EarlierRun | None) -> None:
+    """Decide a part of the network's form, as in the earlier run whose weights it takes."""
+    if earlier and name in earlier.settings:
+        decide(name, earlier.settings[name], "weights", f"as in {earlier.name}")
+    else:
+        decide(name, value, "network", reason)
 
 
 def decide_learning(decide: Decisions, data: DataFacts, hardware: Hardware, earlier: EarlierRun | None = None) -> None:

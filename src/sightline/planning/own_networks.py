@@ -15,6 +15,8 @@ class OwnNetwork:
         description: what it is, in a few words.
         width: channels of its first stage, unless chosen otherwise.
         depth: blocks a stage, unless chosen otherwise.
+        kernel_size: side of its stages' filters, unless chosen otherwise.
+        dense_units: of its dense layer, for each channel of its width; 0: it has no such layer.
         dropout: before its last layer.
         stage_dropout: after each stage.
         lacks: settings that it does not support; they must be 0.
@@ -23,6 +25,8 @@ class OwnNetwork:
     description: str
     width: int
     depth: int
+    kernel_size: int = 3
+    dense_units: int = 0
     dropout: float = 0.0
     stage_dropout: float = 0.0
     lacks: tuple[str, ...] = ()
@@ -34,12 +38,22 @@ OWN_NETWORKS = {
         "plain convolutions that learn in few epochs (as in the CIFAR-10 speed records)",
         64,
         2,
-        lacks=("stage_dropout", "stochastic_depth"),
+        lacks=("dense_units", "stage_dropout", "stochastic_depth"),
     ),
-    "small-resnet": OwnNetwork("residual blocks of two convolutions, batch norm, max pooling", 16, 1, 0.2),
-    "small-convnext": OwnNetwork("ConvNeXt blocks (depthwise convolution, LayerNorm, inverted bottleneck)", 48, 2),
+    "small-resnet": OwnNetwork(
+        "residual blocks of two convolutions, batch norm, max pooling", 16, 1, dropout=0.2, lacks=("dense_units",)
+    ),
+    "small-convnext": OwnNetwork(
+        "ConvNeXt blocks (depthwise convolution, LayerNorm, inverted bottleneck)", 48, 2, 7, lacks=("dense_units",)
+    ),
     "small-cnn": OwnNetwork(
-        "three stages of convolution, pooling and dropout, and a dense layer", 32, 1, 0.5, 0.3, ("stochastic_depth",)
+        "three stages of convolution, pooling and dropout, and a dense layer",
+        32,
+        1,
+        dense_units=4,
+        dropout=0.5,
+        stage_dropout=0.3,
+        lacks=("stochastic_depth",),
     ),
 }
 

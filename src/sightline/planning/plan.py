@@ -257,7 +257,8 @@ def _refuse_shape(settings: Settings) -> None:
     """Raise ``InputError`` for a shape or a dropout that the network does not have."""
     own = OWN_NETWORKS.get(settings.model)
     if own is None:
-        chosen = next((name for name in ("width", "depth", "stage_dropout") if getattr(settings, name)), None)
+        shape = ("width", "depth", "kernel_size", "dense_units", "stage_dropout")
+        chosen = next((name for name in shape if getattr(settings, name)), None)
         if chosen:
             message = f"{chosen} = {getattr(settings, chosen):g} can't be used: the shape of {settings.model} is fixed"
             cure = f"give --set {chosen}=0, or one of Sightline's own networks: sightline models"
@@ -270,7 +271,8 @@ def _refuse_shape(settings: Settings) -> None:
     for name in own.lacks:
         if getattr(settings, name):
             message = f"{name} = {getattr(settings, name):g}, but {settings.model} does not support {name}"
-            raise InputError("plan.conflict", message, f"give --set {name}=0, or --model small-resnet")
+            able = next(one for one in ("small-resnet", "small-cnn") if name not in OWN_NETWORKS[one].lacks)
+            raise InputError("plan.conflict", message, f"give --set {name}=0, or --model {able}")
 
 
 def _shown(value: Any) -> str:

@@ -60,6 +60,15 @@ class Settings(BaseModel):
         ge=0, le=4096, description="channels of the first stage of our own networks; 0 for timm's, which are fixed"
     )
     depth: int = Field(ge=0, le=64, description="blocks per stage of our own networks; 0 for timm's, which are fixed")
+    kernel_size: Literal[0, 3, 5, 7, 9, 11] = Field(
+        default=0, description="side of the filters in the stages of our own networks; 0: what is usual for the network"
+    )
+    dense_units: int = Field(
+        default=0,
+        ge=0,
+        le=65_536,
+        description="units of the dense layer of small-cnn, before the last; 0: as many as its last stage has channels",
+    )
     features: Literal["last", "stages"] = Field(
         default="last",
         description="what the last layer sees: the body's last map, averaged, or those of its earlier stages too",

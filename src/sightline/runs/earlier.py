@@ -17,7 +17,7 @@ from sightline.runtime.bundle import Bundle
 __all__ = ["find_earlier"]
 
 # What a network's weights are made for; the rest of a plan may differ from run to run.
-_INHERITED = ("size", "interpolation", "mean", "std", "width", "depth", "features")
+_INHERITED = ("size", "interpolation", "mean", "std", "width", "depth", "kernel_size", "dense_units", "features")
 
 
 def find_earlier(name: str, *, folder: str | Path) -> EarlierRun | None:

@@ -51,6 +51,10 @@ def _of_network(plain: Settings) -> Iterator[tuple[str, Any]]:
         widths = {max(8, round(plain.width * factor / 8) * 8) for factor in (0.5, 1.0, 1.5, 2.0)}
         yield "width", sorted(widths | {plain.width})
         yield "depth", sorted({max(1, plain.depth - 1), plain.depth, plain.depth + 1})
+        yield "kernel_size", sorted({3, 5, plain.kernel_size or own.kernel_size})
+        if own.dense_units:
+            units = plain.dense_units or own.dense_units * plain.width
+            yield "dense_units", sorted({max(8, units // 2), units, 2 * units, 4 * units})
         yield "dropout", {"low": 0.0, "high": 0.6, "step": 0.1}
         if "stage_dropout" not in own.lacks:
             yield "stage_dropout", {"low": 0.0, "high": 0.5, "step": 0.1}

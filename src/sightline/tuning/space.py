@@ -186,7 +186,7 @@ def _with_range(name: str, table: Mapping[str, Any]) -> Dial:
     kinds = {float} if name == STRENGTH else _kinds(name)
     if not kinds & {int, float}:
         cure = f"give {name} = [first, second ...]"
-        raise InputError("tune.space", f"{name} has no range: its values are not numbers", cure)
+        raise InputError("tune.space", f"{name} has no range: it takes certain values alone", cure)
     absent = [end for end in ("low", "high") if end not in table]
     if absent:
         raise InputError("tune.space", f"{name} has no {absent[0]}", "give low and high; or choices")
