@@ -21,6 +21,7 @@ __all__ = [
     "EpochEnded",
     "Event",
     "FeaturesSeen",
+    "ImagesPredicted",
     "InputsSeen",
     "MistakesSeen",
     "Noted",
@@ -74,6 +75,21 @@ class Progressed:
     total: int
     unit: str
     left: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ImagesPredicted:
+    """``done`` images are in the output of a prediction, ``bad`` of them as errors. No event of a training.
+
+    Attributes:
+        total: of all images; None: not known, or not yet.
+        rate: images a second, of late.
+    """
+
+    done: int
+    total: int | None
+    rate: float
+    bad: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ OWN = {
     "pixels/parquet.py": "parquet",
     "data/parquet.py": "parquet",
     "data/hub.py": "hub",
+    "predicting/named_images.py": "parquet",
+    "predicting/parquet_rows.py": "parquet",
     "pixels/opening.py": "heic",
     "tracking/tensorboard.py": "tensorboard",
     "tracking/mlflow.py": "mlflow",

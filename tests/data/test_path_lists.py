@@ -80,3 +80,10 @@ def test_a_table_without_paths_is_refused_with_its_columns(text: str) -> None:
 
 def test_a_column_filepath_is_a_column_of_paths() -> None:
     assert list(read_paths(io.BytesIO(b"label,filepath\ncat,a.jpg\n"))) == ["a.jpg"]
+
+
+def test_paths_of_a_list_may_be_relative_to_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.jpg").write_bytes(b"")
+    for text in ("deep/a.jpg\n", "deep\\a.jpg\n", '"deep/a.jpg"\n', "path\ndeep/a.jpg\n"):
+        assert list(read_paths(io.BytesIO(text.encode()), "list", str(tmp_path))) == [str(tmp_path / "deep/a.jpg")]

@@ -25,7 +25,7 @@ def demo(
     from sightline.api import training
     from sightline.api.data import check_up
     from sightline.cli.check import print_findings
-    from sightline.cli.predict import print_one
+    from sightline.cli.predicted_rows import print_one
     from sightline.cli.train import print_result
     from sightline.data.digits import write_digits
     from sightline.installation import require_extra

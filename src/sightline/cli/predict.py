@@ -1,43 +1,43 @@
-"""``sightline predict``: classes for files, folders, patterns, or a list on stdin. Needs no torch."""
+"""``sightline predict``: classes for files, folders, patterns, archives, tables, lists. Needs no torch."""
 
 from __future__ import annotations
 
-import glob
 import io
-import json
 import os
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
 from sightline.cli.data_options import FollowLinks
-from sightline.cli.plain_output import print_table_text
+from sightline.cli.predicted_rows import listed_classes, print_document, print_one, print_rows
 
 if TYPE_CHECKING:
+    from sightline.predicting.named_images import Named
     from sightline.runtime.classifier import Classifier
-    from sightline.runtime.predictions import Prediction, Predictions
 
-__all__ = ["Format", "predict", "print_one"]
-
-_REASONS = {"new": "unlike the training images", "unsure": "less confident than required"}
+__all__ = ["Format", "predict"]
 
 
 class Format(StrEnum):
-    """How predictions are printed."""
+    """How predictions are printed or written."""
 
     table = "table"
     csv = "csv"
     jsonl = "jsonl"
+    parquet = "parquet"
 
 
 def predict(
     model: Annotated[str, typer.Argument(help="A run, a classifier folder, a model.onnx, or latest.")],
-    sources: Annotated[list[str], typer.Argument(help="Image files, folders or patterns; - reads a list from stdin.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(help="Images, folders, patterns, archives, tables, lists of paths; - reads a list from stdin."),
+    ],
     top: Annotated[int | None, typer.Option("--top-k", min=1, help="Print only the K most probable classes.")] = None,
     least: Annotated[
         str, typer.Option("--min-confidence", help="Answer unknown below this: 0 to 1, or auto (chosen on validation).")
@@ -62,7 +62,18 @@ def predict(
         ),
     ] = None,
     follow_links: FollowLinks = False,
-    form: Annotated[Format | None, typer.Option("--format", help="How predictions are printed.")] = None,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="How predictions are printed; of --out: by its ending.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File for predictions: .csv, .jsonl or .parquet; it appears when it is whole."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an --out that was stopped or killed.")] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="Only this part of the images, such as 3/64 (from 0/64 on), into a file of its own."),
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
@@ -73,13 +84,28 @@ def predict(
     Examples:
         sightline predict latest photo.jpg
         sightline predict latest photos/ --format csv --top-k 2
+        sightline predict latest photos/ --out said.csv
     """
     from sightline.api.loading import load
     from sightline.cli.latest import resolve_latest
 
+    file_form = _file_form(out, form, sets) if out is not None else None
+    if out is None:
+        _refuse_without_file(form, resume, shard)
     limits: dict[str, Any] = {"min_confidence": _parse_number(least), "max_novelty": _parse_number(most)}
     classifier = load(resolve_latest(model, runs), runs=runs)
     mass = _mass_of(classifier, form) if sets else None
+    if out is not None and file_form is not None:
+        from sightline.cli.predict_to_file import predict_to_file
+        from sightline.data.choices import FindingChoices
+        from sightline.predicting.request import Request
+        from sightline.predicting.shards import WHOLE, Shard
+
+        choices = FindingChoices(skip=tuple(skip or ()), follow_links=follow_links)
+        part = Shard.parse(shard) if shard else WHOLE
+        request = Request(tuple(sources), file_form, top, mass, **limits, choices=choices, shard=part)
+        is_repeated = resume or part != WHOLE  # the same line of an array of jobs goes on with its part
+        raise typer.Exit(predict_to_file(classifier, request, out, resume=is_repeated, as_json=as_json, stdin=_stdin()))
     images = _find(sources, skip or [], follow_links)
     first = list(islice(images, 2))
     if not first:
@@ -92,13 +118,52 @@ def predict(
         said = classifier.predict(first, **limits)
         print_one(said[0], most=top)
         if mass is not None:
-            print(f"Set: {_listed(said.sets(mass)[0])}")
+            print(f"Set: {listed_classes(said.sets(mass)[0])}")
         raise typer.Exit(3 if said.count_bad else 0)
     parts = classifier.predict_stream(chain(first, images), **limits)
-    counts = _print_stream(parts, form or Format.table, top, mass, as_json)
-    if counts[1]:
-        print(f"{counts[1]:,} of {counts[0]:,} files could not be read", file=sys.stderr)
+    shown = print_document(parts, top, mass) if as_json else print_rows(parts, form or Format.table, top, mass)
+    total = bad = 0
+    for one in shown:
+        total += len(one)
+        bad += one.count_bad
+    if bad:
+        print(f"{bad:,} of {total:,} files could not be read", file=sys.stderr)
         raise typer.Exit(3)
+
+
+def _file_form(out: Path, form: Format | None, sets: bool) -> str:
+    """Return the format of the file that was asked for, before the model is read.
+
+    Raises:
+        InputError: if there is none, or it has no room for sets.
+        MissingExtra: for Parquet without pyarrow.
+    """
+    from sightline.errors import InputError
+    from sightline.predicting.output_formats import format_of
+
+    if form is Format.table:
+        raise InputError("predict.format", "--format table is for reading on a screen", "leave out --format or --out")
+    found = format_of(out, form.value if form else None)
+    if sets and found == "csv":
+        _refuse_sets_in_csv("let --out end in .jsonl or .parquet")
+    return found
+
+
+def _refuse_without_file(form: Format | None, resume: bool, shard: str | None) -> None:
+    """Raise for options that say how a file is written, where none is named."""
+    from sightline.errors import InputError
+
+    if form is Format.parquet:
+        raise InputError("predict.format", "Parquet is not printed", "name a file: --out said.parquet")
+    asked = "--resume" if resume else "--shard" if shard is not None else ""
+    if asked:
+        raise InputError("predict.no-file", f"{asked} needs a file to write", "name one: --out said.csv")
+
+
+def _refuse_sets_in_csv(cure: str) -> None:
+    from sightline.errors import InputError
+
+    raise InputError("predict.sets", "--sets prints lists, which CSV can't hold", cure)
 
 
 def _mass_of(classifier: Classifier, form: Format | None) -> float:
@@ -110,17 +175,11 @@ def _mass_of(classifier: Classifier, form: Format | None) -> float:
     from sightline.errors import InputError
 
     if form is Format.csv:
-        raise InputError("predict.sets", "--sets prints lists, which CSV can't hold", "add --format jsonl, or --json")
+        _refuse_sets_in_csv("add --format jsonl, or --json")
     if classifier.bundle.set_mass is None:
         message = "this classifier was made with too few validation images to make sets"
         raise InputError("predict.sets", message, "train with 200 validation images or more, or leave out --sets")
     return classifier.bundle.set_mass
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    from sightline.text import printable
-
-    return ", ".join(map(printable, names))
 
 
 def _parse_number(text: str) -> float | str:
@@ -131,80 +190,44 @@ def _parse_number(text: str) -> float | str:
         return text
 
 
-def print_one(row: Prediction, *, most: int | None = None) -> None:
-    """Print one image's prediction for a person: the class, then every class in falling order."""
-    from sightline.text import printable, share
-
-    if row.error:
-        print(f"error  {printable(row.path)}: {printable(row.error)}")
-        return
-    said = f"{printable(row.label or '')} ({share(row.confidence, 2)})"
-    print(f"Predicted: unknown, {_REASONS[row.unknown]}; most like {said}" if row.unknown else f"Predicted: {said}")
-    width = max(len(printable(name)) for name, _ in row.top[:most])
-    for name, value in row.top[:most]:
-        print(f"  {printable(name):<{width}}  {share(value, 2):>8}")
-
-
-def _find(sources: list[str], skip: list[str], follow_links: bool) -> Iterator[str]:
+def _find(sources: list[str], skip: list[str], follow_links: bool) -> Iterator[Named]:
     """Yield the images that were named; a name that matches nothing is passed on, and becomes an error row."""
-    for source in sources:
-        if source == "-":
-            yield from _listed_on_stdin()
-        elif os.path.isdir(source):  # noqa: PTH112  (unlike Path.is_dir it never raises)
-            from sightline.cli.named_folders import images_of
+    if all(map(_is_plain_image, sources)):  # without the rooms that find images in other things
+        yield from sources
+        return
+    from sightline.data.choices import FindingChoices
+    from sightline.events import Noted
+    from sightline.predicting.named_images import list_images
+    from sightline.text import printable
 
-            yield from images_of(source, skip, follow_links)
-        elif not os.path.exists(source) and glob.has_magic(source):  # noqa: PTH110
-            yield from _expand(source)
+    for found in list_images(sources, FindingChoices(skip=tuple(skip), follow_links=follow_links), _stdin()):
+        if isinstance(found, Noted):
+            print(printable(found.message), file=sys.stderr)
         else:
-            yield source
+            yield found
 
 
-def _listed_on_stdin() -> Iterator[str]:
-    from sightline.data.path_lists import read_paths
-
-    binary = getattr(sys.stdin, "buffer", None)
-    yield from read_paths(io.BytesIO(sys.stdin.read().encode()) if binary is None else binary)
+_PLAIN = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif")
 
 
-def _expand(pattern: str) -> list[str]:
-    """Return what a pattern matches, ``**`` included; a shell does that too, but not on Windows or in quotes."""
-    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  (Path.glob refuses absolute ones)
-    if not found:
-        print(f"no file matches {pattern!r}", file=sys.stderr)
-    return found or [pattern]
+def _is_plain_image(source: str) -> bool:
+    return source.lower().endswith(_PLAIN) and os.path.isfile(source)  # noqa: PTH113  (it never raises)
 
 
-def _print_stream(
-    parts: Iterator[Predictions], form: Format, top: int | None, mass: float | None, as_json: bool
-) -> tuple[int, int]:
-    """Print predictions as they come; returns (all, unreadable)."""
-    total = bad = 0
-    documents: list[dict[str, object]] = []
-    for part in parts:
-        if as_json:
-            documents += part.to_dicts(top=top, mass=mass)
-        elif form is Format.csv:
-            print_table_text(part.to_csv(top=top, header=total == 0))
-        elif form is Format.jsonl:
-            print_table_text(part.to_jsonl(top=top, mass=mass))
-        else:
-            _print_table(part, top, mass)
-        total += len(part)
-        bad += part.count_bad
-    if as_json:
-        print(json.dumps({"schema_version": 1, "predictions": documents}))
-    return total, bad
+def _stdin() -> BinaryIO:
+    binary: BinaryIO | None = getattr(sys.stdin, "buffer", None)
+    return io.BufferedReader(_Typed()) if binary is None else binary
 
 
-def _print_table(part: Predictions, top: int | None, mass: float | None) -> None:
-    from sightline.text import printable, share
+class _Typed(io.RawIOBase):
+    """Stdin as bytes, where it has none: it is read when it is needed."""
 
-    sets = part.sets(mass) if mass is not None else [()] * len(part)
-    for row, held in zip(part, sets, strict=True):
-        if row.error:
-            print(f"{printable(row.path)}  error: {printable(row.error)}")
-        else:
-            shown = "  ".join(f"{printable(name)} {share(value, 2)}" for name, value in row.top[: top or 1])
-            shown = f"unknown ({row.unknown}): {shown}" if row.unknown else shown
-            print(f"{printable(row.path)}  {shown}{f'  set: {_listed(held)}' if held else ''}")
+    def __init__(self) -> None:
+        self._text: io.BytesIO | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._text = self._text or io.BytesIO(sys.stdin.read().encode())
+        return self._text.readinto(buffer)

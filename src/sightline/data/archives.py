@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sightline.data.choices import FindingChoices
 from sightline.data.cifar import refuse_cifar_names
-from sightline.data.folders import is_hidden
+from sightline.data.folders import Visit, is_hidden, walk
 from sightline.data.found import Found
 from sightline.data.layouts import read_tree
 from sightline.pixels.archives import Archive
-from sightline.pixels.containers import MARK, open_container
+from sightline.pixels.containers import MARK, Member, open_container
 
-__all__ = ["read_archive"]
+__all__ = ["images_in_archive", "read_archive"]
 
 
 @dataclass(slots=True)
@@ -68,6 +69,20 @@ def read_archive(path: Path, choices: FindingChoices) -> Found:
         root = visible[0]
     found = read_tree(root, str(path), path.parent, choices)
     return replace(found, skipped=skipped + found.skipped)
+
+
+def images_in_archive(path: Path, choices: FindingChoices) -> Iterator[Member]:
+    """Yield the images in a zip or tar, whatever folders they are in, sorted folder by folder.
+
+    Raises:
+        DataError: if the archive is damaged or beyond a limit.
+    """
+    archive = open_container(path)
+    assert isinstance(archive, Archive)
+    top = _tree(archive, f"{path.name}{MARK}")
+    yield from (
+        Member(path, node.path) for node in walk(top, Visit(choices), is_top=True) if isinstance(node, ArchiveNode)
+    )
 
 
 def _tree(archive: Archive, before: str) -> ArchiveNode:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +27,7 @@ __all__ = [
     "Visit",
     "children_of",
     "find_images",
+    "images_below",
     "is_hidden",
     "is_image",
     "left_out_by",
@@ -246,6 +247,21 @@ def find_images(folder: Path, choices: FindingChoices = _NO_CHOICES) -> tuple[li
     if not found:
         refuse_links(folder, str(folder), visit.skipped)
     return found, [(str(folder / text), reason) for text, reason in visit.skipped]
+
+
+def images_below(folder: str, choices: FindingChoices = _NO_CHOICES) -> Generator[str, None, list[tuple[str, str]]]:
+    """Yield the image files below a folder as they are found, in the order of :func:`find_images`.
+
+    Only the names in the folders on the way are held. A generator: returns (path, reason) of every other thing there.
+
+    Example:
+        ``for path in images_below("photos"): print(path)``
+    """
+    top, above = DiskNode.top(Path(folder)), Path(folder)
+    visit = Visit(choices, visited={top.identity})
+    for node in walk(top, visit, is_top=True):
+        yield str(above / node.text)
+    return [(str(above / text), reason) for text, reason in visit.skipped]
 
 
 def children_of(node: Node) -> Sequence[Node]:

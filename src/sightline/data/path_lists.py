@@ -1,4 +1,4 @@
-"""A list of images on stdin: a path a line, or a table with a column path."""
+"""A list of images on stdin or in a file: a path a line, or a table with a column path."""
 
 from __future__ import annotations
 
@@ -14,17 +14,23 @@ from sightline.data.path_forms import forms_of
 from sightline.data.tables import usual_names
 from sightline.errors import DataError
 
-__all__ = ["read_paths"]
+__all__ = ["find_path", "read_paths"]
 
 _SOURCE = "the list on stdin"
 _BLOCK = 65_536  # bytes
 
 
-def read_paths(stream: BinaryIO) -> Iterator[str]:
+def read_paths(stream: BinaryIO, source: str = _SOURCE, folder: str = "", *, is_table: bool = False) -> Iterator[str]:
     """Yield the paths of a list as they come; one that is not there in that form, but in another, in the other.
 
     A byte order mark, UTF-16 with such a mark, CRLF, backslashes, quotation marks around a path, and lists that end
-    paths with a null (``find -print0``) are understood. A table has a header with a column ``path``.
+    paths with a null (``find -print0``) are understood. A table has a header with a column ``path``; it is read whole.
+
+    Args:
+        stream: the list.
+        source: its name in messages.
+        folder: what its paths are relative to; by default the current folder.
+        is_table: it should be a table: without a header, a first line of several cells that is no file is an error.
 
     Raises:
         DataError: for a table that can't be read.
@@ -36,21 +42,22 @@ def read_paths(stream: BinaryIO) -> Iterator[str]:
     """
     block = _first_block(stream)
     if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        stream = io.BytesIO(decode_text(block + stream.read(), _SOURCE).encode())
+        stream = io.BytesIO(decode_text(block + stream.read(), source).encode())
         block = _first_block(stream)
     block = block.removeprefix(codecs.BOM_UTF8)
     if b"\0" in block:
-        yield from (_found(os.fsdecode(path)) for path in _ended_by_null(block, stream) if path.strip())
+        yield from (find_path(os.fsdecode(path), folder) for path in _ended_by_null(block, stream) if path.strip())
         return
     lines = chain(io.BytesIO(block if block.endswith(b"\n") else block + stream.readline()), stream)
     first = next(lines, b"")
-    if _is_header(os.fsdecode(first)) or first.lower().startswith(b"sep="):
-        yield from _paths_in_table(first + b"".join(lines))
+    is_headless = is_table and any(cut in first for cut in b",;\t") and not _is_file(os.fsdecode(first), folder)
+    if _is_header(os.fsdecode(first)) or first.lower().startswith(b"sep=") or is_headless:
+        yield from _paths_in_table(first + b"".join(lines), source, folder)
         return
     for line in chain([first], lines):
         path = line.rstrip(b"\r\n")
         if path.strip():
-            yield _found(os.fsdecode(path))
+            yield find_path(os.fsdecode(path), folder)
 
 
 def _first_block(stream: BinaryIO) -> bytes:
@@ -81,16 +88,18 @@ def _ended_by_null(block: bytes, stream: BinaryIO) -> Iterator[bytes]:
         block = rest + more if more else b""
 
 
-def _paths_in_table(data: bytes) -> Iterator[str]:
-    table = read_delimited(data, _SOURCE, any_bytes=True)
-    columns = usual_names(table.columns, _SOURCE)
+def _paths_in_table(data: bytes, source: str, folder: str) -> Iterator[str]:
+    table = read_delimited(data, source, any_bytes=True)
+    columns = usual_names(table.columns, source)
     if "path" not in columns:
         message = (
-            f"{_SOURCE} is a table without a column path: its columns are {', '.join(map(repr, columns)) or 'none'}"
+            f"{source} is a table without a column path: its columns are {', '.join(map(repr, columns)) or 'none'}"
         )
         raise DataError("data.table-columns", message, "name the column with the images path in the table's header")
     place = columns.index("path")
-    yield from (_found(row.cells[place]) for row in table.rows if len(row.cells) > place and row.cells[place])
+    yield from (
+        find_path(row.cells[place], folder) for row in table.rows if len(row.cells) > place and row.cells[place]
+    )
 
 
 def _is_header(line: str) -> bool:
@@ -98,8 +107,22 @@ def _is_header(line: str) -> bool:
     return not set(PATH_NAMES).isdisjoint(cells) and not os.path.exists(line.strip())  # noqa: PTH110
 
 
-def _found(text: str) -> str:
-    """Return the form of a path under which there is a file; the path itself where there is none."""
+def _is_file(line: str, folder: str) -> bool:
+    return os.path.isfile(find_path(line.rstrip("\r\n"), folder))  # noqa: PTH113
+
+
+def find_path(text: str, folder: str) -> str:
+    """Return the form of a path in a list under which there is a file; the path itself where there is none.
+
+    Args:
+        text: as it is written, perhaps by another system, or in quotation marks.
+        folder: what it is relative to; empty: the current folder.
+
+    Example:
+        >>> find_path("no-such.jpg", "photos")
+        'photos/no-such.jpg'
+    """
     plain = text.strip()
     bare = plain[1:-1] if plain[:1] == plain[-1:] == '"' and len(plain) > 2 else plain
-    return next((form for path in (text, bare) for form in forms_of(path) if os.path.exists(form)), text)  # noqa: PTH110
+    forms = (os.path.join(folder, form) for path in (text, bare) for form in forms_of(path))  # noqa: PTH118  (as written)
+    return next(filter(os.path.exists, forms), os.path.join(folder, text))  # noqa: PTH118

@@ -40,6 +40,9 @@ class Rows:
     shape: tuple[int, int, int]
     planar: bool = False
 
+    def __len__(self) -> int:
+        return self.count
+
     def read(self, name: str) -> bytes:
         """Return a row, by its number from 0, as the bytes of a PPM or PGM.
 
