@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sightline.cli import data_options as shared
+
 if TYPE_CHECKING:
     from sightline.runs.folder import Run
 
 __all__ = ["train"]
 
-
-# The groups of options in --help.
-_DATA, _NETWORK, _LEARNING, _TIME, _OUTPUT = "Data", "Network", "Learning", "Time and devices", "Output"
+_DATA, _NETWORK, _LEARNING, _TIME, _OUTPUT = shared.GROUPS
 
 
 def train(
@@ -28,8 +28,8 @@ def train(
             help="A folder with one folder of images per class; also split folders, a table, an archive or a named set."
         ),
     ],
-    val: Annotated[float | None, typer.Option(help="Share drawn for validation.", rich_help_panel=_DATA)] = None,
-    test: Annotated[float | None, typer.Option(help="Share drawn for testing; 0: none.", rich_help_panel=_DATA)] = None,
+    val: shared.ValShare = None,
+    test: shared.TestShare = None,
     select_on_val: Annotated[
         bool,
         typer.Option(
@@ -46,15 +46,8 @@ def train(
         int | None,
         typer.Option(help="Cross-validate in this many trainings: each image is tested once.", rich_help_panel=_DATA),
     ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(
-            help="Images that belong together: a column, or a regular expression on paths.", rich_help_panel=_DATA
-        ),
-    ] = None,
-    fixes: Annotated[
-        Path | None, typer.Option(help="CSV of images to exclude, relabel or group.", rich_help_panel=_DATA)
-    ] = None,
+    group: shared.Group = None,
+    fixes: shared.Fixes = None,
     versions: Annotated[
         str | None,
         typer.Option(
@@ -77,10 +70,12 @@ def train(
         ),
     ] = None,
     follow_links: Annotated[
-        bool, typer.Option("--follow-links", help="Follow links that lead out of the folder.", rich_help_panel=_DATA)
+        bool,
+        typer.Option("--follow-links", help="Follow links that lead out of the folder.", rich_help_panel=_DATA),
     ] = False,
     on_bad: Annotated[
-        str | None, typer.Option(help="Images that can't be read: skip (up to 1 %) or fail.", rich_help_panel=_DATA)
+        str | None,
+        typer.Option(help="Images that can't be read: skip (up to 1 %) or fail.", rich_help_panel=_DATA),
     ] = None,
     value_range: Annotated[
         str | None,
@@ -90,10 +85,7 @@ def train(
             rich_help_panel=_DATA,
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Any timm network, or one of ours (see sightline models).", rich_help_panel=_NETWORK),
-    ] = None,
+    model: shared.Model = None,
     weights: Annotated[
         str | None,
         typer.Option(help="Start from this safetensors file or earlier run.", rich_help_panel=_NETWORK),
@@ -101,20 +93,11 @@ def train(
     no_pretrained: Annotated[
         bool, typer.Option("--no-pretrained", help="Start from random weights.", rich_help_panel=_NETWORK)
     ] = False,
-    size: Annotated[
-        int | None, typer.Option(help="Side of the network's square input, in pixels.", rich_help_panel=_NETWORK)
-    ] = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            help="A packaged recipe (see sightline recipes) or a TOML file of settings.", rich_help_panel=_LEARNING
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the training images.", rich_help_panel=_LEARNING)
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per step.", rich_help_panel=_LEARNING)] = None,
-    lr: Annotated[float | None, typer.Option(help="Highest learning rate.", rich_help_panel=_LEARNING)] = None,
+    size: shared.Side = None,
+    recipe: shared.RecipeName = None,
+    epochs: shared.Epochs = None,
+    batch_size: shared.BatchSize = None,
+    lr: shared.Rate = None,
     find_lr: Annotated[
         bool,
         typer.Option("--find-lr", help="Find the learning rate by a short range test.", rich_help_panel=_LEARNING),
@@ -134,17 +117,12 @@ def train(
             rich_help_panel=_LEARNING,
         ),
     ] = None,
-    assign: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", help="Any setting as name=value, for example flip=0; repeatable.", rich_help_panel=_LEARNING
-        ),
-    ] = None,
+    assign: shared.Assign = None,
     time: Annotated[
         str | None,
         typer.Option(help="Limit for the whole command: 60s, 10m, 2h.", rich_help_panel=_TIME),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:N or mps.", rich_help_panel=_TIME)] = None,
+    device: shared.Device = None,
     devices: Annotated[
         str | None,
         typer.Option(help="Number of processes that train together, one per device; or all.", rich_help_panel=_TIME),
@@ -153,7 +131,7 @@ def train(
         bool,
         typer.Option("--plan", help="Print every setting and the expected time, and stop.", rich_help_panel=_OUTPUT),
     ] = False,
-    out: Annotated[Path, typer.Option(help="Folder that holds the runs.", rich_help_panel=_OUTPUT)] = Path("runs"),
+    out: shared.Out = Path("runs"),
     name: Annotated[str | None, typer.Option(help="Name of the run.", rich_help_panel=_OUTPUT)] = None,
     resume: Annotated[
         bool,
@@ -180,10 +158,8 @@ def train(
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.", rich_help_panel=_OUTPUT)] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document on stdout.", rich_help_panel=_OUTPUT)
-    ] = False,
+    quiet: shared.Quiet = False,
+    as_json: shared.AsJson = False,
 ) -> None:
     """Train a classifier on a folder of images.
 

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sightline.cli import data_options as shared
+
 if TYPE_CHECKING:
     from sightline.runs.folder import Run
 
 __all__ = ["tune"]
 
-_SEARCH, _RECIPE, _OUTPUT = "Search", "Plain recipe", "Output"
+_SEARCH = "Search"
+*_, _LEARNING, _TIME, _OUTPUT = shared.GROUPS
 
 
 def tune(
@@ -43,40 +46,27 @@ def tune(
     new: Annotated[
         bool, typer.Option("--new", help="Begin another search beside that of this name.", rich_help_panel=_SEARCH)
     ] = False,
-    recipe: Annotated[
-        str | None, typer.Option(help="A packaged recipe, or a TOML file of settings.", rich_help_panel=_RECIPE)
+    val: shared.ValShare = None,
+    test: shared.TestShare = None,
+    group: shared.Group = None,
+    fixes: shared.Fixes = None,
+    model: shared.Model = None,
+    size: shared.Side = None,
+    recipe: shared.RecipeName = None,
+    epochs: shared.Epochs = None,
+    batch_size: shared.BatchSize = None,
+    lr: shared.Rate = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the split and all trials.", rich_help_panel=_LEARNING)
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Any timm network, or one of ours.", rich_help_panel=_RECIPE)
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the training images.", rich_help_panel=_RECIPE)
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per step.", rich_help_panel=_RECIPE)] = None,
-    lr: Annotated[float | None, typer.Option(help="Highest learning rate.", rich_help_panel=_RECIPE)] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the network's input.", rich_help_panel=_RECIPE)] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the split and all trials.", rich_help_panel=_RECIPE)] = None,
-    val: Annotated[float | None, typer.Option(help="Share drawn for validation.", rich_help_panel=_RECIPE)] = None,
-    test: Annotated[float | None, typer.Option(help="Share drawn for testing.", rich_help_panel=_RECIPE)] = None,
-    group: Annotated[
-        str | None, typer.Option(help="Images that belong together: a column, or a pattern.", rich_help_panel=_RECIPE)
-    ] = None,
-    fixes: Annotated[
-        Path | None, typer.Option(help="CSV of images to exclude, relabel or group.", rich_help_panel=_RECIPE)
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:N or mps.", rich_help_panel=_RECIPE)] = None,
-    assign: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Any setting as name=value; repeatable.", rich_help_panel=_RECIPE),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder that holds the runs.", rich_help_panel=_OUTPUT)] = Path("runs"),
+    assign: shared.Assign = None,
+    device: shared.Device = None,
+    out: shared.Out = Path("runs"),
     name: Annotated[
         str | None, typer.Option(help="Name of the search and of its run.", rich_help_panel=_OUTPUT)
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.", rich_help_panel=_OUTPUT)] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document on stdout.", rich_help_panel=_OUTPUT)
-    ] = False,
+    quiet: shared.Quiet = False,
+    as_json: shared.AsJson = False,
 ) -> None:
     """Search for better settings than a recipe's.
 
