@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sightline.errors import UnreadableImage
+from sightline.pixels import stream
+from sightline.pixels.preprocess import Preprocess
 from sightline.pixels.stream import in_tasks, run_ahead
 
 
@@ -48,3 +55,30 @@ def test_an_error_of_the_work_arrives_at_its_place() -> None:
     assert [next(running), next(running)] == [1, 1]
     with pytest.raises(ZeroDivisionError):
         next(running)
+
+
+@pytest.mark.parametrize("quick", [0.0, 10.0])
+def test_squares_come_in_order_however_many_are_decoded_in_a_task(
+    tmp_path: Path, write_image: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, quick: float
+) -> None:
+    """And are taken as they are needed: no more ahead than is asked for, rounded up to tasks."""
+    monkeypatch.setattr(stream, "_QUICK", quick)
+    monkeypatch.setattr(stream, "_TASK", 3)
+    preprocess = Preprocess(size=6, resize=8)
+    files = [write_image(tmp_path / f"{number}.png", seed=number) for number in range(20)]
+    wanted = [preprocess.apply(preprocess.decode(file)) for file in files]
+    files[5].write_bytes(b"")
+    taken: list[Path] = []
+
+    def named() -> Iterator[Path]:
+        for file in files:
+            taken.append(file)
+            yield file
+
+    found = stream.squares_of(preprocess, named(), ahead=6)
+    first = list(islice(found, 5))
+    assert len(taken) <= 5 + max(6, 2 * stream.usable_threads()) + 3
+    squares = [*first, *found]
+    assert len(squares) == 20 and isinstance(squares[5], UnreadableImage)
+    pairs = [pair for number, pair in enumerate(zip(squares, wanted, strict=True)) if number != 5]
+    assert all(np.array_equal(*pair) for pair in pairs)

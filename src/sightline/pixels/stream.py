@@ -6,10 +6,11 @@ Pillow, zlib and hashlib release the interpreter's lock, so threads are enough t
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -47,6 +48,9 @@ _TASK = 32  # images per task: a task for each image would cost more than decodi
 # longer than they work. JPEGs on two hyper-threads, one thread against two: of 32 px read in 384 us each against 507
 # and decoded in 193 against 305; of 64 px 455 against 532, and equal; of 128 px 711 against 618, and 298 against 283.
 _SMALL = 80 * 80  # pixels
+
+# Seconds of a processor below which an image is small in this sense, and how many images are timed for it.
+_QUICK, _FIRST = 0.0006, 4
 
 Positions = Sequence[int] | npt.NDArray[np.integer]
 Failure = UnreadableImage | DataError  # why an image is missing: it can't be read, or it has changed
@@ -146,7 +150,43 @@ def squares_of(
         ``squares = [square for square in squares_of(preprocess, files) if not isinstance(square, UnreadableImage)]``
     """
     threads = usable_threads()
-    return run_ahead(partial(_square, preprocess), images, pool or threads, max(ahead, 2 * threads))
+    ahead = max(ahead, 2 * threads)
+    if pool is not None:
+        return run_ahead(partial(_square, preprocess), images, pool, ahead)
+    return _squares_at_pace(preprocess, iter(images), threads, ahead)
+
+
+def _squares_at_pace(
+    preprocess: Preprocess, images: Iterator[Any], threads: int, ahead: int
+) -> Generator[RGB | UnreadableImage, None, None]:
+    """Yield squares; images that take little time are decoded several in a task, by one thread.
+
+    By several threads, if what takes time is to wait for them: on a network's drive.
+    """
+    work = partial(_timed_squares, preprocess)
+    spent: list[tuple[float, float]] = []
+    with closing(run_ahead(work, ([image] for image in islice(images, _FIRST)), threads, _FIRST)) as first:
+        for squares, seconds in first:
+            spent.append(seconds)
+            yield from squares
+    if len(spent) < _FIRST:
+        return
+    computed, passed = np.median(spent, axis=0)
+    size = _TASK if computed < _QUICK else 1
+    threads = 1 if size > 1 and passed < 4 * _QUICK else threads
+    tasks = iter(lambda: list(islice(images, size)), [])
+    with closing(run_ahead(work, tasks, threads, max(2, ahead // size))) as rest:
+        for squares, _ in rest:
+            yield from squares
+
+
+def _timed_squares(
+    preprocess: Preprocess, images: list[Any]
+) -> tuple[list[RGB | UnreadableImage], tuple[float, float]]:
+    """Return the squares of some images, and the seconds that this thread computed and that passed."""
+    computed, start = time.thread_time(), time.monotonic()
+    squares = [_square(preprocess, image) for image in images]
+    return squares, (time.thread_time() - computed, time.monotonic() - start)
 
 
 def _square(preprocess: Preprocess, image: Any) -> RGB | UnreadableImage:

@@ -24,7 +24,7 @@ _ROWS = 50_000
 class ParquetRows:
     """Rows of a Parquet file; see :class:`~sightline.predicting.rows.Rows`. The mark counts the parts."""
 
-    seconds = 30.0
+    seconds = 10.0
 
     def __init__(self, folder: Path, render: Render) -> None:
         self.folder = folder / "parts"

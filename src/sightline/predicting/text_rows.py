@@ -21,7 +21,7 @@ _READ = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
 class _TextRows:
     """Rows of one file; see :class:`~sightline.predicting.rows.Rows`."""
 
-    seconds = 5.0
+    seconds = 2.0
     name = ""
 
     def __init__(self, folder: Path, render: Render) -> None:
