@@ -167,10 +167,8 @@ def kills(model: Path, folder: Path, count: int = 20_000, times: int = 20) -> No
                 same = pyarrow.parquet.read_table(out).equals(pyarrow.parquet.read_table(straight))
             else:
                 same = out.read_bytes() == straight.read_bytes()
-            print(
-                f"{form:>8}: {done} kills -9 of a run of {whole:.0f} s; rows after each: {left[1:]}; the same rows: {same}",
-                flush=True,
-            )
+            print(f"{form:>8}: {done} kills -9 of a run of {whole:.0f} s; the same rows: {same}")
+            print(f"{'':>8}  rows after each: {left[1:]}", flush=True)
 
 
 def shards(model: Path, folder: Path, count: int = 6000) -> None:

@@ -82,6 +82,9 @@ def test_each_shard_has_a_file_and_is_made_once(sightline, tiny_model, images):
         (["--shard", "0/2"], "predict.no-file"),
         (["--out", "said.csv", "--shard", "2/2"], "predict.shard"),
         (["--out", "said.csv", "--sets"], "predict.sets"),
+        (["--link"], "predict.sort"),
+        (["--dry-run"], "predict.sort"),
+        (["--sort-into", "images"], "predict.sort"),
         (["--out", "images/000.png/said.csv"], "run.write"),
     ],
 )
@@ -98,3 +101,17 @@ def test_one_document_is_printed_part_by_part(sightline, tiny_model, images, mon
     said = json.loads(out)
     assert said["schema_version"] == 1 and len(said["predictions"]) == 6
     assert [row["error"] is None for row in said["predictions"]] == [True] * 5 + [False]
+
+
+def test_images_are_sorted_after_a_look(sightline, tiny_model, images):
+    said = ("predict", tiny_model, "images", "--max-novelty", "inf", "--sort-into", "sorted")
+    status, out, err = sightline(*said, "--dry-run")
+    assert (
+        status == 3 and f"images/000.png -> {Path('sorted/red/000.png')}" in out and "5 images would be copied" in out
+    )
+    assert "1 file can't be read" in err and [path.name for path in Path().iterdir()] == ["images"]
+    status, out, err = sightline(*said)
+    assert status == 3 and "in a folder for each answer: sorted" in out and "1 of 6 files" in err
+    assert sorted(path.name for path in Path("sorted/red").iterdir()) == [f"00{number}.png" for number in range(5)]
+    assert len(Path("sorted.csv").read_text().splitlines()) == 7
+    assert sightline(*said)[0] == 2 and sightline(*said, "--resume")[0] == 3

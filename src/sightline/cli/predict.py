@@ -74,6 +74,11 @@ def predict(
         str | None,
         typer.Option(help="Only this part of the images, such as 3/64 (from 0/64 on), into a file of its own."),
     ] = None,
+    sort_into: Annotated[
+        Path | None, typer.Option("--sort-into", help="New folder: copy the images into a folder for each answer.")
+    ] = None,
+    link: Annotated[bool, typer.Option("--link", help="With --sort-into: make links in place of copies.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --sort-into: print what would be done.")] = False,
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
@@ -85,10 +90,18 @@ def predict(
         sightline predict latest photo.jpg
         sightline predict latest photos/ --format csv --top-k 2
         sightline predict latest photos/ --out said.csv
+        sightline predict latest photos/ --sort-into sorted --dry-run
     """
     from sightline.api.loading import load
     from sightline.cli.latest import resolve_latest
 
+    if sort_into is not None:
+        from sightline.predicting.sorting import refuse_sort_target
+
+        refuse_sort_target(sort_into, sources, resume=resume or shard is not None)
+        out = out or sort_into.with_name(f"{sort_into.name}.csv")
+    elif link or dry_run:
+        _refuse_unsorted("--link" if link else "--dry-run")
     file_form = _file_form(out, form, sets) if out is not None else None
     if out is None:
         _refuse_without_file(form, resume, shard)
@@ -96,14 +109,19 @@ def predict(
     classifier = load(resolve_latest(model, runs), runs=runs)
     mass = _mass_of(classifier, form) if sets else None
     if out is not None and file_form is not None:
-        from sightline.cli.predict_to_file import predict_to_file
+        from sightline.cli.predict_to_file import predict_to_file, show_sorting
         from sightline.data.choices import FindingChoices
         from sightline.predicting.request import Request
         from sightline.predicting.shards import WHOLE, Shard
 
         choices = FindingChoices(skip=tuple(skip or ()), follow_links=follow_links)
         part = Shard.parse(shard) if shard else WHOLE
-        request = Request(tuple(sources), file_form, top, mass, **limits, choices=choices, shard=part)
+        sort = "" if sort_into is None else str(sort_into)
+        request = Request(
+            tuple(sources), file_form, top, mass, **limits, choices=choices, shard=part, sort=sort, link=link
+        )
+        if dry_run:
+            raise typer.Exit(show_sorting(classifier, request, _stdin()))
         is_repeated = resume or part != WHOLE  # the same line of an array of jobs goes on with its part
         raise typer.Exit(predict_to_file(classifier, request, out, resume=is_repeated, as_json=as_json, stdin=_stdin()))
     images = _find(sources, skip or [], follow_links)
@@ -158,6 +176,12 @@ def _refuse_without_file(form: Format | None, resume: bool, shard: str | None) -
     asked = "--resume" if resume else "--shard" if shard is not None else ""
     if asked:
         raise InputError("predict.no-file", f"{asked} needs a file to write", "name one: --out said.csv")
+
+
+def _refuse_unsorted(option: str) -> None:
+    from sightline.errors import InputError
+
+    raise InputError("predict.sort", f"{option} says how images are sorted, and nothing is", "name --sort-into FOLDER")
 
 
 def _refuse_sets_in_csv(cure: str) -> None:

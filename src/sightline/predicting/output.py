@@ -202,8 +202,13 @@ class Output:
         cure = "predict the same images as then; or choose another --out"
         return InputError("predict.differs", f"{self.out} was begun with other images: {what}", cure)
 
-    def write(self, part: Predictions) -> None:
-        """Append rows; every now and then they are recorded.
+    @property
+    def journal(self) -> Path:
+        """Where it is noted what was done for rows that are not recorded yet."""
+        return self._folder / "placed.jsonl"
+
+    def write(self, part: Predictions) -> bool:
+        """Append rows; every now and then they are recorded, which is returned.
 
         Raises:
             RunError: if the disk is full or can't be written.
@@ -217,6 +222,8 @@ class Output:
         self._is_between = True
         if self._rows.is_full() or time.monotonic() - self._synced > self._rows.seconds:
             self.commit()
+            return True
+        return False
 
     def commit(self) -> None:
         """Have all rows on the disk, and record how many there are.

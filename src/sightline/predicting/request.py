@@ -24,6 +24,8 @@ _WORDS = {
     "skip": "--skip",
     "follow_links": "--follow-links",
     "shard": "--shard",
+    "sort": "--sort-into",
+    "link": "--link",
 }
 
 _NO_CHOICES = FindingChoices()
@@ -41,6 +43,7 @@ class Request:
         min_confidence, max_novelty: as :meth:`~sightline.runtime.classifier.Classifier.predict` takes them.
         choices: about finding the images.
         shard: which of them.
+        sort: the folder that they are sorted into, or empty; ``link``: as links.
     """
 
     sources: tuple[str, ...]
@@ -51,6 +54,8 @@ class Request:
     max_novelty: float | str = "auto"
     choices: FindingChoices = _NO_CHOICES
     shard: Shard = WHOLE
+    sort: str = ""
+    link: bool = False
 
     def record(self, digest: str) -> dict[str, Any]:
         """Return it as JSON, with the digest of the model that is asked."""
@@ -88,7 +93,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def _shown(name: str, value: Any) -> str:
     if name == "model":
         return f"{str(value)[:12]}..."  # its sha256
-    if value is None:
+    if value is None or value == "":
         return "all" if name == "top" else "off"
     if isinstance(value, Sequence) and not isinstance(value, str):
         text = " ".join(map(str, value))

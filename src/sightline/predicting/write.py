@@ -14,9 +14,10 @@ from sightline.events import ImagesPredicted, Noted
 from sightline.predicting.named_images import STDIN, Named, list_images
 from sightline.predicting.output import Output
 from sightline.predicting.request import Request
+from sightline.predicting.sorting import Sorter
 from sightline.runtime.classifier import Classifier
 
-__all__ = ["own_images", "write_predictions"]
+__all__ = ["kept_images", "own_images", "write_predictions"]
 
 _WINDOW = 30.0  # seconds over which the speed is measured
 
@@ -31,9 +32,20 @@ def own_images(request: Request, stdin: BinaryIO | None, notes: list[Noted]) -> 
 
 
 def write_predictions(
-    classifier: Classifier, request: Request, output: Output, stdin: BinaryIO | None = None
+    classifier: Classifier,
+    request: Request,
+    output: Output,
+    stdin: BinaryIO | None = None,
+    sorter: Sorter | None = None,
 ) -> Generator[ImagesPredicted | Noted, None, None]:
     """Predict the images of a request into its output, which is whole at the end; memory stays flat.
+
+    Args:
+        classifier: that is asked.
+        request: what is predicted, and how.
+        output: where the rows go.
+        stdin: the list that ``-`` stands for.
+        sorter: places the images by their answers.
 
     Whatever ends it early leaves all rows that were written, for ``--resume``.
 
@@ -43,12 +55,17 @@ def write_predictions(
     """
     notes: list[Noted] = []
     pace = _Pace(output, _Total(request))
-    names = output.rest(own_images(request, stdin, notes))
+    images: deque[Named] = deque()
+    names = kept_images(output.rest(own_images(request, stdin, notes)), images)
     limits = {"min_confidence": request.min_confidence, "max_novelty": request.max_novelty}
     try:
         with closing(classifier.predict_stream(names, **limits)) as parts:  # type: ignore[type-var, arg-type]
             for part in parts:
-                output.write(part)
+                named = [images.popleft() for _ in range(len(part))]
+                if sorter is not None:
+                    sorter.place(part, named)  # before the row, so that no row is without
+                if output.write(part) and sorter is not None:
+                    sorter.recorded()
                 yield from notes
                 notes.clear()
                 yield pace.event()
@@ -61,6 +78,13 @@ def write_predictions(
         raise
     finally:
         output.close()
+
+
+def kept_images(names: Iterator[Named], images: deque[Named]) -> Iterator[Named]:
+    """Yield images, and keep those that are under way: a row knows their names alone."""
+    for name in names:
+        images.append(name)
+        yield name
 
 
 def _refuse_nothing(request: Request, output: Output) -> None:
