@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sightline.api.loading import load
     from sightline.api.measuring import evaluate, explain
     from sightline.api.reviewing import compare
+    from sightline.api.shrinking import shrink
     from sightline.api.training import cross_validate, export, preview, repeat, train
     from sightline.api.tuning import tune
     from sightline.errors import SightlineError
@@ -54,6 +55,7 @@ __all__ = [
     "plot_steps",
     "preview",
     "repeat",
+    "shrink",
     "train",
     "tune",
 ]
@@ -82,6 +84,7 @@ _HOME = {
     "plot_steps": "sightline.reporting.plots",
     "preview": "sightline.api.training",
     "repeat": "sightline.api.training",
+    "shrink": "sightline.api.shrinking",
     "train": "sightline.api.training",
     "tune": "sightline.api.tuning",
 }

@@ -84,7 +84,7 @@ def test_the_recipe_of_the_page_is_one(tmp_path):
         sightline.Recipe.from_toml(path)
 
 
-ELSEWHERE = ("demo", "export", "selftest", "tune")  # tests of their own run these commands
+ELSEWHERE = ("demo", "export", "selftest", "shrink", "tune")  # tests of their own run these commands
 EXAMPLES = [line for verb in VERBS if verb.__name__ not in ELSEWHERE for line in examples_of(verb)]
 
 

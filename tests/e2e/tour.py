@@ -33,6 +33,7 @@ runs --sort accuracy
 verify {run}
 report {run}
 export {run} --format pt2
+shrink {run} --only int8 --max-loss 100
 selftest --quick
 """.strip().splitlines()
 

@@ -202,8 +202,10 @@ def test_any_number_of_classes_is_shown(copied_run, classes):
     assert (copied_run.figures_folder / "curves.png").is_file()
 
 
-# The learning curve is of a pretrained network alone; those of a search are drawn in test_search.
-@pytest.mark.parametrize("name", sorted(name for name in FIGURES if not name.startswith(("learning_curve", "search"))))
+# The learning curve is of a pretrained network alone; others are drawn in test_search and in tests/shrinking.
+@pytest.mark.parametrize(
+    "name", sorted(name for name in FIGURES if not name.startswith(("learning_curve", "search", "versions")))
+)
 def test_figures_are_drawn_in_both_themes(finished_run, name):
     for theme in ("light", "dark"):
         assert FIGURES[name](Recorded(finished_run), theme) is not None

@@ -30,6 +30,7 @@ from sightline.cli.report import report
 from sightline.cli.robustness import robustness
 from sightline.cli.runs import runs
 from sightline.cli.selftest import selftest
+from sightline.cli.shrink import shrink
 from sightline.cli.train import train
 from sightline.cli.tune import tune
 from sightline.cli.verify import verify
@@ -53,6 +54,7 @@ VERBS = (
     verify,
     report,
     export,
+    shrink,
     recipes,
     models,
     doctor,

@@ -43,7 +43,7 @@ from sightline.runtime.bundle import Bundle
 if TYPE_CHECKING:
     from sightline.exporting.parity import ParityProof
 
-__all__ = ["export_run", "finish"]
+__all__ = ["export_run", "finish", "measure_shipped"]
 
 
 def export_run(run: Run, format: str = "onnx", *, without_images: bool = False) -> Generator[Event, None, Run]:
@@ -121,8 +121,26 @@ def finish(
         formats: of ``FORMATS``, that are written.
         is_counted: whether this counts as an evaluation of the test images, see ``count_evaluations``.
     """
-    run, samples, store = writer.run, workbench.samples, workbench.store
     calibrated = yield from _export(writer, plan, workbench, formats)
+    return (yield from measure_shipped(writer, plan, workbench, split, calibrated, is_counted=is_counted))
+
+
+def measure_shipped(
+    writer: RunWriter,
+    plan: Plan,
+    workbench: Workbench,
+    split: Split,
+    calibrated: Calibrated,
+    *,
+    is_counted: bool = True,
+) -> Generator[Event, None, str]:
+    """Evaluate the classifier that is in the run's folder, and write it down; returns the headline.
+
+    Args:
+        calibrated: what its network learnt about itself on validation.
+        writer, plan, workbench, split, is_counted: as for :func:`finish`.
+    """
+    run, samples, store = writer.run, workbench.samples, workbench.store
     rows, classifier = split.rows(split.headline), run.classifier()
     measured = evaluate_samples(classifier, samples, rows, samples.labels[rows], split.leaked[rows])
     evaluation = (yield from measured).with_part(split.headline)

@@ -40,7 +40,7 @@ tags:
 An image classifier with {len(facts["classes"])} classes: {names}{", ..." if len(facts["classes"]) > 50 else ""}.
 
 - Network: {_code(facts["model"])}; starting weights: {_code(facts["weights"])} (licence: {facts["licence"]})
-{_head(run)}- Accuracy on {part}: {accuracy.shown(found[accuracy])}
+{_head(run)}{_version(run)}- Accuracy on {part}: {accuracy.shown(found[accuracy])}
 {_calibration(metrics)}- Split: {facts["split_rule"]}
 - Data fingerprint: `{facts["data_fingerprint"]}`
 - Made with Sightline {facts["versions"]["sightline"]}
@@ -97,6 +97,18 @@ def _worth(accuracy: Interval) -> str:
 def _head(run: Recorded) -> str:
     words = "- Trained: the head alone, a logistic regression on the features of this network, which is unchanged\n"
     return words if run.is_head_alone else ""
+
+
+def _version(run: Recorded) -> str:
+    """Return what was done to the classifier after its training, and what that costs; nothing where nothing was."""
+    version = run.facts.get("version")
+    if not version:
+        return ""
+    where = "measured on one processor: one without fast products of 8-bit numbers may be slower, and round otherwise"
+    words = (
+        f"- Smaller version: {_code(version['name'])} of the run {_code(version['of'])}: {_code(version['words'])}\n"
+    )
+    return f"{words}- What that costs, on validation images: {_code(version['cost'])}; {where}\n"
 
 
 def _code(name: str) -> str:

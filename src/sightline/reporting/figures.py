@@ -28,6 +28,7 @@ from sightline.reporting.more_data import draw_learning_curve
 from sightline.reporting.preview import draw_views
 from sightline.reporting.ranking import draw_ranking
 from sightline.reporting.search_figures import draw_importance, draw_search, draw_settings, draw_two_settings
+from sightline.reporting.versions import draw_versions
 from sightline.runs.recorded import Recorded
 from sightline.runs.safe_files import write_text
 from sightline.text import printable
@@ -220,6 +221,7 @@ FIGURES: dict[str, Draw] = {
     "ranking": draw_ranking,
     "learning_curve": draw_learning_curve,
     "augmented": draw_augmented,
+    "versions": draw_versions,
     "search": draw_search,
     "search_importance": draw_importance,
     "search_settings": draw_settings,

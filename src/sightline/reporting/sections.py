@@ -21,6 +21,7 @@ from sightline.reporting.search import search
 from sightline.reporting.training_course import training
 from sightline.reporting.validation import validation_and_test
 from sightline.reporting.verdicts import measured, repeated, verdict
+from sightline.reporting.versions import versions
 from sightline.runs.recorded import Recorded
 from sightline.runtime.classifier import Classifier
 
@@ -61,6 +62,7 @@ SECTIONS = (
     Section("validation", "Validation and test", validation_and_test),
     Section("explanations", "What moved the score", explanations),
     Section("robustness", "What corruptions cost", robustness),
+    Section("versions", "Smaller versions", versions),
     Section("confidence", "Confidence", confidence),
     Section("unknown", "Unlike the training", unknown),
     Section("map", "Map of the images", embedding_map),

@@ -54,6 +54,7 @@ _FORM = {
     "error": Maybe(str),
     "keep_checkpoints": Maybe(bool),
     "value_range": Maybe([NUMBER]),
+    "version": Maybe({"name": str, "of": str, "words": str, "cost": str}),
 }
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sightline.evaluation.shift import LabelledPredictions
     from sightline.planning.plan import Plan
     from sightline.runs.search_record import SearchRecord
+    from sightline.runs.versions_record import VersionsRecord
 
 __all__ = ["LOCK_FILE", "RUNS_FOLDER", "Run", "list_runs"]
 
@@ -216,6 +217,16 @@ class Run:
         return self.folder / "learning_curve.json"
 
     @property
+    def versions_folder(self) -> Path:
+        """``versions``: smaller versions of the classifier, each a run folder of its own."""
+        return self.folder / "versions"
+
+    @property
+    def versions_file(self) -> Path:
+        """``versions/versions.json``: what each version costs and gives, as it was measured."""
+        return self.versions_folder / "versions.json"
+
+    @property
     def figures_folder(self) -> Path:
         """``figures``."""
         return self.folder / "figures"
@@ -345,6 +356,16 @@ class Run:
             return None
         with named_damage(self.search_file, self.folder):
             return SearchRecord.from_dict(read_json(self.search_file))
+
+    @property
+    def versions(self) -> VersionsRecord | None:
+        """``versions/versions.json``; None where the classifier was not made smaller."""
+        from sightline.runs.versions_record import VersionsRecord
+
+        if not self.versions_file.is_file():
+            return None
+        with named_damage(self.versions_file, self.folder):
+            return VersionsRecord.from_dict(read_json(self.versions_file))
 
     @property
     def learning_curve(self) -> LearningCurve | None:

@@ -20,6 +20,7 @@ from sightline.runs.folder import Run
 from sightline.runs.kept_images import Explanations, Views
 from sightline.runs.measured import Measured, read_measured
 from sightline.runs.search_record import SearchRecord
+from sightline.runs.versions_record import VersionsRecord
 
 __all__ = ["Recorded"]
 
@@ -159,6 +160,11 @@ class Recorded:
     def search(self) -> SearchRecord | None:
         """``search.json``."""
         return self.run.search
+
+    @cached_property
+    def versions(self) -> VersionsRecord | None:
+        """``versions/versions.json``."""
+        return self.run.versions
 
     @cached_property
     def robustness(self) -> Robustness | None:

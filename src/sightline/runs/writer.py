@@ -37,6 +37,7 @@ from sightline.runs.safe_files import (
     write_text,
 )
 from sightline.runs.targets import refuse_folder_target
+from sightline.runs.versions_record import VersionsRecord
 from sightline.text import csv_text
 
 __all__ = [
@@ -182,6 +183,10 @@ class RunWriter:
     def write_search(self, search: Mapping[str, Any]) -> None:
         """Write ``search.json``, with the fields of :class:`~sightline.runs.search_record.SearchRecord`."""
         write_json(self.run.search_file, {"schema_version": 1, **search})
+
+    def write_versions(self, record: VersionsRecord) -> None:
+        """Write ``versions/versions.json``."""
+        write_json(self.run.versions_file, record.to_dict())
 
     def write_learning_curve(self, curve: LearningCurve) -> None:
         """Write ``learning_curve.json``."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.errors import InputError
@@ -12,7 +14,7 @@ from sightline.machine import usable_threads
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["CPU", "INPUT", "OUTPUTS", "infer_shapes", "open_session"]
+__all__ = ["CPU", "INPUT", "OUTPUTS", "fold_graph", "infer_shapes", "open_session", "quantisation"]
 
 INPUT = "pixels"  # [N, size, size, 3] uint8
 OUTPUTS = ("probabilities", "features", "novelty")  # [N, K], [N, D] and [N], float32
@@ -79,6 +81,39 @@ def infer_shapes(graph: bytes, *, fold: bool) -> dict[str, tuple[str, list[int |
     options.add_session_config_entry("optimization.constant_folding_max_output_size_in_bytes", str(_FOLDED))
     session = library.InferenceSession(graph, options, providers=[CPU])
     return {output.name: (output.type, output.shape) for output in session.get_outputs()}
+
+
+def fold_graph(model: bytes, batch: str, count: int) -> bytes:
+    """Return a graph in which all that does not depend on the pixels is computed: paddings, shapes, batch norms.
+
+    Args:
+        model: content of an ONNX file.
+        batch: name of the axis of images.
+        count: images that it is folded for. Shapes of so many may stand in the result: whoever uses it for others
+            must see that it computes the same.
+
+    Raises:
+        Exception: as for :func:`open_session`.
+    """
+    library = _library()
+    options = library.SessionOptions()
+    options.graph_optimization_level = library.GraphOptimizationLevel.ORT_ENABLE_BASIC  # ONNX's own operators alone
+    options.log_severity_level = _ERRORS_ONLY
+    options.add_session_config_entry(*_ONNX_ONLY)
+    options.add_free_dimension_override_by_name(batch, count)
+    with tempfile.TemporaryDirectory(prefix="sightline-") as folder:
+        path = Path(folder) / "folded.onnx"
+        options.optimized_model_filepath = str(path)
+        library.InferenceSession(model, options, providers=[CPU])
+        return path.read_bytes()
+
+
+def quantisation() -> Any:
+    """Return onnxruntime's package that rewrites graphs for int8; it needs onnx."""
+    _library()
+    import onnxruntime.quantization
+
+    return onnxruntime.quantization
 
 
 def _library() -> Any:
