@@ -29,6 +29,8 @@ QUICK: dict[str, Any] = {"engine": "onnxruntime", "size": 32, "quiet": True}
 SPACE = {"head_strength": {"low": 1e-4, "high": 1.0, "log": True}, "imbalance": ["none", "class_weights"]}
 SHAPES = ("bars", "dots", "plain")
 
+Finished = tuple[Path, Run, list[Event]]
+
 
 def write_shapes(root: Path, count: int, seed: int = 0) -> Path:
     """Write class folders of noisy patterns, which a head tells apart mostly."""
@@ -81,28 +83,58 @@ def compared(outcomes: list[Outcome]) -> list[tuple[Any, ...]]:
     return [(one.number, one.state, dict(one.settings), one.score, one.loss) for one in outcomes]
 
 
-def test_what_a_search_leaves(shapes: Path, tmp_path: Path) -> None:
-    run = tune(shapes, tmp_path, trials=6)
-    trials, facts = trials_of(tmp_path), read_search(tmp_path / "searches" / "found")
-    assert [one.number for one in trials] == list(range(6)) and trials[0].is_plain
+class Listener:
+    """What a search tells while it runs."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def show(self, event: Event) -> None:
+        self.events.append(event)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.fixture(scope="module")
+def finished(shapes: Path, cached: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Return the folder of runs, the run, and the events of a search of ten trials, for tests that only look."""
+    out, listener = tmp_path_factory.mktemp("finished"), Listener()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIGHTLINE_CACHE", str(cached))
+        patch.setenv("SIGHTLINE_STATE", str(out.parent / "state"))
+        run = tune(shapes, out, trials=10, display=listener)
+    return out, run, listener.events
+
+
+@pytest.fixture
+def begun(finished: Finished, tmp_path: Path) -> Path:
+    """Return a folder of runs with a copy of the finished search, for tests that go on with it."""
+    return shutil.copytree(finished[0], tmp_path / "begun")
+
+
+def test_what_a_search_leaves(shapes: Path, finished: Finished) -> None:
+    out, run, _ = finished
+    trials, facts = trials_of(out), read_search(out / "searches" / "found")
+    assert [one.number for one in trials] == list(range(10)) and trials[0].is_plain
     assert all(one.state == "complete" and 0 <= (one.score or 0) <= 1 for one in trials)
     assert facts["status"] == "finished" and facts["run"] == "found" == run.folder.name
-    scores = np.load(tmp_path / "searches" / "found" / "scores.npy", allow_pickle=False)
+    scores = np.load(out / "searches" / "found" / "scores.npy", allow_pickle=False)
     assert scores.mean(1).tolist() == pytest.approx([one.score for one in trials])
-    assert find_run("latest", folder=tmp_path).folder == run.folder
+    assert find_run("latest", folder=out).folder == run.folder
     assert run.classifier().predict([shapes / "test" / "bars" / "000.png"])[0].error is None
     assert run.facts["search"]["ships"] == "plain"  # so few images show no lead that is more than luck
-    beside = [one for one in list_runs(tmp_path) if one.folder != run.folder]
+    beside = [one for one in list_runs(out) if one.folder != run.folder]
     assert [one.folder.name for one in beside] == ([] if facts["verdict"]["best"] == 0 else ["found-best"])
     assert run.metrics["count_evaluations"] == 1
-    assert not (tmp_path / "searches" / "found" / "scratch").exists()
-    recipe = sightline.Recipe.from_toml(tmp_path / "searches" / "found" / "best.toml")
+    assert not (out / "searches" / "found" / "scratch").exists()
+    recipe = sightline.Recipe.from_toml(out / "searches" / "found" / "best.toml")
     assert recipe.chosen["size"] == 32
 
 
-def test_the_run_keeps_the_trials_for_its_report(shapes: Path, tmp_path: Path) -> None:
-    run = tune(shapes, tmp_path, trials=10)
-    kept, trials = run.search, trials_of(tmp_path)
+def test_the_run_keeps_the_trials_for_its_report(finished: Finished) -> None:
+    out, run, _ = finished
+    kept, trials = run.search, trials_of(out)
     assert kept is not None
     assert [(one.number, one.state, one.score) for one in kept.trials] == [
         (one.number, one.state, pytest.approx(one.score)) for one in trials
@@ -114,23 +146,21 @@ def test_the_run_keeps_the_trials_for_its_report(shapes: Path, tmp_path: Path) -
     assert 'id="search"' in run.report_file.read_text(encoding="utf-8")
 
 
-def test_one_process_draws_the_same_trials_again(shapes: Path, tmp_path: Path) -> None:
-    first, second = (tune(shapes, tmp_path / name, trials=5) for name in ("one", "other"))
-    drawn = [[(row.number, dict(row.settings)) for row in run.search.trials] for run in (first, second)]  # type: ignore[union-attr]
-    assert drawn[0] == drawn[1]
+def test_one_process_draws_the_same_trials_again(shapes: Path, tmp_path: Path, finished: Finished) -> None:
+    tune(shapes, tmp_path, trials=10)
+    assert compared(trials_of(tmp_path)) == compared(trials_of(finished[0]))
 
 
-def test_the_plain_recipe_is_what_train_does(shapes: Path, tmp_path: Path) -> None:
-    run = tune(shapes, tmp_path, trials=2)
+def test_the_plain_recipe_is_what_train_does(shapes: Path, tmp_path: Path, finished: Finished) -> None:
+    out, run, _ = finished
     trained = sightline.train(shapes, out=tmp_path, name="trained", **QUICK)
-    assert trials_of(tmp_path)[0].score == pytest.approx(trained.history["val_accuracy"][0])
+    assert trials_of(out)[0].score == pytest.approx(trained.history["val_accuracy"][0])
     if run.facts["search"]["role"] == "plain":
         assert run.metrics["accuracy"] == trained.metrics["accuracy"]
 
 
-def test_test_images_have_no_part_in_a_search(shapes: Path, tmp_path: Path) -> None:
+def test_test_images_have_no_part_in_a_search(shapes: Path, tmp_path: Path, finished: Finished) -> None:
     """Neither their labels nor their pixels."""
-    tune(shapes, tmp_path / "a")
     other = shutil.copytree(shapes, tmp_path / "other")
     folders = [other / "test" / name for name in SHAPES]
     folders[0].rename(other / "test" / "x")  # labels turn round
@@ -139,20 +169,20 @@ def test_test_images_have_no_part_in_a_search(shapes: Path, tmp_path: Path) -> N
     random = np.random.default_rng(9)
     for file in sorted((other / "test").rglob("*.png")):
         Image.fromarray(random.integers(0, 255, (40, 40, 3), np.uint8)).save(file)
-    tune(other, tmp_path / "b")
-    found = [read_search(tmp_path / place / "searches" / "found")["verdict"] for place in ("a", "b")]
-    assert compared(trials_of(tmp_path / "a")) == compared(trials_of(tmp_path / "b"))
-    assert found[0] == found[1]
+    tune(other, tmp_path / "runs", trials=10)
+    one, two = finished[0], tmp_path / "runs"
+    assert compared(trials_of(one)) == compared(trials_of(two))
+    verdicts = [read_search(out / "searches" / "found")["verdict"] for out in (one, two)]
+    assert verdicts[0] == verdicts[1]
 
 
-def test_the_same_call_changes_nothing_and_a_larger_budget_goes_on(shapes: Path, tmp_path: Path) -> None:
-    tune(shapes, tmp_path, trials=3)
-    before = compared(trials_of(tmp_path))
-    assert tune(shapes, tmp_path, trials=3).folder.name == "found"
-    assert compared(trials_of(tmp_path)) == before
-    run = tune(shapes, tmp_path, trials=5)
-    assert run.folder.name == "found-2" and len(trials_of(tmp_path)) == 5
-    assert compared(trials_of(tmp_path))[:3] == before
+def test_the_same_call_changes_nothing_and_a_larger_budget_goes_on(shapes: Path, begun: Path) -> None:
+    before = compared(trials_of(begun))
+    assert tune(shapes, begun, trials=10).folder.name == "found"
+    assert compared(trials_of(begun)) == before
+    run = tune(shapes, begun, trials=12)
+    assert run.folder.name == "found-2" and len(trials_of(begun)) == 12
+    assert compared(trials_of(begun))[:10] == before
 
 
 @pytest.mark.parametrize(
@@ -163,24 +193,23 @@ def test_the_same_call_changes_nothing_and_a_larger_budget_goes_on(shapes: Path,
         ({"size": 48}, "the settings: size was 32, and is 48"),
     ],
 )
-def test_another_search_of_that_name_is_refused_and_new_is_beside_it(
-    shapes: Path, tmp_path: Path, change: dict[str, Any], words: str
-) -> None:
-    tune(shapes, tmp_path, trials=2)
+def test_another_search_of_that_name_is_refused(shapes: Path, begun: Path, change: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words) as caught:
-        tune(shapes, tmp_path, trials=2, **change)
+        tune(shapes, begun, trials=10, **change)
     assert caught.value.code == "tune.differs" and "--new" in caught.value.cure
-    run = tune(shapes, tmp_path, trials=2, new=True, **change)
+
+
+def test_a_new_search_is_beside_the_old_one(shapes: Path, begun: Path) -> None:
+    run = tune(shapes, begun, trials=2, new=True, fit="pad")
     assert run.folder.name == "found-2"
-    assert trials_of(tmp_path, "found") and trials_of(tmp_path, "found-2")
+    assert len(trials_of(begun, "found")) == 10 and len(trials_of(begun, "found-2")) == 2
 
 
-def test_other_images_are_refused(shapes: Path, tmp_path: Path) -> None:
+def test_other_images_are_refused(shapes: Path, begun: Path, tmp_path: Path) -> None:
     data = shutil.copytree(shapes, tmp_path / "data")
-    tune(data, tmp_path, trials=2)
     (data / "train" / "bars" / "000.png").unlink()
     with pytest.raises(InputError, match="the data's fingerprint was"):
-        tune(data, tmp_path, trials=2)
+        tune(data, begun, trials=10)
 
 
 def test_a_trial_that_fails_is_kept_with_its_reason(
@@ -236,6 +265,8 @@ def test_a_stop_loses_the_running_trial_alone_and_the_same_call_goes_on(
     before = trials_of(tmp_path)
     assert [one.state for one in before] == ["complete", "complete", "lost"]
     assert read_search(tmp_path / "searches" / "found")["status"] == "interrupted"
+    if stop is not KeyboardInterrupt:  # all leave the same: one goes on
+        return
     tune(shapes, tmp_path, trials=5)
     after = trials_of(tmp_path)
     assert compared(after)[:2] == compared(before)[:2]
@@ -252,15 +283,9 @@ def test_a_space_of_few_combinations_ends_when_all_were_tried(shapes: Path, tmp_
     assert all(one.seconds == 0 for one in same)
 
 
-def test_a_line_a_trial(shapes: Path, tmp_path: Path) -> None:
-    events: list[Event] = []
-
-    class Listener:
-        show, close = events.append, lambda self: None
-
-    tune(shapes, tmp_path, trials=3, display=Listener())
-    told = [event for event in events if isinstance(event, TrialEnded)]
-    assert [event.number for event in told] == [0, 1, 2]
+def test_a_line_a_trial(finished: Finished) -> None:
+    told = [event for event in finished[2] if isinstance(event, TrialEnded)]
+    assert [event.number for event in told] == list(range(10))
     assert told[0].settings == "the plain recipe" and told[0].is_best
     assert "head_strength" in told[1].settings and told[1].result.endswith("%")
 
