@@ -35,6 +35,9 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "mlflow": ("mlflow",),
     "wandb": ("wandb",),
     "tune": ("optuna",),
+    "openvino": ("openvino",),
+    "coreml": ("coremltools",),
+    "tflite": ("litert_torch", "ai_edge_litert"),
 }
 
 # Extras that nobody needs who has no such data, and what they add.
@@ -47,6 +50,9 @@ _ADDED = {
     "mlflow": "--track mlflow",
     "wandb": "--track wandb",
     "tune": "sightline tune, the search for better settings",
+    "openvino": "sightline export --format openvino",
+    "coreml": "sightline export --format coreml",
+    "tflite": "sightline export --format tflite",
 }
 
 _TORCH_PROBE = """

@@ -26,3 +26,15 @@ def test_a_format_that_is_not_there_changes_nothing(copied_run):
     with pytest.raises(InputError, match="no export format 'pt3'") as caught:
         sightline.export(copied_run, "pt3", quiet=True)
     assert "'pt2'" in caught.value.cure and copied_run.model_file.read_bytes() == before
+
+
+def test_a_format_of_model_onnx_is_made_without_an_evaluation(copied_run, sightline):
+    before = copied_run.metrics_file.read_bytes(), copied_run.model_file.read_bytes()
+    code, out, _ = sightline("export", copied_run.folder, "--format", "any-size")
+    file = copied_run.classifier_folder / "model.any-size.onnx"
+    assert code == 0 and str(file) in out and "from file bytes the same decision" in out
+    proof = copied_run.facts["export"]["formats"]["any-size"]
+    assert proof["file"] == file.name and proof["door"]["images"] > proof["door"]["made"] > 10
+    assert copied_run.facts["files"]["classifier/model.any-size.onnx"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert (copied_run.metrics_file.read_bytes(), copied_run.model_file.read_bytes()) == before
+    assert sightline("verify", copied_run.folder)[0] == 0

@@ -7,6 +7,7 @@ import importlib.util
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -46,6 +47,22 @@ def reader(tmp_path, monkeypatch):
 WITH_COMMANDS = [page for page in [*PAGES, ROOT / "README.md"] if "sightline" in "".join(blocks(page, "console"))]
 
 
+def run_clients(folder):
+    """The clients of another page, on what this page exported: they need no Sightline, and all say the same."""
+    page = ROOT / "docs" / "clients.md"
+    (python,) = blocks(page, "python")
+    how = {"capture_output": True, "text": True, "check": True, "cwd": folder}
+    said = [subprocess.run([sys.executable, "-c", python], **how).stdout]
+    node = shutil.which("node")
+    packages = "require('onnxruntime-node'); require('sharp')"  # where NODE_PATH names a folder that has them
+    if node and not subprocess.run([node, "-e", packages], capture_output=True, check=False).returncode:
+        (folder / "client.cjs").write_text(blocks(page, "javascript")[0], encoding="utf-8")
+        said.append(subprocess.run([node, "client.cjs"], **how).stdout)
+    answers = [line.split() for line in said]
+    assert len({answer for answer, _ in answers}) == 1 and "sightline" not in python
+    assert max(float(share) for _, share in answers) - min(float(share) for _, share in answers) < 0.01
+
+
 @pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.name)
 def test_the_commands_of_a_page_run(page, reader, monkeypatch, capsys):
@@ -63,7 +80,9 @@ def test_the_commands_of_a_page_run(page, reader, monkeypatch, capsys):
         with pytest.raises(SystemExit) as caught:
             main()
         assert not caught.value.code, (command, capsys.readouterr().err)
-    if page.name == "predict.md":  # its code is for the run that its commands made
+    if page.name == "export.md":
+        run_clients(reader)
+    if page.name in ("export.md", "predict.md"):  # their code is for the run that its commands made
         for code in blocks(page, "python"):
             exec(compile(code, page.name, "exec"), {})
 

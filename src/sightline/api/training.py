@@ -255,7 +255,8 @@ def export(
 ) -> Run:
     """Make a classifier of a run's best epoch so far, prove it, evaluate it and write the report.
 
-    For a run that was interrupted, or whose export failed; or to have the classifier in another format too.
+    For a run that was interrupted, or whose export failed; or to have the classifier in another format too. A format
+    that is made from ``model.onnx`` alone is made in seconds where that is there, and nothing is evaluated again.
 
     Args:
         run: a run, its folder or its name.
@@ -272,9 +273,14 @@ def export(
     Example:
         ``sightline.export("runs/2026-11-22-photos-01")``
     """
-    from sightline.pipeline.finish import export_run
+    from sightline.pipeline.convert import convert_model, is_converted
 
     opened = open_moved(run if isinstance(run, Run) else find_run(run, folder=runs), moved_to)
+    if is_converted(format) and opened.model_file.is_file():
+        drive(convert_model(opened.model_file, format, run=opened), display, quiet)
+        return opened
+    from sightline.pipeline.finish import export_run
+
     return drive(export_run(opened, format, without_images=without_images), display, quiet)
 
 

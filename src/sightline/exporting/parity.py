@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from sightline.errors import DataError, ExportMismatch, UnreadableImage
+from sightline.exporting.proof import ParityProof
 from sightline.pixels.containers import Place
 from sightline.pixels.preprocess import Preprocess
 from sightline.pixels.stream import squares_of
@@ -22,6 +22,8 @@ __all__ = [
     "Exportable",
     "ParityProof",
     "Runner",
+    "find_ties",
+    "is_novelty_off",
     "prove_parity",
     "see_images",
 ]
@@ -35,29 +37,6 @@ NOVELTY_TOLERANCE = 1e-2  # of a distance where 1 is usual: a difference of squa
 BATCH_SIZES = (1, 3, 32)
 SMALL_BATCHES = 6  # so many of each smaller size: they prove that the batch is free, the large ones every decision
 TIE = 1e-4  # two probabilities nearer than this are one decision
-
-
-@dataclass(frozen=True, slots=True)
-class ParityProof:
-    """What the comparison found.
-
-    Attributes:
-        images: how many different images were compared.
-        batch_sizes: sizes of batches; the largest saw all of them, the others the first few.
-        max_difference: largest difference between two probabilities.
-        ties: images whose two best classes are nearer than ``TIE`` and were decided differently.
-        exporter: of the ways to write the format, the one that made the file; empty where that is not known.
-    """
-
-    images: int
-    batch_sizes: tuple[int, ...]
-    max_difference: float
-    ties: int
-    exporter: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON-able values."""
-        return asdict(self)
 
 
 class Runner(Protocol):
@@ -108,9 +87,8 @@ def prove_parity(graph: Exportable, runner: Runner, squares: npt.NDArray[np.uint
         answers = [runner.run(squares[i : min(i + size, seen)]) for i in range(0, seen, size)]
         said, _, novelty = (np.concatenate(column) for column in zip(*answers, strict=True))
         largest = max(largest, float(np.abs(said - wanted[:seen]).max()))
-        off = float(np.abs(novelty - new[:seen]).max())
         differs = said.argmax(1) != wanted[:seen].argmax(1)
-        tied = differs & _is_tie(wanted[:seen])
+        tied = differs & find_ties(wanted[:seen])
         ties = max(ties, int(tied.sum()))
         if not largest <= TOLERANCE or (differs & ~tied).any():  # written so that a NaN fails
             raise ExportMismatch(
@@ -119,7 +97,8 @@ def prove_parity(graph: Exportable, runner: Runner, squares: npt.NDArray[np.uint
                 f"{int((differs & ~tied).sum())} of {seen} images (largest difference {largest:.3g})",
                 "report this with the network's name; the file was withdrawn, model.safetensors is kept",
             )
-        if not off <= NOVELTY_TOLERANCE * max(1.0, float(np.abs(new).max())):
+        if is_novelty_off(novelty, new[:seen]):
+            off = float(np.abs(novelty - new[:seen]).max())
             raise ExportMismatch(
                 "export.novelty",
                 f"at batch size {size} the exported file's novelty differs from the network's by {off:.3g}",
@@ -128,7 +107,7 @@ def prove_parity(graph: Exportable, runner: Runner, squares: npt.NDArray[np.uint
     return ParityProof(count, BATCH_SIZES, largest, ties)
 
 
-def see_images(preprocess: Preprocess, files: Sequence[Place]) -> npt.NDArray[np.uint8]:
+def see_images(preprocess: Preprocess, files: Sequence[Place | bytes]) -> npt.NDArray[np.uint8]:
     """Return ``[N, size, size, 3] uint8``: the files that can be read, through the door that prediction uses.
 
     Raises:
@@ -145,7 +124,13 @@ def see_images(preprocess: Preprocess, files: Sequence[Place]) -> npt.NDArray[np
     return np.stack(squares)
 
 
-def _is_tie(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+def find_ties(probabilities: AnyArray) -> npt.NDArray[np.bool_]:
+    """Return ``[N]``: whether the two best classes of ``[N, K]`` probabilities are nearer than ``TIE``."""
     best = np.sort(probabilities, 1)[:, -2:]
     tie: npt.NDArray[np.bool_] = best[:, 1] - best[:, 0] < TIE
     return tie
+
+
+def is_novelty_off(said: AnyArray, wanted: AnyArray) -> bool:
+    """Tell whether ``[N]`` novelty differs by more than rounding; a NaN does."""
+    return not float(np.abs(said - wanted).max()) <= NOVELTY_TOLERANCE * max(1.0, float(np.abs(wanted).max()))

@@ -139,5 +139,9 @@ def refuse_for_head(job: Job, engine: str) -> None:
 
 
 def find_engine(name: str, formats: Sequence[str] = ("onnx",)) -> Engine:
-    """Return the engine of a plan; torch where a run of another one ships in further formats, which need it."""
-    return ENGINES["torch" if set(formats) - {"onnx"} else name]
+    """Return the engine of a plan; torch where a run of another one ships in further formats that need it."""
+    if set(formats) == {"onnx"}:
+        return ENGINES[name]
+    from sightline.exporting.formats import need_network
+
+    return ENGINES["torch" if need_network(formats) else name]

@@ -19,7 +19,7 @@ from sightline.pixels.containers import Place
 from sightline.pixels.decode import BACKGROUND, RGB, decode_image, to_rgb_array
 from sightline.text import one_line
 
-__all__ = ["Preprocess"]
+__all__ = ["MAX_STORED_ASPECT", "Preprocess"]
 
 _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -28,7 +28,7 @@ _FILTERS = {
 }
 _FITS = ("crop", "pad", "squash")
 # An image 100,000 pixels wide and one high would be stored with 25 million: the parts that no crop uses are cut off.
-_MAX_STORED_ASPECT = 4
+MAX_STORED_ASPECT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +171,6 @@ def _rises(value_range: tuple[float, float] | None) -> bool:
 
 def _limit_aspect(image: RGB) -> RGB:
     height, width = image.shape[:2]
-    longest = _MAX_STORED_ASPECT * min(height, width)
+    longest = MAX_STORED_ASPECT * min(height, width)
     top, left = max(0, (height - longest) // 2), max(0, (width - longest) // 2)
     return np.ascontiguousarray(image[top : top + min(height, longest), left : left + min(width, longest)])

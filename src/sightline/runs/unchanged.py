@@ -13,10 +13,9 @@ from sightline.text import listed
 __all__ = ["hash_file", "refuse_changed"]
 
 
-# What an export makes again; it needs the rest as it was.
+# What an export makes again, beside the classifier; it needs the rest as it was.
 _EXPORTED = frozenset(
-    [f"classifier/{name}" for name in ("model.onnx", "model.pt2", "classifier.json", "classes.txt")]
-    + [f"evaluation/{name}.npy" for name in ("probabilities", "features")]
+    [f"evaluation/{name}.npy" for name in ("probabilities", "features")]
     + [f"evaluation/{name}.npz" for name in ("validation", "explanations")]
     + [f"evaluation/{name}" for name in ("metrics.json", "predictions.csv")]
 )
@@ -63,10 +62,15 @@ def refuse_changed(run: Recording, *files: Path) -> None:
         message = f"{listed(changed, 3)} is not what the run recorded, by its sha256"
         folder = shlex.quote(str(run.folder))
         cure = f"restore it from a copy; sightline verify {folder} lists all differences"
-        others = [name for name in recorded if name not in _EXPORTED]
+        others = [name for name in recorded if not _is_exported(name)]
         if not any(_is_changed(run, name, recorded[name]) for name in others):
             cure = f"sightline export {folder} makes it again of the run's weights; or {cure}"
         raise RunError("run.changed", message, f"{cure}; a model.onnx of your own is used outside of the run's folder")
+
+
+def _is_exported(name: str) -> bool:
+    """Tell whether ``sightline export RUN`` makes a file again; of the classifier all but the weights."""
+    return name in _EXPORTED or (name.startswith("classifier/") and name != "classifier/model.safetensors")
 
 
 def _is_changed(run: Recording, name: str, wanted: str | None) -> bool:
