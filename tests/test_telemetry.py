@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,18 @@ def test_the_libraries_that_are_installed_take_it_as_off() -> None:
         "from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY as off; assert off.get() is True\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_openvino_sends_nothing_when_it_is_imported(tmp_path: Path) -> None:
+    """It would make up an id of the user in their home folder for it; its telemetry is installed, and not found."""
+    code = (
+        "import sightline, openvino; from openvino.tools.ovc import telemetry_utils; print(telemetry_utils.tm.__name__)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in (*NAMES, "CI")}
+    environment |= {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    shown = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert metadata.version("openvino-telemetry")
+    assert shown.stdout.strip() == "openvino.tools.ovc.telemetry_stub" and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("first", ["sightline", "huggingface_hub.constants"])

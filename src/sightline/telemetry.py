@@ -19,6 +19,8 @@ _OFF = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # takes no other word
     "WANDB_ERROR_REPORTING": "false",  # crash reports; what --track wandb logs is not touched
 }
+# openvino sends an event at each import, and has no variable against it; without this package it takes a stub of its own.
+_LEFT_OUT = "openvino_telemetry"
 _NO_TRACKING = "DO_NOT_TRACK"  # what any other library may look at: https://consoledonottrack.com
 _FALSE = ("", "0", "false", "no", "off")
 
@@ -26,6 +28,7 @@ _FALSE = ("", "0", "false", "no", "off")
 def turn_off_telemetry() -> None:
     """Set the variables that turn telemetry off, also where they allow it now; a stricter one of the user's stays."""
     os.environ.update(_OFF)
+    sys.modules.setdefault(_LEFT_OUT, None)  # type: ignore[arg-type]  # an import of it fails, as if it were not there
     if os.environ.get(_NO_TRACKING, "").strip().lower() in _FALSE:
         os.environ[_NO_TRACKING] = "1"
     imported = sys.modules.get("huggingface_hub.constants")  # it read its variable already, and looks at this since
