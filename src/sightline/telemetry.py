@@ -19,7 +19,7 @@ _OFF = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # takes no other word
     "WANDB_ERROR_REPORTING": "false",  # crash reports; what --track wandb logs is not touched
 }
-# openvino sends an event at each import, and has no variable against it; without this package it takes a stub of its own.
+# openvino sends an event at each import, and has no variable against it; without this package it takes a stub.
 _LEFT_OUT = "openvino_telemetry"
 _NO_TRACKING = "DO_NOT_TRACK"  # what any other library may look at: https://consoledonottrack.com
 _FALSE = ("", "0", "false", "no", "off")
