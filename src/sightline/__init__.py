@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sightline.api.reviewing import compare
     from sightline.api.shrinking import shrink
     from sightline.api.training import cross_validate, export, preview, repeat, train
-    from sightline.api.tuning import tune
+    from sightline.api.tuning import plot_search, tune
     from sightline.errors import SightlineError
     from sightline.planning.recipe import Recipe
     from sightline.reporting.plots import (
@@ -52,6 +52,7 @@ __all__ = [
     "plot_mistakes",
     "plot_predictions",
     "plot_samples",
+    "plot_search",
     "plot_steps",
     "preview",
     "repeat",
@@ -81,6 +82,7 @@ _HOME = {
     "plot_mistakes": "sightline.reporting.plots",
     "plot_predictions": "sightline.reporting.plots",
     "plot_samples": "sightline.reporting.plots",
+    "plot_search": "sightline.api.tuning",
     "plot_steps": "sightline.reporting.plots",
     "preview": "sightline.api.training",
     "repeat": "sightline.api.training",

@@ -41,6 +41,7 @@ PUBLIC = [
     "plot_mistakes",
     "plot_predictions",
     "plot_samples",
+    "plot_search",
     "plot_steps",
     "preview",
     "repeat",

@@ -42,13 +42,15 @@ def test_the_examples_are_commands(run, tmp_path: Path) -> None:
     for line in examples_of(tune):
         words = shlex.split(line)[2:]
         code, _, err = run("nowhere/", *words[1:], "--out", "elsewhere")
-        assert code == 2 and "error[data." in err
+        assert code == 2 and ("error[tune.no-search]" if "--report" in words else "error[data.") in err
     code, out, err = run("photos/", "--trials", "3", *HEAD)
     assert code == 0 and "No better than the plain recipe" in out
     assert "runs/searches/tune-photos (trials.csv, best.toml)" in out
     assert [line.split()[1] for line in err.splitlines() if line.startswith("trial ")] == ["0", "1", "2"]
     best = tmp_path / "runs" / "searches" / "tune-photos" / "best.toml"
     assert best.is_file()
+    code, out, _ = run("tune-photos", "--report")
+    assert code == 0 and out.strip() == "runs/searches/tune-photos/report.html"
 
 
 def test_json_is_one_document(run) -> None:

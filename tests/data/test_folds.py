@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.data.folds import make_folds
+from sightline.data.folds import fold_validation, make_folds
+from sightline.data.split import make_split
 from sightline.errors import DataError, InputError
 
 LABELS = [0] * 40 + [1] * 25 + [2] * 12
@@ -97,3 +98,20 @@ def test_what_many_small_classes_leave_over_is_shared_by_the_folds(table):
     labels = [label for label in range(20) for _ in range(3)]
     sizes = [split.counts()["test"] for split in make_folds(table([*labels, *[20] * 30]), 2)]
     assert max(sizes) - min(sizes) <= 1
+
+
+@given(st.lists(st.integers(0, 2), min_size=50, max_size=90), st.integers(2, 4), st.integers(0, 5))
+def test_each_training_and_validation_image_validates_in_one_fold_and_units_stay_together(table, labels, folds, seed):
+    counts = Counter(labels)
+    if min(counts[label] for label in range(3)) < 5 * folds:
+        return
+    groups = [f"g{k // 2}" if k < 12 else "" for k in range(len(labels))]
+    samples = table(labels, groups=groups)
+    split = make_split(samples, seed=seed)
+    splits = fold_validation(samples, split, folds, seed=seed)
+    validating = sum((one.parts == "val").astype(int) for one in splits)
+    assert validating.tolist() == np.isin(split.parts, ("train", "val")).astype(int).tolist()
+    for one in splits:
+        assert set(one.parts.tolist()) == {"train", "val", ""}
+        for k in range(0, 12, 2):
+            assert one.parts[k] == one.parts[k + 1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -53,3 +54,12 @@ def test_too_short_a_time_is_refused_with_one_that_is_enough() -> None:
     budget(180).refuse_too_short()
     budget(30, before=1).refuse_too_short()  # a search that goes on has trials to end with
     budget(0).refuse_too_short()
+
+
+def test_a_trial_over_folds_is_several_trainings_and_the_end_two() -> None:
+    made = Budget(time.monotonic(), 1000, 0.0, 10.0, 20.0, folds=5)
+    assert made.reserve([]) == pytest.approx(1.2 * (10 + 40))
+    done = [replace(PLAIN, seconds=60.0), replace(BEST, seconds=150.0)]
+    assert made.reserve(done) == pytest.approx(1.2 * (12 + 30 + 40))
+    with pytest.raises(InputError, match="a trial takes about 50 s"):
+        Budget(time.monotonic(), 60, 0.0, 10.0, 5.0, folds=5).refuse_too_short()

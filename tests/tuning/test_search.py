@@ -14,13 +14,17 @@ import pytest
 from PIL import Image
 
 import sightline
-from sightline.errors import InputError, StopRequested, TrainingError
+from sightline.api.tuning import report_search
+from sightline.errors import InputError, RunError, StopRequested, TrainingError
 from sightline.events import Event, TrialEnded
+from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run, list_runs
 from sightline.runs.lookup import find_run
 from sightline.tuning import search, trial
 from sightline.tuning.outcome import Outcome
-from sightline.tuning.table import read_search, read_trials
+from sightline.tuning.so_far import read_so_far
+from sightline.tuning.space import check_space
+from sightline.tuning.table import read_search, read_trials, write_search, write_trials
 from unrendered import leave_figures_unrendered
 
 pytestmark = pytest.mark.e2e
@@ -30,26 +34,6 @@ SPACE = {"head_strength": {"low": 1e-4, "high": 1.0, "log": True}, "imbalance": 
 SHAPES = ("bars", "dots", "plain")
 
 Finished = tuple[Path, Run, list[Event]]
-
-
-def write_shapes(root: Path, count: int, seed: int = 0) -> Path:
-    """Write class folders of noisy patterns, which a head tells apart mostly."""
-    random = np.random.default_rng(seed)
-    for place, name in enumerate(SHAPES):
-        (root / name).mkdir(parents=True, exist_ok=True)
-        for number in range(count):
-            pixels = random.normal(128, 55, (40, 40, 3))
-            pixels[:: (place + 2) * 2] += 60
-            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(root / name / f"{number:03d}.png")
-    return root
-
-
-@pytest.fixture(scope="module")
-def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("shapes")
-    for part, count, seed in (("train", 20, 1), ("val", 20, 2), ("test", 15, 3)):
-        write_shapes(root / part, count, seed)
-    return root
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -144,6 +128,54 @@ def test_the_run_keeps_the_trials_for_its_report(finished: Finished) -> None:
     different = len({one.score for one in trials}) > 1
     assert sum(kept.importance.values()) == pytest.approx(1 if different else 0, abs=1e-3)
     assert 'id="search"' in run.report_file.read_text(encoding="utf-8")
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "report.html"}
+
+
+def test_a_search_is_drawn_from_its_files_and_nothing_is_touched(begun: Path) -> None:
+    run, folder = Run(begun / "found"), begun / "searches" / "found"
+    (folder / "search.json").write_text(json.dumps({**read_search(folder), "status": "running"}))
+    before = files_of(begun)
+    page = report_search("found", out=begun)
+    assert files_of(begun) == before and page == folder / "report.html"
+    text, found = page.read_text(encoding="utf-8"), read_so_far(folder).record
+    assert "The search is not finished: this page shows 10 trials" in text and "What ships" not in text
+    kept = run.search
+    assert kept is not None and found.sentence == kept.sentence and found.lead == kept.lead
+    assert [(one.number, one.state, dict(one.settings)) for one in found.trials] == [
+        (one.number, one.state, dict(one.settings)) for one in kept.trials
+    ]
+    assert dict(found.importance) == pytest.approx(dict(kept.importance), abs=0.02)
+    for search_of in (run, folder, "found"):
+        figure = sightline.plot_search(search_of, "settings", out=begun)
+        assert [label.get_text() for label in figure.axes[0].get_xticklabels()][-1] == "accuracy, %"
+    with pytest.raises(InputError, match="no figure 'histroy'") as caught:
+        sightline.plot_search(run, "histroy")
+    assert caught.value.code == "tune.figure" and "'history'" in caught.value.cure
+
+
+def test_what_can_t_be_drawn_is_refused_with_the_way_on(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        report_search("found", out=tmp_path)
+    assert caught.value.code == "tune.no-search" and "begin one" in caught.value.cure
+    folder = tmp_path / "searches" / "found"
+    folder.mkdir(parents=True)
+    space, facts = check_space(SPACE), {"name": "found", "sampler": "tpe", "pruner": "none", "seconds": 3.0}
+    known = {"space": {dial.name: dial.to_dict() for dial in space}, "validation_images": 60, "status": "running"}
+    write_search(folder, {**facts, **known})
+    write_trials(folder, [Outcome(0, "running", is_plain=True)], space, 60)
+    with pytest.raises(InputError, match="no complete trial") as caught:
+        report_search("found", out=tmp_path)
+    assert caught.value.code == "tune.no-trial" and not (folder / "report.html").exists()
+    with pytest.raises(InputError, match="'fonud'") as caught:
+        report_search("fonud", out=tmp_path)
+    assert "'found'" in caught.value.cure
+    (folder / "scores.npy").write_bytes(b"no array")
+    with pytest.raises(RunError) as damaged:
+        report_search(folder)
+    assert damaged.value.code == "run.damaged"
 
 
 def test_one_process_draws_the_same_trials_again(shapes: Path, tmp_path: Path, finished: Finished) -> None:
@@ -251,7 +283,7 @@ def test_a_space_in_which_most_trials_fail_stops_early(
 def test_a_stop_loses_the_running_trial_alone_and_the_same_call_goes_on(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
 ) -> None:
-    real, calls = search.measure_trial, Counter[str]()
+    real, calls = search.measure, Counter[str]()
 
     def measure(*arguments: Any) -> Generator[Event, None, Outcome]:
         calls["made"] += 1
@@ -259,7 +291,7 @@ def test_a_stop_loses_the_running_trial_alone_and_the_same_call_goes_on(
             raise stop(2)
         return (yield from real(*arguments))
 
-    monkeypatch.setattr(search, "measure_trial", measure)
+    monkeypatch.setattr(search, "measure", measure)
     with pytest.raises((KeyboardInterrupt, SystemExit, StopRequested)):
         tune(shapes, tmp_path, trials=5)
     before = trials_of(tmp_path)
@@ -283,6 +315,39 @@ def test_a_space_of_few_combinations_ends_when_all_were_tried(shapes: Path, tmp_
     assert all(one.seconds == 0 for one in same)
 
 
+def test_folds_measure_trials_on_all_images_but_the_test(shapes: Path, tmp_path: Path) -> None:
+    run = tune(shapes, tmp_path, trials=4, folds=3)
+    folder = tmp_path / "searches" / "found"
+    facts, scores = read_search(folder), np.load(folder / "scores.npy")
+    assert run.search is not None and run.search.folds == 3 and facts["pruner"] == "halving"
+    assert facts["validation_images"] == 120 == scores.shape[1]
+    complete = [one for one in trials_of(tmp_path) if one.state == "complete"]
+    assert complete[0].is_plain and [len(one.course) for one in complete] == [3] * len(complete)
+    assert scores.mean(1).tolist() == pytest.approx([one.score for one in complete])
+    assert "120 images in 3 folds" in run.facts["search"]["sentence"]
+    assert read_dataset(run)[1].counts() == {"train": 60, "val": 60, "test": 45}  # as without folds
+    with pytest.raises(InputError, match="what measures a trial was 3 folds, and is 4 folds") as caught:
+        tune(shapes, tmp_path, trials=4, folds=4)
+    assert caught.value.code == "tune.differs"
+
+
+def test_seeds_train_both_several_times_and_count_one_evaluation(shapes: Path, tmp_path: Path) -> None:
+    weak = sightline.Recipe(head_strength=1e-4)
+    run = tune(shapes, tmp_path, trials=6, seeds=2, recipe=weak)
+    found, verdict = run.facts["search"]["seeds"], read_search(tmp_path / "searches" / "found")["verdict"]
+    assert found["count"] == 2 and found["sentence"].startswith("Mean over 2 seeds: the plain recipe")
+    assert run.plan.settings.seed == 0 and run.metrics["count_evaluations"] == 1
+    assert verdict["best"] != 0, "another trial must be better, so that both are trained"
+    for role in ("plain", "best"):
+        made = [Run(folder) for folder in found[role]["runs"]]
+        assert [one.plan.settings.seed for one in made] == [0, 1] and {one.status for one in made} == {"finished"}
+        values = [one.metrics["accuracy"]["value"] for one in made]
+        assert found[role]["values"] == values and found[role]["accuracy"]["value"] == pytest.approx(np.mean(values))
+    assert found["gain"]["mean"] == pytest.approx(np.mean(found["best"]["values"]) - np.mean(found["plain"]["values"]))
+    assert len(list_runs(tmp_path)) == 2 and find_run("latest", folder=tmp_path).folder == run.folder
+    assert "Mean over 2 seeds" in run.report_file.read_text(encoding="utf-8")
+
+
 def test_a_line_a_trial(finished: Finished) -> None:
     told = [event for event in finished[2] if isinstance(event, TrialEnded)]
     assert [event.number for event in told] == list(range(10))
@@ -296,6 +361,8 @@ def test_a_line_a_trial(finished: Finished) -> None:
         ({"trials": None}, "tune.budget"),
         ({"trials": 0}, "tune.budget"),
         ({"trials": 1}, "tune.budget"),
+        ({"folds": 1}, "split.folds"),
+        ({"seeds": 1}, "plan.seeds"),
         ({"sampler": "tpa"}, "tune.sampling"),
         ({"space": {"head_strenght": [0.1, 1.0]}}, "tune.unknown-setting"),
         ({"space": {"rotate": [0.0, 10.0]}}, "plan.needs-torch"),

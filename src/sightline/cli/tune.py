@@ -21,7 +21,7 @@ _SEARCH = "Search"
 
 
 def tune(
-    data: Annotated[str, typer.Argument(help="Images, as for sightline train.")],
+    data: Annotated[str, typer.Argument(help="Images, as for sightline train; with --report a search.")],
     time: Annotated[
         str | None, typer.Option(help="Limit for the whole command: 60s, 20m, 2h.", rich_help_panel=_SEARCH)
     ] = None,
@@ -31,6 +31,14 @@ def tune(
     space: Annotated[
         Path | None,
         typer.Option(help="TOML file of what is searched: ranges or choices of settings.", rich_help_panel=_SEARCH),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(help="For small sets: measure a trial by cross-validation.", rich_help_panel=_SEARCH),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="In the end, train winner and plain recipe so many times.", rich_help_panel=_SEARCH),
     ] = None,
     sampler: Annotated[
         str, typer.Option(help="How settings are drawn: tpe, random or grid.", rich_help_panel=_SEARCH)
@@ -61,6 +69,10 @@ def tune(
     ] = None,
     assign: shared.Assign = None,
     device: shared.Device = None,
+    report: Annotated[
+        bool,
+        typer.Option("--report", help="Draw the page of a search, also while it runs.", rich_help_panel=_OUTPUT),
+    ] = False,
     out: shared.Out = Path("runs"),
     name: Annotated[
         str | None, typer.Option(help="Name of the search and of its run.", rich_help_panel=_OUTPUT)
@@ -77,6 +89,7 @@ def tune(
         sightline tune photos/ --trials 30
         sightline tune photos/ --time 20m --recipe cnn-dropout
         sightline tune photos/ --trials 50 --space space.toml
+        sightline tune tune-photos --report
     """
     from sightline.machine import process_start
 
@@ -86,6 +99,9 @@ def tune(
     from sightline.installation import require_extra
 
     require_extra("tune", "a search")
+    if report:
+        print(tuning.report_search(data, out=out))
+        return
     from sightline.planning.settings import parse_assignment
 
     settings: dict[str, Any] = {
@@ -103,7 +119,14 @@ def tune(
         "device": device,
     }
     settings |= dict(parse_assignment(text) for text in assign or [])
-    asked: dict[str, Any] = {"trials": trials, "space": space, "sampler": sampler, "pruner": pruner}
+    asked: dict[str, Any] = {
+        "trials": trials,
+        "space": space,
+        "sampler": sampler,
+        "pruner": pruner,
+        "folds": folds,
+        "seeds": seeds,
+    }
     shown: dict[str, Any] = {"out": out, "name": name, "started": started, "display": Terminal(quiet=quiet)}
     try:
         run = tuning.tune(data, recipe, storage=storage, new=new, **asked, **shown, **settings)
@@ -130,6 +153,8 @@ def _print(run: Run, out: Path, *, as_json: bool) -> None:
     print(f"\n{search['sentence']}")
     if test := search.get("test", {}).get("sentence"):
         print(f"On the measured images: {test}")
+    if seeds := search.get("seeds", {}).get("sentence"):
+        print(seeds)
     print(f"\nSearch      {folder} (trials.csv, best.toml)")
     if other.is_dir():
         print(f"Beside it   {other}")

@@ -1,6 +1,8 @@
-"""Cross-validation: several splits of the same images, in which each is tested exactly once."""
+"""Cross-validation: several splits of the same images, in which each is tested, or validates, exactly once."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +11,7 @@ from sightline.data.samples import Samples
 from sightline.data.split import Split, check_shares, default_shares, draw_parts, find_units
 from sightline.errors import DataError, InputError
 
-__all__ = ["make_folds"]
+__all__ = ["fold_validation", "make_folds"]
 
 
 def make_folds(samples: Samples, folds: int, *, seed: int = 0, val_share: float | None = None) -> tuple[Split, ...]:
@@ -33,10 +35,7 @@ def make_folds(samples: Samples, folds: int, *, seed: int = 0, val_share: float 
     References:
         R. Kohavi, IJCAI 1995, for stratified folds.
     """
-    if folds < 2:
-        raise InputError(
-            "split.folds", f"--folds {folds} is not valid: at least 2 are needed", "give, for example, --folds 5"
-        )
+    _refuse_few(folds)
     check_shares(val_share, 0)
     if any(samples.given):
         given = ", ".join(sorted(set(samples.given) - {""}))
@@ -44,7 +43,7 @@ def make_folds(samples: Samples, folds: int, *, seed: int = 0, val_share: float 
         raise DataError(
             "split.folds-given", message, "add --resplit, which puts that split aside, or leave out --folds"
         )
-    number = _assign(samples, folds, seed)
+    number = _assign(samples, np.flatnonzero(samples.is_ok), folds, seed)
     val = default_shares(samples)[0] if val_share is None else val_share
     groups = len(set(samples.groups) - {""})
     notes = (f"{groups:,} groups are kept together",) if groups else ()
@@ -62,10 +61,47 @@ def make_folds(samples: Samples, folds: int, *, seed: int = 0, val_share: float 
     return tuple(splits)
 
 
-def _assign(samples: Samples, folds: int, seed: int) -> npt.NDArray[np.intp]:
-    """Return ``[N]``: the fold that tests each image, from 0; -1 for those that can't be read."""
+def fold_validation(samples: Samples, split: Split, folds: int, *, seed: int = 0) -> tuple[Split, ...]:
+    """Return splits in which each training and validation image validates once, and trains in the others.
+
+    Test images are in none of them. Units stay in one fold and classes are spread, as by ``make_folds``.
+
+    Args:
+        samples: with ``digests``.
+        split: whose training and validation images are put into folds.
+        folds: how many, at least 2.
+        seed: the same seed and data give the same folds, whatever the order of files.
+
+    Raises:
+        InputError: if there are fewer than 2 folds.
+        DataError: if a class has fewer units than there are folds.
+
+    Example:
+        ``[fold.counts() for fold in fold_validation(samples, split, 5)]``
+    """
+    _refuse_few(folds)
+    rows = np.flatnonzero(np.isin(split.parts, ("train", "val")) & samples.is_ok)
+    number = _assign(samples, rows, folds, seed)
+    splits = []
+    for fold in range(folds):
+        parts = np.full(len(samples), "", object)
+        parts[rows] = np.where(number[rows] == fold, "val", "train")
+        rule = f"fold {fold + 1} of {folds}: every training and validation image validates in one fold"
+        splits.append(replace(split, parts=parts, rule=rule, leaked=np.zeros(len(samples), bool)))
+    return tuple(splits)
+
+
+def _refuse_few(folds: int) -> None:
+    if folds < 2:
+        raise InputError(
+            "split.folds", f"--folds {folds} is not valid: at least 2 are needed", "give, for example, --folds 5"
+        )
+
+
+def _assign(samples: Samples, rows: npt.NDArray[np.intp], folds: int, seed: int) -> npt.NDArray[np.intp]:
+    """Return ``[N]``: the fold of each of the images at ``rows``, from 0; -1 for the others."""
     by_class: dict[int, list[npt.NDArray[np.intp]]] = {}
-    for unit in find_units(samples, np.flatnonzero(samples.is_ok)):
+    for unit in find_units(samples, rows):
         by_class.setdefault(int(np.bincount(samples.labels[unit]).argmax()), []).append(unit)
     _refuse_small(samples, by_class, folds)
     number = np.full(len(samples), -1, np.intp)
@@ -87,7 +123,7 @@ def _refuse_small(samples: Samples, by_class: dict[int, list[npt.NDArray[np.intp
     for label, name in enumerate(samples.classes):
         units = by_class.get(label, [])
         if len(units) < folds:
-            images = int(((samples.labels == label) & samples.is_ok).sum())
+            images = sum(map(len, units))
             what = f"{images} readable image{'' if images == 1 else 's'}"
             if len(units) < images:
                 what += f", in only {len(units)} units, because groups and copies stay together"

@@ -40,7 +40,7 @@ import numpy.typing as npt
 
 from sightline.evaluation.intervals import Units, draw_blocks
 
-__all__ = ["Lead", "judge_lead"]
+__all__ = ["Lead", "judge_lead", "variance_of_gain"]
 
 _TIE = 1e-9  # of the largest difference of an image: means that are nearer differ by rounding alone
 _ROUNDS, _LEAST_ROUNDS, _CELLS = 500, 200, 4e8  # of resampling: usual, least, and about how many products they cost
@@ -170,19 +170,29 @@ def _leads_left_out(gains: Floats, units: Units | None, seed: int) -> Floats:
 
 
 def _half_width(gain: Floats, names: Units) -> float:
-    """Return half the width of the 95 % interval of a mean difference over images, by units.
+    """Return half the width of the 95 % interval of a mean difference over images, by units."""
+    from scipy.stats import t
+
+    variance, freedom = variance_of_gain(gain, names)
+    return float(t.ppf(0.975, freedom)) * math.sqrt(variance)
+
+
+def variance_of_gain(gain: Floats, names: Units) -> tuple[float, int]:
+    """Return the variance of a mean difference over images, by units, and its degrees of freedom.
 
     One unit that gains as much as any gains or loses, and one that loses as much, are added to those that were seen,
     so that few changed images are not taken for certainty. For 1, 0 and -1 it is Bonett and Price's interval of a
     paired difference, with Student's quantile.
 
+    Args:
+        gain: ``[V]``, of each image.
+        names: ``[V]``, numbers of the units from 0 on, without gaps; there are two at least.
+
     References:
         D. G. Bonett and R. M. Price, Journal of Educational and Behavioral Statistics 37 (2012).
     """
-    from scipy.stats import t
-
     sums, sizes = np.bincount(names, gain), np.bincount(names)
     count, most = len(sums), np.abs(sums).max()
     sums, sizes = np.append(sums, (most, -most)), np.append(sizes, (sizes.mean(), sizes.mean()))
     off = sums - sums.sum() / sizes.sum() * sizes
-    return float(t.ppf(0.975, count - 1)) * math.sqrt((off**2).sum()) / float(sizes.sum())
+    return float((off**2).sum() / sizes.sum() ** 2), count - 1

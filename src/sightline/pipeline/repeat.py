@@ -32,7 +32,7 @@ from sightline.runs.hashes import hash_files
 from sightline.runs.repeated import join_metrics, join_tables
 from sightline.runs.writer import RunWriter, refuse_name
 
-__all__ = ["repeat_job"]
+__all__ = ["repeat_job", "seeded_plan"]
 
 _MOST_SEED = 2**31
 
@@ -70,7 +70,7 @@ def repeat_job(job: Job) -> Generator[Event, None, Run]:
             yield Noted(f"{what[:1].upper()}{what[1:]}.")
             own = {**facts, "split_rule": split.rule, "repeat": what, "keep_checkpoints": False}
             inner = RunWriter.create(writer.run.folder, f"{repeats.one}-{number}", "", own)
-            yield from _train_one(inner, _plan_of(plan, repeats, number, what), looked, workbench, split)
+            yield from _train_one(inner, seeded_plan(plan, repeats, number, times), looked, workbench, split)
             headline = _write_together(writer, repeats, times, number)
             yield from write_page(writer.run)
         writer.update(status="finished", files=hash_files(writer.run))
@@ -94,9 +94,18 @@ def _train_one(
     yield RunEnded(str(writer.run.folder), headline)
 
 
-def _plan_of(plan: Plan, repeats: Repeats, number: int, what: str) -> Plan:
-    """Return the plan with this training's seed; everything else is as in all others."""
-    seed = (plan.settings.seed + number - 1) % _MOST_SEED
+def seeded_plan(plan: Plan, repeats: Repeats, number: int, times: int) -> Plan:
+    """Return the plan with the seed of one of several trainings; everything else is as in all others.
+
+    Args:
+        plan: of the first, or of the only one: that stays as it is.
+        repeats: why there are several.
+        number: of the training, from 1.
+        times: how many there are.
+    """
+    if times == 1:
+        return plan
+    seed, what = (plan.settings.seed + number - 1) % _MOST_SEED, repeats.describe(number, times)
     reason = f"{what}: of weights, order and augmentation"
     if repeats.splits_data:
         why = "settings alone can't draw a fold again: data/split.csv holds it"

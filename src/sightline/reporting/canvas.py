@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "INK",
+    "PAPER",
     "Draw",
     "any_letters",
     "both_themes",
@@ -38,6 +39,7 @@ __all__ = [
 
 _SMALL = 100  # px: fewer are shown as the squares that they are
 INK = {"light": "#333a45", "dark": "#c9d1dc"}
+PAPER = {"light": "#fefefe", "dark": "#1a2029"}  # behind letters that lie on lines; the page's own white is another
 
 
 class Draw(Protocol):
@@ -91,12 +93,12 @@ def svg_of(run: Recorded, draw: Draw) -> str:
 def both_themes(run: Recorded, draw: Draw) -> dict[str, str]:
     """Return ``light`` and ``dark`` data URIs of a figure; empty where there is nothing to draw.
 
-    Only the ink differs, which is one colour in the SVG: drawing twice would take twice the time.
+    Only ink and paper differ, each of which is one colour in the SVG: drawing twice would take twice the time.
     """
     light = svg_of(run, draw)
     if not light:
         return {}
-    drawn = {"light": light, "dark": light.replace(INK["light"], INK["dark"])}
+    drawn = {"light": light, "dark": light.replace(INK["light"], INK["dark"]).replace(PAPER["light"], PAPER["dark"])}
     return {
         theme: "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode("ascii")
         for theme, svg in drawn.items()

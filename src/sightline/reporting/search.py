@@ -33,9 +33,12 @@ def search(run: Recorded) -> dict[str, Any] | None:
     return {
         "found": found,
         "test": facts.get("test", {}).get("sentence", ""),
-        "role": facts.get("role", ""),
+        "is_over": "role" in facts,
+        "seeds": facts.get("seeds", {}).get("sentence", ""),
         "counts": ", ".join(f"{count:,} {state}" for state, count in found.counts.items()),
         "seconds": duration(found.seconds),
+        "how": f"{found.sampler}, {_pruning(found.pruner)}",
+        "has_line": any(found.best == trial.number and len(trial.settings) == len(found.space) for trial in rows),
         "observed": _points(lead["observed"]) if has_lead else "",
         "expected": f"{_points(lead['expected'])} ({_points(lead['low'])} to {_points(lead['high'])})",
         "luck": _points(lead["luck"]),
@@ -48,6 +51,10 @@ def search(run: Recorded) -> dict[str, Any] | None:
         "rows": [_row(found, trial) for trial in rows[:_ROWS]],
         "left_out": max(0, len(rows) - _ROWS),
     }
+
+
+def _pruning(name: str) -> str:
+    return "every trial trained to its end" if name == "none" else f"trials that are behind stopped by {name}"
 
 
 def _points(value: float) -> str:

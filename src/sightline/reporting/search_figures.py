@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sightline.reporting.canvas import INK, empty_figure, leave_room, paint
+from sightline.reporting.canvas import INK, PAPER, empty_figure, leave_room, paint
 from sightline.reporting.letters import drawable_text
 from sightline.runs.recorded import Recorded
 from sightline.runs.search_record import SearchRecord, TrialRow
@@ -27,6 +27,9 @@ _COLOURS = "viridis"
 _LEAST_TRIALS = 3  # that were trained to their end, for figures of settings
 _LEAST_FILLED = 10  # from which on the plane between the trials is filled
 _MOST_DIALS = 8  # axes side by side
+_WIDTH, _AXIS = 6.0, 1.05  # inches, so that letters are still read on a telephone; of them an axis beside others
+_SPREAD = 0.09  # of an axis, over which trials of one choice are drawn beside each other
+_LEAST_VALUES = 5  # on both axes, from which on the plane is filled
 
 
 def draw_search(run: Recorded, theme: str = "light") -> Figure | None:
@@ -36,11 +39,11 @@ def draw_search(run: Recorded, theme: str = "light") -> Figure | None:
     search = run.search
     if search is None or not search.complete:
         return None
-    figure = empty_figure((9, 3.5))
+    figure = empty_figure((_WIDTH, 3.3))
     axes = figure.add_subplot()
     stopped = [trial for trial in search.trials if trial.score is None and trial.course]
     others = [trial for trial in search.complete if trial.number not in (search.best, search.plain)]
-    _scatter(axes, stopped, _STOPPED, "x", "stopped early, at its last epoch", 26)
+    _scatter(axes, stopped, _STOPPED, "x", f"stopped early, at its last {'fold' if search.folds else 'epoch'}", 26)
     _scatter(axes, others, _TRIAL, "o", "trial", 20)
     _scatter(axes, [search.trial(search.plain)], _PLAIN, "D", "plain recipe", 44)
     if search.best != search.plain:
@@ -48,12 +51,12 @@ def draw_search(run: Recorded, theme: str = "light") -> Figure | None:
     numbers = [trial.number for trial in search.complete]
     best = np.maximum.accumulate([100 * trial.reached for trial in search.complete])
     axes.step(numbers, best, where="post", color=_TRIAL, lw=1.2, alpha=0.6, label="best so far", zorder=1)
-    axes.set(xlabel="trial", title="Validation accuracy of each trial, %")
+    axes.set(xlabel="trial", title=f"{search.accuracy_words} of each trial, %")
     low = min(100 * trial.reached for trial in search.complete)
     _leave_low_out(axes, low, float(best[-1]), [100 * trial.reached for trial in stopped])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    below = (0.5, -0.2)
-    axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9, loc="upper center", bbox_to_anchor=below, ncols=5)
+    room: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 5, "columnspacing": 1.0}
+    axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9, handletextpad=0.2, **room)
     paint(axes, INK[theme])
     leave_room(figure, 0.6, 0.85)
     return figure
@@ -78,13 +81,13 @@ def draw_importance(run: Recorded, theme: str = "light") -> Figure | None:
     if search is None or not search.importance:
         return None
     rows = sorted(search.importance.items(), key=lambda row: row[1])
-    figure = empty_figure((9, 0.9 + 0.3 * len(rows)))
+    figure = empty_figure((_WIDTH, 0.9 + 0.3 * len(rows)))
     axes = figure.add_subplot()
     axes.barh([drawable_text(name) for name, _ in rows], [100 * value for _, value in rows], color=_TRIAL, height=0.6)
     for place, (_, value) in enumerate(rows):
         axes.annotate(f" {100 * value:.0f}", (100 * value, place), va="center", color=INK[theme], fontsize=9)
     axes.set(
-        title="Share of the differences between trials that a setting explains, %",
+        title="Share of the differences that a setting explains, %",
         xlim=(0, min(108.0, 115 * max(rows[-1][1], 0.1))),
     )
     paint(axes, INK[theme])
@@ -103,21 +106,22 @@ def draw_settings(run: Recorded, theme: str = "light") -> Figure | None:
     if len(shown) < _LEAST_TRIALS:
         return None
     scores = np.array([100 * trial.reached for trial in shown])
-    figure = empty_figure((9, 3.6))
+    figure = empty_figure((max(_WIDTH, _AXIS * (len(names) + 1)), 3.8))
     axes = figure.add_subplot()
     colour, low, high = _colours(scores)
+    places = np.stack([_spread(scale, shown, scores) for scale in scales])
     for place in np.argsort(scores, kind="stable").tolist():
-        trial, is_best = shown[place], shown[place].number == search.best
-        heights = [scale.place(trial.settings[scale.name]) for scale in scales]
-        heights.append(float((scores[place] - low) / (high - low)))
+        is_best = shown[place].number == search.best
+        heights = [*places[:, place], max(0.0, float((scores[place] - low) / (high - low)))]
         if is_best:
             axes.plot(heights, color=_BEST, lw=3, label="best", zorder=4)
         else:
             axes.plot(heights, color=colour(scores[place]), lw=1.1, alpha=0.65)
     for place, scale in enumerate(scales):
         _mark(axes, place, scale.marks(), theme)
-    _mark(axes, len(scales), [(0.0, f"{low:.1f}"), (1.0, f"{high:.1f}")], theme)
-    axes.set(xlim=(-0.35, len(scales) + 0.45), ylim=(-0.04, 1.06), yticks=[])
+    below = "≤ " if scores.min() < low else ""
+    _mark(axes, len(scales), [(0.0, f"{below}{low:.1f}"), (1.0, f"{high:.1f}")], theme)
+    axes.set(xlim=(-0.3, len(scales) + 0.45), ylim=(-0.08, 1.08), yticks=[])
     labels = [drawable_text(name.replace("_", "\n", 1)) for name in names]
     axes.set_xticks(range(len(scales) + 1), [*labels, "accuracy, %"])
     paint(axes, INK[theme])
@@ -129,10 +133,27 @@ def draw_settings(run: Recorded, theme: str = "light") -> Figure | None:
 def _mark(axes: Axes, place: int, marks: Sequence[tuple[float, str]], theme: str) -> None:
     """Draw an upright axis with its values."""
     axes.axvline(place, color=INK[theme], lw=0.6, alpha=0.5, zorder=0)
+    from matplotlib.patheffects import withStroke
+
+    halo = withStroke(linewidth=3, foreground=PAPER[theme])
     for height, text in marks:
-        axes.annotate(
-            f" {text}", (place, height), fontsize=8, color=INK[theme], va="center", annotation_clip=False, zorder=5
+        words = axes.annotate(
+            f" {text}", (place, height), fontsize=9, color=INK[theme], va="center", annotation_clip=False, zorder=5
         )
+        words.set_path_effects([halo])
+
+
+def _spread(scale: _Scale, trials: Sequence[TrialRow], scores: Floats) -> Floats:
+    """Return ``[T]`` where the trials lie on an axis; those of one value beside each other, the best on top."""
+    places = np.array([scale.place(trial.settings[scale.name]) for trial in trials])
+    if not scale.choices:
+        return places
+    for value in np.unique(places):
+        rows = np.flatnonzero(places == value)
+        rows = rows[np.argsort(scores[rows], kind="stable")]
+        width = min(_SPREAD, 0.5 / max(1, len(scale.choices) - 1))
+        places[rows] += width * (np.arange(len(rows)) / max(1, len(rows) - 1) - 0.5) if len(rows) > 1 else 0.0
+    return places
 
 
 def draw_two_settings(run: Recorded, theme: str = "light") -> Figure | None:
@@ -143,13 +164,13 @@ def draw_two_settings(run: Recorded, theme: str = "light") -> Figure | None:
         return None
     shown = [trial for trial in search.complete if all(name in trial.settings for name in chosen)]
     across, up = (_Scale.of(name, search.space[name], search.complete) for name in chosen)
-    x = np.array([across.place(trial.settings[across.name]) for trial in shown])
-    y = np.array([up.place(trial.settings[up.name]) for trial in shown])
     scores = np.array([100 * trial.reached for trial in shown])
-    figure = empty_figure((9, 3.8))
+    x, y = _spread(across, shown, scores), _spread(up, shown, scores)
+    figure = empty_figure((_WIDTH, 3.8))
     axes = figure.add_subplot()
     colour, low, high = _colours(scores)
-    _fill(axes, x, y, scores, (low, high))
+    if not across.choices and not up.choices:
+        _fill(axes, x, y, scores, (low, high))
     axes.scatter(x, y, c=[colour(score) for score in scores], s=42, edgecolors="white", linewidths=0.8, zorder=3)
     for trial, left, height in zip(shown, x, y, strict=True):
         if trial.number in (search.best, search.plain):
@@ -158,7 +179,7 @@ def draw_two_settings(run: Recorded, theme: str = "light") -> Figure | None:
     for axis, scale in ((axes.xaxis, across), (axes.yaxis, up)):
         axis.set_ticks([height for height, _ in scale.marks()], [text for _, text in scale.marks()])
     axes.set(xlabel=drawable_text(across.name), ylabel=drawable_text(up.name), xlim=(-0.05, 1.08), ylim=(-0.06, 1.1))
-    axes.set_title(f"Validation accuracy, %: dark {low:.1f}, bright {high:.1f}")
+    axes.set_title(f"{search.accuracy_words}, %: dark {low:.1f}, bright {high:.1f}")
     paint(axes, INK[theme])
     leave_room(figure, 1.1, 0.5)
     return figure
@@ -177,7 +198,7 @@ def two_that_matter(search: SearchRecord) -> tuple[str, ...]:
 
 def _fill(axes: Axes, x: Floats, y: Floats, scores: Floats, ends: tuple[float, float]) -> None:
     """Fill the plane between the trials, where they are many and don't lie on one line."""
-    if len(scores) < _LEAST_FILLED or len(np.unique(x)) < 3 or len(np.unique(y)) < 3:
+    if len(scores) < _LEAST_FILLED or min(len(np.unique(x)), len(np.unique(y))) < _LEAST_VALUES:
         return
     # Several trials at one place can't be joined by triangles: their mean stands for them.
     points, inverse = np.unique(np.round(np.stack([x, y], 1), 4), axis=0, return_inverse=True)

@@ -22,7 +22,7 @@ class TrialRow:
         is_plain: whether it is the plain recipe.
         settings: dial -> value.
         score: validation accuracy, 0 to 1; None unless complete.
-        course: validation accuracy after each epoch that was trained.
+        course: accuracy after each epoch that was trained, or of the folds so far after each of them.
         seconds: that it took.
     """
 
@@ -56,6 +56,7 @@ class SearchRecord:
         sampler, pruner: by name.
         seconds: of the whole search so far.
         validation_images: that measured each trial.
+        folds: that they are in, each measured by a network that was not trained on it; 0: they are of one split.
         space: dial -> ``low``, ``high``, ``step``, ``log``, or ``choices``.
         importance: dial -> share of the differences between trials that it explains, 0 to 1; empty where unknown.
         trials: in the order of their numbers.
@@ -74,6 +75,7 @@ class SearchRecord:
     space: Mapping[str, Mapping[str, Any]]
     importance: Mapping[str, float]
     trials: tuple[TrialRow, ...]
+    folds: int = 0
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> SearchRecord:
@@ -82,13 +84,18 @@ class SearchRecord:
         Raises:
             KeyError, TypeError: if something is missing.
         """
-        own = {name: fields[name] for name in cls.__slots__ if name != "trials"}
+        own = {name: fields[name] for name in cls.__slots__ if name not in ("trials", "folds")}
         names = TrialRow.__slots__
         trials = tuple(
             TrialRow(**{**{name: row[name] for name in names}, "course": tuple(row["course"])})
             for row in fields["trials"]
         )
-        return cls(**own, trials=trials)
+        return cls(**own, trials=trials, folds=fields.get("folds", 0))
+
+    @property
+    def accuracy_words(self) -> str:
+        """What a trial's score is."""
+        return f"Accuracy over {self.folds} folds" if self.folds else "Validation accuracy"
 
     @property
     def complete(self) -> tuple[TrialRow, ...]:

@@ -29,6 +29,8 @@ class Budget:
         before: seconds that the search took before it was stopped.
         plain: estimated seconds of the plain recipe's training.
         closing: estimated seconds of export, evaluation and report of a run.
+        folds: trainings of a trial; the seconds of a trial are those of all of them.
+        seeds: trainings of the plain recipe and of the winner in the end.
     """
 
     started: float
@@ -36,6 +38,8 @@ class Budget:
     before: float
     plain: float
     closing: float
+    folds: int = 1
+    seeds: int = 1
 
     def spent(self) -> float:
         """Return the seconds that the search took so far, before a stop too."""
@@ -47,16 +51,20 @@ class Budget:
 
     def refuse_too_short(self) -> None:
         """Raise ``InputError`` where there is no time for two trials, and for the winner beside the plain recipe."""
-        need = 4 * self.plain + 2 * self.closing
+        trial = self.folds * self.plain
+        need = 2 * trial + self.seeds * 2 * (self.plain + self.closing)
         if self.before or self.left() >= _SURE * need:
             return
         message = (
             f"{duration(self.limit)} are too short for a search: reading took {duration(self.spent())}, a trial takes "
-            f"about {duration(self.plain)}, and in the end the winner and the plain recipe are trained again"
+            f"about {duration(trial)}, and in the end the winner and the plain recipe are trained {self._times()}"
         )
-        minutes = math.ceil((self.spent() + need + 6 * self.plain) / 60)
+        minutes = math.ceil((self.spent() + need + 6 * trial) / 60)
         cure = f"give --time {minutes}m, or make trials shorter, for example with --epochs 1"
         raise InputError("tune.time", message, cure)
+
+    def _times(self) -> str:
+        return "again" if self.seeds == 1 else f"{self.seeds} times each"
 
     def reserve(self, outcomes: Sequence[Outcome], running: float = 0.0) -> float:
         """Return the seconds that must be left for the end.
@@ -65,10 +73,11 @@ class Budget:
             outcomes: of the trials so far.
             running: seconds of the one that runs, which may become the best.
         """
-        plain = next((one.seconds for one in outcomes if one.is_plain and one.state == "complete"), self.plain)
+        trial = next((one.seconds for one in outcomes if one.is_plain and one.state == "complete"), None)
+        plain = self.plain if trial is None else trial / self.folds
         done = [one for one in outcomes if one.state == "complete" and not one.is_plain]
         best = max(done, key=lambda one: one.score or 0.0).seconds if done else 0.0
-        return _SPARE * (plain + max(best, running) + 2 * self.closing)
+        return _SPARE * self.seeds * (plain + max(best, running) / self.folds + 2 * self.closing)
 
     def is_over(self, outcomes: Sequence[Outcome], running: float) -> bool:
         """Whether a trial must stop that has been running for so many seconds."""

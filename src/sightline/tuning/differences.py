@@ -13,6 +13,7 @@ _WORDS = {
     "data": "the data's fingerprint",
     "split": "which images train and validate",
     "classes": "the classes",
+    "measured": "what measures a trial",
     "space": "the space",
     "chosen": "the settings",
 }

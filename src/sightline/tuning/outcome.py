@@ -31,10 +31,11 @@ class Outcome:
         reason: why it failed, was pruned or lost; for a complete one whatever should be known.
         settings: dial -> value; empty for the plain recipe where its values lie outside of the space.
         is_plain: whether it is the plain recipe.
-        score: accuracy on the validation images that choose the epoch, 0 to 1; None unless complete.
+        score: accuracy on the validation images that choose the epoch, of all folds where there are folds, 0 to 1;
+            None unless complete.
         loss: log-loss on them, in nats; None where it is not known.
-        epoch: the best one, whose network was measured.
-        course: validation accuracy after each epoch that was trained.
+        epoch: the best one, whose network was measured; the middle one of several folds.
+        course: validation accuracy after each epoch that was trained; with folds that so far after each fold.
         seconds: that it took.
         worker: process and host.
         retry_of: number of the lost trial that this one repeats; None: it repeats none.

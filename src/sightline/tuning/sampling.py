@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.errors import InputError
 from sightline.text import did_you_mean
+from sightline.tuning.outcome import Outcome
 from sightline.tuning.space import Dial
 
 if TYPE_CHECKING:
     from optuna import Trial
+    from optuna.distributions import BaseDistribution
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
 
@@ -24,6 +26,7 @@ __all__ = [
     "decoded",
     "draw",
     "encoded",
+    "importance_of",
     "make_pruner",
     "make_sampler",
 ]
@@ -35,11 +38,12 @@ SAMPLERS = {
 }
 PRUNERS = {
     "hyperband": "successive halving with several lengths of patience",
-    "halving": "of the trials that reached an epoch, the better third goes on (successive halving)",
+    "halving": "of the trials that reached an epoch or a fold, the better third goes on (successive halving)",
     "none": "every trial is trained to its end",
 }
 _GRID = 5  # values of a range without steps
 _MOST_POINTS = 100_000
+_LEAST_FOR_IMPORTANCE = 8  # complete trials: of fewer, a forest knows nothing
 
 
 def check_sampling(sampler: str, pruner: str | None) -> None:
@@ -76,12 +80,12 @@ def make_sampler(name: str, space: Sequence[Dial], seed: int) -> BaseSampler:
 
 
 def make_pruner(name: str, epochs: int) -> BasePruner:
-    """Return one of ``PRUNERS`` for trainings of so many epochs."""
+    """Return one of ``PRUNERS`` for trials of so many epochs, or folds."""
     from optuna.pruners import HyperbandPruner, NopPruner, SuccessiveHalvingPruner
 
     if name == "hyperband":
         return HyperbandPruner(min_resource=1, max_resource=max(1, epochs), reduction_factor=3)
-    return SuccessiveHalvingPruner() if name == "halving" else NopPruner()
+    return SuccessiveHalvingPruner(reduction_factor=3) if name == "halving" else NopPruner()
 
 
 def draw(trial: Trial, dial: Dial) -> Any:
@@ -93,6 +97,43 @@ def draw(trial: Trial, dial: Dial) -> Any:
         step = int(dial.step or 1)
         return trial.suggest_int(dial.name, int(dial.low), int(dial.high), step=step, log=dial.log)
     return trial.suggest_float(dial.name, dial.low, dial.high, step=dial.step, log=dial.log)
+
+
+def _distribution(dial: Dial) -> BaseDistribution:
+    """Return what ``draw`` draws from, as Optuna names it."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if dial.choices:
+        return CategoricalDistribution([encoded(value) for value in dial.choices])
+    assert dial.low is not None and dial.high is not None
+    if dial.is_whole:
+        return IntDistribution(int(dial.low), int(dial.high), log=dial.log, step=int(dial.step or 1))
+    return FloatDistribution(dial.low, dial.high, log=dial.log, step=dial.step)
+
+
+def importance_of(outcomes: Sequence[Outcome], space: Sequence[Dial]) -> dict[str, float]:
+    """Return dial -> share of the differences between complete trials that it explains; empty where they are few.
+
+    F. Hutter et al., An efficient approach for assessing hyperparameter importance, ICML 2014.
+    """
+    import optuna
+
+    names = {dial.name for dial in space}
+    complete = [one for one in outcomes if one.score is not None and one.settings.keys() == names]
+    if len(complete) < _LEAST_FOR_IMPORTANCE or len({one.score for one in complete}) == 1:
+        return {}
+    distributions = {dial.name: _distribution(dial) for dial in space}
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(direction="maximize")
+    try:
+        for one in complete:
+            params = {name: encoded(value) for name, value in one.settings.items()}
+            study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=one.score))
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    except (ValueError, RuntimeError):  # the trials vary in nothing, or a value is outside of the space
+        return {}
+    return {name: round(float(share), 4) for name, share in shares.items()}
 
 
 def encoded(value: Any) -> bool | int | float | str:

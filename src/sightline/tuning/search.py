@@ -31,12 +31,14 @@ from sightline.text import count_of, duration
 from sightline.tuning.budget import Budget
 from sightline.tuning.fit_space import suggest_space
 from sightline.tuning.folders import SearchFolder, find_folder
+from sightline.tuning.folds import measure
 from sightline.tuning.job import SearchJob, refuse_search
 from sightline.tuning.outcome import Outcome, settings_words
+from sightline.tuning.sampling import importance_of
 from sightline.tuning.space import STRENGTH, Space, describe_space
 from sightline.tuning.study import JOURNAL, Asked, Study, open_storage, without_password
-from sightline.tuning.table import read_search, write_best, write_search, write_trials
-from sightline.tuning.trial import Bench, measure_trial
+from sightline.tuning.table import read_search, write_best, write_search, write_trials, write_units
+from sightline.tuning.trial import Bench
 from sightline.tuning.verdict import Verdict, judge
 from sightline.tuning.winner import Final, train_finals
 
@@ -64,6 +66,10 @@ class _Search:
     def count(self) -> int:
         return len(self.bench.val)
 
+    @property
+    def images(self) -> str:
+        return f"images in {self.bench.folds} folds" if self.bench.folds else "validation images"
+
     def write(self, **facts: Any) -> None:
         """Write down what is known of the search, and its table."""
         self.facts |= {"seconds": round(self.budget.spent(), 1), **facts}
@@ -87,9 +93,10 @@ def search_job(search: SearchJob) -> Generator[Event, None, Run]:
     decided, seconds, closing = yield from _decide(plain, looked)
     space = given if given is not None else suggest_space(decided.plan.settings, plain.options.chosen)
     _refuse_space(space, plain, decided)
-    budget = Budget(job.started, search.limit, read_search(place.folder).get("seconds", 0.0), seconds, closing)
+    bench = Bench(plain.options, looked, decided, search.folds or 0)
+    before = read_search(place.folder).get("seconds", 0.0)
+    budget = Budget(job.started, search.limit, before, seconds, closing, len(bench.parts), search.seeds or 1)
     budget.refuse_too_short()
-    bench = Bench(plain.options, looked, decided)
     yield Noted(f"Space: {describe_space(space)}.")
     study = Study(
         place.folder, open_storage(place.folder, search.storage), place.name, space, _facts(search, bench, space)
@@ -140,6 +147,7 @@ def _facts(search: SearchJob, bench: Bench, space: Space) -> dict[str, Any]:
         "data": looked.samples.fingerprint(),
         "split": hashlib.sha256(repr(sorted(parts)).encode()).hexdigest(),
         "classes": list(looked.samples.classes),
+        "measured": f"{search.folds} folds" if search.folds else "the validation images",
         "space": {dial.name: dial.to_dict() for dial in space},
         "chosen": {name: value for name, value in chosen.items() if name not in left_out},
     }
@@ -158,6 +166,7 @@ def _go(state: _Search, split: Split) -> Generator[Event, None, Run]:
     state.facts = {"name": place.name, "id": place.id_of(before), **_described(state), "status": "running"}
     if is_owner:
         state.write()
+        write_units(place.folder, number_units(state.bench.looked.samples, state.bench.val))
     try:
         yield from _try_all(state)
         while not place.own():
@@ -182,7 +191,8 @@ def _go(state: _Search, split: Split) -> Generator[Event, None, Run]:
 def _asks_for_more(search: SearchJob, before: Mapping[str, Any]) -> bool:
     """Whether a budget is larger than that of the finished search."""
     trials, limit = before.get("budget", (None, 0.0))
-    return (search.trials or 0) > (trials or 0) or search.limit > (limit or 0.0)
+    more_seeds = (search.seeds or 1) > before.get("seeds", 1)
+    return (search.trials or 0) > (trials or 0) or search.limit > (limit or 0.0) or more_seeds
 
 
 def _described(state: _Search) -> dict[str, Any]:
@@ -192,25 +202,32 @@ def _described(state: _Search) -> dict[str, Any]:
         "study": state.study.name,
         "sampler": search.sampler,
         "pruner": _pruner(search, settings),
+        "folds": state.bench.folds,
         "budget": [search.trials, search.limit],
+        "seeds": search.seeds or 1,
         "space": {dial.name: dial.to_dict() for dial in state.space},
         "validation_images": state.count,
     }
 
 
 def _pruner(search: SearchJob, settings: Settings) -> str:
-    return search.pruner or ("halving" if settings.epochs > 1 else "none")
+    return search.pruner or ("halving" if _steps(search, settings) > 1 else "none")
+
+
+def _steps(search: SearchJob, settings: Settings) -> int:
+    """Return after how many folds or epochs a trial can be compared with others."""
+    return search.folds or settings.epochs
 
 
 def _try_all(state: _Search) -> Generator[Event, None, None]:
     """Make trials until the budget is used, every combination was tried, or most of them fail."""
     study, search, settings = state.study, state.search, state.bench.decided.plan.settings
-    study.choose(search.sampler, _pruner(search, settings), settings.epochs, settings.seed)
+    study.choose(search.sampler, _pruner(search, settings), _steps(search, settings), settings.seed)
     plain = {dial.name: _plain_value(dial.name, settings) for dial in state.space}
     plain = {dial.name: plain[dial.name] for dial in state.space if dial.contains(plain[dial.name])}
     total = f"{search.trials} trials" if search.trials else f"trials for {duration(search.limit)}"
     yield StageStarted(
-        "Searching", f"{total}, {count_of(len(state.space), 'setting')}, on {state.count:,} validation images"
+        "Searching", f"{total}, {count_of(len(state.space), 'setting')}, on {state.count:,} {state.images}"
     )
     start = time.monotonic()
     while state.budget.has_time_for(study.outcomes()):
@@ -240,19 +257,19 @@ def _try_one(state: _Search, asked: Asked) -> Generator[Event, None, Outcome]:
         return study.tell(
             asked, Outcome(-1, same.state, words, score=same.score, loss=same.loss, epoch=same.epoch, hits=same.hits)
         )
-    outcomes = study.outcomes()
+    outcomes, step = study.outcomes(), "fold" if state.bench.folds else "epoch"
 
     def watch(epoch: int | None, accuracy: float) -> tuple[str, str]:
         if state.budget.is_over(outcomes, time.monotonic() - start) and not asked.is_plain:
             return "pruned", "the time was over"
         if epoch is not None and study.report(asked, epoch, accuracy):
-            return "pruned", f"behind other trials after epoch {epoch}"
+            return "pruned", f"behind other trials after {step} {epoch}"
         return "", ""
 
     values = {} if asked.is_plain else asked.settings
     folder = state.place.folder / "scratch" / f"trial-{asked.number}"
     try:
-        steps = Steps(measure_trial(state.bench, values, folder, watch))
+        steps = Steps(measure(state.bench, values, folder, watch))
         for event in steps:
             yield event
             if isinstance(event, StageEnded):  # images were decoded as this trial sees them
@@ -310,7 +327,7 @@ def _end(state: _Search, split: Split) -> Generator[Event, None, Run]:
     """Judge the trials, train the winner beside the plain recipe, and write down what came out."""
     start = time.monotonic()
     samples, place = state.bench.looked.samples, state.place
-    verdict = judge(state.study.outcomes(), state.count, number_units(samples, state.bench.val))
+    verdict = judge(state.study.outcomes(), state.count, number_units(samples, state.bench.val), state.images)
     if verdict is None:
         message = "the plain recipe has not been trained to its end: nothing can be compared"
         raise InputError("tune.no-trial", message, "give more --time")
@@ -320,10 +337,13 @@ def _end(state: _Search, split: Split) -> Generator[Event, None, Run]:
     counts = dict(Counter(outcome.state for outcome in state.study.outcomes()))
     about = {"id": state.facts["id"], "name": place.name, "folder": os.path.relpath(place.folder, state.search.job.out)}
     facts = {**about, **verdict.to_dict(), "trials": counts}
-    final = Final(state.search.plain, name, split, facts, _recorded(state, verdict))
+    known = facts, _recorded(state, verdict)
+    final = Final(state.search.plain, name, split, *known, state.search.seeds or 1, place.folder)
     run, beside, words = yield from train_finals(state.bench, verdict, final)
     if words:
         yield Noted(f"On the measured images: {words}")
+    if seeds := run.facts.get("search", {}).get("seeds"):
+        yield Noted(seeds["sentence"])
     ends = {"run": run.folder.name, "beside": beside.folder.name if beside else None, "test": words}
     state.write(status="finished", verdict=verdict.to_dict(), **ends)
     shutil.rmtree(place.folder / "scratch", ignore_errors=True)
@@ -341,7 +361,12 @@ def _recorded(state: _Search, verdict: Verdict) -> dict[str, Any]:
     trials = [outcome.to_dict() for outcome in state.study.outcomes() if outcome.state != "running"]
     kept = [{name: value for name, value in trial.items() if name not in ("hits", "worker")} for trial in trials]
     known = {"name": state.place.name, "seconds": round(state.budget.spent(), 1), **_described(state)}
-    return {**known, **verdict.to_dict(), "importance": state.study.importance(), "trials": kept}
+    return {
+        **known,
+        **verdict.to_dict(),
+        "importance": importance_of(state.study.outcomes(), state.space),
+        "trials": kept,
+    }
 
 
 def _write_best(state: _Search, verdict: Verdict) -> None:

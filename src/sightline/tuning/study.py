@@ -30,7 +30,6 @@ __all__ = ["JOURNAL", "Asked", "Study", "open_storage", "study_names", "without_
 
 JOURNAL = "journal.log"
 _FACTS, _OUTCOME, _PLAIN, _WORKER, _RETRY = "sightline", "outcome", "plain", "worker", "retry_of"
-_LEAST_FOR_IMPORTANCE = 8  # complete trials: of fewer, a forest knows nothing
 _LOST = "its process was stopped or killed"
 
 
@@ -163,24 +162,6 @@ class Study:
 
         waiting = optuna.trial.TrialState.WAITING
         return [self._outcome(trial) for trial in self._trials() if trial.state != waiting]
-
-    def importance(self) -> dict[str, float]:
-        """Return dial -> share of the differences between complete trials that it explains; empty where they are few.
-
-        F. Hutter et al., An efficient approach for assessing hyperparameter importance, ICML 2014.
-        """
-        import optuna
-
-        complete = [trial for trial in self._trials() if trial.state == optuna.trial.TrialState.COMPLETE]
-        if len(complete) < _LEAST_FOR_IMPORTANCE or len({trial.value for trial in complete}) == 1:
-            return {}
-        try:
-            with _quiet():
-                evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-                shares = optuna.importance.get_param_importances(self._study, evaluator=evaluator)
-        except (ValueError, RuntimeError):  # the trials don't share a space, or vary in nothing
-            return {}
-        return {name: round(float(share), 4) for name, share in shares.items()}
 
     def ask(self, most: int | None, plain: Mapping[str, Any]) -> Asked | None:
         """Return the next trial, or None: there are ``most``, or every combination was tried.

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.errors import RunError
+from sightline.evaluation.intervals import Units
 from sightline.runs.safe_files import read_json, write_bytes, write_columns, write_json, write_text
 from sightline.tuning.outcome import Outcome, completed, unpack_hits
 from sightline.tuning.space import Space
@@ -22,15 +23,19 @@ __all__ = [
     "FACTS_FILE",
     "SCORES_FILE",
     "TRIALS_FILE",
+    "UNITS_FILE",
+    "read_scores",
     "read_search",
     "read_trials",
     "scores_of",
     "write_best",
     "write_search",
     "write_trials",
+    "write_units",
 ]
 
 FACTS_FILE, TRIALS_FILE, SCORES_FILE, BEST_FILE = "search.json", "trials.csv", "scores.npy", "best.toml"
+UNITS_FILE = "units.npy"
 _COLUMNS = ("number", "state", "reason", "is_plain", "score", "loss", "epoch", "seconds", "worker", "retry_of")
 
 
@@ -66,9 +71,29 @@ def write_trials(folder: Path, outcomes: Sequence[Outcome], space: Space, count:
     for dial in space:
         columns[f"set.{dial.name}"] = [_cell(one.settings.get(dial.name)) for one in outcomes]
     write_columns(folder / TRIALS_FILE, columns)
+    _write_array(folder / SCORES_FILE, scores_of(outcomes, count))
+
+
+def write_units(folder: Path, units: Units | None) -> None:
+    """Write ``units.npy``: ``[count]``, numbers of the units of the images that measure trials; nothing for None."""
+    if units is not None:
+        _write_array(folder / UNITS_FILE, units)
+
+
+def _write_array(path: Path, array: npt.NDArray[Any]) -> None:
     out = io.BytesIO()
-    np.save(out, scores_of(outcomes, count), allow_pickle=False)
-    write_bytes(folder / SCORES_FILE, out.getvalue())
+    np.save(out, array, allow_pickle=False)
+    write_bytes(path, out.getvalue())
+
+
+def read_scores(folder: Path) -> npt.NDArray[np.bool_]:
+    """Return ``scores.npy``, as ``scores_of`` made it.
+
+    Raises:
+        OSError, ValueError: if it is missing or damaged.
+    """
+    found: npt.NDArray[np.bool_] = np.load(folder / SCORES_FILE, allow_pickle=False)
+    return found
 
 
 def scores_of(outcomes: Sequence[Outcome], count: int) -> npt.NDArray[np.bool_]:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sightline.data.folds import fold_validation
 from sightline.data.split import selection_rows
 from sightline.errors import InputError, TrainingError, WeightsError
 from sightline.events import Blended, EpochEnded, Event, Progressed, TrainingStopped, ValidationMeasured
 from sightline.pipeline.decide import Decided, decide_again
 from sightline.pipeline.engine import ENGINES
 from sightline.pipeline.look import Looked
-from sightline.pipeline.workbench import Session, Workbench, set_up_workbench
+from sightline.pipeline.workbench import Session, Workbench, readable, set_up_workbench
 from sightline.planning.recipe import Recipe
 from sightline.planning.settings import Chosen
 from sightline.reading.weights import fetch_weights
@@ -46,18 +47,40 @@ class Bench:
         options: typed for the plain recipe.
         looked: at the data.
         decided: the plain recipe's plan, and what it was decided from.
+        folds: into how many parts training and validation images are put, each of which validates once; 0: the
+            validation images alone measure a trial.
     """
 
     options: Recipe
     looked: Looked
     decided: Decided
+    folds: int = 0
+    _parts: list[Bench] = field(default_factory=list)
     _workbenches: dict[str, Workbench] = field(default_factory=dict)
     _weights: dict[str, Started] = field(default_factory=dict)
 
     @property
     def val(self) -> npt.NDArray[np.intp]:
-        """``[V]``, positions in the samples of the validation images that measure a trial."""
-        return selection_rows(self.looked.split, self.looked.samples.labels)
+        """``[V]``, positions in the samples of the images that measure a trial, fold after fold."""
+        labels = self.looked.samples.labels
+        return np.concatenate([selection_rows(part.looked.split, labels) for part in self.parts])
+
+    @property
+    def parts(self) -> list[Bench]:
+        """A bench for each training of a trial: one a fold, with its split, or this one; all share what they compute.
+
+        Raises:
+            DataError: if a class has fewer units than there are folds.
+        """
+        if not self.folds:
+            return [self]
+        if not self._parts:
+            looked = self.looked
+            splits = fold_validation(looked.samples, looked.split, self.folds, seed=looked.split.seed)
+            self._parts.extend(
+                replace(self, looked=replace(looked, split=split), folds=0, _parts=[]) for split in splits
+            )
+        return self._parts
 
     def options_with(self, values: Chosen) -> Recipe:
         """Return the options with the values of a trial's dials."""
@@ -91,7 +114,8 @@ class Bench:
             looked = self.looked
             setting_up = set_up_workbench(looked.samples, looked.split, decided.plan)
             self._workbenches[key] = yield from setting_up
-        return replace(self._workbenches[key], weights=weights)
+        found = self._workbenches[key]
+        return replace(found, weights=weights, split=readable(self.looked.split.without_test(), found.samples))
 
 
 @dataclass(slots=True)

@@ -23,11 +23,13 @@ class Verdict:
         best: the trial with the highest score; of equals the plain recipe, then the earliest.
         plain: the plain recipe's trial.
         lead: of the best over the plain recipe.
+        images: what measured the trials, in words.
     """
 
     best: Outcome
     plain: Outcome
     lead: Lead
+    images: str = "validation images"
 
     @property
     def ships_best(self) -> bool:
@@ -36,7 +38,7 @@ class Verdict:
 
     def sentence(self) -> str:
         """Return it in words."""
-        lead, images = self.lead, f"{self.lead.images:,} validation images"
+        lead, images = self.lead, f"{self.lead.images:,} {self.images}"
         of = f"the best of {lead.trials}"
         if self.best.is_plain:
             others = count_of(lead.trials - 1, "other trial")
@@ -62,17 +64,20 @@ class Verdict:
         }
 
 
-def judge(outcomes: Sequence[Outcome], count: int, units: Units | None) -> Verdict | None:
+def judge(
+    outcomes: Sequence[Outcome], count: int, units: Units | None, images: str = "validation images"
+) -> Verdict | None:
     """Return what the complete trials show; None where the plain recipe is not among them.
 
     Args:
         outcomes: of all trials.
-        count: validation images.
+        count: images that measured the trials.
         units: ``[count]``, numbers of the units of these; None: each is its own.
+        images: what they are, in words.
     """
     done = completed(outcomes)
     if not done or not done[0].is_plain:
         return None
     scores = scores_of(outcomes, count)
     best = int(scores.sum(1).argmax())
-    return Verdict(done[best], done[0], judge_lead(scores, 0, units=units))
+    return Verdict(done[best], done[0], judge_lead(scores, 0, units=units), images)

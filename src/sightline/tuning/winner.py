@@ -6,7 +6,7 @@ What ships was decided on validation before either is measured on test.
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,15 @@ from sightline.pipeline.decide import Decided
 from sightline.pipeline.engine import ENGINES
 from sightline.pipeline.finish import finish
 from sightline.pipeline.job import Job
+from sightline.pipeline.repeat import seeded_plan
 from sightline.pipeline.train import describe_run, kept_status, record_data, write_report_of
 from sightline.pipeline.workbench import Session
+from sightline.planning.repeats import REPEATS
 from sightline.reviewing.compare import compare_runs
 from sightline.runs.folder import Run
 from sightline.runs.writer import RunWriter
 from sightline.tuning.outcome import Outcome
+from sightline.tuning.seeds import describe_seeds
 from sightline.tuning.trial import Bench
 from sightline.tuning.verdict import Verdict
 
@@ -41,6 +44,8 @@ class Final:
         split: the whole one.
         facts: of the search, that the runs record.
         record: of the search with its trials, as :class:`~sightline.runs.search_record.SearchRecord` reads it.
+        seeds: trainings of each of the two, with other seeds; 1: the plain seed alone.
+        folder: of the search, where those of further seeds lie.
     """
 
     job: Job
@@ -48,6 +53,14 @@ class Final:
     split: Split
     facts: dict[str, Any]
     record: dict[str, Any]
+    seeds: int = 1
+    folder: Path = Path()
+
+    def place(self, role: str, number: int = 1) -> Path:
+        """Return the folder of a run: ``best`` or ``plain``, and which of its seeds, from 1."""
+        if number > 1:
+            return self.folder / "seeds" / self.name / f"{role}-{number}"
+        return Path(self.job.out) / (self.name + ("" if role == self.facts["ships"] else _SUFFIXES[role]))
 
 
 def train_finals(bench: Bench, verdict: Verdict, final: Final) -> Generator[Event, None, tuple[Run, Run | None, str]]:
@@ -59,14 +72,21 @@ def train_finals(bench: Bench, verdict: Verdict, final: Final) -> Generator[Even
         final: names, and what is recorded.
     """
     ships = "best" if verdict.ships_best else "plain"
+    other = "plain" if ships == "best" else "best"
     trials = {"best": verdict.best, "plain": verdict.plain}
-    beside = None
-    if not verdict.best.is_plain:
-        other = "plain" if ships == "best" else "best"
-        yield Noted(f"Training {_words(trials[other])} again, which is measured beside what ships.")
-        beside = yield from _train(bench, trials[other], final, final.name + _SUFFIXES[other], other)
+    beside, runs = None, dict[str, list[Run]]()
+    for role in (ships,) if verdict.best.is_plain else (other, ships):
+        runs[role] = []
+        words = _words(trials[role])
+        if role == other:
+            yield Noted(f"Training {words} again, which is measured beside what ships.")
+            beside = yield from _train(bench, trials[role], final, role)
+            runs[role].append(beside)
+        for number in range(2, final.seeds + 1):
+            yield Noted(f"Training {words} with seed {number} of {final.seeds}.")
+            runs[role].append((yield from _train(bench, trials[role], final, role, number)))
     yield Noted(f"Training {_words(trials[ships])} again, which ships.")
-    run = yield from _train(bench, trials[ships], final, final.name, ships, beside)
+    run = yield from _train(bench, trials[ships], final, ships, 1, runs)
     return run, beside, str(run.facts.get("search", {}).get("test", {}).get("sentence", ""))
 
 
@@ -75,19 +95,28 @@ def _words(trial: Outcome) -> str:
 
 
 def _train(
-    bench: Bench, trial: Outcome, final: Final, name: str, role: str, beside: Run | None = None
+    bench: Bench, trial: Outcome, final: Final, role: str, number: int = 1, runs: dict[str, list[Run]] | None = None
 ) -> Generator[Event, None, Run]:
-    """Train one of the two as ``train`` does; one that an earlier try finished is taken as it is."""
-    job, found = final.job, _made_before(Path(final.job.out) / name, final)
+    """Train one as ``train`` does; one that an earlier try finished is taken as it is.
+
+    Args:
+        bench, trial, final: what is trained.
+        role: ``best`` or ``plain``.
+        number: of its seed, from 1: that of the search.
+        runs: those that were made before the one that ships, by role; None: this is one of them.
+    """
+    folder, job = final.place(role, number), final.job
+    found = _made_before(folder, final)
     if found is not None:
         return found
     decided = yield from bench.decide({} if trial.is_plain else trial.settings)
+    decided = replace(decided, plan=seeded_plan(decided.plan, REPEATS["seeds"], number, final.seeds))
     workbench = yield from bench.set_up(decided)
     _, origin = yield from bench.fetch(decided)
-    search = {**final.facts, "role": role, "trial": trial.number}
+    search = {**final.facts, "role": role, "trial": trial.number, **({"seed": number} if final.seeds > 1 else {})}
     facts = describe_run(job, bench.looked, decided, final.split, origin)
     own = {"chosen": _chosen(bench, trial, decided), "keep_checkpoints": False, "search": search}
-    writer = RunWriter.create(job.out, name, job.data_name, {**facts, **own})
+    writer = RunWriter.create(folder.parent, folder.name, job.data_name, {**facts, **own})
     plan = decided.plan
     with kept_status(writer):
         writer.write_plan(plan.to_toml())
@@ -95,10 +124,10 @@ def _train(
         yield RunStarted(str(writer.run.folder))
         whole = record_data(writer, plan, bench.looked, workbench, final.split)
         yield from ENGINES[plan.settings.engine].fit(plan, workbench, Session(writer))
-        headline = yield from finish(writer, plan, workbench, whole, is_counted=role == final.facts["ships"])
-        if beside is not None:
-            pair = yield from _compare(writer.run, beside, role)
-            writer.update(search={**search, "test": pair})
+        headline = yield from finish(writer, plan, workbench, whole, is_counted=runs is not None)
+        if runs:
+            search |= yield from _compare_all(writer.run, runs, role)
+            writer.update(search=search)
         yield from write_report_of(writer, headline)
     writer.drop_checkpoints()
     return writer.run
@@ -120,6 +149,17 @@ def _made_before(folder: Path, final: Final) -> Run | None:
         return run
     RunWriter.open(run).discard()
     return None
+
+
+def _compare_all(run: Run, runs: dict[str, list[Run]], role: str) -> Generator[Event, None, dict[str, Any]]:
+    """Return how the run that ships compares with the one beside it, and both over all of their seeds."""
+    found: dict[str, Any] = {}
+    for other, made in runs.items():
+        if other != role and made:
+            found["test"] = yield from _compare(run, made[0], role)
+    if any(len(made) > (other != role) for other, made in runs.items()):
+        found["seeds"] = describe_seeds({**runs, role: [run, *runs[role]]})
+    return found
 
 
 def _compare(run: Run, beside: Run, role: str) -> Generator[Event, None, dict[str, Any]]:
