@@ -115,6 +115,7 @@ def test_a_finished_run_is_used_as_ever(own_desk, without_torch):
         f"explain runs/first {photo} --out why --json",
         "check photos --embeddings runs/first",
         "export runs/first",
+        "shrink runs/first --only int8 --max-loss 100",
         "runs --json",
         "models --json",
         "doctor",
@@ -127,8 +128,10 @@ def test_a_finished_run_is_used_as_ever(own_desk, without_torch):
     assert json.loads(explained.out)["explanations"][0]["methods"] == ["occlusion"]
     assert "by occlusion alone" in explained.err.lower() and (own_desk / "why" / "00.png").is_file()
     assert checked.code == 0, checked.err
-    exported, listed, networks, doctor = others
+    exported, smaller, listed, networks, doctor = others
     assert exported.code == 0 and "same decisions as the network" in exported.err, exported
+    assert smaller.code == 0 and "Chosen: int8" in smaller.out, smaller
+    assert (own_desk / "runs/first/versions/int8/classifier/model.onnx").stat().st_size < 5_000_000
     assert [run["name"] for run in json.loads(listed.out)["runs"]] == ["first"]
     assert "tf_efficientnet_lite0.in1k" in networks.out
     assert doctor.code == 0 and "[train]      not installed" in doctor.out, doctor

@@ -40,7 +40,7 @@ def test_other_probabilities_on_few_images_show_nothing_though_no_decision_chang
 
 def test_a_loss_beyond_the_limit_is_told_as_such():
     cost = judge(1000, [], list(range(100)), 1.0)
-    assert not cost.is_within and cost.changed == 100 and cost.verdict.startswith("loses more than 1 points: -10.0")
+    assert not cost.is_within and cost.changed == 100 and cost.verdict.startswith("loses more than 1 point: -10.0")
 
 
 @pytest.mark.parametrize("second", [[1, 2, 3, 8], [3, 8, 9], [5, 6, 7, 8]])
@@ -77,13 +77,13 @@ def test_the_front_is_what_no_other_beats_in_both():
         row("b", 6, 50, accuracy=0.90),
         row("c", 2, 50, accuracy=0.80),
     ]
-    record = VersionsRecord("2026-12-01T00:00:00+00:00", "cpu", 1, 9, 1.0, tuple(rows), "a", "fast")
+    record = VersionsRecord("2026-12-01T00:00:00+00:00", "0" * 64, "cpu", 1, 9, 1.0, tuple(rows), "a", "fast")
     assert record.front == ("float32", "a", "c")
     assert VersionsRecord.from_dict(json.loads(json.dumps(record.to_dict()))) == record
 
 
 @pytest.mark.parametrize("change", [{"chosen": "z"}, {"rows": []}, {"rows": [{"name": "a"}]}, {"images": "9"}])
 def test_a_record_that_was_changed_by_hand_is_refused(change):
-    record = VersionsRecord("2026", "cpu", 1, 9, 1.0, (row("float32", 10, 100),), "", "none")
+    record = VersionsRecord("2026", "0" * 64, "cpu", 1, 9, 1.0, (row("float32", 10, 100),), "", "none")
     with pytest.raises(ValueError, match=r"."):
         VersionsRecord.from_dict({**json.loads(json.dumps(record.to_dict())), **change})

@@ -14,13 +14,23 @@ import sightline
 from sightline.api.reviewing import verify
 from sightline.errors import InputError, RunError
 from sightline.reporting.versions import draw_versions
+from sightline.runs.earlier import find_earlier
 from sightline.runs.folder import Run
 from sightline.runs.ledger import ledger_file
 from sightline.runs.recorded import Recorded
 from sightline.runtime.classifier import Classifier
+from sightline.shrinking import timing
+from unrendered import leave_figures_unrendered
 from workers import make_once
 
-pytestmark = pytest.mark.usefixtures("timed_once")
+
+@pytest.fixture(autouse=True, scope="module")
+def quick():
+    """Figures are drawn and not rendered, and each version is timed once."""
+    with pytest.MonkeyPatch.context() as patch:
+        leave_figures_unrendered(patch)
+        patch.setattr(timing, "_ROUNDS", (1, 1))
+        yield
 
 
 def files_of(folder: Path) -> dict[str, str]:
@@ -51,7 +61,7 @@ def shrunk(tmp_path_factory, finished_run) -> tuple[Run, Run]:
 
 def test_the_classifier_itself_stays_as_it_is(shrunk, finished_run):
     before, after = files_of(finished_run.folder), files_of(shrunk[0].folder)
-    changed = {name for name in before if before[name] != after[name]}
+    changed = {name for name in before if before[name] != after[name] and not name.startswith("figures/")}
     assert changed <= {"report.html", "run.lock", "run.lock.json", "classifier/README.md"}
     assert {name for name in after if name.startswith("classifier/")} == {
         name for name in before if name.startswith("classifier/")
@@ -67,6 +77,7 @@ def test_the_version_is_smaller_and_says_what_was_done(shrunk):
     assert "a smaller version, int8 of the run" in report and "predicts the same as the trained network" not in report
     page = run.report_file.read_text(encoding="utf-8")
     assert 'id="versions"' in page and "decisions changed" in page
+    assert "exported anew since" not in page
     assert all(draw_versions(Recorded(run), theme) is not None for theme in ("light", "dark"))
 
 
@@ -99,10 +110,11 @@ def test_the_test_images_count_one_more_classifier(shrunk):
     assert len(counted[small.metrics["test_set"]]) == 1  # in a state of its own: the run's is elsewhere
 
 
-def test_a_version_is_not_made_smaller_again(shrunk):
-    with pytest.raises(RunError, match="smaller version already") as caught:
-        sightline.shrink(shrunk[1], quiet=True)
-    assert caught.value.code == "shrink.twice"
+@pytest.mark.parametrize("use", [sightline.shrink, sightline.export, lambda run, quiet: find_earlier(run, folder="")])
+def test_a_version_has_no_network_to_go_on_with(shrunk, use):
+    with pytest.raises(RunError, match="smaller version") as caught:
+        use(str(shrunk[1].folder), quiet=True)
+    assert caught.value.code == "run.version"
 
 
 @pytest.mark.parametrize(("wish", "code"), [({"versions": ["int9"]}, "version"), ({"max_loss": -1}, "max-loss")])

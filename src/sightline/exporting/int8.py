@@ -84,6 +84,8 @@ def quantise(prepared: Quantisable, in_float: Collection[str] = ()) -> bytes:
     """
     library = quantisation()
     model = read_graph(prepared.body)
+    # It has its shapes. Else they are found anew through a file, for whose name the network card is asked its address.
+    model.metadata_props.add(key="onnx.infer", value="onnxruntime.quant")
     layers = [name for name in prepared.layers if name not in in_float]
     if not layers:
         return prepared.body

@@ -99,7 +99,8 @@ def logit_error(features: Floats, wanted: Floats, head: Floats) -> float:
 def _group(layers: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Return the first layer, and then neighbours: what passes between them keeps its digits where both are in float.
 
-    One layer alone, unless it is the first, would still be given 8 bits, and asked for 8 bits.
+    One layer alone, unless it is the first, would still be given 8 bits and asked for 8 bits; of such a layer
+    onnxruntime 1.32 turns the weights into int8 after all, with one scale for all channels, which is worse than int8.
     """
     size = max(_NEIGHBOURS, -(-len(layers) // _MOST_GROUPS))
     return [layers[:1], *(layers[start : start + size] for start in range(1, len(layers), size))]

@@ -32,7 +32,7 @@ from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
 from sightline.runs.hashes import hash_files
 from sightline.runs.lock import lock_run
-from sightline.runs.lookup import refuse_repeated
+from sightline.runs.lookup import refuse_repeated, refuse_version
 from sightline.runs.moved import refuse_gone
 from sightline.runs.put_back import put_back_unless_done
 from sightline.runs.targets import refuse_folder_target
@@ -64,6 +64,7 @@ def export_run(run: Run, format: str = "onnx", *, without_images: bool = False) 
 
     require_extra(find_format(format).extra, f"exporting to {format}")
     refuse_repeated(run)
+    refuse_version(run)
     require_extra(find_engine(run.plan.settings.engine).extra, "exporting this run")
     if not run.split_file.is_file():
         raise RunError("run.no-checkpoint", f"{run.folder} was stopped before its first epoch", "train again")

@@ -8,6 +8,7 @@ from sightline.reporting.canvas import INK, both_themes, empty_figure, leave_roo
 from sightline.reporting.letters import drawable_text
 from sightline.runs.recorded import Recorded
 from sightline.runs.versions_record import VersionRow, VersionsRecord
+from sightline.runtime.classifier import Classifier
 from sightline.text import readable_bytes, share, signed
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def versions(run: Recorded) -> dict[str, Any] | None:
         "test": None if found.test is None else _of_test(found),
         "figure": both_themes(run, draw_versions),
         "folder": str(run.run.versions_folder / found.chosen) if found.chosen else "",
+        "is_of_now": Classifier.open(run.run.model_file).digest == found.classifier,
     }
 
 

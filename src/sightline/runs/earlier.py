@@ -9,7 +9,7 @@ from sightline.caches import expand_home
 from sightline.errors import RunError, WeightsError
 from sightline.planning.facts import EarlierRun
 from sightline.runs.folder import Run
-from sightline.runs.lookup import find_run
+from sightline.runs.lookup import find_run, refuse_version
 from sightline.runs.safe_files import recover_folder
 from sightline.runs.unchanged import refuse_changed
 from sightline.runtime.bundle import Bundle
@@ -51,6 +51,7 @@ def find_earlier(name: str, *, folder: str | Path) -> EarlierRun | None:
 
 def _of_run(run: Run) -> EarlierRun:
     facts, settings = run.facts, run.plan.settings.model_dump()
+    refuse_version(run)
     recover_folder(run.classifier_folder)
     if not run.weights_file.is_file():
         message = f"{run.folder} ({run.status}) has no network to start from"

@@ -12,7 +12,7 @@ from sightline.runs.unchanged import refuse_changed
 from sightline.runtime.classifier import MODEL_FILE
 from sightline.text import did_you_mean
 
-__all__ = ["find_classifier", "find_run", "refuse_repeated", "run_of_classifier"]
+__all__ = ["find_classifier", "find_run", "refuse_repeated", "refuse_version", "run_of_classifier"]
 
 _NEARLY = 0.7  # likeness of a name that is proposed
 _CLASSIFIERS = "give a run folder, a classifier folder, a model.onnx, or latest; train one: sightline train DATA"
@@ -102,3 +102,11 @@ def refuse_repeated(run: Run) -> None:
         message = f"{run.folder} measures a recipe over {facts['times']} {facts['kind']}; no classifier ships with it"
         cure = f"train one: sightline train {shlex.quote(facts['data'])} --recipe {shlex.quote(str(run.plan_file))}"
         raise RunError("run.repeated", message, cure)
+
+
+def refuse_version(run: Run) -> None:
+    """Raise ``RunError`` for a smaller version of a run's classifier: the network that was trained is in its run."""
+    version = run.facts.get("version")
+    if version:
+        message = f"{run.folder} is a smaller version ({version['name']}), without the network that was trained"
+        raise RunError("run.version", message, f"name the run that it was made of: {shlex.quote(version['of'])}")

@@ -27,7 +27,7 @@ _TEST = {
     "new": Maybe([NUMBER]),
 }
 _FORM = {
-    **dict.fromkeys(("made", "processor", "chosen", "reason"), str),
+    **dict.fromkeys(("made", "classifier", "processor", "chosen", "reason"), str),
     **dict.fromkeys(("threads", "images"), int),
     "max_loss": NUMBER,
     "rows": [_ROW],
@@ -109,6 +109,7 @@ class VersionsRecord:
 
     Attributes:
         made: UTC time, ISO 8601.
+        classifier: digest of the classifier that they are versions of, see ``Classifier.digest``.
         processor: that they were timed on.
         threads: that computed.
         images: of validation.
@@ -120,6 +121,7 @@ class VersionsRecord:
     """
 
     made: str
+    classifier: str
     processor: str
     threads: int
     images: int

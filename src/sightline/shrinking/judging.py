@@ -70,12 +70,16 @@ def judge_version(
     worst = -100 * change.low
     said = f"{signed(100 * change.difference)} points ({signed(100 * change.low)} to {signed(100 * change.high)})"
     if worst <= max_loss:
-        return Cost(found, changed, True, f"loses at most {max(0.0, worst):.1f} points: {said}")
+        return Cost(found, changed, True, f"loses at most {_points(round(max(0.0, worst), 1))}: {said}")
     if -100 * change.high > max_loss:
-        return Cost(found, changed, False, f"loses more than {max_loss:g} points: {said}")
+        return Cost(found, changed, False, f"loses more than {_points(max_loss)}: {said}")
     accepts = math.ceil(10 * worst - 1e-9) / 10
-    why = f"{count_of(len(labels), 'validation image')} can't show that it loses at most {max_loss:g} points"
+    why = f"{count_of(len(labels), 'validation image')} can't show that it loses at most {_points(max_loss)}"
     return Cost(found, changed, False, f"{why}: {said}; --max-loss {accepts:g} accepts that")
+
+
+def _points(number: float) -> str:
+    return f"{number:g} point{'' if number == 1 else 's'}"
 
 
 def choose_version(rows: Sequence[VersionRow]) -> tuple[str, str]:

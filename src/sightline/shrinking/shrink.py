@@ -23,7 +23,7 @@ from sightline.reading.file_contents import contents_of
 from sightline.reporting.page import write_page
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
-from sightline.runs.lookup import refuse_repeated
+from sightline.runs.lookup import refuse_repeated, refuse_version
 from sightline.runs.moved import refuse_gone
 from sightline.runs.targets import refuse_folder_target
 from sightline.runs.unchanged import refuse_changed
@@ -134,12 +134,11 @@ def shrink_run(run: Run, wish: Wish) -> Generator[Event, None, Shrunk]:
     writer = RunWriter.open(run)
     try:
         record, chosen = yield from _compare(bench, subject, wish)
-        writer.write_versions(record)
         if chosen:
             picked = Chosen(chosen, bench.words[chosen], replace(network, body=bench.bodies[chosen]))
             test, small = yield from write_chosen(run, samples, split, picked, record.row(chosen).verdict)
             record = replace(record, test=test)
-            writer.write_versions(record)
+        writer.write_versions(record)  # last: a table never names a version that is not there
         yield from write_page(run)
     finally:
         writer.close()
@@ -151,9 +150,7 @@ def shrink_run(run: Run, wish: Wish) -> Generator[Event, None, Shrunk]:
 def _refuse_unfit(run: Run) -> None:
     refuse_repeated(run)
     refuse_folder_target(run.folder, "make versions of a copy of the run's folder")
-    if run.facts.get("version"):
-        message = f"{run.folder} is a smaller version already"
-        raise RunError("shrink.twice", message, f"name the run that it was made of: {run.facts['version']['of']}")
+    refuse_version(run)
     if not run.model_file.is_file():
         message = f"{run.folder} ({run.status}) has no classifier"
         raise RunError("run.no-classifier", message, f"make one of its best epoch: sightline export {run.folder}")
@@ -210,8 +207,18 @@ def _compare(bench: _Bench, subject: Subject, wish: Wish) -> Generator[Event, No
         rows.append(replace(row, is_within=cost.is_within, verdict=cost.verdict))
     chosen, reason = choose_version(rows)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    count, threads = len(bench.labels), usable_threads()
-    return VersionsRecord(now, cpu_name(), threads, count, wish.max_loss, tuple(rows), chosen, reason), chosen
+    record = VersionsRecord(
+        made=now,
+        classifier=bench.classifiers[ORIGINAL].digest,
+        processor=cpu_name(),
+        threads=usable_threads(),
+        images=len(bench.labels),
+        max_loss=wish.max_loss,
+        rows=tuple(rows),
+        chosen=chosen,
+        reason=reason,
+    )
+    return record, chosen
 
 
 def _make(bench: _Bench, subject: Subject, versions: Sequence[Version]) -> Generator[Event, None, None]:
