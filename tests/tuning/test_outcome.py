@@ -19,6 +19,8 @@ from sightline.tuning.verdict import judge
 @given(some.lists(some.booleans(), min_size=1, max_size=70))
 def test_hits_come_back(hits: list[bool]) -> None:
     assert unpack_hits(pack_hits(np.array(hits)), len(hits)).tolist() == hits
+    with pytest.raises(ValueError, match="are not those of"):
+        unpack_hits(pack_hits(np.array(hits)), len(hits) + 8)
 
 
 def outcome(number: int, right: int, *, of: int = 100, plain: bool = False, state: str = "complete") -> Outcome:

@@ -96,7 +96,13 @@ def pack_hits(hits: npt.NDArray[np.bool_]) -> str:
 
 
 def unpack_hits(text: str, count: int) -> npt.NDArray[np.bool_]:
-    """Return the ``[count] bool`` of what ``pack_hits`` made."""
+    """Return the ``[count] bool`` of what ``pack_hits`` made.
+
+    Raises:
+        ValueError: if it is of another number of images, as far as its length shows.
+    """
+    if len(text) != 2 * -(-count // 8):
+        raise ValueError(f"{len(text)} letters are not those of {count} images")
     bits = np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8), count=count)
     found: npt.NDArray[np.bool_] = bits.astype(bool)
     return found

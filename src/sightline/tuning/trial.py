@@ -189,9 +189,19 @@ def _train(
     finally:
         events.close()
         writer.close()
+    hits = _in_place(hits, bench, workbench)
     loss = seen.loss if seen.loss is not None else seen.losses.get(seen.best)
     measured = {"score": float(hits.mean()), "loss": loss, "epoch": seen.best, "hits": pack_hits(hits)}
     return {"state": "complete", **measured}
+
+
+def _in_place(hits: npt.NDArray[np.bool_], bench: Bench, workbench: Workbench) -> npt.NDArray[np.bool_]:
+    """Return ``[V]`` for all images that measure a trial: those that can't be read any more are not right."""
+    labels = workbench.samples.labels
+    every = np.zeros(len(labels), bool)
+    every[selection_rows(workbench.split, labels)] = hits
+    found: npt.NDArray[np.bool_] = every[bench.val]
+    return found
 
 
 def _measure(
