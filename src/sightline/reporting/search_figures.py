@@ -55,10 +55,10 @@ def draw_search(run: Recorded, theme: str = "light") -> Figure | None:
     low = min(100 * trial.reached for trial in search.complete)
     _leave_low_out(axes, low, float(best[-1]), [100 * trial.reached for trial in stopped])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    room: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 5, "columnspacing": 1.0}
+    room: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 3, "columnspacing": 1.0}
     axes.legend(frameon=False, labelcolor=INK[theme], fontsize=9, handletextpad=0.2, **room)
     paint(axes, INK[theme])
-    leave_room(figure, 0.6, 0.85)
+    leave_room(figure, 0.6, 0.95)
     return figure
 
 
@@ -72,7 +72,8 @@ def _leave_low_out(axes: Axes, low: float, high: float, stopped: Sequence[float]
     """Let stopped trials take half of the height at most: those of early epochs can be far below all others."""
     margin = max(0.5, 0.08 * (high - low))
     bottom = max(min([low, *stopped]), low - max(high - low, 4 * margin))
-    axes.set_ylim(max(0.0, bottom - margin), min(100.5, high + margin))
+    top = max([high, *stopped])  # of few folds it can be above all that were measured on all
+    axes.set_ylim(max(0.0, bottom - margin), min(100.5, top + margin))
 
 
 def draw_importance(run: Recorded, theme: str = "light") -> Figure | None:
