@@ -58,11 +58,12 @@ class Browser:
         return said["result"].get("value")
 
     def wait_for(self, script: str, seconds: float = 60) -> Any:
-        """Return the value of an expression as soon as it is true."""
+        """Return the value of an expression as soon as it is true; while a page opens, it may fail."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if value := self.evaluate(script):
-                return value
+            said = self.send("Runtime.evaluate", expression=script, returnByValue=True)
+            if "exceptionDetails" not in said and said["result"].get("value"):
+                return said["result"]["value"]
             time.sleep(0.05)
         raise AssertionError(f"{script} does not become true: {self.problems()}")
 

@@ -203,6 +203,22 @@ def test_what_was_decided_differently_is_counted_and_named(echo):
     assert "1 of 2 images" in found.words()
 
 
+def test_what_reduced_decoding_changes_is_measured_and_nothing_is_withdrawn_for_it(tmp_path):
+    """One door decodes a large JPEG at an eighth; the first pixel, which decides here, comes out on the other side."""
+    preprocess = bundle_of(fit="squash", draft=1).preprocess
+    write_any_size(Echo(), bundle_of(fit="squash", draft=1), tmp_path / "model.onnx", "echo")
+    runner = AnySizeRunner(tmp_path / "model.onnx")
+    files = {}
+    for seed in range(30):
+        pixels = np.random.default_rng(seed).integers(0, 256, (8 * 27 + 5, 8 * 27 + 3, 3), dtype=np.uint8)
+        written = io.BytesIO()
+        Image.fromarray(pixels).save(written, "JPEG", quality=95)
+        files[f"{seed}.jpg"] = written.getvalue()
+    found = prove_door(Echo(), runner, preprocess, np.stack([image_of(SIZE, SIZE)]), [], files)
+    assert found.reduced == 30 and found.equal < 30 and found.widest < 0.1
+    assert "30 of which predict decodes at a reduced size" in found.words()
+
+
 # -- of a classifier that ships, without its run --------------------------------------------------------------------
 
 

@@ -23,8 +23,10 @@ class DoorProof:
         ties: decided differently, and the one door's two best classes are nearer than ``TIE``.
         max_difference: largest difference between two probabilities.
         mean_difference: mean over images of the largest difference between two probabilities.
-        widest: of the files that were decided differently, the largest lead of the one door's best class; else 0.
+        widest: of the files that are decided differently though all pixels are decoded in both, the largest lead of the
+            network's best class; else 0.
         name: of the file that has it.
+        reduced: files of which the one door decodes fewer pixels: large JPEGs.
     """
 
     images: int
@@ -35,14 +37,16 @@ class DoorProof:
     mean_difference: float
     widest: float = 0.0
     name: str = ""
+    reduced: int = 0
 
     def words(self) -> str:
         """Return what was found, as it is printed."""
         made = f" ({self.made} of them made: turned, 16 bits, CMYK, odd sizes)" if self.made else ""
         ties = f", {self.ties} ties" if self.ties else ""
+        reduced = f", {self.reduced} of which predict decodes at a reduced size" if self.reduced else ""
         return (
             f"from file bytes the same decision as sightline predict on {self.equal} of {self.images} images"
-            f"{made}{ties}; probabilities differ by at most {self.max_difference:.2g}, "
+            f"{made}{ties}{reduced}; probabilities differ by at most {self.max_difference:.2g}, "
             f"by {self.mean_difference:.1g} on average"
         )
 

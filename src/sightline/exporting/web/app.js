@@ -229,7 +229,8 @@ function take(files) {
     if (given.length === 1) {
       const [{ name, said }] = given;
       const told = said && judge(said);
-      say(told ? `${name}: ${told.answer}, ${percent(told.confidence)}.` : `${name} can’t be read as an image.`);
+      const nearest = told?.unknown ? ` (nearest: ${told.label})` : "";
+      say(told ? `${name}: ${told.answer}${nearest}, ${percent(told.confidence)}.` : `${name} can’t be read as an image.`);
     } else if (given.length) {
       say(`${given.length} images done.`);
     }
