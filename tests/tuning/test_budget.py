@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from sightline.errors import InputError
-from sightline.tuning.budget import Budget
+from sightline.tuning.budget import Budget, shorter_trials
 from sightline.tuning.outcome import Outcome
 
 
@@ -49,11 +50,15 @@ def test_time_before_a_stop_counts() -> None:
 
 def test_too_short_a_time_is_refused_with_one_that_is_enough() -> None:
     with pytest.raises(InputError, match=r"30 s are too short for a search: .* a trial takes about 10 s") as caught:
-        budget(30).refuse_too_short()
+        budget(30).refuse_too_short("--size 96")
     assert caught.value.code == "tune.time" and "--time 3m" in caught.value.cure
-    budget(180).refuse_too_short()
-    budget(30, before=1).refuse_too_short()  # a search that goes on has trials to end with
-    budget(0).refuse_too_short()
+    assert caught.value.cure.endswith("or make trials shorter: --size 96")
+    with pytest.raises(InputError) as caught:
+        budget(30).refuse_too_short("")
+    assert caught.value.cure == "give --time 3m"
+    budget(180).refuse_too_short("")
+    budget(30, before=1).refuse_too_short("")  # a search that goes on has trials to end with
+    budget(0).refuse_too_short("")
 
 
 def test_a_trial_over_folds_is_several_trainings_and_the_end_two() -> None:
@@ -62,4 +67,21 @@ def test_a_trial_over_folds_is_several_trainings_and_the_end_two() -> None:
     done = [replace(PLAIN, seconds=60.0), replace(BEST, seconds=150.0)]
     assert made.reserve(done) == pytest.approx(1.2 * (12 + 30 + 40))
     with pytest.raises(InputError, match="a trial takes about 50 s"):
-        Budget(time.monotonic(), 60, 0.0, 10.0, 5.0, folds=5).refuse_too_short()
+        Budget(time.monotonic(), 60, 0.0, 10.0, 5.0, folds=5).refuse_too_short("")
+
+
+@pytest.mark.parametrize(
+    ("engine", "epochs", "size", "share", "option"),
+    [
+        ("torch", 12, 224, 1.0, "--epochs 1"),
+        ("torch", 1, 224, 1.0, "--size 128"),
+        ("torch", 0, 224, 1.0, "--size 128"),
+        ("onnxruntime", 0, 288, 1.0, "--size 192"),
+        ("onnxruntime", 0, 64, 1.0, "--size 32"),
+        ("torch", 1, 32, 1.0, "--set train_share=0.5"),
+        ("torch", 1, 32, 0.4, ""),
+    ],
+)
+def test_the_option_that_makes_trials_shorter(engine: str, epochs: int, size: int, share: float, option: str) -> None:
+    """Fewer epochs are none for a head."""
+    assert shorter_trials(SimpleNamespace(engine=engine, epochs=epochs, size=size, train_share=share)) == option  # type: ignore[arg-type]

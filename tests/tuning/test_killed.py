@@ -10,8 +10,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from sightline.tuning.table import read_search, read_trials
 
 pytestmark = pytest.mark.e2e
 
+T = TypeVar("T")
 TRIALS = 12
 SPACE = "head_strength = {low = 1e-4, high = 1.0, log = true}\nimbalance = ['none', 'class_weights']\n"
 
@@ -112,11 +114,17 @@ def test_two_processes_share_the_trials(place: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_sqlite_keeps_a_study(place: Path, tmp_path: Path) -> None:
+def test_two_processes_with_folders_of_their_own_share_a_database_and_one_makes_the_result(
+    place: Path, tmp_path: Path
+) -> None:
     url = f"sqlite:///{tmp_path / 'studies.db'}"
-    end(start(place, tmp_path, "--storage", url))
-    check_whole(tmp_path)
-    assert not (tmp_path / "searches" / "found" / "journal.log").exists()
+    both = [start(place, tmp_path / name, "--storage", url) for name in ("one", "other")]
+    for process in both:
+        end(process)
+    leads, joins = sorted((tmp_path / "one", tmp_path / "other"), key=lambda out: not (out / "found").is_dir())
+    check_whole(leads)
+    assert not (joins / "found").exists() and not read_search(joins / "searches" / "found")
+    assert not (leads / "searches" / "found" / "journal.log").exists()
 
 
 def find_postgres() -> Path | None:
@@ -175,3 +183,42 @@ def test_two_processes_on_postgresql_make_each_trial_once_and_a_kill_loses_none(
     for process in both:
         end(process)
     check_whole(tmp_path)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def children_of(pid: int) -> set[int]:
+    """The processes that a process started."""
+    said = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout
+    return {int(word) for word in said.split()}
+
+
+def wait_for(what: Callable[[], T], seconds: float = 120.0) -> T:
+    until = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < until, "it took too long"
+        time.sleep(0.02)
+    return found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
+def test_a_killed_worker_is_replaced_and_workers_end_with_their_search(place: Path, tmp_path: Path) -> None:
+    search, journal = start(place, tmp_path, "--workers", "2"), tmp_path / "searches" / "found" / "journal.log"
+    first = wait_for(lambda: len(found := children_of(search.pid)) == 2 and found)
+    os.kill(min(first), signal.SIGKILL)
+    new = wait_for(lambda: children_of(search.pid) - first)
+    wait_for(lambda: journal.read_text().count('"state":1') >= 2)
+    search.send_signal(signal.SIGKILL)
+    _, said = search.communicate()
+    assert "warning[tune.worker-lost]: worker 1 was ended by SIGKILL" in said or "worker 2 was ended by" in said
+    wait_for(lambda: not any(map(is_alive, first | new)), 20.0)
+    before = [one for one in ended(tmp_path) if one.state == "complete"]
+    end(start(place, tmp_path, "--workers", "2"))
+    trials = check_whole(tmp_path)
+    assert all(trials[one.number] == one for one in before)
+    assert len({one.worker for one in trials}) >= 2

@@ -15,6 +15,8 @@ from sightline.pipeline.look import look
 from sightline.planning.recipe import Recipe
 from sightline.steps import result_of
 from sightline.tuning import trial
+from sightline.tuning.budget import Budget
+from sightline.tuning.handover import Share, read_bench, write_bench
 from sightline.tuning.outcome import Outcome, unpack_hits
 from sightline.tuning.trial import Bench, measure_trial
 
@@ -115,3 +117,21 @@ def test_nothing_of_a_run_is_made_but_what_a_trial_needs(
     measured(bench, tmp_path, {}, watch)
     assert "run.json" in files
     assert not {"data/augmented.npz", "learning_curve.json", "plan.toml"} & files
+
+
+def test_a_worker_measures_what_the_process_measures_that_started_it(bench: Bench, tmp_path: Path) -> None:
+    """All that it needs goes through files, and the images come from the cache."""
+    result_of(bench.set_up(bench.decided))
+    settings, budget = bench.decided.plan.settings, Budget(1.0, 60.0, 2.0, 3.0, 4.0)
+    write_bench(tmp_path / "a" / "given", bench, {"name": "found"}, budget)
+    other, about, kept = read_bench(tmp_path / "a" / "given", Share(2, settings.threads, "cpu"))
+    assert (about, kept) == ({"name": "found"}, budget)
+    assert other.decided.plan.settings == settings and other.decided.data == bench.decided.data
+    assert other.decided.hardware == bench.decided.hardware and other.decided.network == bench.decided.network
+    for place, values in enumerate(({}, {"learning_rate": 0.002, "augmentation": 2.0})):
+        here = measured(bench, tmp_path / f"here-{place}", values)
+        there = measured(other, tmp_path / f"there-{place}", values)
+        assert (here.score, here.loss, here.hits) == (there.score, there.loss, there.hits)
+    few, _, _ = read_bench(tmp_path / "a" / "given", Share(1, 1, "cpu"))
+    decided = result_of(few.decide({"learning_rate": 0.002}))
+    assert few.decided.plan.settings.threads == decided.plan.settings.threads == 1

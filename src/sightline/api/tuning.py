@@ -34,6 +34,7 @@ def tune(
     new: bool = False,
     folds: int | None = None,
     seeds: int | None = None,
+    workers: int = 1,
     out: str | Path = RUNS_FOLDER,
     name: str | None = None,
     started: float | None = None,
@@ -60,6 +61,7 @@ def tune(
             each by a network that was not trained on it; None: trained once, and measured on the validation images.
         seeds: with how many the winner and the plain recipe are trained in the end, to tell how much of their
             difference is chance of the seed; None: with one. What ships is trained with the first.
+        workers: processes that make trials at the same time and share the CPUs, 1 or more.
         out: folder that holds runs; the search lies in ``searches`` inside.
         name: of the search and its run; by default made of the data's name.
         started: by ``time.monotonic()``, from when on ``time`` counts; None: from now.
@@ -87,7 +89,7 @@ def tune(
         recipe = Recipe.find(recipe)
     begun: dict[str, Any] = {} if started is None else {"started": started}
     job = Job(data, recipe or Recipe(), Recipe(**settings), out=out, name=name, **begun)
-    search = SearchJob(job, trials, space, sampler, pruner, storage, new, folds=folds, seeds=seeds)
+    search = SearchJob(job, trials, space, sampler, pruner, storage, new, folds=folds, seeds=seeds, workers=workers)
     return drive(search_job(search), display, quiet)
 
 

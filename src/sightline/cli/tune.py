@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -47,6 +48,9 @@ def tune(
         str | None,
         typer.Option(help="Which trials stop early: halving, hyperband or none.", rich_help_panel=_SEARCH),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(help="How many trials at a time; they share the CPUs.", rich_help_panel=_SEARCH)
+    ] = 1,
     storage: Annotated[
         str,
         typer.Option(help="URL of a database that several machines share; else a file.", rich_help_panel=_SEARCH),
@@ -90,12 +94,14 @@ def tune(
         sightline tune photos/ --time 20m --recipe cnn-dropout
         sightline tune photos/ --trials 50 --space space.toml
         sightline tune tune-photos --report
+        sightline tune photos/ --time 1h --workers 4
     """
     from sightline.machine import process_start
 
     started = process_start()
     from sightline.api import tuning
     from sightline.display.terminal import Terminal, outlived
+    from sightline.errors import RunError
     from sightline.installation import require_extra
 
     require_extra("tune", "a search")
@@ -126,10 +132,18 @@ def tune(
         "pruner": pruner,
         "folds": folds,
         "seeds": seeds,
+        "workers": workers,
     }
     shown: dict[str, Any] = {"out": out, "name": name, "started": started, "display": Terminal(quiet=quiet)}
     try:
         run = tuning.tune(data, recipe, storage=storage, new=new, **asked, **shown, **settings)
+    except RunError as error:
+        if error.code != "tune.elsewhere":
+            raise
+        with outlived(sys.stdout):  # this machine did its part
+            told = {"elsewhere": error.message, "cure": error.cure}
+            print(json.dumps(told) if as_json else "\n".join(told.values()))
+        return
     except (KeyboardInterrupt, SystemExit):
         with outlived(sys.stderr):
             print("\nThe trials that ended are kept: the same command goes on with the search.", file=sys.stderr)
@@ -143,7 +157,7 @@ def _print(run: Run, out: Path, *, as_json: bool) -> None:
     from sightline.cli.train import print_result
 
     search = run.facts.get("search", {})
-    folder = out / search.get("folder", "")
+    folder = run.folder.parent / search.get("folder", "")
     beside = {"best": "-plain", "plain": "-best"}[search["ships"]]
     other = run.folder.with_name(run.folder.name + beside)
     if as_json:

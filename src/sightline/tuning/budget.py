@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from statistics import median
 
 from sightline.errors import InputError
+from sightline.planning.settings import Settings
 from sightline.text import duration
 from sightline.tuning.outcome import Outcome
 
-__all__ = ["Budget"]
+__all__ = ["Budget", "shorter_trials"]
 
 _SPARE = 1.2  # factor on what was seen, for what is still to come
 _SURE = 0.6  # share of the estimate below which a limit is refused
@@ -49,8 +50,12 @@ class Budget:
         """Return the seconds to the end; infinite without a limit."""
         return self.limit - self.spent() if self.limit else math.inf
 
-    def refuse_too_short(self) -> None:
-        """Raise ``InputError`` where there is no time for two trials, and for the winner beside the plain recipe."""
+    def refuse_too_short(self, shorter: str) -> None:
+        """Raise ``InputError`` where there is no time for two trials, and for the winner beside the plain recipe.
+
+        Args:
+            shorter: options that make a trial shorter; empty: there are none.
+        """
         trial = self.folds * self.plain
         need = 2 * trial + self.seeds * 2 * (self.plain + self.closing)
         if self.before or self.left() >= _SURE * need:
@@ -60,7 +65,7 @@ class Budget:
             f"about {duration(trial)}, and in the end the winner and the plain recipe are trained {self._times()}"
         )
         minutes = math.ceil((self.spent() + need + 6 * trial) / 60)
-        cure = f"give --time {minutes}m, or make trials shorter, for example with --epochs 1"
+        cure = f"give --time {minutes}m" + (f", or make trials shorter: {shorter}" if shorter else "")
         raise InputError("tune.time", message, cure)
 
     def _times(self) -> str:
@@ -90,3 +95,13 @@ class Budget:
             return True
         usual = median(done)
         return self.left() - self.reserve(outcomes, usual) > _WORTH * usual
+
+
+def shorter_trials(settings: Settings) -> str:
+    """Return the option that makes the trials of a plain recipe shorter; empty where none does by much."""
+    if settings.engine == "torch" and settings.epochs > 1:
+        return "--epochs 1"
+    smaller = max(32, settings.size * 2 // 3 // 32 * 32)
+    if smaller < settings.size:
+        return f"--size {smaller}"
+    return "--set train_share=0.5" if settings.train_share > 0.5 else ""

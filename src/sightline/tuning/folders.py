@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import platform
+import shlex
+import shutil
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from sightline.errors import RunError
+from sightline.events import Event, Noted
 from sightline.runs.folder import Run
 from sightline.runs.writer import refuse_name, stem_of
 from sightline.tuning.job import SearchJob
+from sightline.tuning.shared_locks import SharedLock
 
-__all__ = ["SEARCHES", "SearchFolder", "find_folder"]
+__all__ = ["SEARCHES", "SearchFolder", "find_folder", "find_result", "is_elsewhere"]
 
 SEARCHES = "searches"
 
@@ -31,20 +37,31 @@ class SearchFolder:
         self.folder, self.name, self._out = folder, folder.name, out
         self.is_owned = False
         self._lock = FileLock(folder / "search.lock", fallback_to_soft=False)
+        self._shared: SharedLock | None = None
+
+    def share(self, lock: SharedLock | None) -> None:
+        """Lead no more than one of several folders, of the same study, by a lock that all of them see."""
+        self._shared = lock
 
     def own(self) -> bool:
         """Lead the search, if no living process does."""
-        if not self.is_owned:
-            try:
+        if self.is_owned and (self._shared is None or self._shared.is_held()):
+            return True
+        try:
+            if not self._lock.is_locked:
                 self._lock.acquire(blocking=False)
-            except Timeout:
-                return False
-            self.is_owned = True
-        return True
+        except Timeout:
+            return False
+        self.is_owned = self._shared is None or self._shared.take()
+        if not self.is_owned:
+            self._lock.release()
+        return self.is_owned
 
     def release(self) -> None:
         """Let another process lead."""
         if self.is_owned:
+            if self._shared is not None:
+                self._shared.release()
             self._lock.release()
             self.is_owned = False
 
@@ -91,3 +108,36 @@ def find_folder(search: SearchJob) -> SearchFolder:
     folder = parent / (stem if newest == 1 else f"{stem}-{newest}")
     folder.mkdir(parents=True, exist_ok=True)
     return SearchFolder(folder, out)
+
+
+def is_elsewhere(made: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    """Whether the result of a search was made by a process with another folder, and should be there still.
+
+    Args:
+        made: where it was made, as the study has it; empty: nowhere so far.
+        before: facts of the search in this folder.
+    """
+    if not made or made["id"] == before.get("id"):
+        return False
+    return made["host"] != platform.node() or Path(made["folder"]).is_dir()
+
+
+def find_result(place: SearchFolder, made: Mapping[str, Any]) -> Generator[Event, None, Run]:
+    """Return the run that a process with another folder made.
+
+    Args:
+        place: of the search in this process.
+        made: where the result was made, as the study has it.
+
+    Raises:
+        RunError: if it is on another machine, with the place.
+    """
+    shutil.rmtree(place.folder / "scratch", ignore_errors=True)
+    folder, host = Path(made["folder"]), made["host"]
+    if (folder / "run.json").is_file():
+        run = Run(folder)
+        if run.facts.get("search", {}).get("id") == made["id"]:
+            yield Noted(f"Process {made['pid']} on {host} made the result of the search {place.name}.")
+            return run
+    message = f"process {made['pid']} on {host} made the result of the search {place.name}, in {folder} there"
+    raise RunError("tune.elsewhere", message, f"copy it from there: scp -r {host}:{shlex.quote(str(folder))} .")

@@ -32,6 +32,7 @@ class SearchJob:
         is_new: begin another search beside the one of the same name.
         seeds: with how many the winner and the plain recipe are trained in the end; None: with one.
         folds: in which training and validation images measure a trial; None: the validation images do.
+        workers: processes that make trials at the same time; 1: this one.
     """
 
     job: Job
@@ -43,6 +44,7 @@ class SearchJob:
     is_new: bool = False
     folds: int | None = None
     seeds: int | None = None
+    workers: int = 1
 
     @property
     def limit(self) -> float:
@@ -67,6 +69,8 @@ def refuse_search(search: SearchJob) -> Space | None:
     if search.trials is not None and search.trials < 2:
         message = f"--trials {search.trials}: the first trial is the plain recipe, and another is compared with it"
         raise InputError("tune.budget", message, "give 2 or more, for example --trials 30")
+    if search.workers < 1:
+        raise InputError("tune.workers", f"--workers {search.workers}: there must be one", "give --workers 1, or more")
     check_sampling(search.sampler, search.pruner)
     _refuse_repeats(search)
     if search.space is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import platform
 import shutil
 import time
 from collections import Counter
@@ -28,21 +29,23 @@ from sightline.planning.settings import Settings
 from sightline.runs.folder import Run
 from sightline.steps import Steps
 from sightline.text import count_of, duration
-from sightline.tuning.budget import Budget
+from sightline.tuning.budget import Budget, shorter_trials
 from sightline.tuning.fit_space import suggest_space
-from sightline.tuning.folders import SearchFolder, find_folder
+from sightline.tuning.folders import SearchFolder, find_folder, find_result, is_elsewhere
 from sightline.tuning.folds import measure
 from sightline.tuning.job import SearchJob, refuse_search
-from sightline.tuning.outcome import Outcome, settings_words
+from sightline.tuning.outcome import Outcome, completed, settings_words
 from sightline.tuning.sampling import importance_of
 from sightline.tuning.space import STRENGTH, Space, describe_space
-from sightline.tuning.study import JOURNAL, Asked, Study, open_storage, without_password
+from sightline.tuning.storage import JOURNAL, open_storage, without_password
+from sightline.tuning.study import Asked, Study
 from sightline.tuning.table import read_search, write_best, write_search, write_trials, write_units
 from sightline.tuning.trial import Bench
 from sightline.tuning.verdict import Verdict, judge
 from sightline.tuning.winner import Final, train_finals
+from sightline.tuning.workers import Crew, share_machine, watch_workers, words_of_workers
 
-__all__ = ["search_job"]
+__all__ = ["Searching", "search_job", "try_all"]
 
 _LEAST_FAILED, _MOST_FAILED = 5, 0.5  # trials that failed, and their share, from which on a space is given up
 _TABLE_SECONDS = 1.0  # how often the table is written while trials are fast
@@ -50,7 +53,7 @@ _POLL = 0.2  # seconds between looks at the trials of others
 
 
 @dataclass(slots=True)
-class _Search:
+class Searching:
     """A search while it runs."""
 
     search: SearchJob
@@ -96,13 +99,16 @@ def search_job(search: SearchJob) -> Generator[Event, None, Run]:
     bench = Bench(plain.options, looked, decided, search.folds or 0)
     before = read_search(place.folder).get("seconds", 0.0)
     budget = Budget(job.started, search.limit, before, seconds, closing, len(bench.parts), search.seeds or 1)
-    budget.refuse_too_short()
+    budget.refuse_too_short(shorter_trials(decided.plan.settings))
     yield Noted(f"Space: {describe_space(space)}.")
+    if search.workers == 1:
+        each = count_of(decided.plan.settings.threads, "thread")
+        yield Noted(f"Workers: 1, since a trial computes with {each} already; --workers N makes N trials at a time.")
     study = Study(
         place.folder, open_storage(place.folder, search.storage), place.name, space, _facts(search, bench, space)
     )
     try:
-        return (yield from _go(_Search(search, place, study, bench, space, budget, {}), split))
+        return (yield from _go(Searching(search, place, study, bench, space, budget, {}), split))
     finally:
         study.close()
 
@@ -153,14 +159,17 @@ def _facts(search: SearchJob, bench: Bench, space: Space) -> dict[str, Any]:
     }
 
 
-def _go(state: _Search, split: Split) -> Generator[Event, None, Run]:
+def _go(state: Searching, split: Split) -> Generator[Event, None, Run]:
     """Make trials; whoever holds the search's lock makes the end of it, the others wait for that."""
-    place, search = state.place, state.search
-    is_owner = place.own()
+    place, search, study = state.place, state.search, state.study
+    place.share(study.lead_lock())
+    is_owner, made = place.own(), study.result()
     before = read_search(place.folder)
     if is_owner and before.get("status") == "finished" and not _asks_for_more(search, before):
         yield Noted(f"The search {place.name} is finished, and nothing was changed; --new starts another beside it.")
         return Run(Path(search.job.out) / before["run"])
+    if is_owner and is_elsewhere(made, before) and not _asks_for_more(search, made):
+        return (yield from find_result(place, made))
     if not is_owner:
         yield Noted(f"Another process leads the search {place.name}: this one joins it.")
     state.facts = {"name": place.name, "id": place.id_of(before), **_described(state), "status": "running"}
@@ -168,13 +177,15 @@ def _go(state: _Search, split: Split) -> Generator[Event, None, Run]:
         state.write()
         write_units(place.folder, number_units(state.bench.looked.samples, state.bench.val))
     try:
-        yield from _try_all(state)
+        yield from try_all(state) if search.workers == 1 else _try_with_workers(state)
         while not place.own():
             time.sleep(_POLL)
             yield Progressed(0, 0, "trials")
         after = read_search(place.folder)
         if not is_owner and after.get("status") == "finished":
             return Run(Path(search.job.out) / after["run"])
+        if not is_owner and study.result() != made:
+            return (yield from find_result(place, study.result()))
         state.facts["id"] = place.id_of(after)
         yield from _wait_for_others(state)
         return (yield from _end(state, split))
@@ -195,7 +206,7 @@ def _asks_for_more(search: SearchJob, before: Mapping[str, Any]) -> bool:
     return (search.trials or 0) > (trials or 0) or search.limit > (limit or 0.0) or more_seeds
 
 
-def _described(state: _Search) -> dict[str, Any]:
+def _described(state: Searching) -> dict[str, Any]:
     search, settings = state.search, state.bench.decided.plan.settings
     return {
         "storage": without_password(search.storage) if search.storage else str(state.study.folder / JOURNAL),
@@ -219,7 +230,7 @@ def _steps(search: SearchJob, settings: Settings) -> int:
     return search.folds or settings.epochs
 
 
-def _try_all(state: _Search) -> Generator[Event, None, None]:
+def try_all(state: Searching) -> Generator[Event, None, None]:
     """Make trials until the budget is used, every combination was tried, or most of them fail."""
     study, search, settings = state.study, state.search, state.bench.decided.plan.settings
     study.choose(search.sampler, _pruner(search, settings), _steps(search, settings), settings.seed)
@@ -238,17 +249,52 @@ def _try_all(state: _Search) -> Generator[Event, None, None]:
         yield _shown(state, outcome)
         _refuse_failing(study.outcomes())
         yield Progressed(len(study.outcomes()), search.trials or 0, "trials")
-    state.write() if state.place.is_owned else None
-    done = Counter(outcome.state for outcome in study.outcomes())
+    yield _ended(state, start)
+
+
+def _ended(state: Searching, start: float) -> StageEnded:
+    """Write the table; return how many trials came to what."""
+    if state.place.is_owned:
+        state.write()
+    done = Counter(outcome.state for outcome in state.study.outcomes())
     words = ", ".join(f"{count} {name}" for name, count in done.items())
-    yield StageEnded("Searching", words, time.monotonic() - start)
+    return StageEnded("Searching", words, time.monotonic() - start)
+
+
+def _try_with_workers(state: Searching) -> Generator[Event, None, None]:
+    """Let workers make the trials, as ``try_all`` does; this process shows what they come to."""
+    search, study, start = state.search, state.study, time.monotonic()
+    shares = share_machine(state.bench, search.workers)
+    yield words_of_workers(shares)
+    yield from state.bench.set_up(state.bench.decided)  # images are decoded once, and not by each worker
+    total = f"{search.trials} trials" if search.trials else f"trials for {duration(search.limit)}"
+    yield StageStarted("Searching", f"{total}, {count_of(len(state.space), 'setting')}, {len(shares)} workers")
+    about = {
+        "name": study.name,
+        "trials": search.trials,
+        "sampler": search.sampler,
+        "pruner": search.pruner,
+        "folds": search.folds,
+        "space": {dial.name: dial.to_dict() for dial in state.space},
+        "facts": _facts(search, state.bench, state.space),
+    }
+
+    def start_workers(folder: Path) -> Crew:
+        return Crew(folder, shares, search.storage)
+
+    def show(outcome: Outcome) -> Event:
+        _refuse_failing(study.outcomes())
+        return _shown(state, outcome)
+
+    yield from watch_workers(study, state.bench, state.budget, about, start_workers, show)
+    yield _ended(state, start)
 
 
 def _plain_value(name: str, settings: Settings) -> Any:
     return 1.0 if name == STRENGTH else getattr(settings, name)
 
 
-def _try_one(state: _Search, asked: Asked) -> Generator[Event, None, Outcome]:
+def _try_one(state: Searching, asked: Asked) -> Generator[Event, None, Outcome]:
     """Make one trial, and keep what came of it."""
     study, start = state.study, time.monotonic()
     if asked.same_as is not None:
@@ -285,7 +331,7 @@ def _try_one(state: _Search, asked: Asked) -> Generator[Event, None, Outcome]:
         raise
 
 
-def _shown(state: _Search, outcome: Outcome) -> TrialEnded:
+def _shown(state: Searching, outcome: Outcome) -> TrialEnded:
     """Return a trial's line, and write the table now and then."""
     if state.place.is_owned and time.monotonic() - state.written > _TABLE_SECONDS:
         state.write()
@@ -314,16 +360,18 @@ def _refuse_failing(outcomes: list[Outcome]) -> None:
         raise InputError("tune.failing", message, "take such settings out of the --space, and start over with --new")
 
 
-def _wait_for_others(state: _Search) -> Generator[Event, None, None]:
+def _wait_for_others(state: Searching) -> Generator[Event, None, None]:
     """Let the trials of other processes end; what they lose is tried here."""
-    while state.study.count_alive():
+    outcomes = state.study.outcomes()
+    while state.study.count_alive() and not (completed(outcomes) and state.budget.is_over(outcomes, 0.0)):
         time.sleep(_POLL)
+        outcomes = state.study.outcomes()
         yield Progressed(0, 0, "trials")
     if state.study.count_waiting() and state.budget.has_time_for(state.study.outcomes()):
-        yield from _try_all(state)
+        yield from try_all(state)
 
 
-def _end(state: _Search, split: Split) -> Generator[Event, None, Run]:
+def _end(state: Searching, split: Split) -> Generator[Event, None, Run]:
     """Judge the trials, train the winner beside the plain recipe, and write down what came out."""
     start = time.monotonic()
     samples, place = state.bench.looked.samples, state.place
@@ -345,6 +393,9 @@ def _end(state: _Search, split: Split) -> Generator[Event, None, Run]:
     if seeds := run.facts.get("search", {}).get("seeds"):
         yield Noted(seeds["sentence"])
     ends = {"run": run.folder.name, "beside": beside.folder.name if beside else None, "test": words}
+    if state.study.is_shared:
+        kept = {"folder": str(run.folder.resolve()), "id": state.facts["id"], "budget": state.facts["budget"]}
+        state.study.keep_result({**kept, "host": platform.node(), "pid": os.getpid()})
     state.write(status="finished", verdict=verdict.to_dict(), **ends)
     shutil.rmtree(place.folder / "scratch", ignore_errors=True)
     spent = state.budget.spent()
@@ -356,7 +407,7 @@ def _end(state: _Search, split: Split) -> Generator[Event, None, Run]:
     return run
 
 
-def _recorded(state: _Search, verdict: Verdict) -> dict[str, Any]:
+def _recorded(state: Searching, verdict: Verdict) -> dict[str, Any]:
     """Return what the run keeps of the search, for its report."""
     trials = [outcome.to_dict() for outcome in state.study.outcomes() if outcome.state != "running"]
     kept = [{name: value for name, value in trial.items() if name not in ("hits", "worker")} for trial in trials]
@@ -369,7 +420,7 @@ def _recorded(state: _Search, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _write_best(state: _Search, verdict: Verdict) -> None:
+def _write_best(state: Searching, verdict: Verdict) -> None:
     """Write the recipe of the best trial; it is the plain one where none is better."""
     best = verdict.best
     options = state.bench.options_with({} if best.is_plain else best.settings).chosen

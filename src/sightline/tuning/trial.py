@@ -5,24 +5,28 @@ It goes through ``decide_again`` and the ``fit`` step alone: no test image is in
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock
 
 from sightline.data.folds import fold_validation
-from sightline.data.split import selection_rows
+from sightline.data.split import Split, selection_rows
 from sightline.errors import InputError, TrainingError, WeightsError
 from sightline.events import Blended, EpochEnded, Event, Progressed, TrainingStopped, ValidationMeasured
 from sightline.pipeline.decide import Decided, decide_again
 from sightline.pipeline.engine import ENGINES
 from sightline.pipeline.look import Looked
 from sightline.pipeline.workbench import Session, Workbench, readable, set_up_workbench
+from sightline.planning.plan import Plan
 from sightline.planning.recipe import Recipe
 from sightline.planning.settings import Chosen
 from sightline.reading.weights import fetch_weights
@@ -49,13 +53,16 @@ class Bench:
         decided: the plain recipe's plan, and what it was decided from.
         folds: into how many parts training and validation images are put, each of which validates once; 0: the
             validation images alone measure a trial.
+        turns: folder of locks by which processes that share a cache fill it one after the other; None: there is one.
     """
 
     options: Recipe
     looked: Looked
     decided: Decided
     folds: int = 0
+    turns: Path | None = None
     _parts: list[Bench] = field(default_factory=list)
+    _known: set[str] = field(default_factory=set)
     _workbenches: dict[str, Workbench] = field(default_factory=dict)
     _weights: dict[str, Started] = field(default_factory=dict)
 
@@ -76,11 +83,14 @@ class Bench:
             return [self]
         if not self._parts:
             looked = self.looked
-            splits = fold_validation(looked.samples, looked.split, self.folds, seed=looked.split.seed)
-            self._parts.extend(
-                replace(self, looked=replace(looked, split=split), folds=0, _parts=[]) for split in splits
-            )
+            self.put_folds(fold_validation(looked.samples, looked.split, self.folds, seed=looked.split.seed))
         return self._parts
+
+    def put_folds(self, splits: Sequence[Split]) -> None:
+        """Take these splits as the folds."""
+        self._parts[:] = [
+            replace(self, looked=replace(self.looked, split=split), folds=0, _parts=[]) for split in splits
+        ]
 
     def options_with(self, values: Chosen) -> Recipe:
         """Return the options with the values of a trial's dials."""
@@ -113,9 +123,21 @@ class Bench:
         if key not in self._workbenches:
             looked = self.looked
             setting_up = set_up_workbench(looked.samples, looked.split, decided.plan)
-            self._workbenches[key] = yield from setting_up
+            with self.turn(key):
+                self._workbenches[key] = yield from setting_up
         found = self._workbenches[key]
         return replace(found, weights=weights, split=readable(self.looked.split.without_test(), found.samples))
+
+    @contextmanager
+    def turn(self, what: str) -> Iterator[None]:
+        """Wait until no other process computes the same for the cache; once, as it is in the cache afterwards."""
+        if self.turns is None or not what or what in self._known:
+            yield
+            return
+        name = hashlib.sha256(what.encode()).hexdigest()[:16]
+        with FileLock(self.turns / f"{name}.lock", fallback_to_soft=False):
+            yield
+        self._known.add(what)
 
 
 @dataclass(slots=True)
@@ -173,7 +195,7 @@ def _train(
     workbench = yield from bench.set_up(decided)
     engine = ENGINES[decided.plan.settings.engine]
     writer = RunWriter.create(folder.parent, folder.name, "", {"kind": "trial"})
-    events = engine.fit(decided.plan, workbench, Session(writer, is_trial=True))
+    events = _in_turn(bench, decided, engine.fit(decided.plan, workbench, Session(writer, is_trial=True)))
     try:
         for event in events:
             seen.take(event)
@@ -202,6 +224,15 @@ def _in_place(hits: npt.NDArray[np.bool_], bench: Bench, workbench: Workbench) -
     every[selection_rows(workbench.split, labels)] = hits
     found: npt.NDArray[np.bool_] = every[bench.val]
     return found
+
+
+def _in_turn(bench: Bench, decided: Decided, events: Generator[Event, None, Plan]) -> Generator[Event, None, Plan]:
+    """Pass on the events of a training; where nearly all of its time goes into features, one process computes them."""
+    settings = decided.plan.settings
+    is_head = settings.engine == "onnxruntime"
+    what = f"{settings.model} {settings.weights} {settings.features} {decided.plan.preprocess}" if is_head else ""
+    with bench.turn(what):
+        return (yield from events)
 
 
 def _measure(
