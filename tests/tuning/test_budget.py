@@ -61,6 +61,15 @@ def test_too_short_a_time_is_refused_with_one_that_is_enough() -> None:
     budget(0).refuse_too_short("")
 
 
+def test_a_busy_moment_is_no_reason_to_refuse() -> None:
+    """A training of 100 s takes 10 where nothing else runs: two trials and the end may fit into 90 s."""
+    with pytest.raises(InputError, match="a trial takes about 1 min 40 s"):
+        Budget(time.monotonic(), 90, 0.0, 100.0, 20.0).refuse_too_short("")
+    Budget(time.monotonic(), 90, 0.0, 100.0, 20.0, least=10.0).refuse_too_short("")
+    with pytest.raises(InputError):
+        Budget(time.monotonic(), 60, 0.0, 100.0, 20.0, least=10.0).refuse_too_short("")
+
+
 def test_a_trial_over_folds_is_several_trainings_and_the_end_two() -> None:
     made = Budget(time.monotonic(), 1000, 0.0, 10.0, 20.0, folds=5)
     assert made.reserve([]) == pytest.approx(1.2 * (10 + 40))

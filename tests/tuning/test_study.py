@@ -14,7 +14,7 @@ import pytest
 from sightline.tuning import heartbeat
 from sightline.tuning.outcome import Outcome
 from sightline.tuning.space import check_space
-from sightline.tuning.storage import open_storage
+from sightline.tuning.storage import open_storage, study_names
 from sightline.tuning.study import Asked, Study
 
 SPACE = check_space({"flip": [0.0, 0.5], "rotate": {"low": 0.0, "high": 90.0}})
@@ -149,3 +149,22 @@ def test_processes_that_share_a_database_ask_one_after_the_other(tmp_path: Path,
     made = [one for one in asked if one is not None]
     assert sorted(one.number for one in made) == [0, 1, 2, 3]
     assert [one.number for one in made if one.is_plain] == [0]
+
+
+def test_who_loses_the_race_for_the_tables_opens_them_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sqlalchemy
+    from optuna import storages
+
+    real, calls = storages.RDBStorage, []
+
+    def opened(*arguments: Any, **more: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise sqlalchemy.exc.OperationalError("CREATE TABLE studies", {}, Exception("table studies already exists"))
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(storages, "RDBStorage", opened)
+    assert study_names(open_storage(tmp_path, f"sqlite:///{tmp_path / 'tune.db'}")) == set()
+    assert len(calls) == 2

@@ -32,6 +32,7 @@ class Budget:
         closing: estimated seconds of export, evaluation and report of a run.
         folds: trainings of a trial; the seconds of a trial are those of all of them.
         seeds: trainings of the plain recipe and of the winner in the end.
+        least: seconds of the plain recipe's training where the machine waits for nothing else; 0: not known.
     """
 
     started: float
@@ -41,6 +42,7 @@ class Budget:
     closing: float
     folds: int = 1
     seeds: int = 1
+    least: float = 0.0
 
     def spent(self) -> float:
         """Return the seconds that the search took so far, before a stop too."""
@@ -58,7 +60,10 @@ class Budget:
         """
         trial = self.folds * self.plain
         need = 2 * trial + self.seeds * 2 * (self.plain + self.closing)
-        if self.before or self.left() >= _SURE * need:
+        sure = _SURE * need
+        if self.least:  # where the machine was busy for a moment, the estimate is no reason to refuse
+            sure = min(sure, 2 * self.folds * self.least + 2 * self.seeds * (self.least + _SURE * self.closing))
+        if self.before or self.left() >= sure:
             return
         message = (
             f"{duration(self.limit)} are too short for a search: reading took {duration(self.spent())}, a trial takes "

@@ -93,12 +93,13 @@ def search_job(search: SearchJob) -> Generator[Event, None, Run]:
     cache_limit()
     place = find_folder(search)
     looked, (split, *_) = yield from look(job)
-    decided, seconds, closing = yield from _decide(plain, looked)
+    decided, planned, closing = yield from _decide(plain, looked)
     space = given if given is not None else suggest_space(decided.plan.settings, plain.options.chosen)
     _refuse_space(space, plain, decided)
     bench = Bench(plain.options, looked, decided, search.folds or 0)
     before = read_search(place.folder).get("seconds", 0.0)
-    budget = Budget(job.started, search.limit, before, seconds, closing, len(bench.parts), search.seeds or 1)
+    training, trainings = planned.seconds or 0.0, (len(bench.parts), search.seeds or 1)
+    budget = Budget(job.started, search.limit, before, training, closing, *trainings, planned.least)
     budget.refuse_too_short(shorter_trials(decided.plan.settings))
     yield Noted(f"Space: {describe_space(space)}.")
     if search.workers == 1:
@@ -113,15 +114,14 @@ def search_job(search: SearchJob) -> Generator[Event, None, Run]:
         study.close()
 
 
-def _decide(plain: Job, looked: Looked) -> Generator[Event, None, tuple[Decided, float, float]]:
-    """Return the plain recipe's plan, about how long its training takes, and what comes after it."""
-    steps, seconds, closing = Steps(decide(plain, looked)), 0.0, 0.0
+def _decide(plain: Job, looked: Looked) -> Generator[Event, None, tuple[Decided, Planned, float]]:
+    """Return the plain recipe's plan, what its training takes, and the seconds of what comes after it."""
+    steps, planned, closing = Steps(decide(plain, looked)), Planned((), None), 0.0
     for event in steps:
         if isinstance(event, Planned):
-            seconds = event.seconds or 0.0
-            closing = max(0.0, event.around - (time.monotonic() - plain.started))
+            planned, closing = event, max(0.0, event.around - (time.monotonic() - plain.started))
         yield event
-    return steps.result, seconds, closing
+    return steps.result, planned, closing
 
 
 def _refuse_space(space: Space, plain: Job, decided: Decided) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["JOURNAL", "open_storage", "study_names", "without_password"]
 
 JOURNAL = "journal.log"
+_TRIES, _AGAIN = 3, 0.3  # how often a database is opened, and the seconds before the second time
 
 
 def open_storage(folder: Path, url: str) -> BaseStorage:
@@ -34,7 +37,12 @@ def open_storage(folder: Path, url: str) -> BaseStorage:
     # connection that nobody uses for long.
     kept = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
     try:
-        return RDBStorage(url, engine_kwargs=kept)
+        for tried in range(_TRIES):
+            with contextlib.suppress(sqlalchemy.exc.DatabaseError) if tried < _TRIES - 1 else contextlib.nullcontext():
+                return RDBStorage(url, engine_kwargs=kept)
+            # Processes that begin at the same time on an empty database make the same tables: one of them fails.
+            time.sleep(_AGAIN * (tried + 1))
+        raise AssertionError("the last try returns or raises")
     except ModuleNotFoundError as error:
         cure = f"install the driver: pip install {_driver(str(error.name))}"
         raise InputError("tune.storage", f"{without_password(url)} needs the package {error.name}", cure) from error
