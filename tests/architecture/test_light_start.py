@@ -81,7 +81,7 @@ def test_covering_and_harming_images_never_load_torch(tiny_model, colours, tmp_p
 # Rooms that a prediction has no use for; pydantic is imported by typer, and by nothing of ours.
 NOT_TO_PREDICT = {
     *("planning", "data", "evaluation", "checks", "networks", "training", "reading", "exporting", "reporting"),
-    *("measuring", "predicting", "reviewing", "pipeline", "display", "tracking", "tuning"),
+    *("measuring", "predicting", "reviewing", "pipeline", "display", "tracking", "tuning", "shrinking"),
 }
 
 

@@ -19,7 +19,9 @@ from sightline.planning.recipe import Recipe
 from sightline.reading import frozen_features
 from sightline.steps import Steps, result_of
 from sightline.tuning import trial
+from sightline.tuning.budget import Budget
 from sightline.tuning.folds import measure
+from sightline.tuning.handover import Share, read_bench, write_bench
 from sightline.tuning.job import SearchJob, refuse_search
 from sightline.tuning.outcome import Outcome, unpack_hits
 from sightline.tuning.trial import Bench, measure_trial
@@ -149,3 +151,14 @@ def test_folds_are_refused_with_an_earlier_run_of_these_images(finished_run: Any
     with pytest.raises(InputError, match="was trained on") as caught:
         refuse_search(SearchJob(job, trials=3, folds=3))
     assert caught.value.code == "plan.conflict" and "--folds" in caught.value.cure
+
+
+def test_a_worker_measures_in_the_same_folds(bench: Bench, measured: Outcome, tmp_path: Path) -> None:
+    """Copies and groups are what keeps images together, and workers aren't told of all of them."""
+    write_bench(tmp_path / "a" / "given", bench, {}, Budget(1.0, 0.0, 0.0, 1.0, 1.0))
+    other, _, _ = read_bench(tmp_path / "a" / "given", Share(1, 1, "cpu"))
+    for mine, theirs in zip(bench.parts, other.parts, strict=True):
+        for part in ("train", "val"):
+            assert mine.looked.split.rows(part).tolist() == theirs.looked.split.rows(part).tolist()
+    again = result_of(measure(other, {}, tmp_path / "trial-0", never))
+    assert (again.score, again.hits, again.course) == (measured.score, measured.hits, measured.course)

@@ -67,10 +67,12 @@ class Searching:
 
     @property
     def count(self) -> int:
+        """Images that measure a trial."""
         return len(self.bench.val)
 
     @property
     def images(self) -> str:
+        """What these images are, in words."""
         return f"images in {self.bench.folds} folds" if self.bench.folds else "validation images"
 
     def write(self, **facts: Any) -> None:

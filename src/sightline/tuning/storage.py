@@ -37,12 +37,12 @@ def open_storage(folder: Path, url: str) -> BaseStorage:
     # connection that nobody uses for long.
     kept = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
     try:
-        for tried in range(_TRIES):
-            with contextlib.suppress(sqlalchemy.exc.DatabaseError) if tried < _TRIES - 1 else contextlib.nullcontext():
+        # Processes that begin at the same time on an empty database make the same tables: all but one fail.
+        for tried in range(1, _TRIES):
+            with contextlib.suppress(sqlalchemy.exc.DatabaseError):
                 return RDBStorage(url, engine_kwargs=kept)
-            # Processes that begin at the same time on an empty database make the same tables: one of them fails.
-            time.sleep(_AGAIN * (tried + 1))
-        raise AssertionError("the last try returns or raises")
+            time.sleep(_AGAIN * tried)
+        return RDBStorage(url, engine_kwargs=kept)
     except ModuleNotFoundError as error:
         cure = f"install the driver: pip install {_driver(str(error.name))}"
         raise InputError("tune.storage", f"{without_password(url)} needs the package {error.name}", cure) from error
