@@ -40,6 +40,7 @@ def test_workers_take_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     from sightline.training import hardware
 
     monkeypatch.setattr(hardware, "count_devices", lambda device: 2)
+    monkeypatch.setattr(workers, "usable_threads", lambda: 8)
     shares = share_machine(planned("cuda:1"), 3)
     assert [one.device for one in shares] == ["cuda:1", "cuda:2", "cuda:1"]
     assert "on cuda:1, cuda:2" in words_of_workers(shares[:2]).message  # type: ignore[union-attr]

@@ -30,9 +30,9 @@ def export(
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Make a classifier of the best epoch of a run, or a further format of a classifier.
+    """Make a classifier of a run, or a further format of a classifier.
 
-    Every file is compared with the network on real images, and withdrawn if it decides differently.
+    Of a run, its best epoch is taken. Every file is compared with the network on real images, and withdrawn if it decides differently.
 
     Examples:
         sightline export first
