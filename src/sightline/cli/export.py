@@ -30,9 +30,10 @@ def export(
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Make a classifier of a run, or a further format of a classifier.
+    """Make a run's classifier, or a further format of one.
 
-    Of a run, its best epoch is taken. Every file is compared with the network on real images, and withdrawn if it decides differently.
+    Of a run, its best epoch is taken. Every file is compared with the network on real images, and
+    withdrawn if it decides differently.
 
     Examples:
         sightline export first
