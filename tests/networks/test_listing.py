@@ -6,7 +6,8 @@ import pytest
 import timm
 
 from sightline.errors import InputError
-from sightline.networks.listing import list_networks
+from sightline.networks.carried import carried_file
+from sightline.networks.listing import list_networks, measure_cached
 from sightline.planning.carried_network import CARRIED
 from sightline.planning.own_networks import OWN_NETWORKS
 
@@ -49,6 +50,19 @@ def test_weights_in_the_hubs_cache_are_marked(hub, cache_weights, tmp_path):
     cache_weights("test_resnet.r160_in1k", tmp_path / "weights")
     assert {network.name: network.is_cached for network in list_networks("test_res*")}["test_resnet.r160_in1k"]
     assert not any(network.is_cached for network in list_networks("test_convnext*"))
+
+
+def test_what_is_here_is_told_without_a_list_of_all(hub, cache_weights, tmp_path):
+    """What lies in the cache under timm's names, with its bytes; neither data sets nor networks of others."""
+    (tmp_path / "weights").write_bytes(b"x" * 30)
+    carried = {CARRIED.name: 2 * carried_file().stat().st_size}
+    assert measure_cached() == carried
+    for name in ("test_resnet.r160_in1k", "resnet18.tv_in1k", "mine.of_others"):
+        cache_weights(name, tmp_path / "weights")
+    (hub / "models--timm--resnet34.tv_in1k" / "refs").mkdir(parents=True)  # a download that did not end
+    found = measure_cached()
+    assert found == {**carried, "resnet18.tv_in1k": 30, "test_resnet.r160_in1k": 30}
+    assert {network.name for network in list_networks("*") if network.is_cached} == found.keys()
 
 
 def test_the_carried_one_is_here_under_a_pattern_too_and_its_likes_are_not(hub):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import timm
+from safetensors.torch import save_file
 
 import sightline
+from sightline.networks.weights import StartWeights
 from sightline.pipeline.decide import decide
 from sightline.pipeline.job import Job
 from sightline.pipeline.look import look
+from sightline.pipeline.torch_engine import TorchEngine
 from sightline.planning.recipe import Recipe
 from sightline.steps import result_of
 from sightline.tuning import trial
@@ -21,6 +26,9 @@ from sightline.tuning.outcome import Outcome, unpack_hits
 from sightline.tuning.trial import Bench, measure_trial
 
 CHOSEN: dict[str, Any] = {"model": "small-cnn", "epochs": 2, "size": 16, "seed": 1, "versions": "off"}
+
+
+NETWORKS = ("test_resnet.r160_in1k", "test_efficientnet.r160_in1k")
 
 
 def never(epoch: int | None, accuracy: float) -> tuple[str, str]:
@@ -52,6 +60,31 @@ def test_a_trial_reaches_what_the_same_training_reaches(
     assert found.loss == pytest.approx(run.history["val_loss"][best])
     assert unpack_hits(found.hits, len(bench.val)).mean() == pytest.approx(found.score)
     assert not (tmp_path / "trial-1").exists()
+
+
+def test_the_network_itself_can_be_a_dial(
+    colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache_weights: Callable[[str, Path], Path]
+) -> None:
+    """Each starts from its own weights, and sees images as they expect them."""
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cache"))
+    for name in NETWORKS:
+        file = tmp_path / f"{name}.safetensors"
+        save_file(timm.create_model(name.partition(".")[0]).state_dict(), file)
+        cache_weights(name, file)
+    job = Job(colours, options=Recipe(model=NETWORKS[0], size=32, epochs=0, seed=1, versions="off"))
+    looked, _ = result_of(look(job))
+    bench = Bench(job.options.without("model"), looked, result_of(decide(job, looked)))
+    used: list[StartWeights] = []
+    real = TorchEngine.fit
+
+    def fit(self: TorchEngine, plan: Any, workbench: Any, session: Any) -> Any:
+        assert plan.settings.model in str(workbench.weights.path)
+        used.append(workbench.weights)
+        return real(self, plan, workbench, session)
+
+    monkeypatch.setattr(TorchEngine, "fit", fit)
+    found = [measured(bench, tmp_path, {"model": name}) for name in (NETWORKS[1], NETWORKS[0])]
+    assert [one.state for one in found] == ["complete", "complete"] and len({one.path for one in used}) == 2
 
 
 def test_no_test_image_is_in_reach(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import fnmatch
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sightline.errors import InputError
 from sightline.installation import import_library, missing_modules
 from sightline.networks.carried import carried_file
 from sightline.networks.describe import describe_network
+from sightline.networks.published import find_in_cache
+from sightline.networks.timm_names import read_timm_names
 from sightline.networks.weights import find_cached
 from sightline.planning.carried_network import CARRIED, is_carried
 from sightline.planning.own_networks import OWN_NETWORKS
 from sightline.planning.settings import Settings
 from sightline.text import did_you_mean
 
-__all__ = ["ListedNetwork", "list_networks"]
+__all__ = ["ListedNetwork", "list_networks", "measure_cached"]
 
 _MOST_BUILT = 50  # architectures; a timm network must be built to count its parameters
 
@@ -71,6 +74,26 @@ def list_networks(pattern: str = "") -> tuple[ListedNetwork, ...]:
     architectures = sorted({name.split(".")[0] for name in names})
     counts = {name: _count_timms(name) for name in architectures} if len(architectures) <= _MOST_BUILT else {}
     return own + tuple(_timms(name, counts.get(name.split(".")[0])) for name in names)
+
+
+def measure_cached() -> dict[str, int]:
+    """Return the pretrained networks whose weights are on this machine, with the bytes of their weights in fp32.
+
+    Those are the carried one and what lies in the hub's cache. timm is not imported, and no connection is made.
+
+    Example:
+        ``measure_cached()["tf_efficientnet_lite0.in1k"]``
+    """
+    from huggingface_hub import constants
+
+    found = {CARRIED.name: 2 * carried_file().stat().st_size}  # it is kept in half precision
+    names, cache = read_timm_names(), Path(constants.HF_HUB_CACHE)
+    folders = {folder.name for folder in cache.glob("models--*")} if cache.is_dir() else set()
+    for name, repository in sorted(names.repositories.items()) if names and folders else ():
+        if f"models--{repository.replace('/', '--')}" in folders and not is_carried(name):
+            file = find_in_cache(repository)
+            found |= {} if file is None else {name: file.stat().st_size}
+    return found
 
 
 def _own(name: str) -> ListedNetwork:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sightline.planning.carried_network import is_carried
@@ -17,18 +17,20 @@ _SIDES = (1.0, 8 / 7, 9 / 7)  # of the input, in a head's space: 224, 256 and 28
 _MOST_SIDE = 288
 
 
-def suggest_space(plain: Settings, typed: Chosen) -> Space:
+def suggest_space(plain: Settings, typed: Chosen, networks: Sequence[str] = ()) -> Space:
     """Return the dials for a recipe; what a person typed as an option is not searched.
 
     Args:
         plain: settings of the plain recipe.
         typed: options, by setting.
+        networks: pretrained ones that may be tried, of :func:`comparable_networks`.
 
     Example:
         ``[dial.name for dial in suggest_space(plan.settings, {})]``
     """
     suggest = _of_head if plain.engine == "onnxruntime" or not plain.epochs or plain.freeze_body else _of_network
-    return check_space({name: table for name, table in suggest(plain) if name not in typed})
+    tables = {**({"model": list(networks)} if networks else {}), **dict(suggest(plain))}
+    return check_space({name: table for name, table in tables.items() if name not in typed})
 
 
 def _of_head(plain: Settings) -> Iterator[tuple[str, Any]]:

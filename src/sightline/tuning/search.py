@@ -34,6 +34,7 @@ from sightline.tuning.fit_space import suggest_space
 from sightline.tuning.folders import SearchFolder, find_folder, find_result, is_elsewhere
 from sightline.tuning.folds import measure
 from sightline.tuning.job import SearchJob, refuse_search
+from sightline.tuning.networks_here import comparable_networks
 from sightline.tuning.outcome import Outcome, completed, settings_words
 from sightline.tuning.sampling import importance_of
 from sightline.tuning.space import STRENGTH, Space, describe_space
@@ -96,12 +97,13 @@ def search_job(search: SearchJob) -> Generator[Event, None, Run]:
     place = find_folder(search)
     looked, (split, *_) = yield from look(job)
     decided, planned, closing = yield from _decide(plain, looked)
-    space = given if given is not None else suggest_space(decided.plan.settings, plain.options.chosen)
+    before = read_search(place.folder)
+    space = given if given is not None else _suggest(decided.plan.settings, plain, before)
     _refuse_space(space, plain, decided)
     bench = Bench(plain.options, looked, decided, search.folds or 0)
-    before = read_search(place.folder).get("seconds", 0.0)
-    training, trainings = planned.seconds or 0.0, (len(bench.parts), search.seeds or 1)
-    budget = Budget(job.started, search.limit, before, training, closing, *trainings, planned.least)
+    spent, training = before.get("seconds", 0.0), planned.seconds or 0.0
+    trainings = len(bench.parts), search.seeds or 1
+    budget = Budget(job.started, search.limit, spent, training, closing, *trainings, planned.least)
     budget.refuse_too_short(shorter_trials(decided.plan.settings))
     yield Noted(f"Space: {describe_space(space)}.")
     if search.workers == 1:
@@ -124,6 +126,11 @@ def _decide(plain: Job, looked: Looked) -> Generator[Event, None, tuple[Decided,
             planned, closing = event, max(0.0, event.around - (time.monotonic() - plain.started))
         yield event
     return steps.result, planned, closing
+
+
+def _suggest(settings: Settings, plain: Job, before: Mapping[str, Any]) -> Space:
+    """Return the space where none was given; a search that goes on keeps the networks that it began with."""
+    return suggest_space(settings, plain.options.chosen, comparable_networks(settings, before.get("space")))
 
 
 def _refuse_space(space: Space, plain: Job, decided: Decided) -> None:
