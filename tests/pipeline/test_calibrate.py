@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +19,12 @@ from sightline.data.split import Split, calibration_rows, selection_rows
 from sightline.data.units import number_units
 from sightline.evaluation.abstain import describe_unknown, new_shares
 from sightline.evaluation.calibration import describe_calibration
+from sightline.events import Progressed, Warned
 from sightline.measuring import evaluate
-from sightline.pipeline.calibrate import describe_confidence, describe_novelty
+from sightline.pipeline.calibrate import calibrate, describe_confidence, describe_novelty
+from sightline.planning.ending import LEAST_REFERENCES
 from sightline.runs.folder import Run
+from sightline.steps import Steps
 
 
 def split_of(parts: list[str]) -> Split:
@@ -51,6 +57,35 @@ def test_images_without_a_group_are_units_of_their_own() -> None:
     assert units[0] == units[2]
     assert len(set(units.tolist())) == 4
     assert number_units(samples, np.array([1, 3])) is None
+
+
+class Timed:
+    """A network with features of two classes; where there is a limit, its time is over at once."""
+
+    def __init__(self, labels: np.ndarray) -> None:
+        self._features = np.random.default_rng(1).normal(labels[:, None], 0.5, (len(labels), 2)).astype(np.float32)
+
+    def extract(self, bench: Any, rows: np.ndarray, total: int, done: int, until: float = math.inf) -> Any:
+        yield Progressed(done, total, "images")
+        return self._features[rows if until == math.inf else rows[:0]]
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        return np.stack([1 - features[:, 0], features[:, 0]], 1)
+
+
+@pytest.mark.parametrize(("limit", "rest_on"), [(60.0, LEAST_REFERENCES), (0.0, 400)])
+def test_novelty_rests_on_some_images_whatever_the_limit_is(limit: float, rest_on: int) -> None:
+    split = split_of(["train"] * 400 + ["val"] * 100)
+    labels = np.arange(500) % 2
+    samples = Samples(Path("x"), "x", ("a", "b"), np.array([f"{number}" for number in range(500)], object), labels)
+    bench: Any = SimpleNamespace(samples=samples, split=split, store=SimpleNamespace(errors={}))
+    plan: Any = SimpleNamespace(settings=SimpleNamespace(seed=0, time=limit))
+    network: Any = Timed(labels)
+    steps = Steps(calibrate(network, plan, bench))
+    events, found = list(steps), steps.result
+    assert len(found.rows) == len(found.features) == rest_on
+    warned = [event.message for event in events if isinstance(event, Warned)]
+    assert bool(warned) is (rest_on < 400)
 
 
 def test_the_promise_is_told_in_words() -> None:

@@ -21,6 +21,7 @@ from sightline.pipeline.engine import find_engine
 from sightline.pipeline.finish import _write_classifier, export_run
 from sightline.pipeline.job import Job
 from sightline.pipeline.train import train_job
+from sightline.planning.decisions import Decision
 from sightline.planning.recipe import Recipe
 from sightline.runs.dataset import read_dataset
 from sightline.runs.folder import Run
@@ -117,6 +118,21 @@ def test_an_export_that_is_interrupted_at_its_page_is_recorded(copied_run, monke
     run = Run(copied_run.folder)
     assert not (run.classifier_folder / "note.txt").exists()
     assert run.facts["files"] == hash_files(run)
+
+
+def test_an_export_after_the_training_does_not_keep_its_time_limit(copied_run, monkeypatch):
+    limited = copied_run.plan.replace(Decision("time", 60.0, "option", "chosen by you"))
+    monkeypatch.setattr(Run, "plan", property(lambda run: limited))
+    seen = []
+
+    def stop(writer, plan, *rest):
+        seen.append(plan.settings.time)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(finish, "finish", stop)
+    with pytest.raises(KeyboardInterrupt):
+        sightline.export(copied_run, quiet=True)
+    assert seen == [0.0]
 
 
 def interrupt(*args):

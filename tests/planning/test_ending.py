@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sightline.planning.carried_network import CARRIED
-from sightline.planning.ending import COMPARED_FROM, MOST_REFERENCES, EndOfRun, reserve_factor
+from sightline.planning.ending import COMPARED_FROM, LEAST_REFERENCES, MOST_REFERENCES, EndOfRun, reserve_factor
 from sightline.planning.facts import DataFacts, Hardware
 from sightline.planning.plan import make_plan
 from sightline.planning.recipe import Recipe
@@ -36,7 +36,8 @@ def test_the_busier_the_machine_the_more_is_reserved_for_the_end():
 def test_a_head_that_is_calibrated_on_its_own_features_looks_at_no_image_for_that():
     there, gone = replace(end("onnxruntime"), has_features=True), end("onnxruntime")
     assert there.calibrating == 0 and "calibration" not in str(there)
-    assert gone.calibrating == pytest.approx(3.0)  # a twentieth of the limit, as much as 300 images
+    assert gone.calibrating == pytest.approx(0.01 * (300 + LEAST_REFERENCES))  # more than a twentieth of the limit
+    assert replace(end("onnxruntime", time=200.0)).calibrating == pytest.approx(10.0)  # a twentieth
     assert gone.seconds - there.seconds == pytest.approx(1.2 * gone.calibrating)
     few = replace(gone, counts={**COUNTS, "val": 0, "calibrating": 0, "train": 50})
     assert few.calibrating == pytest.approx(0.5)  # no more than there are

@@ -30,7 +30,7 @@ from sightline.evaluation.shift import LabelledPredictions
 from sightline.events import Event, Noted, StageEnded, StageStarted, Warned
 from sightline.pipeline.trained import Trained
 from sightline.pipeline.workbench import Workbench
-from sightline.planning.ending import MOST_REFERENCES, SHARE_OF_TIME
+from sightline.planning.ending import LEAST_REFERENCES, MOST_REFERENCES, SHARE_OF_TIME
 from sightline.planning.plan import Plan
 
 __all__ = ["Calibrated", "calibrate"]
@@ -85,7 +85,11 @@ def calibrate(trained: Trained, plan: Plan, workbench: Workbench) -> Generator[E
     total = len(val) + len(train)
     seen = yield from trained.extract(workbench, val, total, 0)
     until = start + SHARE_OF_TIME * plan.settings.time if plan.settings.time else math.inf
-    known = yield from trained.extract(workbench, train, total, len(val), until)
+    first, rest = np.split(train, [LEAST_REFERENCES])
+    known = yield from trained.extract(workbench, first, total, len(val))
+    if len(rest):
+        more = yield from trained.extract(workbench, rest, total, len(val) + len(first), until)
+        known = np.concatenate([known, more])
     if len(known) < len(train):
         message = f"novelty and nearest images rest on {len(known):,} of {len(train):,} training images"
         yield Warned("calibration.few-images", f"{message}, to keep the time limit", "give more time")

@@ -81,7 +81,7 @@ def export_run(run: Run, format: str = "onnx", *, without_images: bool = False) 
 
 
 def _export_again(run: Run, formats: tuple[str, ...]) -> Generator[Event, None, str]:
-    plan = run.plan
+    plan = run.plan.without_limit()
     samples, split = read_dataset(run)
     writer = RunWriter(run, run.recorded_facts)
     workbench = yield from set_up_workbench(samples, split, plan)

@@ -10,6 +10,7 @@ __all__ = [
     "COMPARED_FROM",
     "COMPARING_SHARE",
     "DRAWING",
+    "LEAST_REFERENCES",
     "MOST_REFERENCES",
     "SHARE_OF_TIME",
     "EndOfRun",
@@ -18,6 +19,7 @@ __all__ = [
 
 MOST_REFERENCES = 2_000  # training images whose features are looked at, for the means of classes and what is near
 SHARE_OF_TIME = 0.05  # of a time limit, for that
+LEAST_REFERENCES = 200  # of them, whatever the limit: with a few, images like the training images are called new
 COMPARED_FROM = 240.0  # seconds: under a shorter limit the time is worth more for the training
 COMPARING_SHARE = 0.03  # of a time limit, for looking at measured images with the head alone
 _BASELINE = 20_000  # most training images of the baseline
@@ -63,7 +65,8 @@ class EndOfRun:
         """Seconds of calibration."""
         if self.has_features:
             return 0.0
-        counts, least = self.counts, self.counts["calibrating"] * self.looking
+        counts = self.counts
+        least = self.looking * (counts["calibrating"] + min(LEAST_REFERENCES, counts["train"]))
         most = self.looking * (counts["val"] + min(MOST_REFERENCES, counts["train"]))
         return min(max(least, SHARE_OF_TIME * self.settings.time), most)
 

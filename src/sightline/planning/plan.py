@@ -79,6 +79,10 @@ class Plan:
         settings = make_settings({**self.settings.model_dump(), decision.name: decision.value})
         return Plan(settings, tuple(decision if d.name == decision.name else d for d in self.decisions))
 
+    def without_limit(self) -> Plan:
+        """Return the plan without its time limit, for what is done with a network after its training."""
+        return Plan(self.settings.model_copy(update={"time": 0.0}), self.decisions)
+
     def with_width(self, width: int, reason: str) -> Plan:
         """Return the plan for another width of our fast network, with what follows from it."""
         rate = next(decision for decision in self.decisions if decision.name == "head_rate")

@@ -22,7 +22,6 @@ from sightline.pipeline.frozen_trained import FrozenTrained
 from sightline.pipeline.shipping import export_files, make_bundle
 from sightline.pipeline.workbench import set_up_workbench
 from sightline.pixels.stream import squares_of
-from sightline.planning.plan import Plan
 from sightline.reviewing.compare import compare_runs
 from sightline.runs.folder import Run
 from sightline.runs.hashes import hash_files
@@ -70,7 +69,7 @@ def write_chosen(
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         small = _begin(run, scratch, chosen, cost)
-        plan, writer = _without_limit(run.plan), RunWriter(small, small.recorded_facts)
+        plan, writer = run.plan.without_limit(), RunWriter(small, small.recorded_facts)
         workbench = yield from set_up_workbench(samples, split, plan)
         trained = FrozenTrained(chosen.network, plan)
         calibrated = yield from calibrate(trained, plan, workbench)
@@ -104,11 +103,6 @@ def _begin(run: Run, scratch: Path, chosen: Chosen, cost: str) -> Run:
     facts |= {"status": "running", "version": {"name": chosen.name, "of": of, "words": chosen.words, "cost": cost}}
     write_json(scratch / run.facts_file.name, facts)
     return Run(scratch, moved_to=run.moved_to)
-
-
-def _without_limit(plan: Plan) -> Plan:
-    """Return the plan without the time limit of its training: novelty rests on all images that it can."""
-    return Plan(plan.settings.model_copy(update={"time": 0.0}), plan.decisions)
 
 
 def _compare(run: Run, small: Run) -> Generator[Event, None, OnTest]:
