@@ -148,7 +148,7 @@ def test_a_list_without_a_known_class_gets_a_fitted_head(earlier, tmp_path):
 
 def test_a_classifier_folder_without_its_run_brings_what_it_knows(earlier, colours, tmp_path):
     folder = Path(shutil.copytree(earlier.classifier_folder, tmp_path / "shipped"))
-    network, _, decided, _ = start(job_of(colours, tmp_path, folder, width=8))
+    network, _, decided, _ = start(job_of(colours, tmp_path, folder, width=8, kernel_size=5))
     theirs = assert_same_body(network, earlier)  # mean and std included
     assert torch.equal(network.head.weight, theirs["head.weight"])
     assert decided.plan.settings.size == 24
@@ -287,7 +287,7 @@ def test_folds_from_an_earlier_run_are_refused(earlier, tmp_path):
 
 def test_what_a_classifier_outside_its_run_saw_can_not_be_told(earlier, colours, tmp_path):
     folder = shutil.copytree(earlier.classifier_folder, tmp_path / "shipped")
-    run, said = warnings_of(train_job(job_of(colours, tmp_path, folder, width=8)))
+    run, said = warnings_of(train_job(job_of(colours, tmp_path, folder, width=8, kernel_size=5)))
     assert [event.code for event in said] == ["weights.untraced"]
     _, said = warnings_of(plan_job(job_of(colours, tmp_path, run.folder)))  # nor of what starts from it
     assert [event.code for event in said] == ["weights.untraced"]

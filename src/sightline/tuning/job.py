@@ -92,4 +92,4 @@ def _refuse_repeats(search: SearchJob) -> None:
     earlier = find_earlier(str(weights), folder=search.job.out) if search.folds and weights else None
     if earlier is not None:
         message = f"the folds measure trials on images that {earlier.name} was trained on"
-        raise InputError("plan.conflict", message, "leave out --folds, or --weights")
+        raise InputError("plan.conflict", message, "leave out --folds, or the setting weights")
