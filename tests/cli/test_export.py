@@ -37,4 +37,9 @@ def test_a_format_of_model_onnx_is_made_without_an_evaluation(copied_run, sightl
     assert proof["file"] == file.name and proof["door"]["images"] > proof["door"]["made"] > 10
     assert copied_run.facts["files"]["classifier/model.any-size.onnx"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert (copied_run.metrics_file.read_bytes(), copied_run.model_file.read_bytes()) == before
+    assert sightline("export", copied_run.folder, "--format", "hf")[0] == 0  # a folder, with a card of its own
+    assert "classifier/hf/README.md" in copied_run.facts["files"]
     assert sightline("verify", copied_run.folder)[0] == 0
+    card = copied_run.classifier_folder / "hf" / "README.md"
+    card.write_text("other")
+    assert sightline("verify", copied_run.folder)[0] == 5

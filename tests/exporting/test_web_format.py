@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 import re
 import tarfile
 from html.parser import HTMLParser
@@ -153,6 +154,7 @@ def test_the_page_says_in_a_browser_what_predict_says(tiny_model, tmp_path, monk
     if not all((runtime_folder() / name).is_file() for name in FILES):
         pytest.skip("onnxruntime-web is not in the cache: sightline export MODEL --format web fetches it")
     if CHROMIUM is None:
+        assert os.environ.get("SIGHTLINE_NO_SKIPS") != "1", "Chromium must be here"
         pytest.skip("no Chromium on this machine")
     folder = convert(tiny_model, "web", out=tmp_path / "page", quiet=True).path
     random = np.random.default_rng(1)

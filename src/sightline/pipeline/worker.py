@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sys
-import threading
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from sightline.errors import SightlineError, StopRequested, TrainingError
+from sightline.launch import end_with_parent
 from sightline.pipeline.processes import DONE, FOLDER, ready_key
 from sightline.pipeline.workbench import Training, set_up_training, set_up_workbench
 from sightline.planning.decisions import Decision
@@ -99,20 +98,9 @@ def _on_own_device(plan: Plan, number: int) -> Plan:
     return plan.replace(Decision("device", device, "hardware", "one for each process"))
 
 
-def _end_with_the_first() -> None:
-    """End at once when the process that started this one is gone, whatever is being done."""
-
-    def wait() -> None:
-        while os.read(0, 1):
-            pass
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
 def main() -> None:
     """Run as a process of ``--devices``; errors are passed to the first process, which reports them."""
-    _end_with_the_first()
+    end_with_parent()
     with contextlib.suppress(StopRequested):
         try:
             follow_run(wait=False)

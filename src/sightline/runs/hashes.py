@@ -7,9 +7,8 @@ from sightline.runs.unchanged import hash_file
 
 __all__ = ["hash_files"]
 
-# README.md, figures/ and report.html are made of these again, by sightline report.
+# The model card, figures/ and report.html are made of these again, by sightline report.
 _WHOLE = ("classifier", "data", "evaluation")
-_MADE_AGAIN = ("README.md",)
 
 
 def hash_files(run: Run) -> dict[str, str]:
@@ -23,7 +22,7 @@ def hash_files(run: Run) -> dict[str, str]:
     """
     files = [run.plan_file, run.history_file, run.steps_file, run.rates_file, run.learning_curve_file]
     for name in _WHOLE:
-        files += sorted(path for path in (run.folder / name).rglob("*") if path.name not in _MADE_AGAIN)
+        files += sorted(path for path in (run.folder / name).rglob("*") if path != run.classifier_folder / "README.md")
     return {
         path.relative_to(run.folder).as_posix(): hash_file(path)
         for path in files

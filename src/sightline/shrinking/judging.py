@@ -101,5 +101,5 @@ def choose_version(rows: Sequence[VersionRow]) -> tuple[str, str]:
         return best.name, f"the fastest of those that lose little enough: {best.speed(original):.1f} times as fast"
     smallest = min(within, key=lambda row: row.bytes)
     if smallest.bytes < original.bytes / FASTER:
-        return smallest.name, "none is faster on this machine; this is the smallest"
-    return "", "none is faster or smaller on this machine"
+        return smallest.name, "of those that lose little enough none is faster on this machine; this is the smallest"
+    return "", "of those that are shown to lose little enough, none is faster on this machine, or smaller"

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 from pathlib import Path
 
 from sightline.errors import SightlineError
+from sightline.launch import end_with_parent
 from sightline.pipeline.job import Job
 from sightline.planning.recipe import Recipe
 from sightline.process_settings import set_up_process
@@ -65,22 +65,11 @@ def _read_line() -> bytes:
     return line
 
 
-def _end_with_the_first() -> None:
-    """End at once when the process that started this one is gone; the system frees the locks of this process then."""
-
-    def wait() -> None:
-        while os.read(0, 1):
-            pass
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
 def main() -> None:
     """Run as a worker; an error goes to the standard error, which its search reads."""
     set_up_process()
     given = json.loads(_read_line())
-    _end_with_the_first()
+    end_with_parent()
     try:
         make_trials(Path(sys.argv[1]), Share(**given["share"]), given["storage"])
     except SightlineError as error:
