@@ -243,6 +243,41 @@ def test_images_of_a_group_are_one_witness() -> None:
     assert "groups" in wide.method
 
 
+def test_groups_without_a_change_are_not_taken_for_certainty() -> None:
+    """A bootstrap of groups would say from 0 to 0; as many single images are known not to show that."""
+    labels = np.tile([0, 1], 50)
+    said = np.eye(2, dtype=np.float32)[labels] * 0.8 + 0.1
+    alone = compare_predictions(labels, said, said, ("a", "b"), draws=20).metrics["accuracy"]
+    pairs = compare_predictions(labels, said, said, ("a", "b"), groups=np.arange(100) // 2, draws=20).metrics[
+        "accuracy"
+    ]
+    one = compare_predictions(
+        labels, said, said, ("a", "b"), groups=np.where(np.arange(100) < 2, 7, -1), draws=20
+    ).metrics["accuracy"]
+    assert pairs.high == -pairs.low > alone.high > 0.02
+    assert one.high == -one.low == pytest.approx(alone.high, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("groups", "images", "changed"), [(20, 1, 0.02), (100, 1, 0.05), (10, 20, 0.05), (30, 10, 0.1)]
+)
+def test_the_interval_of_few_changed_groups_holds_the_truth(groups: int, images: int, changed: float) -> None:
+    """Three of four changes are for the better, and a tenth of the groups goes one way as a whole."""
+    random = np.random.default_rng(groups)
+    up, down = 0.75 * changed, 0.25 * changed
+    unit = np.arange(groups * images) // images
+    labels, held = np.zeros(len(unit), np.int64), []
+    for _ in range(200):
+        drawn = random.choice([1, -1, 0], (2, len(unit)), p=[up, down, 1 - changed])
+        gain = np.where(random.random(groups)[unit] < 0.1, drawn[0][unit * images], drawn[1])
+        right = np.array([[0.1, 0.9], [0.9, 0.1]], np.float32)
+        before = np.where(gain == 0, 1, (gain < 0).astype(int))
+        one, other = right[before], right[before + gain]
+        found = compare_predictions(labels, one, other, ("a", "b"), groups=unit, draws=2).metrics["accuracy"]
+        held.append(found.low <= up - down <= found.high)
+    assert np.mean(held) > 0.9
+
+
 def test_images_without_a_group_stand_for_themselves(case: tuple[np.ndarray, ...], comparison: Comparison) -> None:
     none = compare_predictions(*case, NAMES, groups=np.full(300, -1), draws=200)
     assert (none.p, none.units) == (comparison.p, 300)

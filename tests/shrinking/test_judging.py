@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,6 +39,13 @@ def test_other_probabilities_on_few_images_show_nothing_though_no_decision_chang
     assert judge(400, [1], [1], 1.0).is_within
 
 
+def test_one_pair_of_copies_makes_no_certainty_of_few_images():
+    """With groups the interval was a bootstrap's: of no change from 0 to 0, so that anything passed."""
+    labels, units = np.arange(100) % 3, np.maximum(np.arange(100), 1)
+    cost = judge_version(labels, answers(labels, [5]), answers(labels, [5], 0.88), CLASSES, 1.0, units)
+    assert not cost.is_within and "100 validation images can't show" in cost.verdict
+
+
 def test_a_loss_beyond_the_limit_is_told_as_such():
     cost = judge(1000, [], list(range(100)), 1.0)
     assert not cost.is_within and cost.changed == 100 and cost.verdict.startswith("loses more than 1 point: -10.0")
@@ -68,6 +76,11 @@ def row(name: str, alone: float, size: int, *, is_within: bool = True, accuracy:
 def test_the_fastest_that_loses_little_enough_is_chosen(rows, chosen):
     name, reason = choose_version([row("float32", 10, 100), *rows])
     assert name == chosen and reason
+
+
+def test_no_changed_decision_is_not_the_same_answer():
+    same = row("a", 5.0, 50)
+    assert same.answers_the_same and not replace(same, low=-0.139, high=0.139).answers_the_same
 
 
 def test_the_front_is_what_no_other_beats_in_both():

@@ -58,7 +58,9 @@ def _print_versions(record: VersionsRecord) -> None:
     rows = [("version", "size", "alone", "of 32", "speed", "accuracy", "points (95 %)", "decisions changed")]
     for row in record.rows:
         values = (row.difference, row.low, row.high)
-        points = "{} ({} to {})".format(*(signed(100 * value) for value in values)) if row.changed else "none"
+        points = (
+            "{} ({} to {})".format(*(signed(100 * value) for value in values)) if not row.answers_the_same else "none"
+        )
         rows.append(
             (
                 row.name,

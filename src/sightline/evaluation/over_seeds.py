@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.evaluation.intervals import Units
-from sightline.evaluation.search_luck import variance_of_gain
+from sightline.evaluation.paired import variance_of_gain
 
 __all__ = ["SeedsGain", "compare_over_seeds"]
 

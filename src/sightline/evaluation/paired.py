@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sightline.evaluation.intervals import draw_blocks, sum_by
 from sightline.evaluation.metrics import METRICS, OfCounts, OfImages
 
-__all__ = ["Answers", "bootstrap_differences", "holm", "mid_p"]
+__all__ = ["Answers", "bootstrap_differences", "holm", "mid_p", "variance_of_gain"]
 
 Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -135,3 +135,24 @@ def bootstrap_differences(
         for name in first:
             drawn.setdefault(name, []).append(second[name] - first[name])
     return {name: np.sort(np.concatenate(blocks)) for name, blocks in drawn.items()}
+
+
+def variance_of_gain(gain: npt.NDArray[np.float64], names: npt.NDArray[np.intp]) -> tuple[float, int]:
+    """Return the variance of a mean difference over images, by units, and its degrees of freedom.
+
+    One unit that gains as much as any gains or loses, and one that loses as much, are added to those that were seen,
+    so that few changed images are not taken for certainty; where nothing changed, whole ones. For 1, 0 and -1 it is
+    Bonett and Price's interval of a paired difference, with Student's quantile.
+
+    Args:
+        gain: ``[V]``, of each image.
+        names: ``[V]``, numbers of the units from 0 on, without gaps; there are two at least.
+
+    References:
+        D. G. Bonett and R. M. Price, Journal of Educational and Behavioral Statistics 37 (2012).
+    """
+    sums, sizes = np.bincount(names, gain), np.bincount(names)
+    count, most = len(sums), np.abs(sums).max() or sizes.mean()
+    sums, sizes = np.append(sums, (most, -most)), np.append(sizes, (sizes.mean(), sizes.mean()))
+    off = sums - sums.sum() / sizes.sum() * sizes
+    return float((off**2).sum() / sizes.sum() ** 2), count - 1

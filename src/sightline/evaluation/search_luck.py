@@ -39,8 +39,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sightline.evaluation.intervals import Units, draw_blocks
+from sightline.evaluation.paired import variance_of_gain
 
-__all__ = ["Lead", "judge_lead", "variance_of_gain"]
+__all__ = ["Lead", "judge_lead"]
 
 _TIE = 1e-9  # of the largest difference of an image: means that are nearer differ by rounding alone
 _ROUNDS, _LEAST_ROUNDS, _CELLS = 500, 200, 4e8  # of resampling: usual, least, and about how many products they cost
@@ -175,24 +176,3 @@ def _half_width(gain: Floats, names: Units) -> float:
 
     variance, freedom = variance_of_gain(gain, names)
     return float(t.ppf(0.975, freedom)) * math.sqrt(variance)
-
-
-def variance_of_gain(gain: Floats, names: Units) -> tuple[float, int]:
-    """Return the variance of a mean difference over images, by units, and its degrees of freedom.
-
-    One unit that gains as much as any gains or loses, and one that loses as much, are added to those that were seen,
-    so that few changed images are not taken for certainty. For 1, 0 and -1 it is Bonett and Price's interval of a
-    paired difference, with Student's quantile.
-
-    Args:
-        gain: ``[V]``, of each image.
-        names: ``[V]``, numbers of the units from 0 on, without gaps; there are two at least.
-
-    References:
-        D. G. Bonett and R. M. Price, Journal of Educational and Behavioral Statistics 37 (2012).
-    """
-    sums, sizes = np.bincount(names, gain), np.bincount(names)
-    count, most = len(sums), np.abs(sums).max()
-    sums, sizes = np.append(sums, (most, -most)), np.append(sizes, (sizes.mean(), sizes.mean()))
-    off = sums - sums.sum() / sizes.sum() * sizes
-    return float((off**2).sum() / sizes.sum() ** 2), count - 1

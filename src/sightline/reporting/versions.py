@@ -48,7 +48,7 @@ def _cells(found: VersionsRecord, row: VersionRow) -> dict[str, str]:
         "together": f"{row.together:.2f}",
         "speed": f"{speed:.2f}",
         "accuracy": share(row.accuracy),
-        "points": "" if is_original else "none" if not row.changed else _points(row.difference, row.low, row.high),
+        "points": "" if is_original else "none" if row.answers_the_same else _points(row.difference, row.low, row.high),
         "changed": "" if is_original else f"{row.changed:,}",
         "words": row.words,
         "verdict": f"{row.verdict}{slow}",
@@ -102,7 +102,7 @@ def draw_versions(run: Recorded, theme: str = "light") -> Figure | None:
     for row in found.rows[1:]:
         base = 100 * found.original.accuracy
         ends = [[max(0.0, 100 * (row.difference - row.low))], [max(0.0, 100 * (row.high - row.difference))]]
-        if row.changed:
+        if not row.answers_the_same:
             height = base + 100 * row.difference
             axes.errorbar([row.alone], [height], yerr=ends, color=INK[theme], lw=0.8, capsize=3, alpha=0.6, zorder=2)
     slowest = max(row.alone for row in found.rows)

@@ -68,6 +68,11 @@ class VersionRow:
     is_within: bool
     verdict: str
 
+    @property
+    def answers_the_same(self) -> bool:
+        """Whether it needs no interval: no decision changes, and no probability by more than an export's may."""
+        return not self.changed and self.low == self.high == 0
+
     def speed(self, original: VersionRow) -> float:
         """Return how many times as fast it is: the geometric mean over both sizes of batches."""
         return math.sqrt(original.alone / self.alone * original.together / self.together)
